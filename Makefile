@@ -1,0 +1,128 @@
+# tally: `make run` shows it, `make test` proves it, `make help` lists the rest.
+#
+# BUILD=folder   where everything goes (default build)      V=1   shows the commands
+# CFLAGS, LDFLAGS, CC are yours; what the code needs is in TALLY_*.
+
+BUILD ?= build
+CFLAGS ?= -O2 -g
+CC ?= cc
+NPM ?= npm
+PYTHON ?= python3
+
+VERSION := $(shell sed -n 's/.*TALLY_VERSION "\(.*\)"/\1/p' include/tally.h)
+ABI := $(shell sed -n 's/.*TALLY_ABI \([0-9]*\)u/\1/p' include/tally.h)
+
+TALLY_CPPFLAGS := -D_GNU_SOURCE -Iinclude -Isrc -I$(BUILD)
+TALLY_CFLAGS := -std=gnu11 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+                -fvisibility=hidden -fno-strict-aliasing -pthread
+
+# ---- sources, a folder a line, in the order of the data's way
+FEED_SRCS := src/feed/feed.c
+HEAP_SRCS :=
+AGENT_SRCS :=
+LIB_SRCS := $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
+
+INTAKE_SRCS :=
+STATS_SRCS :=
+OPERATIONS_SRCS :=
+API_SRCS :=
+TALLYD_SRCS :=
+DAEMON_SRCS := $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(API_SRCS) $(TALLYD_SRCS)
+DAEMON_LIBS := -lmicrohttpd -ljansson
+
+TALLYCTL_SRCS :=
+TALLYCTL_LIBS := -lcurl -ljansson
+MAL_SRCS :=
+REPLAY_SRCS :=
+
+# Files the dashboard is made of, embedded in tallyd.
+WEB_FILES := $(filter-out web/node_modules/%,$(wildcard web/*.html web/*.css web/*.js web/*.svg))
+
+obj = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(1))
+LIB_OBJS := $(call obj,$(LIB_SRCS))
+LIB_PIC_OBJS := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(LIB_SRCS))
+DAEMON_OBJS := $(call obj,$(DAEMON_SRCS))
+
+PROGRAMS := $(BUILD)/tallyd $(BUILD)/tallyctl $(BUILD)/tally-mal $(BUILD)/tally-replay
+LIBRARIES := $(BUILD)/libtally.a $(BUILD)/libtally.so $(BUILD)/tally.pc
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+.PHONY: all
+all: $(LIBRARIES) $(PROGRAMS) ## build everything (no root needed)
+
+$(BUILD)/obj/%.o: src/%.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TALLY_CPPFLAGS) $(CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/pic/%.o: src/%.c
+	$(call say,CC,$< -fPIC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TALLY_CPPFLAGS) $(CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) -fPIC -MMD -MP -c $< -o $@
+
+$(BUILD)/libtally.a: $(LIB_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/libtally.so: $(LIB_PIC_OBJS)
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,libtally.so.$(ABI) -Wl,-z,nodelete,-z,relro,-z,now $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread
+	@ln -sf libtally.so $@.$(ABI)
+
+$(BUILD)/tally.pc: include/tally.h
+	@mkdir -p $(@D)
+	$(Q)printf 'Name: tally\nDescription: reference counting and a cycle collector for C, observable while it runs\nVersion: %s\nCflags: -I%s/include\nLibs: -L%s -ltally -pthread\n' \
+	  '$(VERSION)' '$(CURDIR)' '$(abspath $(BUILD))' > $@
+
+$(BUILD)/libtallyd.a: $(DAEMON_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/tallyd: $(BUILD)/obj/tallyd/main.o $(BUILD)/libtallyd.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS) -pthread
+
+$(BUILD)/tallyctl: $(call obj,$(TALLYCTL_SRCS))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(TALLYCTL_LIBS)
+
+$(BUILD)/tally-mal: $(call obj,$(MAL_SRCS)) $(BUILD)/libtally.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread
+
+$(BUILD)/tally-replay: $(call obj,$(REPLAY_SRCS)) $(BUILD)/libtally.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread
+
+# ---- tests
+UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRCS))
+# A unit test of a folder links the folder's side of the house.
+unit_objs = $(if $(filter intake stats operations api tallyd,$(1)),$(BUILD)/libtallyd.a $(BUILD)/libtally.a,\
+  $(if $(filter mal,$(1)),$(filter-out %/main.o,$(call obj,$(MAL_SRCS))) $(BUILD)/libtally.a,\
+  $(if $(filter replay,$(1)),$(filter-out %/main.o,$(call obj,$(REPLAY_SRCS))) $(BUILD)/libtally.a,\
+  $(if $(filter tallyctl,$(1)),$(filter-out %/main.o,$(call obj,$(TALLYCTL_SRCS))),$(BUILD)/libtally.a))))
+unit_libs = $(if $(filter intake stats operations api tallyd,$(1)),$(DAEMON_LIBS),$(if $(filter tallyctl,$(1)),$(TALLYCTL_LIBS)))
+
+.PHONY: unit
+unit: $(UNIT_TESTS)
+define UNIT_RULE
+$(BUILD)/unit/$(1)/$(2): tests/unit/$(1)/$(2).c $(call unit_objs,$(1))
+	$$(call say,CC,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(TALLY_CPPFLAGS) $$(CPPFLAGS) $$(TALLY_CFLAGS) -Wno-missing-prototypes $$(CFLAGS) $$(LDFLAGS) -MMD -MP $$< \
+	  $(call unit_objs,$(1)) -o $$@ -lcmocka $(call unit_libs,$(1)) -pthread
+endef
+$(foreach t,$(UNIT_SRCS),$(eval $(call UNIT_RULE,$(notdir $(patsubst %/,%,$(dir $(t)))),$(basename $(notdir $(t))))))
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,25 @@
+/* Time. Durations and deadlines are CLOCK_MONOTONIC nanoseconds, which no setting of the wall clock moves;
+ * wall time is only ever a label. */
+#ifndef TALLY_BASE_CLOCK_H
+#define TALLY_BASE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* Nanoseconds since an arbitrary start, the same for all processes of one boot and time namespace. */
+static inline uint64_t clock_mono_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Nanoseconds since 1970-01-01T00:00:00Z. */
+static inline uint64_t clock_wall_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+#endif

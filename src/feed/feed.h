@@ -1,0 +1,165 @@
+/* The heap's side of the feed (wire/feed.h): the pen with which a heap's owner writes its counters, collection
+ * records and events. Memory only: no system call, no lock, no allocation; where the memory comes from (private at
+ * first, sealed memfds once the heap is attached) is its caller's affair.
+ *
+ * What is always true
+ *  - One writer, the heap's owner. The memory may be read by another process at any instant, and vanishes for
+ *    none of them: a writer that dies between two stores leaves counters that are right to within one operation.
+ *  - struct feed_pen holds every pointer that the fast paths use. It lies in memory that fork() and raw clone()
+ *    give to the child as zeroes (MADV_WIPEONFORK): rows == NULL sends the child to its slow path, so it can never
+ *    write into its parent's numbers.
+ *  - While the level is ALL, row = base + events for every type; feed_level_set() keeps it so.
+ */
+#ifndef TALLY_FEED_FEED_H
+#define TALLY_FEED_FEED_H
+
+#include <stdbool.h>
+
+#include "wire/feed.h"
+
+struct feed_pen {
+    struct wire_row *rows;  /* NULL: the process was forked, or feed_adopt() has not run */
+    uint32_t row_limit;     /* types below it have rows of their own */
+    uint32_t level;         /* enum wire_level; OFF where there is no ring */
+    _Atomic uint64_t *words; /* NULL: no ring */
+    uint64_t mask;          /* capacity_words - 1 */
+    uint64_t position;      /* of the next word */
+    uint64_t block_end;     /* position behind the block being written */
+    uint64_t sequence;      /* records written so far */
+    struct wire_ring *ring;
+    struct wire_counters *counters;
+};
+
+/* The cold rest, in the heap's ordinary memory. */
+struct feed {
+    struct feed_pen *pen;
+    uint32_t heap_number;
+    uint64_t mark[WIRE_ROW_COUNT][3]; /* allocated, freed_refcount, freed_cycle when events went off */
+};
+
+/* What feed_types_describe() needs of a type. */
+struct feed_type {
+    const char *name;
+    uint64_t size_bytes; /* fixed part, rounded up to 8 */
+    uint32_t ref_count;
+    uint32_t flags;      /* WIRE_TYPE_* */
+};
+
+/* A single-writer counter: a plain add that a reader elsewhere sees whole. */
+static inline void feed_add(_Atomic uint64_t *counter, uint64_t amount)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
+                          memory_order_relaxed);
+}
+
+/* For frees: readers load them (acquire) before allocations. */
+static inline void feed_add_release(_Atomic uint64_t *counter, uint64_t amount)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
+                          memory_order_release);
+}
+
+/* Enters the next block if the present one has less than `words` (1..8) left. */
+void feed__block_enter(struct feed_pen *pen, unsigned words);
+
+/* Appends one record of one or two words; the level must not be OFF. */
+static inline void feed_event(struct feed_pen *pen, uint64_t word)
+{
+    if (pen->position == pen->block_end)
+        feed__block_enter(pen, 1);
+    atomic_store_explicit(&pen->words[pen->position & pen->mask], word, memory_order_relaxed);
+    pen->position++;
+    pen->sequence++;
+    atomic_store_explicit(&pen->ring->head, pen->position, memory_order_release);
+}
+void feed_event2(struct feed_pen *pen, uint64_t word, uint64_t second);
+
+/* The word of an event. bytes: the payload rounded up to 8. */
+static inline uint64_t feed_word(enum wire_event kind, uint32_t row, uint64_t bytes, uint64_t granule)
+{
+    uint64_t code = bytes / 8 < WIRE_SIZE_CODE_LONG ? bytes / 8 : WIRE_SIZE_CODE_LONG;
+    return (uint64_t)kind | (uint64_t)row << 2 | code << 18 | granule << WIRE_GRANULE_SHIFT;
+}
+
+/* One object allocated or freed: counts it, and writes its event where the level says so. row: the type, or 0
+ * from row_limit on; variable: whether byte columns are kept (true for row 0). pen->rows is not NULL. */
+static inline void feed_object(struct feed_pen *pen, enum wire_event kind, uint32_t row, bool variable,
+                               uint64_t bytes, uint64_t granule)
+{
+    struct wire_row *counters = &pen->rows[row];
+    if (kind == WIRE_EVENT_ALLOC) {
+        feed_add(&counters->allocated, 1);
+        if (variable)
+            feed_add(&counters->allocated_bytes, bytes);
+    } else if (kind == WIRE_EVENT_FREE_REFCOUNT) {
+        if (variable)
+            feed_add_release(&counters->freed_refcount_bytes, bytes);
+        feed_add_release(&counters->freed_refcount, 1);
+    } else {
+        if (variable)
+            feed_add_release(&counters->freed_cycle_bytes, bytes);
+        feed_add_release(&counters->freed_cycle, 1);
+    }
+    if (pen->level == WIRE_LEVEL_OFF)
+        return;
+    uint64_t word = feed_word(kind, row, bytes, granule);
+    if (bytes / 8 < WIRE_SIZE_CODE_LONG)
+        feed_event(pen, word);
+    else
+        feed_event2(pen, word, bytes);
+}
+
+/* Writes the header of a fresh, zeroed counters (WIRE_COUNTERS_BYTES) or ring (WIRE_RING_BYTES) memory. */
+void feed_counters_format(void *memory, uint32_t heap_number, uint32_t feed_generation);
+void feed_ring_format(void *memory, uint32_t heap_number, uint32_t feed_generation);
+
+/* Points the pen to new, formatted memory, to which the contents of the old (if any) are copied first. ring may
+ * be NULL: then the level is OFF. Events start anew in a new ring, the level stays what it was (OFF at first).
+ * The old memory is the caller's again. Owner only, outside of collections. */
+void feed_adopt(struct feed *feed, void *counters, void *ring);
+
+/* After a fork, in the child: the pen was wiped. Takes formatted private counters; rows are all zero, and the
+ * heap counts its live objects into them. */
+void feed_restart(struct feed *feed, void *counters);
+
+/* Gives rows to types [pen->row_limit, count) as long as rows and name space last. */
+void feed_types_describe(struct feed *feed, const struct feed_type *types, uint32_t count);
+
+/* Switches events on or off; keeps row = base + events. Without a ring only OFF takes effect. */
+void feed_level_set(struct feed *feed, enum wire_level level);
+
+/* Configuration and summary change between these two (seq odd). They do not nest. */
+void feed_summary_begin(struct feed_pen *pen);
+void feed_summary_end(struct feed_pen *pen);
+
+/* The state marker, and the owner's coming by a safepoint at now_ns. */
+static inline void feed_state_set(struct feed_pen *pen, enum wire_state state)
+{
+    atomic_store_explicit(&pen->counters->state, (uint32_t)state, memory_order_relaxed);
+}
+static inline void feed_safepoint(struct feed_pen *pen, uint64_t now_ns)
+{
+    atomic_store_explicit(&pen->counters->safepoint_ns, now_ns, memory_order_relaxed);
+}
+
+/* What a collection record says; the members of struct wire_record without its sequence. */
+struct feed_record {
+    uint64_t start_ns, pause_ns, find_ns, callback_ns, free_ns;
+    uint64_t examined, collected, freed_bytes, uncollectable;
+    uint64_t live_bytes_before, live_bytes_after;
+    uint64_t safepoint_wait_ns, operation;
+    uint32_t reason, generation, manager;
+};
+/* Rare events around a collection (nothing at level OFF), and the record, which is always written. */
+void feed_collection_start(struct feed_pen *pen, uint32_t generation, uint64_t now_ns);
+void feed_collection_stop(struct feed_pen *pen, const struct feed_record *record, uint64_t now_ns);
+
+/* Sums over all rows, by the owner itself: exact. */
+struct feed_totals {
+    uint64_t allocations, allocated_bytes;
+    uint64_t frees_refcount, frees_cycle;
+    uint64_t freed_refcount_bytes, freed_cycle_bytes;
+};
+void feed_totals(const struct feed_pen *pen, struct feed_totals *totals);
+
+#endif

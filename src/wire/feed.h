@@ -1,0 +1,206 @@
+/* The feed: what one heap shows in shared memory. Written by the heap's owner only, mapped read-only by
+ * tallyd. Little-endian (x86-64, arm64); every field naturally aligned; all fields that change are loaded and
+ * stored whole, with relaxed atomics at least. No field ever holds an address.
+ *
+ * Two sealed memfds a heap, 64 KiB together at the start:
+ *
+ *   counters memfd, 44 KiB                              ring memfd, 20 KiB
+ *   +--------------------------------+ 0                +--------------------------------+ 0
+ *   | struct wire_counters, 1 KiB    |                  | struct wire_ring, 4 KiB        |
+ *   +--------------------------------+ row_offset       |   reserve, head                |
+ *   | 64 x struct wire_row           |                  +--------------------------------+ 4096
+ *   +--------------------------------+ desc_offset      | block 0: 512 words of 8 bytes  |
+ *   | 64 x struct wire_desc          |                  | block 1                        |
+ *   +--------------------------------+ string_offset    | ...                            |
+ *   | names, not terminated, 3 KiB   |                  | capacity_words / 512 blocks    |
+ *   +--------------------------------+ record_offset    +--------------------------------+
+ *   | 256 x struct wire_record       |
+ *   +--------------------------------+ total_bytes
+ *
+ * Counters. Row t counts type t, row 0 ("other") the types that found no row. The writer adds to `allocated`
+ * before the object is seen and stores frees with release order; the reader loads frees (acquire) before
+ * allocations, so that nothing ever shows negative. Bytes of a fixed-size type are count x size_bytes; the byte
+ * columns are written for types flagged WIRE_TYPE_VARIABLE and for row 0 only. Bytes are payloads rounded up to 8.
+ *
+ * Summary and configuration stand under `seq`: odd while the writer changes them; the reader copies between two
+ * equal even loads.
+ *
+ * Records. Record number n (from 1) stands in slot (n - 1) % record_capacity with sequence = n, stored last with
+ * release; while it is being written sequence is 0. record_head is the number of the newest one.
+ *
+ * Ring. Positions count words from 0 and never wrap; position p stands in word p % capacity_words. The ring
+ * overwrites the oldest; there is no consumer index. It is divided into blocks of 512 words:
+ *   writer, before entering the block that starts at p: reserve = p + 512 (relaxed), then a full fence; then its
+ *   words (relaxed); then head = position behind the last whole record (release).
+ *   reader: h = head (acquire); copies words [from, h) relaxed; fence (acquire); r = reserve (relaxed); what lies
+ *   below r - capacity_words may be torn and is discarded; it resumes at the first block start that is not.
+ * A block starts with WIRE_BLOCK_WORDS words of header: [0] sequence: records written before this block (what the
+ * reader misses is this minus what it has counted: exact), [1] clock, ns, [2] level in bits 0..7, rest 0. No record
+ * straddles a block; the tail is filled with a PAD record, which is not counted in the sequence.
+ * Records written in all = the newest block's sequence + the records behind its header, up to head.
+ *
+ * Event words. Kind in bits 0..1:
+ *   WIRE_EVENT_ALLOC, _FREE_REFCOUNT, _FREE_CYCLE: bits 2..17 type, 18..23 size code, 24..63 granule.
+ *     size code 0..62: bytes / 8; 63: a second word follows with the bytes. granule names the object while it
+ *     lives: page serial << 13 | (offset in its 64 KiB page / 8); page serials are not reused while mapped.
+ *     The type is the one counted: a type without a row is 0 here too.
+ *   WIRE_EVENT_RARE: bits 2..7 subkind (enum wire_rare), 8..15 words in all (0: pad to the block's end), 16..63
+ *     argument; further words as the subkind says. Unknown subkinds are skipped by their length.
+ */
+#ifndef TALLY_WIRE_FEED_H
+#define TALLY_WIRE_FEED_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_COUNTERS_MAGIC 0x3154435f594c4154ull /* "TALY_CT1" */
+#define WIRE_RING_MAGIC 0x3147525f594c4154ull     /* "TALY_RG1" */
+#define WIRE_VERSION 1u
+
+#define WIRE_HEADER_BYTES 1024u
+#define WIRE_ROW_COUNT 64u
+#define WIRE_STRING_BYTES 3072u
+#define WIRE_RECORD_COUNT 256u
+#define WIRE_COUNTERS_BYTES 45056u
+#define WIRE_RING_HEADER_BYTES 4096u
+#define WIRE_RING_WORDS 2048u
+#define WIRE_RING_BYTES (WIRE_RING_HEADER_BYTES + WIRE_RING_WORDS * 8u)
+#define WIRE_BLOCK_SIZE 512u /* words */
+#define WIRE_BLOCK_WORDS 3u  /* words of a block's header */
+
+#define WIRE_GRANULE_SHIFT 24
+#define WIRE_PAGE_GRANULE_BITS 13
+#define WIRE_SIZE_CODE_LONG 63u
+
+enum wire_event { WIRE_EVENT_RARE, WIRE_EVENT_ALLOC, WIRE_EVENT_FREE_REFCOUNT, WIRE_EVENT_FREE_CYCLE };
+enum wire_rare {
+    WIRE_RARE_PAD,              /* not an event */
+    WIRE_RARE_CLOCK,            /* 2 words: ns */
+    WIRE_RARE_COLLECTION_START, /* 2 words: ns; argument: generation */
+    WIRE_RARE_COLLECTION_STOP,  /* 2 words: ns; argument: low 48 bits of the record's number */
+};
+
+/* X(NAME, value, word in JSON) */
+#define WIRE_LEVELS(X) X(WIRE_LEVEL_OFF, 0, "off") X(WIRE_LEVEL_ALL, 1, "all")
+#define WIRE_MANAGERS(X) X(WIRE_MANAGER_GENERATIONAL, 3, "generational")
+#define WIRE_DEBUG_FLAGS(X) X(WIRE_DEBUG_SAVEALL, 32, "saveall")
+#define WIRE_REASONS(X) \
+    X(WIRE_REASON_THRESHOLD, 1, "threshold") X(WIRE_REASON_EXPLICIT, 2, "explicit") \
+    X(WIRE_REASON_REMOTE, 3, "remote") X(WIRE_REASON_MEMORY, 4, "out_of_memory") \
+    X(WIRE_REASON_SHUTDOWN, 5, "shutdown") X(WIRE_REASON_STRESS, 6, "stress")
+/* What the heap was doing: the marker that is left behind by a crash. */
+#define WIRE_STATES(X) \
+    X(WIRE_STATE_RUNNING, 0, "running") X(WIRE_STATE_FINDING, 1, "finding_garbage") \
+    X(WIRE_STATE_CALLBACKS, 2, "running_callbacks") X(WIRE_STATE_FREEING, 3, "freeing_garbage") \
+    X(WIRE_STATE_CLOSED, 4, "closed")
+#define WIRE_X(name, value, word) name = (value),
+enum wire_level { WIRE_LEVELS(WIRE_X) };
+enum wire_manager { WIRE_MANAGERS(WIRE_X) };
+enum wire_debug { WIRE_DEBUG_FLAGS(WIRE_X) };
+enum wire_reason { WIRE_REASONS(WIRE_X) };
+enum wire_state { WIRE_STATES(WIRE_X) };
+#undef WIRE_X
+
+#define WIRE_TYPE_TRACKED 1u
+#define WIRE_TYPE_VARIABLE 2u
+
+struct wire_row { /* owner-written, plain adds stored atomically */
+    _Atomic uint64_t allocated;
+    _Atomic uint64_t freed_refcount;
+    _Atomic uint64_t freed_cycle;
+    _Atomic uint64_t allocated_bytes;
+    _Atomic uint64_t freed_refcount_bytes;
+    _Atomic uint64_t freed_cycle_bytes;
+    _Atomic uint64_t moved_in; /* objects handed over from and to other heaps */
+    _Atomic uint64_t moved_out;
+};
+
+struct wire_desc { /* written once, before type_count is raised past it (release); base_* under seq */
+    uint32_t name_offset; /* from string_offset */
+    uint32_t name_bytes;
+    uint32_t flags;      /* WIRE_TYPE_* */
+    uint32_t ref_count;  /* slots of the fixed part */
+    uint64_t size_bytes; /* fixed part of the payload, rounded up to 8 */
+    uint64_t reserved;
+    /* Operations that no event tells of (made before the feed, or at level off), as of the last level
+     * change: with no event lost, base + events = row. */
+    _Atomic uint64_t base_allocated;
+    _Atomic uint64_t base_freed_refcount;
+    _Atomic uint64_t base_freed_cycle;
+    uint64_t reserved2;
+};
+
+struct wire_generation {
+    _Atomic uint64_t collections, collected, uncollectable;
+};
+
+struct wire_counters {
+    uint64_t magic;
+    uint32_t version, header_bytes;
+    uint64_t total_bytes;
+    uint32_t heap_number, feed_generation; /* both from 1 */
+    uint32_t row_offset, row_capacity;
+    uint32_t desc_offset, desc_bytes; /* desc_bytes: of one */
+    uint32_t string_offset, string_bytes;
+    uint32_t record_offset, record_capacity;
+    _Atomic uint32_t type_count; /* descs that are valid, row 0 included */
+    _Atomic uint32_t string_used;
+    _Atomic uint32_t types_without_row;
+    _Atomic uint32_t state;         /* enum wire_state */
+    _Atomic uint64_t record_head;
+    _Atomic uint64_t safepoint_ns;  /* when the owner last came by, CLOCK_MONOTONIC */
+    _Atomic uint64_t mapped_bytes;  /* pages taken from the system */
+    uint64_t reserved[3];
+    /* under seq */
+    _Atomic uint64_t seq;
+    _Atomic uint32_t enabled, manager, debug, level;
+    _Atomic uint32_t thresholds[3];
+    _Atomic uint32_t reserved32;
+    struct wire_generation generations[3];
+    _Atomic uint64_t counts[3]; /* as of the last safepoint or collection */
+    _Atomic uint64_t garbage;   /* length of the garbage list */
+    _Atomic uint64_t frozen;
+    _Atomic uint64_t pause_ns, max_pause_ns, last_pause_ns;
+};
+
+struct wire_record { /* one collection */
+    _Atomic uint64_t sequence;
+    _Atomic uint64_t start_ns;
+    _Atomic uint64_t pause_ns;    /* whole run, callbacks included */
+    _Atomic uint64_t find_ns;     /* finding garbage */
+    _Atomic uint64_t callback_ns; /* weak-reference callbacks and finalizers */
+    _Atomic uint64_t free_ns;
+    _Atomic uint64_t examined;    /* tracked objects in the generations merged */
+    _Atomic uint64_t collected, freed_bytes, uncollectable;
+    _Atomic uint64_t live_bytes_before, live_bytes_after;
+    _Atomic uint64_t safepoint_wait_ns; /* remote runs: between request and start */
+    _Atomic uint64_t operation;         /* remote runs: tallyd's number of it, else 0 */
+    _Atomic uint32_t reason, generation;
+    _Atomic uint32_t manager, reserved;
+};
+
+struct wire_ring {
+    uint64_t magic;
+    uint32_t version, header_bytes;
+    uint64_t total_bytes;
+    uint64_t capacity_words; /* a power of two */
+    uint32_t block_words;
+    uint32_t heap_number, feed_generation, reserved32;
+    uint64_t reserved[2];
+    _Alignas(64) _Atomic uint64_t reserve;
+    _Atomic uint64_t head;
+};
+
+_Static_assert(sizeof(struct wire_row) == 64, "a row is one cache line");
+_Static_assert(sizeof(struct wire_desc) == 64, "desc layout");
+_Static_assert(sizeof(struct wire_record) == 128, "record layout");
+_Static_assert(sizeof(struct wire_counters) <= WIRE_HEADER_BYTES, "header fits");
+_Static_assert(offsetof(struct wire_counters, type_count) == 64, "header layout");
+_Static_assert(offsetof(struct wire_counters, seq) == 128, "header layout");
+_Static_assert(offsetof(struct wire_ring, reserve) == 64, "ring layout");
+_Static_assert(WIRE_HEADER_BYTES + WIRE_ROW_COUNT * 128u + WIRE_STRING_BYTES + WIRE_RECORD_COUNT * 128u ==
+                   WIRE_COUNTERS_BYTES, "counters memfd");
+_Static_assert(WIRE_COUNTERS_BYTES + WIRE_RING_BYTES == 65536, "64 KiB a heap");
+
+#endif

@@ -1,0 +1,112 @@
+/* Messages between a program's agent and tallyd on agent.sock (SOCK_SEQPACKET): one struct a message, at most
+ * WIRE_MESSAGE_MAX bytes, host byte order (both ends run on one machine), at most one file descriptor.
+ *
+ *   agent                                       tallyd
+ *   HELLO  ---------------------------------->          within 10 s of connecting, else dropped
+ *          <---------------------------------- WELCOME
+ *   HEAP_COUNTERS + fd, HEAP_RING + fd ------>          for each heap, new or known from before
+ *          <---------------------------------- COMMAND
+ *   ACK WAITING (on receipt) ... ACK RUNNING ... ACK SUCCEEDED | FAILED | EXPIRED
+ *   HEAP_GONE ------------------------------->          after its counters are final (state CLOSED)
+ *   BYE ------------------------------------->          orderly end; a lost socket or pidfd is the other kind
+ *
+ * A receiver skips kinds that it does not know; it drops the peer for a message that is shorter than its header
+ * says, longer than the maximum, or out of order. Longer messages of a known kind are read up to the known part
+ * (later versions append). Identity (pid, uid) comes from the socket's credentials, never from a message.
+ */
+#ifndef TALLY_WIRE_MESSAGE_H
+#define TALLY_WIRE_MESSAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_MESSAGE_MAX 8192u
+#define WIRE_ID_BYTES 16u
+#define WIRE_LABEL_MAX 16u
+#define WIRE_TEXT_MAX 6144u
+
+enum wire_kind {
+    WIRE_HELLO = 1, WIRE_WELCOME, WIRE_HEAP_COUNTERS, WIRE_HEAP_RING, WIRE_HEAP_GONE, WIRE_COMMAND, WIRE_ACK, WIRE_BYE,
+};
+
+struct wire_head {
+    uint16_t kind;
+    uint16_t version; /* WIRE_VERSION of the sender */
+    uint32_t bytes;   /* of the whole message */
+};
+
+/* text: name, then key and value of each label, back to back; lengths say where each ends. */
+struct wire_hello {
+    struct wire_head head;
+    uint8_t id[WIRE_ID_BYTES];  /* random, made anew after fork */
+    uint64_t clock_ns;          /* the sender's CLOCK_MONOTONIC now */
+    char library[16];           /* TALLY_VERSION, NUL-padded */
+    uint8_t name_bytes;
+    uint8_t label_count;        /* <= WIRE_LABEL_MAX */
+    uint8_t key_bytes[WIRE_LABEL_MAX];
+    uint8_t value_bytes[WIRE_LABEL_MAX];
+    uint8_t reserved[6];
+    char text[];
+};
+
+struct wire_welcome {
+    struct wire_head head;
+    uint8_t daemon_id[WIRE_ID_BYTES]; /* made anew at each start of tallyd */
+    uint64_t clock_ns;
+    char daemon[16];
+};
+
+struct wire_heap { /* HEAP_COUNTERS and HEAP_RING (one fd each), HEAP_GONE (none) */
+    struct wire_head head;
+    uint32_t heap_number;
+    uint32_t feed_generation;
+    uint64_t bytes; /* of the memfd */
+};
+
+enum wire_command_kind { WIRE_COMMAND_COLLECT = 1, WIRE_COMMAND_CONFIG, WIRE_COMMAND_CANCEL };
+enum wire_config_mask {
+    WIRE_CONFIG_ENABLED = 1u, WIRE_CONFIG_THRESHOLDS = 2u, WIRE_CONFIG_DEBUG = 4u, WIRE_CONFIG_LEVEL = 8u,
+};
+struct wire_command {
+    struct wire_head head;
+    uint64_t operation;    /* tallyd's number, echoed in acks; CANCEL: the one to cancel */
+    uint64_t deadline_ns;  /* host's CLOCK_MONOTONIC: what has not started by then must not start */
+    uint32_t heap_number;
+    uint32_t kind;         /* enum wire_command_kind */
+    int32_t generation;    /* COLLECT */
+    uint32_t mask;         /* CONFIG: which of the members below */
+    uint32_t enabled, debug, level;
+    uint32_t thresholds[3];
+};
+
+/* X(NAME, value, word in JSON) */
+#define WIRE_ACK_STATES(X) \
+    X(WIRE_ACK_WAITING, 1, "waiting_for_safepoint") X(WIRE_ACK_RUNNING, 2, "running") \
+    X(WIRE_ACK_SUCCEEDED, 3, "succeeded") X(WIRE_ACK_FAILED, 4, "failed") \
+    X(WIRE_ACK_CANCELLED, 5, "cancelled") X(WIRE_ACK_EXPIRED, 6, "expired")
+enum wire_ack_state {
+#define WIRE_X(name, value, word) name = (value),
+    WIRE_ACK_STATES(WIRE_X)
+#undef WIRE_X
+};
+struct wire_ack {
+    struct wire_head head;
+    uint64_t operation;
+    uint32_t heap_number;
+    uint32_t state;
+    int32_t error;         /* FAILED: a TALLY_E* value, or 0 */
+    uint32_t reserved;
+    int64_t collected;     /* COLLECT */
+    uint64_t freed_bytes;
+    uint64_t pause_ns;
+    uint64_t safepoint_wait_ns;
+};
+
+_Static_assert(sizeof(struct wire_head) == 8, "head layout");
+_Static_assert(sizeof(struct wire_hello) == 88, "hello layout");
+_Static_assert(sizeof(struct wire_welcome) == 48, "welcome layout");
+_Static_assert(sizeof(struct wire_heap) == 24, "heap layout");
+_Static_assert(sizeof(struct wire_command) == 64, "command layout");
+_Static_assert(sizeof(struct wire_ack) == 64, "ack layout");
+
+#endif
