@@ -1,0 +1,131 @@
+/* What is known of all processes, and the immutable views of it that everybody else reads.
+ *
+ * The model is fed by the intake's thread alone (the functions that follow the intake's callbacks, in
+ * stats/feed-in headers of this folder); readers take views. What is always true
+ *  - A view and all that it points to never changes; it is reference-counted and freed with its last reader.
+ *  - seq grows with every published view; a process view that did not change keeps its own seq and its memory,
+ *    so that bodies made from it can be reused.
+ *  - Figures are read from counters, never summed from events; `complete` says whether every event was seen.
+ *  - Gone processes stay for a time and up to a number; then they leave the view.
+ */
+#ifndef TALLY_STATS_STATS_H
+#define TALLY_STATS_STATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct stats;
+
+struct stats_figures { /* the rows of fields.def, in order */
+#define STATS_FIELD(member, path, kind, unit, label, help) uint64_t member;
+#include "stats/fields.def"
+#undef STATS_FIELD
+};
+
+struct stats_config {
+    bool enabled;
+    uint32_t manager, debug, level; /* enum wire_manager, wire_debug flags, wire_level */
+    uint32_t thresholds[3];
+};
+
+struct stats_type_view {
+    const char *name; /* valid UTF-8 without control characters */
+    bool tracked, variable;
+    uint64_t size_bytes; /* fixed part */
+    uint64_t allocations, allocated_bytes;
+    uint64_t frees_refcount, frees_cycle, freed_refcount_bytes, freed_cycle_bytes;
+    uint64_t live_objects, live_bytes;
+    /* Sums of the events seen, plus what no event tells of: equal to the counters while nothing is lost. */
+    uint64_t event_allocations, event_frees_refcount, event_frees_cycle;
+};
+
+struct stats_collection_view {
+    uint32_t heap;
+    uint64_t sequence;
+    uint64_t start_mono_ns, start_wall_ns;
+    uint32_t reason, generation, manager;
+    uint64_t pause_ns, find_ns, callback_ns, free_ns;
+    uint64_t examined, collected, freed_bytes, uncollectable;
+    uint64_t live_bytes_before, live_bytes_after, safepoint_wait_ns, operation;
+};
+
+struct stats_heap_view {
+    uint32_t n; /* from 1, never reused in its process */
+    bool gone;
+    bool complete;     /* no event lost, no type without a row, nothing inconsistent */
+    bool inconsistent; /* the feed said something impossible */
+    uint32_t state;    /* enum wire_state */
+    uint64_t safepoint_mono_ns;
+    uint32_t types_without_row;
+    struct stats_config config;
+    struct stats_figures figures;
+    uint64_t counts[3];
+    struct { uint64_t collections, collected, uncollectable; } generations[3];
+    uint64_t last_pause_ns;
+    size_t type_count;
+    const struct stats_type_view *types; /* row order; without rows that never counted anything */
+};
+
+struct stats_label {
+    const char *key, *value;
+};
+
+struct stats_process_view {
+    uint64_t seq; /* of the view that first showed this state */
+    uint64_t as_of_mono_ns, as_of_wall_ns; /* when the counters were read */
+    char id[33]; /* 32 lower-case hex digits */
+    pid_t pid;   /* 0: unknown (another pid namespace) */
+    uid_t uid;
+    const char *name, *library;
+    bool gone;
+    const char *end; /* gone: "bye", "closed" (socket lost, process lives) or "exited"; else NULL */
+    uint64_t attached_wall_ns, gone_wall_ns;
+    bool complete;
+    size_t label_count;
+    const struct stats_label *labels;
+    struct stats_figures figures; /* sums over the heaps; max_pause_ns is the maximum */
+    size_t heap_count;
+    const struct stats_heap_view *heaps;
+    size_t collection_count; /* newest first, all heaps, at most STATS_COLLECTIONS_KEPT */
+    const struct stats_collection_view *collections;
+    size_t type_count; /* merged over the heaps by name, size and flags */
+    const struct stats_type_view *types;
+};
+#define STATS_COLLECTIONS_KEPT 256u
+
+/* Whom the intake refused, for doctor: by reason. */
+struct stats_refusal {
+    const char *reason;
+    uint64_t count;
+    uint64_t last_wall_ns;
+    pid_t last_pid;
+    uid_t last_uid;
+};
+
+struct stats_view {
+    uint64_t seq;
+    uint64_t as_of_mono_ns, as_of_wall_ns;
+    size_t process_count; /* live ones first, each in order of attaching */
+    const struct stats_process_view *const *processes;
+    size_t refusal_count;
+    const struct stats_refusal *refusals;
+};
+
+/* The present view: never NULL once stats_new() has succeeded; the reference is the caller's. Any thread. */
+const struct stats_view *stats_view_get_new(struct stats *stats);
+void stats_view_unref(const struct stats_view *view);
+/* A further reference on one process view, so that a body's owner may outlive the view. Any thread. */
+const struct stats_process_view *stats_process_ref(const struct stats_process_view *process);
+void stats_process_unref(const struct stats_process_view *process);
+
+/* Finds a process by its id (32 hex digits) or, where it is unambiguous among live processes (else among gone
+ * ones), its pid in decimal. Borrowed from the view. NULL: none; *ambiguous tells the two cases apart. */
+const struct stats_process_view *stats_find(const struct stats_view *view, const char *id, bool *ambiguous);
+
+/* Calls `changed` after every publication, in the intake's thread, with no lock held. One listener. */
+typedef void (*stats_changed_fn)(uint64_t seq, void *arg);
+void stats_on_change(struct stats *stats, stats_changed_fn changed, void *arg);
+
+#endif
