@@ -117,6 +117,73 @@ $(BUILD)/unit/$(1)/$(2): tests/unit/$(1)/$(2).c $(call unit_objs,$(1))
 endef
 $(foreach t,$(UNIT_SRCS),$(eval $(call UNIT_RULE,$(notdir $(patsubst %/,%,$(dir $(t)))),$(basename $(notdir $(t))))))
 
+# ---- fuzzing: each target replays its corpus in the suite; `make fuzz` builds it with libFuzzer and lets it run
+FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_REPLAYS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRCS))
+FUZZ_OBJS = $(filter-out %/main.o,$(call obj,$(MAL_SRCS) $(REPLAY_SRCS))) $(BUILD)/libtallyd.a $(BUILD)/libtally.a
+FUZZ_SECONDS ?= 60
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/replay_main.c $(FUZZ_OBJS)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TALLY_CPPFLAGS) $(CPPFLAGS) $(TALLY_CFLAGS) -Wno-missing-prototypes $(CFLAGS) $(LDFLAGS) \
+	  $(if $(FUZZER),-fsanitize=fuzzer $<,$< tests/fuzz/replay_main.c) $(FUZZ_OBJS) -o $@ $(DAEMON_LIBS) -pthread
+
+.PHONY: fuzz
+fuzz: ## fuzz every parser for FUZZ_SECONDS (default 60) each, with clang
+	$(Q)$(MAKE) BUILD=$(BUILD)/fuzzer CC=clang FUZZER=1 \
+	  CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' fuzz-programs
+	$(Q)for program in $(notdir $(FUZZ_REPLAYS)); do \
+	  echo "$$program"; mkdir -p $(BUILD)/fuzzer/found/$$program; \
+	  $(BUILD)/fuzzer/fuzz/$$program -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
+	    -artifact_prefix=$(BUILD)/fuzzer/found/$$program- \
+	    $(BUILD)/fuzzer/found/$$program tests/fuzz/corpus/$${program#fuzz_} || exit 1; \
+	done
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_REPLAYS)
+
+# ---- what people type
+.PHONY: run
+run: ## set up, build, and show tallyd with two programs until Ctrl-C
+	@config/setup.sh run
+	@$(MAKE) --no-print-directory all
+	@config/demo.sh $(BUILD)
+
+.PHONY: test
+test: ## set up, build, and run the whole suite
+	@config/setup.sh test
+	@$(MAKE) --no-print-directory check
+
+TESTED = all unit fuzz-programs hosts
+
+.PHONY: check
+check: ## the suite without the set-up; ONLY=unit,replay,... for a part of it
+	@$(MAKE) --no-print-directory $(TESTED)
+	@$(PYTHON) tests/run.py --build $(BUILD) $(if $(ONLY),--only $(ONLY))
+
+.PHONY: check-asan
+check-asan: ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer, with the debug checks on
+	@config/setup.sh test
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CPPFLAGS='$(CPPFLAGS) -DTALLY_DEBUG' \
+	  CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' check
+
+.PHONY: check-tsan
+check-tsan: ## the threaded parts under ThreadSanitizer
+	@config/setup.sh test
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang CFLAGS='-O1 -g -fsanitize=thread' ONLY=$(or $(ONLY),unit) check
+
+.PHONY: lint
+lint: all ## warnings of gcc and clang as errors, layers, headers, exports, sizes, the page's types
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/gcc CC=gcc CFLAGS='-O2 -Werror' $(TESTED)
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/clang CC=clang CFLAGS='-O1 -Werror' $(TESTED)
+	@$(PYTHON) tests/lint/lint.py $(BUILD)
+	@cd web && npm run --silent check
+
+.PHONY: check-fresh
+check-fresh: ## in a debootstrap root of bare Debian 12: clone, make test, make run (as root)
+	@tests/fresh/fresh.sh
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(BUILD)
@@ -125,4 +192,4 @@ clean: ## remove what was built
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/pic $(BUILD)/unit -name '*.d' 2>/dev/null)
