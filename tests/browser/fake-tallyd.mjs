@@ -1,0 +1,356 @@
+/* A tallyd for the page's state tests: the same routes, files and events, with processes that a test can bend.
+ *
+ * It exists to show what a real daemon shows seldom: silence, restarts, refusals, loss. `node fake-tallyd.mjs` serves
+ * it by hand. */
+
+import { createServer } from "node:http";
+import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const MODULES = `${ROOT}web/node_modules/`;
+const VENDOR = {
+    "/vendor/uplot.js": `${MODULES}uplot/dist/uPlot.esm.js`,
+    "/vendor/uplot.css": `${MODULES}uplot/dist/uPlot.min.css`,
+    "/vendor/htm-preact.js": `${MODULES}htm/preact/standalone.module.js`,
+};
+const KINDS = { html: "text/html; charset=utf-8", js: "text/javascript; charset=utf-8", css: "text/css; charset=utf-8", svg: "image/svg+xml" };
+const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    + "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/** The catalogue, from the rows that tallyd's own is made of. */
+export function catalogue() {
+    const text = readFileSync(`${ROOT}src/stats/fields.def`, "utf8");
+    return [...text.matchAll(/^STATS_FIELD\(\w+, "([^"]+)", (\w+), "([^"]+)", "([^"]+)", "([^"]+)"\)/gm)]
+        .map(([, path, kind, unit, label, help]) => ({ path, kind, unit, label, help }));
+}
+
+const monoNs = () => Number(process.hrtime.bigint());
+const iso = (ms) => new Date(ms).toISOString();
+
+/** A program that allocates, frees most by count, and leaves cycles for the collector. */
+export function fakeProcess(name, more = {}) {
+    return { id: randomBytes(16).toString("hex"), pid: 1000 + Math.floor(Math.random() * 60000), uid: 1000, name, state: "live",
+        labels: {}, library: "0.1.0", attached_at: iso(Date.now()), gone_at: null, end: null, complete: true, enabled: true,
+        manager: "generational", thresholds: [700, 10, 10], debug: [], level: "all", lost: 0, allocations: 4000, refcount: 1000,
+        cycle: 0, garbage: 2500, gen0: 0, records: [], phase: 0, pace: 1, collected: 0, pauseSum: 0, longest: 0, ...more };
+}
+
+function advance(p) {
+    const made = Math.round((900 + 500 * Math.sin(p.phase += 0.21) + 200 * Math.random()) * p.pace);
+    const cyclic = Math.round(made * 0.32);
+    p.allocations += made;
+    p.refcount += made - cyclic - Math.round(12 * Math.sin(p.phase / 5));
+    p.garbage += cyclic;
+    if (p.enabled && ++p.gen0 % 4 === 0) {
+        collect(p, p.gen0 % 60 === 0 ? 2 : p.gen0 % 16 === 0 ? 1 : 0, "threshold", null);
+    }
+}
+
+function collect(p, generation, reason, operation) {
+    const found = generation === 2 ? p.garbage : Math.round(p.garbage * (generation ? 0.5 : 0.25));
+    const before = 64 * (p.allocations - p.refcount - p.cycle);
+    const pause = 40_000 + found * 33;
+    p.garbage -= found;
+    p.cycle += found;
+    p.collected += found;
+    p.pauseSum += pause;
+    p.longest = Math.max(p.longest, pause);
+    p.records.unshift({ heap: 1, sequence: p.records.length + 1, started_at: iso(Date.now()), start_mono_ns: monoNs(), reason, generation,
+        manager: p.manager, pause_ns: pause, phases: { find_ns: pause * 0.6, callback_ns: 0, free_ns: pause * 0.4 }, examined: found * 3,
+        collected: found, freed_bytes: found * 64, uncollectable: 0, live_bytes_before: before, live_bytes_after: before - found * 64,
+        safepoint_wait_ns: operation ? 2_000_000 : 0, operation });
+    return found;
+}
+
+function summaryOf(p) {
+    const live = p.allocations - p.refcount - p.cycle;
+    const { id, pid, uid, name, state, labels, library, attached_at, gone_at, end, complete, enabled, manager } = p;
+    return { id, pid, uid, name, state, labels, library, attached_at, gone_at, end, complete, safepoint_age_ns: 1_400_000,
+        live_objects: live, live_bytes: live * 64, allocations: p.allocations, frees: { refcount: p.refcount, cycle: p.cycle },
+        collections: p.records.length, enabled, manager, heaps: [{ n: 1, live_objects: live, live_bytes: live * 64, state: "running" }] };
+}
+
+function statsOf(p) {
+    const summary = summaryOf(p);
+    return { ...summary, allocated_bytes: p.allocations * 64, freed_bytes: { refcount: p.refcount * 64, cycle: p.cycle * 64 },
+        collected: p.collected, uncollectable: 0, pause_ns: p.pauseSum, max_pause_ns: p.longest, last_pause_ns: p.records[0]?.pause_ns ?? 0,
+        garbage: 0, frozen: 0, mapped_bytes: Math.ceil(summary.live_bytes / 65536) * 65536, thresholds: p.thresholds, debug: p.debug,
+        counts: [0, 0, 0], generations: [], events: { level: p.level, written: p.allocations * 2, lost: p.lost, seen: p.allocations * 2 - p.lost } };
+}
+
+function typesOf(p) {
+    const { live_objects: live, allocations, frees } = summaryOf(p);
+    return [["closure", 0.4], ["environment", 0.3], ["list", 0.2], ["symbol", 0.07], ["number", 0.03]].map(([name, share]) => ({ name,
+        tracked: share > 0.1, size_bytes: 64, live_objects: Math.round(live * share), live_bytes: Math.round(live * share) * 64,
+        allocations: Math.round(allocations * share), allocated_bytes: Math.round(allocations * share) * 64,
+        frees: { refcount: Math.round(frees.refcount * share), cycle: Math.round(frees.cycle * share) } }));
+}
+
+const configOf = (p) => ({ enabled: p.enabled, manager: p.manager, thresholds: p.thresholds, debug: p.debug, events: p.level });
+
+class Fake {
+    constructor(processes) {
+        this.processes = processes;
+        this.tokens = new Set();
+        this.codes = new Set();
+        this.streams = new Set();
+        this.sockets = new Set();
+        this.operations = [];
+        this.seq = 100;
+        this.frozen = false; /* no frames, no answers, but connections stay */
+        this.quiet = false; /* nothing happens in the processes: no frames, answers as ever */
+        this.safepoints = true; /* false: operations wait until they expire */
+        this.log = []; /* "METHOD path" of every request for the API */
+        this.port = 0;
+    }
+
+    get url() {
+        return `http://127.0.0.1:${this.port}/`;
+    }
+
+    link() {
+        const code = randomBytes(12).toString("hex");
+        this.codes.add(code);
+        return `${this.url}#login=${code}`;
+    }
+
+    async start() {
+        this.startId = randomBytes(8).toString("hex");
+        this.server = createServer((request, response) => this.#serve(request, response));
+        this.server.on("connection", (socket) => {
+            this.sockets.add(socket);
+            socket.on("close", () => this.sockets.delete(socket));
+        });
+        await new Promise((resolve) => this.server.listen(this.port, "127.0.0.1", resolve));
+        this.port = this.server.address().port;
+        this.timer = setInterval(() => this.#turn(), 250);
+        return this;
+    }
+
+    /** As kill -9 does it: no goodbye. */
+    async stop() {
+        clearInterval(this.timer);
+        this.streams.clear();
+        const closed = new Promise((resolve) => this.server.close(resolve));
+        this.sockets.forEach((socket) => socket.destroy());
+        await closed;
+    }
+
+    #turn() {
+        if (this.frozen || this.quiet) {
+            return;
+        }
+        this.seq++;
+        this.processes.filter((p) => p.state === "live").forEach((p) => {
+            const before = p.records.length;
+            advance(p);
+            p.fresh = p.records.slice(0, p.records.length - before);
+        });
+        this.streams.forEach((stream) => this.#frames(stream));
+    }
+
+    #view(body) {
+        return { as_of: iso(Date.now()), as_of_mono_ns: monoNs(), seq: this.seq, ...body };
+    }
+
+    fleet() {
+        return this.#view({ processes: this.processes.map(summaryOf), next_cursor: null });
+    }
+
+    send(stream, event, data) {
+        stream.response.write(`id: ${this.startId}-${this.seq}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    }
+
+    #frames(stream) {
+        this.send(stream, "fleet", this.fleet());
+        const p = this.processes.find(({ id }) => stream.topics.includes(`stats:${id}`));
+        if (p) {
+            this.send(stream, "stats", this.#view(statsOf(p)));
+            if (p.fresh?.length) {
+                this.send(stream, "collections", { id: p.id, collections: p.fresh });
+            }
+        }
+    }
+
+    #operation(p, kind, deadline_ms) {
+        const operation = { id: randomBytes(6).toString("hex"), kind, process: p.id, state: "waiting_for_safepoint", code: null, detail: null,
+            deadline_ms, created_at: iso(Date.now()), finished_at: null, safepoint_wait_ns: null, pause_ns: null, result: null, heaps: [] };
+        this.operations.unshift(operation);
+        this.#publish(operation);
+        return operation;
+    }
+
+    #publish(operation) {
+        this.streams.forEach((stream) => this.send(stream, "operation", operation));
+    }
+
+    #finish(operation, state, more) {
+        if (operation.finished_at === null) {
+            Object.assign(operation, { state, finished_at: iso(Date.now()) }, more);
+            this.#publish(operation);
+        }
+    }
+
+    async #serve(request, response) {
+        const url = new URL(request.url, this.url);
+        if (!url.pathname.startsWith("/v1/")) {
+            return this.#file(url.pathname, response);
+        }
+        this.log.push(`${request.method} ${url.pathname}`);
+        if (this.frozen) {
+            return undefined;
+        }
+        const pieces = [];
+        for await (const piece of request) {
+            pieces.push(piece);
+        }
+        const body = pieces.length ? JSON.parse(Buffer.concat(pieces).toString()) : {};
+        if (url.pathname === "/v1/session") {
+            return this.#login(body.code, response);
+        }
+        if (!this.tokens.has((request.headers.authorization ?? "").replace("Bearer ", ""))) {
+            return this.#problem(response, 401, "token_invalid", "the token is missing or unknown");
+        }
+        return this.#route(request, url, body, response);
+    }
+
+    async #file(path, response) {
+        try {
+            const file = VENDOR[path] ?? `${ROOT}web${/^\/[a-z-]+\.(js|css|html|svg)$/.test(path) ? path : "/index.html"}`;
+            const body = await readFile(file);
+            response.writeHead(200, { "Content-Type": KINDS[file.split(".").pop()], "Content-Security-Policy": CSP,
+                "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer" });
+            response.end(body);
+        } catch {
+            response.writeHead(404).end();
+        }
+    }
+
+    #json(response, status, body, headers = {}) {
+        response.writeHead(status, { "Content-Type": "application/json", ...headers });
+        response.end(JSON.stringify(body));
+    }
+
+    #problem(response, status, code, detail) {
+        response.writeHead(status, { "Content-Type": "application/problem+json" });
+        response.end(JSON.stringify({ type: `/problems/${code}`, title: code, status, detail, code }));
+    }
+
+    #login(code, response) {
+        if (!this.codes.delete(code)) {
+            return this.#problem(response, 401, "code_invalid", "the code is unknown, used or older than 60 s");
+        }
+        const token = randomBytes(16).toString("hex");
+        this.tokens.add(token);
+        return this.#json(response, 200, { token, scopes: ["read", "control"] });
+    }
+
+    async #route(request, url, body, response) {
+        const [, , area, id, what] = url.pathname.split("/").map(decodeURIComponent);
+        if (area === "stream") {
+            return this.#stream(request, url, response);
+        }
+        if (area === "info") {
+            return this.#json(response, 200, this.#view({ version: "0.1.0", start_id: this.startId, pid: 4242, mode: "user",
+                started_at: iso(Date.now()), uptime_ns: 1, fields: catalogue() }));
+        }
+        if (area === "operations") {
+            return this.#operations(request, id, response);
+        }
+        if (area === "processes" && !id) {
+            return this.#json(response, 200, this.fleet());
+        }
+        const p = this.processes.find((one) => one.id === id);
+        return p ? this.#process(request, p, what, body, response)
+            : this.#problem(response, 404, "process_unknown", `no process ${id}`);
+    }
+
+    async #process(request, p, what, body, response) {
+        if (request.method !== "GET" && p.state === "gone") {
+            return this.#problem(response, 410, "process_gone", "the process has ended");
+        }
+        switch (`${request.method} ${what}`) {
+        case "GET stats": return this.#json(response, 200, this.#view(statsOf(p)));
+        case "GET types": return this.#json(response, 200, this.#view({ types: typesOf(p) }));
+        case "GET collections": return this.#json(response, 200, this.#view({ collections: p.records.slice(0, 256) }));
+        case "GET config": return this.#json(response, 200, this.#view(configOf(p)));
+        case "PATCH config": return this.#configure(p, body, response);
+        case "POST collect": return this.#collect(p, body, response);
+        default: return this.#problem(response, 404, "route_unknown", "no such route");
+        }
+    }
+
+    #configure(p, body, response) {
+        const operation = this.#operation(p, "config", 30_000);
+        if (!this.safepoints) {
+            return this.#json(response, 202, operation, { Location: `/v1/operations/${operation.id}` });
+        }
+        p.enabled = body.enabled ?? p.enabled;
+        this.#finish(operation, "succeeded", { result: configOf(p), safepoint_wait_ns: 100_000 });
+        return this.#json(response, 200, this.#view(configOf(p)));
+    }
+
+    #collect(p, body, response) {
+        if (this.refuse) {
+            return this.#problem(response, this.refuse, "refused", "this listener is read-only");
+        }
+        const deadline = this.safepoints ? 30_000 : 1500;
+        const operation = this.#operation(p, "collect", deadline);
+        setTimeout(() => {
+            if (!this.safepoints) {
+                return this.#finish(operation, "expired", { code: "expired", detail: "the owner reached no safepoint in 1.5 s" });
+            }
+            const collected = collect(p, body.generation ?? 2, "request", operation.id);
+            p.fresh = [p.records[0]];
+            return this.#finish(operation, "succeeded", { safepoint_wait_ns: 2_000_000, pause_ns: p.records[0].pause_ns,
+                result: { collected, freed_bytes: collected * 64 } });
+        }, this.safepoints ? 150 : deadline);
+        return this.#json(response, 202, operation, { Location: `/v1/operations/${operation.id}` });
+    }
+
+    async #operations(request, id, response) {
+        if (!id) {
+            return this.#json(response, 200, { operations: this.operations });
+        }
+        const operation = this.operations.find((one) => one.id === id);
+        if (!operation) {
+            return this.#problem(response, 404, "operation_unknown", "no such operation");
+        }
+        if (request.method === "DELETE") {
+            this.#finish(operation, "cancelled", { code: "cancelled" });
+        }
+        for (let turn = 0; turn < 50 && operation.finished_at === null; turn++) {
+            await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        return this.#json(response, 200, operation);
+    }
+
+    #stream(request, url, response) {
+        const stream = { response, topics: url.searchParams.get("topics").split(",") };
+        this.lastEventId = request.headers["last-event-id"] ?? null;
+        response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
+        response.write("retry: 1000\n\n: hello follows\n\n");
+        this.send(stream, "hello", { start_id: this.startId, seq: this.seq });
+        this.#frames(stream);
+        this.streams.add(stream);
+        response.on("close", () => this.streams.delete(stream));
+    }
+}
+
+/** Starts one on a free port. @param {object[]} [processes] */
+export const startFake = (processes = demoProcesses()) => new Fake(processes).start();
+
+export const demoProcesses = () => [
+    fakeProcess("bakery", { labels: { demo: "cycles" } }),
+    fakeProcess("orchard", { labels: { demo: "waves", host: "worker-3" }, pace: 4, phase: 2 }),
+    fakeProcess("mal", { state: "gone", gone_at: iso(Date.now()), end: "exited", pid: null }),
+];
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+    const fake = await startFake();
+    console.log(fake.link());
+    process.on("SIGINT", () => process.exit(0));
+}

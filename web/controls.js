@@ -1,0 +1,119 @@
+/* The controls of the chosen process, and what they answered. An operation is shown wherever it is, until it ends. */
+
+import { html } from "./vendor/htm-preact.js";
+import * as api from "./api.js";
+import * as format from "./format.js";
+
+const ENDED = new Set(["succeeded", "failed", "cancelled", "expired"]);
+const OPERATIONS_SHOWN = 6;
+
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./types").Operation} Operation */
+
+/** @param {Operation} operation @returns {"busy"|"good"|"bad"} */
+const toneOf = (operation) => !ENDED.has(operation.state) ? "busy" : operation.state === "succeeded" ? "good" : "bad";
+
+/** Waits until the operation has ended, and keeps the store up to date. @param {Store} store @param {Operation} operation @param {string} asked */
+async function followOperation(store, operation, asked) {
+    const show = () => store.setAnswer({ process: operation.process, asked, tone: toneOf(operation),
+        text: format.operationText(operation), operation: operation.id });
+    for (;;) {
+        store.setOperation(operation);
+        if (store.chosen === operation.process) {
+            show();
+        }
+        if (ENDED.has(operation.state)) {
+            return;
+        }
+        operation = await api.operation(operation.id);
+    }
+}
+
+/** @param {Store} store @param {string} asked @param {() => Promise<void>} ask */
+async function answered(store, asked, ask) {
+    const process = store.chosen;
+    store.setAnswer({ process, asked, tone: "busy", text: "asked", operation: null });
+    try {
+        await ask();
+    } catch (error) {
+        if (store.chosen === process) {
+            store.setAnswer({ process, asked, tone: "bad", text: error instanceof Error ? error.message : String(error), operation: null });
+        }
+    }
+}
+
+/** @param {Store} store */
+export function collect(store) {
+    const asked = `Collect generation ${store.generation}`;
+    return answered(store, asked, async () =>
+        followOperation(store, await api.collect(store.chosen, store.generation), asked));
+}
+
+/** @param {Store} store @param {boolean} enabled */
+export function setEnabled(store, enabled) {
+    const asked = enabled ? "Enable" : "Disable";
+    const process = store.chosen;
+    return answered(store, asked, async () => {
+        const answer = await api.configure(process, { enabled });
+        if (answer.id && answer.state) {
+            await followOperation(store, /** @type {Operation} */ (/** @type {unknown} */ (answer)), asked);
+        } else if (store.chosen === process) {
+            store.setAnswer({ process, asked, tone: "good", text: format.configAnswer({ enabled: answer.enabled }), operation: null });
+        }
+    });
+}
+
+/** Time left until an operation can no longer take effect. @param {{operation: Operation}} props */
+function Deadline({ operation }) {
+    const spent = Date.now() - Date.parse(operation.created_at);
+    return html`<progress max=${operation.deadline_ms} value=${Math.min(spent, operation.deadline_ms)}
+        aria-label="Time until the deadline"></progress>
+        <button type="button" class="small" data-testid="cancel" onClick=${() => api.cancel(operation.id).catch(() => undefined)}>Cancel</button>`;
+}
+
+/** @param {{store: Store}} props */
+function Answer({ store }) {
+    const { answer } = store;
+    const operation = answer?.operation ? store.operations.get(answer.operation) : undefined;
+    const tone = operation ? toneOf(operation) : answer?.tone;
+    return html`<p class="answer ${tone ?? ""}" role="status" aria-live="polite" data-testid="answer" data-tone=${tone ?? "none"}>
+        ${answer ? html`<strong>${answer.asked}:</strong> <span>${operation ? format.operationText(operation) : answer.text}</span>` : null}
+        ${operation && tone === "busy" ? html`<${Deadline} operation=${operation} />` : null}
+    </p>`;
+}
+
+/** @param {{store: Store, gone: boolean}} props */
+export function Controls({ store, gone }) {
+    const enabled = store.stats?.enabled ?? null;
+    if (gone) {
+        return html`<p class="hint" data-testid="controls-gone">This process has ended: the numbers are its last, and there is nothing left to control.</p>`;
+    }
+    return html`<div class="controls" role="group" aria-label="Controls">
+        <span class="together">
+            <button type="button" class="primary" data-testid="collect" onClick=${() => collect(store)}>Collect</button>
+            <label>generation <select data-testid="generation" aria-label="Generation to collect" value=${String(store.generation)}
+                onChange=${(/** @type {any} */ event) => { store.generation = Number(event.target.value); store.changed(); }}>
+                ${[0, 1, 2].map((n) => html`<option value=${String(n)} selected=${n === store.generation}>${n}</option>`)}
+            </select></label>
+        </span>
+        <span class="together" role="group" aria-label="Automatic collection">
+            <span class="caption">Automatic collection</span>
+            <button type="button" data-testid="enable" aria-pressed=${String(enabled === true)} onClick=${() => setEnabled(store, true)}>Enable</button>
+            <button type="button" data-testid="disable" aria-pressed=${String(enabled === false)} onClick=${() => setEnabled(store, false)}>Disable</button>
+        </span>
+        <${Answer} store=${store} />
+    </div>`;
+}
+
+/** What was asked of this process lately, here or elsewhere. @param {{store: Store}} props */
+export function Operations({ store }) {
+    const operations = [...store.operations.values()].filter((operation) => operation.process === store.chosen)
+        .sort((a, b) => b.created_at.localeCompare(a.created_at)).slice(0, OPERATIONS_SHOWN);
+    if (!operations.length) {
+        return null;
+    }
+    return html`<section class="panel" aria-labelledby="operations-title"><h3 id="operations-title">Operations</h3>
+        <ol class="operations" data-testid="operations">${operations.map((operation) => html`<li key=${operation.id} data-state=${operation.state}>
+            <time class="number">${format.clock(operation.created_at)}</time> <span>${operation.kind}</span>
+            <span class="outcome ${toneOf(operation)}">${format.operationText(operation)}</span></li>`)}</ol></section>`;
+}

@@ -1,0 +1,124 @@
+/* Numbers, times and outcomes as text. Pure; units are those of /v1/info's catalogue. */
+
+const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const NOTHING = "–";
+
+/** Three significant digits, without trailing zeros behind a whole number of three.
+ * @param {number} n */
+function digits(n) {
+    const size = Math.abs(n);
+    return n.toFixed(size >= 99.95 || n === 0 ? 0 : size >= 9.995 ? 1 : 2);
+}
+
+/** @param {number} n @param {number} step @param {string[]} units */
+function scaled(n, step, units) {
+    let index = 0;
+    while (Math.abs(n) >= step && index < units.length - 1) {
+        n /= step;
+        index++;
+    }
+    return `${index === 0 && Number.isInteger(n) ? n : digits(n)} ${units[index]}`.trim();
+}
+
+/** @param {number|null|undefined} n */
+const missing = (n) => n === null || n === undefined || Number.isNaN(n);
+
+/** @param {number|null|undefined} n */
+export const bytes = (n) => missing(n) ? NOTHING : scaled(Number(n), 1024, ["B", "KiB", "MiB", "GiB", "TiB"]);
+
+/** Every digit, in groups of three. @param {number|null|undefined} n */
+export const exact = (n) => missing(n) ? NOTHING : GROUPED.format(Number(n));
+
+/** Short: 9,999 then 12.3 k. @param {number|null|undefined} n */
+export function count(n) {
+    if (missing(n)) {
+        return NOTHING;
+    }
+    const size = Number(n);
+    return Math.abs(size) < 10_000 ? exact(Math.round(size)) : scaled(size, 1000, ["", "k", "M", "G", "T"]);
+}
+
+/** @param {number|null|undefined} n */
+export const rate = (n) => missing(n) ? NOTHING : `${count(n)}/s`;
+
+/** @param {number|null|undefined} ns */
+export const duration = (ns) => missing(ns) ? NOTHING
+    : Number(ns) >= 60e9 ? age(Number(ns) / 1e6) : scaled(Number(ns), 1000, ["ns", "µs", "ms", "s"]);
+
+/** How long ago or how long yet, coarsely. @param {number} ms */
+export function age(ms) {
+    const seconds = Math.max(0, ms) / 1000;
+    if (seconds < 60) {
+        return `${Math.floor(seconds)} s`;
+    }
+    return seconds < 3600 ? `${Math.floor(seconds / 60)} min`
+        : seconds < 172_800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} days`;
+}
+
+/** Local time of day. @param {string|number} when RFC 3339 or ms since 1970 */
+export function clock(when) {
+    const date = new Date(when);
+    return Number.isNaN(date.getTime()) ? NOTHING
+        : [date.getHours(), date.getMinutes(), date.getSeconds()].map((n) => String(n).padStart(2, "0")).join(":");
+}
+
+/** A value of the catalogue in its unit. @param {number|null|undefined} n @param {string} unit */
+export function inUnit(n, unit) {
+    return unit === "bytes" ? bytes(n) : unit === "nanoseconds" ? duration(n) : exact(n);
+}
+
+/** The value at a path such as "frees.cycle". @param {object|null} view @param {string} path @returns {any} */
+export function at(view, path) {
+    return path.split(".").reduce((value, name) => value?.[name], /** @type {any} */ (view));
+}
+
+/** @param {number} n @param {string} one */
+export const plural = (n, one) => `${exact(n)} ${one}${n === 1 ? "" : "s"}`;
+
+/** @param {Partial<import("./types").Config>} config */
+function configText(config) {
+    const words = [];
+    if (typeof config.enabled === "boolean") {
+        words.push(`automatic collection ${config.enabled ? "enabled" : "disabled"}`);
+    }
+    if (config.thresholds) {
+        words.push(`thresholds ${config.thresholds.join(" · ")}`);
+    }
+    if (config.events) {
+        words.push(`events ${config.events}`);
+    }
+    return words.length ? `in force: ${words.join(", ")}` : "in force";
+}
+
+/** @param {import("./types").Operation} operation */
+function succeeded(operation) {
+    if (operation.kind === "config") {
+        return configText(operation.result ?? {});
+    }
+    const collected = operation.result?.collected ?? 0;
+    const freed = operation.result?.freed_bytes ? ` (${bytes(operation.result.freed_bytes)})` : "";
+    const pause = operation.pause_ns === null ? "" : ` in ${duration(operation.pause_ns)}`;
+    const wait = operation.safepoint_wait_ns === null ? ""
+        : `, waited ${duration(operation.safepoint_wait_ns)} for a safepoint`;
+    return `collected ${plural(collected, "object")}${freed}${pause}${wait}`;
+}
+
+/** Where an operation is, or what came of it. @param {import("./types").Operation} operation */
+export function operationText(operation) {
+    const why = operation.detail ?? operation.code;
+    switch (operation.state) {
+    case "succeeded":
+        return succeeded(operation);
+    case "failed":
+        return `failed: ${why ?? "no reason given"}`;
+    case "expired":
+        return `expired: ${why ?? `no safepoint within ${duration(operation.deadline_ms * 1e6)}`}`;
+    case "waiting_for_safepoint":
+        return "waiting for a safepoint";
+    default:
+        return operation.state;
+    }
+}
+
+/** @param {Partial<import("./types").Config>} config */
+export const configAnswer = configText;

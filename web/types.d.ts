@@ -1,0 +1,76 @@
+/* The JSON of tallyd's API, as far as the page reads it. */
+export interface Field { path: string; kind: "gauge" | "counter"; unit: string; label: string; help: string }
+
+export interface Info {
+    version: string; start_id: string; pid: number; started_at: string; uptime_ns: number;
+    fields: Field[]; limits?: Record<string, number>;
+    refused?: { reason: string; count: number; last_at: string }[];
+}
+
+export interface Frees { refcount: number; cycle: number }
+
+export interface Summary {
+    id: string; pid: number | null; uid: number; name: string; state: "live" | "gone";
+    labels: Record<string, string>; library: string; attached_at: string; gone_at: string | null; end: string | null;
+    complete: boolean; safepoint_age_ns: number | null;
+    live_objects: number; live_bytes: number; allocations: number; frees: Frees; collections: number;
+    enabled: boolean | null; manager: string | null;
+}
+
+export interface View { as_of: string; as_of_mono_ns: number; seq: number }
+
+export interface Fleet extends View { processes: Summary[]; next_cursor: string | null }
+
+export interface HeapStats {
+    n: number; state: string; gone: boolean; complete: boolean; enabled: boolean; manager: string;
+    live_objects: number; live_bytes: number;
+}
+
+export interface Stats extends View {
+    id: string; pid: number | null; name: string; state: "live" | "gone"; complete: boolean;
+    live_objects: number; live_bytes: number; allocations: number; allocated_bytes: number; frees: Frees;
+    collections: number; last_pause_ns: number; safepoint_age_ns: number | null;
+    enabled: boolean | null; manager: string | null; thresholds: number[] | null; debug: string[] | null;
+    counts: number[];
+    events: { level: string | null; written: number; lost: number; seen: number };
+    generations: { collections: number; collected: number; uncollectable: number }[];
+    heaps: HeapStats[];
+}
+
+export interface Type {
+    name: string; tracked: boolean; size_bytes: number | null; live_objects: number; live_bytes: number;
+    allocations: number; allocated_bytes: number; frees: Frees;
+}
+
+export interface Types extends View { types: Type[] }
+
+export interface Collection {
+    heap: number; sequence: number; started_at: string; start_mono_ns: number; reason: string; generation: number;
+    manager: string; pause_ns: number; phases: { find_ns: number; callback_ns: number; free_ns: number };
+    examined: number; collected: number; freed_bytes: number; uncollectable: number;
+    live_bytes_before: number; live_bytes_after: number; safepoint_wait_ns: number; operation: string | null;
+}
+
+export interface Collections extends View { collections: Collection[] }
+
+export interface Config {
+    enabled: boolean | null; manager: string | null; thresholds: number[] | null; debug: string[] | null;
+    events: string | null;
+}
+
+export type OperationState = "queued" | "waiting_for_safepoint" | "running" | "succeeded" | "failed" | "cancelled" | "expired";
+
+export interface Operation {
+    id: string; kind: "collect" | "config"; process: string; state: OperationState; code: string | null;
+    detail: string | null; deadline_ms: number; created_at: string; finished_at: string | null;
+    safepoint_wait_ns: number | null; pause_ns: number | null;
+    result: { collected?: number; freed_bytes?: number } & Partial<Config> | null;
+    heaps: { n: number; state: string; collected: number | null }[];
+}
+
+/* What became of a control that somebody used on this page. */
+export interface Answer {
+    process: string; asked: string; tone: "busy" | "good" | "bad"; text: string; operation: string | null;
+}
+
+export interface Link { state: "connecting" | "live" | "offline"; since: number; retryAt: number; reason: string }

@@ -1,0 +1,2 @@
+/* tallyd serves uPlot's ES module at /vendor/uplot.js. */
+export { default } from "uplot";
