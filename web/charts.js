@@ -125,7 +125,7 @@ export class LiveChart {
         const axis = { stroke: colour("--muted"), font: "11px system-ui, sans-serif", ticks: { show: false },
             grid: { stroke: colour("--grid"), width: 1 } };
         return {
-            width: this.plot.clientWidth || 300, height: HEIGHT, padding: [8, 12, 0, 0], legend: { show: false },
+            width: this.plot.clientWidth || 300, height: HEIGHT, padding: [8, 26, 0, 0], legend: { show: false },
             cursor: { y: false, drag: { x: false, y: false }, sync: { key: "tally" }, points: { size: 7 } },
             scales: { x: { time: true, range: () => this.#span() }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.12 : 1] } },
             axes: [

@@ -46,8 +46,9 @@ class Sparkline extends Component {
 /** @param {{process: Summary, seq: number, chosen: boolean, history?: import("./series.js").History}} props */
 function Row({ process, seq, chosen, history }) {
     const gone = process.state === "gone";
-    const field = (/** @type {string} */ name, /** @type {any} */ raw, /** @type {string} */ text) =>
-        html`<span class="number" data-field=${name} data-value=${raw} data-seq=${seq}>${text}</span>`;
+    const field = (/** @type {string} */ name, /** @type {string} */ what, /** @type {any} */ raw, /** @type {string} */ text) =>
+        html`<span class="number"><span class="unseen">${what}: </span><span data-field=${name} data-value=${raw} data-seq=${seq}>${text}</span></span>`;
+    const rate = history?.latest("allocation_rate");
     return html`<li><a class="row ${gone ? "gone" : ""}" href=${addressOf(process.id)} aria-current=${chosen ? "true" : null}
             data-testid="process" data-id=${process.id} data-state=${process.state}>
         <span class="line">
@@ -62,10 +63,10 @@ function Row({ process, seq, chosen, history }) {
             .map(([key, value]) => html`<span class="label">${key}=${value}</span>`)}</span>` : null}
         <span class="line figures">
             <${Sparkline} history=${history} />
-            ${field("live_bytes", process.live_bytes, format.bytes(process.live_bytes))}
-            <span class="number">${field("live_objects", process.live_objects, format.count(process.live_objects))} <small>objects</small></span>
-            <span class="number">${gone ? html`<small>ended ${format.clock(process.gone_at ?? "")}</small>`
-                : html`${field("allocation_rate", history?.latest("allocation_rate"), format.rate(history?.latest("allocation_rate")))} <small>alloc</small>`}</span>
+            ${field("live_bytes", "live bytes", process.live_bytes, format.bytes(process.live_bytes))}
+            ${field("live_objects", "live objects", process.live_objects, format.count(process.live_objects))}
+            ${gone ? html`<span class="number"><span class="unseen">ended </span>${format.clock(process.gone_at ?? "")}</span>`
+                : field("allocation_rate", "allocations a second", rate, format.rate(rate))}
         </span>
     </a></li>`;
 }
@@ -99,6 +100,7 @@ export function ProcessList({ store }) {
             <p>A program that links libtally appears here when it calls <code>tally_attach()</code>. To see one:</p>
             <p><code>tally-mal</code></p></div>` : null}
         ${processes.length && !found.length ? html`<p class="hint">Nothing matches “${store.filter}”.</p>` : null}
+        ${rows.length ? html`<p class="heads" aria-hidden="true"><span>Live</span><span>Objects</span><span>Allocated</span></p>` : null}
         <ul class="rows" data-testid="processes" aria-label="Processes" onKeyDown=${onKeyDown}>
             ${rows.map((process) => html`<${Row} key=${process.id} process=${process} seq=${seq}
                 chosen=${process.id === store.chosen} history=${store.histories.get(process.id)} />`)}

@@ -7,6 +7,8 @@ export const SPAN_S = 300;
 const FASTEST_HZ = 4;
 const LONGEST = SPAN_S * FASTEST_HZ + 100;
 const RATE_WINDOW_S = 0.95;
+/** A rate over less than this is noise. */
+const SHORTEST_RATE_S = 0.2;
 /** Longer silence than this, and nobody can say what was in between. */
 export const GAP_S = 3;
 
@@ -82,7 +84,8 @@ export class History {
         }
         for (const [counter, name] of COUNTERS) {
             const grown = this.columns[counter][row] - this.columns[counter][base];
-            this.columns[name][row] = base === row || grown < 0 ? NaN : grown / (t[row] - t[base]);
+            const elapsed = t[row] - t[base];
+            this.columns[name][row] = elapsed < SHORTEST_RATE_S || grown < 0 ? NaN : grown / elapsed;
         }
     }
 

@@ -35,7 +35,7 @@ export function fakeProcess(name, more = {}) {
     return { id: randomBytes(16).toString("hex"), pid: 1000 + Math.floor(Math.random() * 60000), uid: 1000, name, state: "live",
         labels: {}, library: "0.1.0", attached_at: iso(Date.now()), gone_at: null, end: null, complete: true, enabled: true,
         manager: "generational", thresholds: [700, 10, 10], debug: [], level: "all", lost: 0, allocations: 4000, refcount: 1000,
-        cycle: 0, garbage: 2500, gen0: 0, records: [], phase: 0, pace: 1, collected: 0, pauseSum: 0, longest: 0, ...more };
+        cycle: 0, garbage: 2500, gen0: 0, records: [], announced: 0, phase: 0, pace: 1, collected: 0, pauseSum: 0, longest: 0, ...more };
 }
 
 function advance(p) {
@@ -145,9 +145,9 @@ class Fake {
         }
         this.seq++;
         this.processes.filter((p) => p.state === "live").forEach((p) => {
-            const before = p.records.length;
             advance(p);
-            p.fresh = p.records.slice(0, p.records.length - before);
+            p.fresh = p.records.slice(0, p.records.length - p.announced);
+            p.announced = p.records.length;
         });
         this.streams.forEach((stream) => this.#frames(stream));
     }
@@ -304,7 +304,6 @@ class Fake {
                 return this.#finish(operation, "expired", { code: "expired", detail: "the owner reached no safepoint in 1.5 s" });
             }
             const collected = collect(p, body.generation ?? 2, "request", operation.id);
-            p.fresh = [p.records[0]];
             return this.#finish(operation, "succeeded", { safepoint_wait_ns: 2_000_000, pause_ns: p.records[0].pause_ns,
                 result: { collected, freed_bytes: collected * 64 } });
         }, this.safepoints ? 150 : deadline);

@@ -1,0 +1,126 @@
+/* The page's modules that need no browser: numbers as text, the past in columns, the stream's syntax, and which
+ * view wins. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as format from "../../web/format.js";
+import { History, SPAN_S } from "../../web/series.js";
+import { Store } from "../../web/store.js";
+import { EventParser } from "../../web/stream.js";
+
+const figures = (n) => ({ live_bytes: n * 8, live_objects: n, allocations: n * 10, frees: { refcount: n * 8, cycle: n } });
+
+test("numbers have three digits and a unit", () => {
+    assert.deepEqual([0, 999, 1024, 1536, 10_240, 104_857_600].map(format.bytes), ["0 B", "999 B", "1.00 KiB", "1.50 KiB", "10.0 KiB", "100 MiB"]);
+    assert.deepEqual([0, 9999, 10_000, 1_234_567].map(format.count), ["0", "9,999", "10.0 k", "1.23 M"]);
+    assert.deepEqual([0, 640, 400_000, 2_000_000, 61e9].map(format.duration), ["0 ns", "640 ns", "400 µs", "2.00 ms", "1 min"]);
+    assert.deepEqual([null, undefined, NaN].map(format.bytes), ["–", "–", "–"]);
+    assert.equal(format.at({ frees: { cycle: 3 } }, "frees.cycle"), 3);
+    assert.equal(format.at(null, "frees.cycle"), undefined);
+});
+
+test("an operation is told in a sentence", () => {
+    const operation = { id: "a", kind: "collect", process: "p", state: "succeeded", code: null, detail: null, deadline_ms: 30_000,
+        created_at: "", finished_at: "", safepoint_wait_ns: 2_000_000, pause_ns: 400_000, result: { collected: 3, freed_bytes: 0 }, heaps: [] };
+    assert.equal(format.operationText(operation), "collected 3 objects in 400 µs, waited 2.00 ms for a safepoint");
+    assert.equal(format.operationText({ ...operation, state: "expired" }), "expired: no safepoint within 30.0 s");
+    assert.equal(format.operationText({ ...operation, state: "failed", code: "process_gone" }), "failed: process_gone");
+    assert.equal(format.operationText({ ...operation, kind: "config", result: { enabled: false, thresholds: [1, 2, 3] } }),
+        "in force: automatic collection disabled, thresholds 1 · 2 · 3");
+});
+
+test("rates are averages over a second and stop at a gap", () => {
+    const history = new History();
+    [0, 0.25, 0.5, 0.75, 1].forEach((t, n) => history.push(100 + t, figures(n)));
+    assert.equal(history.latest("allocation_rate"), 40);
+    history.gap();
+    assert.ok(Number.isNaN(history.latest("live_bytes")));
+    history.push(102, figures(50));
+    assert.ok(Number.isNaN(history.latest("allocation_rate")));
+    history.push(103, figures(60));
+    assert.equal(history.latest("allocation_rate"), 100);
+});
+
+test("a long silence becomes a gap, and old rows and double ones go", () => {
+    const history = new History();
+    history.push(1, figures(1));
+    history.push(1, figures(9));
+    history.push(9, figures(2));
+    assert.deepEqual([...history.values("live_objects")], [1, NaN, 2]);
+    for (let n = 0; n < 20_000; n++) {
+        history.push(10 + n / 4, figures(n));
+    }
+    assert.ok(history.length <= SPAN_S * 4 + 100 && history.room <= 4096, `${history.length} rows in ${history.room}`);
+    assert.equal(history.latest("live_objects"), 19_999);
+    assert.ok(history.values("t").every((t, row, all) => row === 0 || t > all[row - 1]));
+});
+
+test("the stream's text may break anywhere", () => {
+    const text = "retry: 250\n\n: heartbeat\r\n\r\nid: s-7\nevent: stats\ndata: {\"a\":\ndata: 1}\n\nevent: bye\ndata: {}\n\n";
+    const expected = [{ event: "stats", data: '{"a":\n1}' }, { event: "bye", data: "{}" }];
+    for (let size = 1; size <= text.length; size++) {
+        const parser = new EventParser();
+        const messages = [];
+        for (let at = 0; at < text.length; at += size) {
+            messages.push(...parser.push(text.slice(at, at + size)));
+        }
+        assert.deepEqual(messages, expected, `pieces of ${size}`);
+        assert.deepEqual([parser.lastId, parser.retryMs], ["s-7", 250]);
+    }
+});
+
+const statsView = (seq, n, more = {}) => ({ seq, as_of: new Date(1e12 + seq * 250).toISOString(), as_of_mono_ns: seq * 250e6, id: "p",
+    state: "live", ...figures(n), ...more });
+
+test("an older view never replaces a newer one, but a new tallyd counts anew", () => {
+    const store = new Store(() => {}, () => 0);
+    store.choose("p");
+    store.take("hello", { start_id: "one" });
+    store.take("stats", statsView(50, 5));
+    store.setStats(statsView(49, 4));
+    assert.equal(store.stats.live_objects, 5);
+    store.setStats({ ...statsView(60, 9), id: "other" });
+    assert.equal(store.stats.live_objects, 5);
+    store.take("hello", { start_id: "two" });
+    store.take("stats", statsView(2, 7));
+    assert.equal(store.stats.live_objects, 7);
+});
+
+test("an operation that has ended stays ended", () => {
+    const store = new Store(() => {}, () => 0);
+    store.setOperation({ id: "o", state: "succeeded", finished_at: "now" });
+    store.setOperation({ id: "o", state: "running", finished_at: null });
+    assert.equal(store.operations.get("o").state, "succeeded");
+    for (let n = 0; n < 200; n++) {
+        store.setOperation({ id: String(n), finished_at: null });
+    }
+    assert.equal(store.operations.size, 50);
+});
+
+test("silence makes a live process stale, a confirmation does not, and one that has ended never is", () => {
+    let now = 0;
+    const store = new Store(() => {}, () => now);
+    store.choose("p");
+    store.setStats(statsView(4, 1));
+    now = 2500;
+    store.setStats(statsView(4, 1));
+    now = 5000;
+    assert.equal(store.stale, false);
+    now = 6000;
+    assert.equal(store.stale, true);
+    assert.ok([...store.histories.get("p").values("live_objects")].every((value) => value === 1));
+    store.setStats(statsView(5, 1, { state: "gone" }));
+    now = 60_000;
+    assert.equal(store.stale, false);
+});
+
+test("a process's past is kept from the list before it is chosen, and dropped when it leaves", () => {
+    const store = new Store(() => {}, () => 0);
+    const fleet = (seq, ids) => ({ seq, as_of: new Date(seq * 1000).toISOString(), as_of_mono_ns: seq * 1e9, next_cursor: null,
+        processes: ids.map((id) => ({ id, state: "live", ...figures(seq) })) });
+    store.setFleet(fleet(1, ["a", "b"]));
+    store.setFleet(fleet(2, ["a", "b"]));
+    assert.equal(store.histories.get("b").latest("allocation_rate"), 10);
+    store.setFleet(fleet(3, ["a"]));
+    assert.deepEqual([...store.histories.keys()], ["a"]);
+});

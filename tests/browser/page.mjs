@@ -1,0 +1,70 @@
+/* What every browser test needs: one Chromium, pages that keep account of what went wrong in them, and patience. */
+
+import { createRequire } from "node:module";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const require = createRequire(new URL("../../web/package.json", import.meta.url));
+const { chromium } = require("playwright-core");
+const AXE = require.resolve("axe-core/axe.min.js");
+
+/** Chromium with a new, empty profile. */
+export const launch = () => chromium.launch({
+    executablePath: process.env.TALLY_CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync"],
+});
+
+/** A page in a context of its own; `faults` fills with errors, refused scripts and breaches of the security policy. */
+export async function open(browser, url, options = {}) {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    context.setDefaultTimeout(15_000);
+    const page = await context.newPage();
+    const faults = [];
+    page.on("pageerror", (error) => faults.push(String(error)));
+    page.on("console", (message) => {
+        if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
+            faults.push(message.text());
+        }
+    });
+    await page.addInitScript(() => {
+        addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
+    });
+    await page.goto(url);
+    return { page, faults, close: () => context.close() };
+}
+
+export const byId = (page, id) => page.locator(`[data-testid="${id}"]`);
+
+/** The drawn figure of the chosen process: its raw value, the text, and the seq of the view it is from. */
+export const drawn = (page, path) => byId(page, "figures").locator(`[data-field="${path}"]`)
+    .evaluate((cell) => ({ value: Number(cell.dataset.value), seq: Number(cell.dataset.seq), text: cell.textContent }));
+
+/** Asks until the answer is true; the last answer is in the failure. */
+export async function eventually(what, ask, patience = 15_000) {
+    const end = Date.now() + patience;
+    let answer;
+    for (;;) {
+        answer = await ask();
+        if (answer === true) {
+            return;
+        }
+        if (Date.now() > end) {
+            throw new Error(`${what}: still ${JSON.stringify(answer)} after ${patience} ms`);
+        }
+        await sleep(50);
+    }
+}
+
+/** What a chart shows, as a number that changes when a pixel does. */
+export const pixels = (page, chart) => page.locator(`canvas[data-chart="${chart}"]`).evaluate((canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return data.reduce((sum, value) => (sum * 31 + value) % 1_000_000_007, 7);
+});
+
+/** Breaches of accessibility that hinder people: serious and critical ones. */
+export async function axe(page) {
+    await page.addScriptTag({ path: AXE });
+    const { violations } = await page.evaluate(() => globalThis.axe.run());
+    return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
+        .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+}

@@ -1,0 +1,242 @@
+/* The page against a tallyd that can be bent: who may enter, what is shown when something is missing, late or hostile. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { bytes } from "../../web/format.js";
+import { demoProcesses, fakeProcess, startFake } from "./fake-tallyd.mjs";
+import { axe, byId, drawn, eventually, launch, open, pixels } from "./page.mjs";
+
+const CHARTS = ["live_bytes", "live_objects", "allocation_rate", "free_rate"];
+let browser;
+before(async () => { browser = await launch(); });
+after(() => browser?.close());
+
+/** A test with a daemon and a logged-in page of its own. */
+function page(name, options, body) {
+    test(name, { timeout: 60_000 }, async () => {
+        const fake = await startFake(options.processes ?? demoProcesses());
+        let opened;
+        try {
+            opened = await open(browser, options.url ? options.url(fake) : fake.link(), options.context);
+            await body({ fake, ...opened });
+            assert.deepEqual(opened.faults, []);
+        } finally {
+            await opened?.close();
+            await fake.stop();
+        }
+    });
+}
+
+const viewOf = (p, fake) => `[data-testid="process-view"][data-id="${fake.processes[p].id}"]`;
+
+page("the link logs in once, leaves the address, and a reload stays logged in", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    assert.equal(page.url(), `${fake.url}#process=${fake.processes[0].id}`);
+    assert.equal(fake.codes.size, 0);
+    await page.reload();
+    await page.waitForSelector(viewOf(0, fake));
+    assert.deepEqual(await page.context().cookies(), []);
+});
+
+page("without a session the page says what to type", { url: (fake) => fake.url }, async ({ page, fake }) => {
+    await byId(page, "logged-out").getByText("tallyctl login").waitFor();
+    assert.deepEqual(fake.log, []);
+});
+
+page("a used link says so, and a fresh one in the same tab enters", { url: (fake) => `${fake.url}#login=used` }, async ({ page, fake }) => {
+    await byId(page, "login-problem").waitFor();
+    assert.match(await byId(page, "login-problem").textContent(), /no longer works: the code is unknown/);
+    assert.ok(!page.url().includes("used"));
+    await page.goto(fake.link());
+    await page.waitForSelector(viewOf(0, fake));
+});
+
+page("a session that tallyd forgot ends at the door", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    fake.tokens.clear();
+    await page.reload();
+    await byId(page, "login-problem").waitFor();
+    assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+});
+
+page("processes are chosen by click, by keyboard and by address", {}, async ({ page, fake }) => {
+    await page.locator(`[data-testid="process"][data-id="${fake.processes[1].id}"]`).click();
+    await page.waitForSelector(viewOf(1, fake));
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(viewOf(0, fake));
+    await page.goBack();
+    await page.waitForSelector(viewOf(1, fake));
+    assert.equal(await page.title(), "orchard – tally");
+    assert.equal(await page.locator('[data-testid="process"][aria-current="true"]').count(), 1);
+});
+
+page("drawn figures are the API's at the same seq", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    fake.quiet = true;
+    await eventually("the last frame is drawn", async () => (await drawn(page, "live_bytes")).seq === fake.seq);
+    const p = fake.processes[0];
+    const live = (p.allocations - p.refcount - p.cycle) * 64;
+    assert.deepEqual(await drawn(page, "live_bytes"), { value: live, seq: fake.seq, text: bytes(live) });
+    assert.equal((await drawn(page, "frees.cycle")).value, p.cycle);
+    const row = page.locator(`[data-testid="process"][data-id="${p.id}"] [data-field="live_bytes"]`);
+    assert.equal(Number(await row.getAttribute("data-value")), live);
+});
+
+page("all four charts move, and say in words what they show", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    for (const chart of CHARTS) {
+        const first = await pixels(page, chart);
+        await eventually(`${chart} moves`, async () => await pixels(page, chart) !== first);
+    }
+    const words = page.locator('[role="img"][aria-label^="Live bytes: now"]');
+    await words.waitFor();
+    assert.match(await words.getAttribute("aria-label"), /between .* and /);
+});
+
+page("collect, disable and enable tell what they did", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    const answer = byId(page, "answer");
+    await byId(page, "disable").click();
+    await answer.getByText("Disable: in force: automatic collection disabled").waitFor();
+    await page.locator('[data-badge="enabled"]', { hasText: "collector disabled" }).waitFor();
+    assert.equal(fake.processes[0].enabled, false);
+    assert.equal(await byId(page, "disable").getAttribute("aria-pressed"), "true");
+    await byId(page, "collect").click();
+    await answer.getByText(/^Collect generation 2: collected [\d,]+ objects .* waited 2.00 ms for a safepoint$/).waitFor();
+    await byId(page, "collections").locator("tr", { hasText: "request" }).first().waitFor();
+    await byId(page, "generation").selectOption("0");
+    await byId(page, "collect").click();
+    await answer.getByText(/^Collect generation 0: collected/).waitFor();
+    await byId(page, "enable").click();
+    await answer.getByText("Enable: in force: automatic collection enabled").waitFor();
+    await eventually("operations are listed", async () => await byId(page, "operations").locator("li").count() === 4);
+});
+
+page("an operation that waits is shown waiting until it expires or is cancelled", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    fake.safepoints = false;
+    await byId(page, "collect").click();
+    await byId(page, "answer").getByText("waiting for a safepoint").waitFor();
+    await byId(page, "answer").getByText("expired: the owner reached no safepoint").waitFor();
+    assert.equal(await byId(page, "answer").getAttribute("data-tone"), "bad");
+    await byId(page, "collect").click();
+    await byId(page, "cancel").click();
+    await byId(page, "answer").getByText("cancelled").waitFor();
+});
+
+page("a refused control shows the reason", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    fake.refuse = 403;
+    await byId(page, "collect").click();
+    await byId(page, "answer").getByText("Collect generation 2: this listener is read-only").waitFor();
+});
+
+page("the page outlives a restart of tallyd and says how long it was offline", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    const before = await drawn(page, "allocations");
+    await fake.stop();
+    await byId(page, "link").getByText(/^offline since \d\d:\d\d:\d\d, retrying/).waitFor();
+    fake.seq = 1;
+    await fake.start();
+    await page.locator('[data-testid="link"][data-state="live"]').waitFor();
+    await eventually("numbers of the new tallyd", async () => {
+        const now = await drawn(page, "allocations");
+        return now.seq < before.seq && now.value > before.value;
+    });
+    assert.match(fake.lastEventId, /^[0-9a-f]+-\d+$/);
+});
+
+page("silence is stale where tallyd hangs, and rest where nothing happens", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    fake.quiet = true;
+    await sleep(5000);
+    assert.equal(await byId(page, "stale").count(), 0);
+    fake.frozen = true;
+    await byId(page, "stale").getByText(/^Stale: nothing new from tallyd for \d+ s/).waitFor();
+    assert.match(await byId(page, "link").textContent(), /stale/);
+    fake.frozen = fake.quiet = false;
+    await byId(page, "stale").waitFor({ state: "detached" });
+});
+
+page("loss is said: events, frames, and in the list", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    Object.assign(fake.processes[0], { complete: false, lost: 1234 });
+    await page.locator('[data-badge="complete"]', { hasText: "incomplete: 1,234 events lost" }).waitFor();
+    await page.locator('[data-testid="process"] [data-badge="complete"]').first().waitFor();
+    fake.processes[0].lost = 0;
+    await page.locator('[data-badge="complete"]', { hasText: "some types have no row" }).waitFor();
+    fake.streams.forEach((stream) => fake.send(stream, "gap", { missed: 3 }));
+    await byId(page, "missed").getByText("3 frames skipped").waitFor();
+});
+
+page("names and labels are text, whatever they hold", { processes: [fakeProcess('<img src=x onerror="window.hit=1">', {
+    labels: { "</script><script>window.hit=1</script>": "<img src=x onerror=window.hit=1>", ["x".repeat(300)]: "\u202e\"'&" } })] },
+async ({ page }) => {
+    await byId(page, "name").getByText('<img src=x onerror="window.hit=1">').waitFor();
+    assert.equal(await page.evaluate(() => window.hit), undefined);
+    assert.equal(await page.locator("img[src=x]").count(), 0);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+});
+
+page("a process that has ended keeps its numbers and loses its controls", {}, async ({ page, fake }) => {
+    await page.goto(`${fake.url}#process=${fake.processes[2].id}`);
+    await byId(page, "controls-gone").waitFor();
+    assert.equal(await byId(page, "collect").count(), 0);
+    await page.locator('[data-badge="state"]', { hasText: "gone (exited)" }).waitFor();
+    await sleep(4000);
+    assert.equal(await byId(page, "stale").count(), 0);
+});
+
+page("an unknown process in the address is said, and the list still works", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    await page.goto(`${fake.url}#process=${"0".repeat(32)}`);
+    await byId(page, "process-problem").getByText("No such process").waitFor();
+    await page.locator('[data-testid="process"]').first().click();
+    await page.waitForSelector(viewOf(0, fake));
+});
+
+page("an empty list says how to fill it, and the first process to come is shown", { processes: [] }, async ({ page, fake }) => {
+    await byId(page, "list-empty").waitFor();
+    fake.processes.push(fakeProcess("late"));
+    await page.waitForSelector(viewOf(0, fake));
+});
+
+page("many processes can be filtered by name, pid and label", { processes: Array.from({ length: 250 }, (_, n) =>
+    fakeProcess(`worker-${n}`, { labels: { zone: n % 2 ? "odd" : "even" } })) }, async ({ page }) => {
+    await byId(page, "filter").fill("zone:odd worker-24");
+    await eventually("five are left", async () => await byId(page, "process").count() === 5 || await byId(page, "process").count());
+});
+
+for (const colorScheme of ["light", "dark"]) {
+    page(`accessible in ${colorScheme} colours`, { context: { colorScheme, bypassCSP: true } }, async ({ page, fake }) => {
+        await page.waitForSelector(viewOf(0, fake));
+        Object.assign(fake.processes[0], { complete: false, lost: 5 });
+        await byId(page, "disable").click();
+        await page.locator('[data-badge="enabled"]', { hasText: "disabled" }).first().waitFor();
+        await byId(page, "types").waitFor();
+        assert.deepEqual(await axe(page), []);
+        await page.evaluate(() => sessionStorage.clear());
+        await page.goto(fake.url + "#login=wrong");
+        await byId(page, "login-problem").waitFor();
+        assert.deepEqual(await axe(page), []);
+    });
+}
+
+page("a narrow screen needs no sideways scrolling", { context: { viewport: { width: 360, height: 740 } } }, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    await byId(page, "types").waitFor();
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+});
+
+page("who asked for less motion gets a frame a second", { context: { reducedMotion: "reduce" } }, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    const changes = await page.evaluate(() => new Promise((resolve) => {
+        const cell = document.querySelector('[data-testid="figures"] [data-field="allocations"]');
+        let seen = 0;
+        new MutationObserver(() => seen++).observe(cell, { characterData: true, subtree: true, childList: true });
+        setTimeout(() => resolve(seen), 3000);
+    }));
+    assert.ok(changes >= 1 && changes <= 4, `${changes} changes in 3 s`);
+});
