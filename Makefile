@@ -17,17 +17,18 @@ TALLY_CFLAGS := -std=gnu11 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototyp
                 -fvisibility=hidden -fno-strict-aliasing -pthread
 
 # ---- sources, a folder a line, in the order of the data's way
+WIRE_SRCS := src/wire/message.c src/wire/ring_read.c
 FEED_SRCS := src/feed/feed.c
 HEAP_SRCS :=
 AGENT_SRCS :=
-LIB_SRCS := $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
+LIB_SRCS := $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
 INTAKE_SRCS :=
 STATS_SRCS :=
 OPERATIONS_SRCS :=
 API_SRCS :=
 TALLYD_SRCS :=
-DAEMON_SRCS := $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(API_SRCS) $(TALLYD_SRCS)
+DAEMON_SRCS := $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(API_SRCS) $(TALLYD_SRCS)
 DAEMON_LIBS := -lmicrohttpd -ljansson
 
 TALLYCTL_SRCS :=

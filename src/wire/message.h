@@ -17,6 +17,7 @@
 #ifndef TALLY_WIRE_MESSAGE_H
 #define TALLY_WIRE_MESSAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -108,5 +109,62 @@ _Static_assert(sizeof(struct wire_welcome) == 48, "welcome layout");
 _Static_assert(sizeof(struct wire_heap) == 24, "heap layout");
 _Static_assert(sizeof(struct wire_command) == 64, "command layout");
 _Static_assert(sizeof(struct wire_ack) == 64, "ack layout");
+
+/* ---- Checking and encoding, for both ends. What a peer sent is hostile: these take the bytes that one recvmsg()
+ * put into memory of the caller's own, believe no length in them, and fill *out only when all is well. */
+
+/* X(NAME, value, sentence) */
+#define WIRE_FAULTS(X) \
+    X(WIRE_FAULT_NONE, 0, "no fault") \
+    X(WIRE_FAULT_SHORT, -1, "the message is shorter than its kind asks for") \
+    X(WIRE_FAULT_LONG, -2, "the message is longer than any may be") \
+    X(WIRE_FAULT_LENGTH, -3, "the message is not as long as it says") \
+    X(WIRE_FAULT_KIND, -4, "the message is not of the kind that is due") \
+    X(WIRE_FAULT_TEXT, -5, "a text is empty, too long, not UTF-8 or holds control characters") \
+    X(WIRE_FAULT_LABEL, -6, "a label has a bad key, or there are too many or two of one key") \
+    X(WIRE_FAULT_VALUE, -7, "a number is out of range")
+enum wire_fault {
+#define WIRE_X(name, value, sentence) name = (value),
+    WIRE_FAULTS(WIRE_X)
+#undef WIRE_X
+};
+/* Static storage. */
+const char *wire_fault_sentence(int fault);
+
+#define WIRE_NAME_MAX 255u
+#define WIRE_KEY_MAX 63u
+
+struct wire_label {
+    char key[WIRE_KEY_MAX + 1];
+    char value[WIRE_NAME_MAX + 1];
+};
+struct wire_hello_view { /* NUL-terminated copies of everything */
+    uint8_t id[WIRE_ID_BYTES];
+    uint64_t clock_ns;
+    uint16_t version;
+    char library[17];
+    char name[WIRE_NAME_MAX + 1];
+    unsigned label_count;
+    struct wire_label labels[WIRE_LABEL_MAX];
+};
+
+/* Well-formed UTF-8 without control characters (C0, DEL, C1). Empty is valid. */
+bool wire_text_valid(const char *text, size_t bytes);
+/* [a-z0-9_.-]{1,63} */
+bool wire_key_valid(const char *key, size_t bytes);
+
+/* Each returns 0 or a WIRE_FAULT_*. head: any kind, known or not; the others begin with the same check and want
+ * their kind. heap: COUNTERS, RING and GONE. command: an unknown command is no fault here (it is answered FAILED). */
+int wire_head_check(const void *data, size_t bytes, struct wire_head *out);
+int wire_hello_check(const void *data, size_t bytes, struct wire_hello_view *out);
+int wire_welcome_check(const void *data, size_t bytes, struct wire_welcome *out);
+int wire_heap_check(const void *data, size_t bytes, struct wire_heap *out);
+int wire_command_check(const void *data, size_t bytes, struct wire_command *out);
+int wire_ack_check(const void *data, size_t bytes, struct wire_ack *out);
+
+/* The head of a message that is `bytes` long in all. */
+struct wire_head wire_head_make(enum wire_kind kind, size_t bytes);
+/* Writes a HELLO into `room` bytes; returns its length, or 0 where the view is not valid or does not fit. */
+size_t wire_hello_encode(const struct wire_hello_view *view, void *out, size_t room);
 
 #endif

@@ -1,0 +1,253 @@
+/* Checking and encoding of messages. Every check copies the fixed part out first, so that no field is read twice,
+ * and compares lengths with what really arrived before it follows them. */
+#include "wire/message.h"
+
+#include <string.h>
+
+#include "wire/feed.h"
+
+_Static_assert(sizeof(struct wire_hello) + WIRE_TEXT_MAX <= WIRE_MESSAGE_MAX, "a hello fits a message");
+_Static_assert(WIRE_NAME_MAX + WIRE_LABEL_MAX * (WIRE_KEY_MAX + WIRE_NAME_MAX) <= WIRE_TEXT_MAX,
+               "every valid name and set of labels fits a hello");
+
+const char *wire_fault_sentence(int fault)
+{
+    switch (fault) {
+#define WIRE_X(name, value, sentence) \
+    case name: \
+        return sentence;
+        WIRE_FAULTS(WIRE_X)
+#undef WIRE_X
+    default:
+        return "unknown fault";
+    }
+}
+
+/* Bytes of the UTF-8 sequence at `at`, 0 where it is malformed, overlong, a surrogate or beyond U+10FFFF. */
+static size_t sequence_bytes(const unsigned char *at, size_t left)
+{
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t bytes = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
+    if (bytes < 2 || bytes > left)
+        return bytes > left ? 0 : bytes;
+    uint32_t code = at[0] & (0x7fu >> bytes);
+    for (size_t i = 1; i < bytes; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (at[i] & 0x3fu);
+    }
+    bool surrogate = code >= 0xd800 && code <= 0xdfff;
+    return code < least[bytes] || code > 0x10ffff || surrogate ? 0 : bytes;
+}
+
+bool wire_text_valid(const char *text, size_t bytes)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    while (bytes) {
+        size_t step = sequence_bytes(at, bytes);
+        bool control = at[0] < 0x20 || at[0] == 0x7f || (step == 2 && at[0] == 0xc2 && at[1] < 0xa0);
+        if (!step || control)
+            return false;
+        at += step;
+        bytes -= step;
+    }
+    return true;
+}
+
+bool wire_key_valid(const char *key, size_t bytes)
+{
+    if (bytes < 1 || bytes > WIRE_KEY_MAX)
+        return false;
+    for (size_t i = 0; i < bytes; i++) {
+        char c = key[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+        if (!plain)
+            return false;
+    }
+    return true;
+}
+
+int wire_head_check(const void *data, size_t bytes, struct wire_head *out)
+{
+    struct wire_head head;
+    if (bytes < sizeof head)
+        return WIRE_FAULT_SHORT;
+    if (bytes > WIRE_MESSAGE_MAX)
+        return WIRE_FAULT_LONG;
+    memcpy(&head, data, sizeof head);
+    if (head.bytes != bytes)
+        return WIRE_FAULT_LENGTH;
+    *out = head;
+    return 0;
+}
+
+/* Copies the part of a message that this version knows; later versions append to it. */
+static int known_part(const void *data, size_t bytes, enum wire_kind first, enum wire_kind last, void *out,
+                      size_t out_bytes)
+{
+    struct wire_head head;
+    int fault = wire_head_check(data, bytes, &head);
+    if (fault)
+        return fault;
+    if (head.kind < first || head.kind > last)
+        return WIRE_FAULT_KIND;
+    if (bytes < out_bytes)
+        return WIRE_FAULT_SHORT;
+    memcpy(out, data, out_bytes);
+    return 0;
+}
+
+/* A cursor over the text of a HELLO. */
+struct text_cursor {
+    const char *at;
+    size_t left;
+};
+
+/* Takes the next `bytes` as a NUL-terminated copy; out has room for WIRE_NAME_MAX + 1, and bytes is a uint8_t's. */
+static bool text_take(struct text_cursor *cursor, size_t bytes, char *out)
+{
+    if (bytes > cursor->left || !wire_text_valid(cursor->at, bytes))
+        return false;
+    memcpy(out, cursor->at, bytes);
+    out[bytes] = '\0';
+    cursor->at += bytes;
+    cursor->left -= bytes;
+    return true;
+}
+
+static int labels_take(const struct wire_hello *hello, struct text_cursor *cursor, struct wire_hello_view *view)
+{
+    for (unsigned i = 0; i < view->label_count; i++) {
+        struct wire_label *label = &view->labels[i];
+        if (hello->key_bytes[i] > WIRE_KEY_MAX || hello->key_bytes[i] > cursor->left ||
+            !wire_key_valid(cursor->at, hello->key_bytes[i]))
+            return WIRE_FAULT_LABEL;
+        if (!text_take(cursor, hello->key_bytes[i], label->key) ||
+            !text_take(cursor, hello->value_bytes[i], label->value))
+            return WIRE_FAULT_TEXT;
+        for (unsigned j = 0; j < i; j++) {
+            if (!strcmp(view->labels[j].key, label->key))
+                return WIRE_FAULT_LABEL;
+        }
+    }
+    return 0;
+}
+
+int wire_hello_check(const void *data, size_t bytes, struct wire_hello_view *out)
+{
+    struct wire_hello hello;
+    int fault = known_part(data, bytes, WIRE_HELLO, WIRE_HELLO, &hello, sizeof hello);
+    if (fault)
+        return fault;
+    if (hello.label_count > WIRE_LABEL_MAX)
+        return WIRE_FAULT_LABEL;
+    struct wire_hello_view view = {.clock_ns = hello.clock_ns, .version = hello.head.version,
+                                   .label_count = hello.label_count};
+    memcpy(view.id, hello.id, sizeof view.id);
+    memcpy(view.library, hello.library, sizeof hello.library);
+    if (!wire_text_valid(view.library, strlen(view.library)))
+        return WIRE_FAULT_TEXT;
+    struct text_cursor cursor = {(const char *)data + sizeof hello, bytes - sizeof hello};
+    if (hello.name_bytes == 0 || !text_take(&cursor, hello.name_bytes, view.name))
+        return WIRE_FAULT_TEXT;
+    fault = labels_take(&hello, &cursor, &view);
+    if (!fault)
+        *out = view;
+    return fault;
+}
+
+int wire_welcome_check(const void *data, size_t bytes, struct wire_welcome *out)
+{
+    struct wire_welcome welcome;
+    int fault = known_part(data, bytes, WIRE_WELCOME, WIRE_WELCOME, &welcome, sizeof welcome);
+    if (fault)
+        return fault;
+    if (!wire_text_valid(welcome.daemon, strnlen(welcome.daemon, sizeof welcome.daemon)))
+        return WIRE_FAULT_TEXT;
+    *out = welcome;
+    return 0;
+}
+
+int wire_heap_check(const void *data, size_t bytes, struct wire_heap *out)
+{
+    struct wire_heap heap;
+    int fault = known_part(data, bytes, WIRE_HEAP_COUNTERS, WIRE_HEAP_GONE, &heap, sizeof heap);
+    if (fault)
+        return fault;
+    if (heap.heap_number == 0)
+        return WIRE_FAULT_VALUE;
+    *out = heap;
+    return 0;
+}
+
+int wire_command_check(const void *data, size_t bytes, struct wire_command *out)
+{
+    return known_part(data, bytes, WIRE_COMMAND, WIRE_COMMAND, out, sizeof *out);
+}
+
+int wire_ack_check(const void *data, size_t bytes, struct wire_ack *out)
+{
+    struct wire_ack ack;
+    int fault = known_part(data, bytes, WIRE_ACK, WIRE_ACK, &ack, sizeof ack);
+    if (fault)
+        return fault;
+    if (ack.state < WIRE_ACK_WAITING || ack.state > WIRE_ACK_EXPIRED || ack.collected < 0)
+        return WIRE_FAULT_VALUE;
+    *out = ack;
+    return 0;
+}
+
+struct wire_head wire_head_make(enum wire_kind kind, size_t bytes)
+{
+    return (struct wire_head){.kind = (uint16_t)kind, .version = WIRE_VERSION, .bytes = (uint32_t)bytes};
+}
+
+/* Appends to `out` at *used; the caller has made sure of the room. */
+static uint8_t text_put(char *out, size_t *used, const char *text)
+{
+    size_t bytes = strlen(text);
+    memcpy(out + *used, text, bytes);
+    *used += bytes;
+    return (uint8_t)bytes;
+}
+
+static bool view_valid(const struct wire_hello_view *view)
+{
+    size_t name_bytes = strnlen(view->name, sizeof view->name);
+    if (name_bytes < 1 || name_bytes > WIRE_NAME_MAX || view->label_count > WIRE_LABEL_MAX ||
+        !wire_text_valid(view->name, name_bytes))
+        return false;
+    for (unsigned i = 0; i < view->label_count; i++) {
+        const struct wire_label *label = &view->labels[i];
+        size_t value_bytes = strnlen(label->value, sizeof label->value);
+        if (!wire_key_valid(label->key, strnlen(label->key, sizeof label->key)) || value_bytes > WIRE_NAME_MAX ||
+            !wire_text_valid(label->value, value_bytes))
+            return false;
+    }
+    return true;
+}
+
+size_t wire_hello_encode(const struct wire_hello_view *view, void *out, size_t room)
+{
+    struct wire_hello hello = {.clock_ns = view->clock_ns};
+    if (!view_valid(view))
+        return 0;
+    size_t bytes = sizeof hello + strlen(view->name);
+    for (unsigned i = 0; i < view->label_count; i++)
+        bytes += strlen(view->labels[i].key) + strlen(view->labels[i].value);
+    if (bytes > room)
+        return 0;
+    char *text = (char *)out + sizeof hello;
+    size_t used = 0;
+    memcpy(hello.id, view->id, sizeof hello.id);
+    memcpy(hello.library, view->library, sizeof hello.library);
+    hello.head = wire_head_make(WIRE_HELLO, bytes);
+    hello.name_bytes = text_put(text, &used, view->name);
+    hello.label_count = (uint8_t)view->label_count;
+    for (unsigned i = 0; i < view->label_count; i++) {
+        hello.key_bytes[i] = text_put(text, &used, view->labels[i].key);
+        hello.value_bytes[i] = text_put(text, &used, view->labels[i].value);
+    }
+    memcpy(out, &hello, sizeof hello);
+    return bytes;
+}
