@@ -6,6 +6,8 @@ import * as format from "./format.js";
 
 const ENDED = new Set(["succeeded", "failed", "cancelled", "expired"]);
 const OPERATIONS_SHOWN = 6;
+/** The stream tells sooner; this is for when it does not. */
+const POLL_MS = 250;
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./types").Operation} Operation */
@@ -25,6 +27,7 @@ async function followOperation(store, operation, asked) {
         if (ENDED.has(operation.state)) {
             return;
         }
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
         operation = await api.operation(operation.id);
     }
 }

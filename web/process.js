@@ -166,7 +166,7 @@ function Freshness({ store }) {
         return null;
     }
     return html`<p class="notice warn" role="status" data-testid=${store.stale ? "stale" : "missed"}>${store.stale
-        ? `Stale: nothing new from tallyd for ${format.age(store.silence)}. The numbers below are of ${format.clock(store.stats?.as_of ?? "")}.`
+        ? html`Stale: nothing new from tallyd<span aria-hidden="true"> for ${format.age(store.silence)}</span>. The numbers below are of ${format.clock(store.stats?.as_of ?? "")}.`
         : `${format.plural(store.missed, "frame")} skipped because this page was slow; the charts show a gap.`}</p>`;
 }
 

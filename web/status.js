@@ -5,18 +5,18 @@ import * as format from "./format.js";
 
 /** @typedef {import("./store.js").Store} Store */
 
-/** @param {Store} store @returns {[tone: string, text: string]} */
+/** `aging` changes every second and is not read aloud. @param {Store} store @returns {[tone: string, text: string, aging?: string]} */
 function linkText({ link, stale, silence }) {
     if (link.state === "offline") {
         const wait = link.retryAt - Date.now();
-        return ["bad", `offline since ${format.clock(link.since)}, ${wait > 500 ? `retrying in ${Math.ceil(wait / 1000)} s` : "retrying"}`];
+        return ["bad", `offline since ${format.clock(link.since)}`, `, retrying${wait > 500 ? ` in ${Math.ceil(wait / 1000)} s` : ""}`];
     }
-    return link.state === "connecting" ? ["", "connecting"] : stale ? ["warn", `stale for ${format.age(silence)}`] : ["good", "live"];
+    return link.state === "connecting" ? ["", "connecting"] : stale ? ["warn", "stale", ` for ${format.age(silence)}`] : ["good", "live"];
 }
 
 /** @param {{store: Store}} props */
 export function TopBar({ store }) {
-    const [tone, text] = linkText(store);
+    const [tone, text, aging] = linkText(store);
     const live = store.fleet?.processes.filter((process) => process.state === "live").length ?? 0;
     const gone = (store.fleet?.processes.length ?? 0) - live;
     return html`<header class="top">
@@ -24,7 +24,7 @@ export function TopBar({ store }) {
         ${store.info ? html`<span class="facts">tallyd ${store.info.version}, pid ${store.info.pid}</span>` : null}
         ${store.fleet ? html`<span class="facts" data-testid="totals">${live} live · ${gone} gone</span>` : null}
         <span class="link ${tone}" role="status" data-testid="link" data-state=${store.link.state} title=${store.link.reason}>
-            <span class="dot ${tone}" aria-hidden="true"></span>${text}</span>
+            <span class="dot ${tone}" aria-hidden="true"></span><span>${text}<span aria-hidden="true">${aging}</span></span></span>
     </header>`;
 }
 

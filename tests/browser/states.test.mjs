@@ -95,6 +95,22 @@ page("all four charts move, and say in words what they show", {}, async ({ page,
     assert.match(await words.getAttribute("aria-label"), /between .* and /);
 });
 
+page("the cursor in one chart reads all four at the same moment", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    await eventually("there is a past", async () => await pixels(page, "free_rate") && page.evaluate(() => performance.now() > 3500));
+    fake.quiet = true;
+    const values = () => page.locator(".chart .value").allTextContents();
+    const newest = await values();
+    const box = await page.locator('canvas[data-chart="live_bytes"]').boundingBox();
+    for (let x = 60; x < box.width; x += 4) { /* somewhere left of the newest row, but on the line */
+        await page.mouse.move(box.x + x, box.y + 60);
+    }
+    await page.mouse.move(box.x + box.width - 36, box.y + 60);
+    await eventually("every value is an older one", async () => (await values()).every((value, n) => value !== newest[n]) || await values());
+    await page.mouse.move(5, 5);
+    await eventually("the newest again", async () => String(await values()) === String(newest) || await values());
+});
+
 page("collect, disable and enable tell what they did", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     const answer = byId(page, "answer");
@@ -217,6 +233,10 @@ for (const colorScheme of ["light", "dark"]) {
         await page.locator('[data-badge="enabled"]', { hasText: "disabled" }).first().waitFor();
         await byId(page, "types").waitFor();
         assert.deepEqual(await axe(page), []);
+        await fake.stop();
+        await byId(page, "stale").waitFor();
+        assert.deepEqual(await axe(page), []);
+        await fake.start();
         await page.evaluate(() => sessionStorage.clear());
         await page.goto(fake.url + "#login=wrong");
         await byId(page, "login-problem").waitFor();

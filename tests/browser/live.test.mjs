@@ -1,0 +1,215 @@
+/* The page against the real tallyd and real programs: every control is clicked, and what it shows is compared with
+ * what the API says. Skipped where nothing is built, unless TALLY_REQUIRE_ALL is set. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { byId, drawn, eventually, launch, open, pixels } from "./page.mjs";
+
+const BUILD = resolve(process.env.TALLY_BUILD ?? new URL("../../build", import.meta.url).pathname);
+const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
+const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
+const PATIENCE = { timeout: 120_000 };
+
+/* An atom that holds itself is garbage that only the cycle collector finds. */
+const PROGRAM = `(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil))))
+(def! churn (fn* [n] (if (> n 0) (do (knot) (churn (- n 1))) nil)))
+`;
+
+/** Ends a child of ours, gently first. */
+async function end(child) {
+    if (child.exitCode === null && child.signalCode === null) {
+        const ended = once(child, "exit");
+        child.kill("SIGTERM");
+        const gently = await Promise.race([ended.then(() => true), sleep(2000).then(() => false)]);
+        if (!gently) {
+            child.kill("SIGKILL");
+            await ended;
+        }
+    }
+}
+
+class World {
+    async start() {
+        this.dir = await mkdtemp(join(tmpdir(), "tally-page-"));
+        this.run = join(this.dir, "run");
+        this.env = { ...process.env, TALLY_RUNTIME_DIR: this.run, TALLY_STATE_DIR: join(this.dir, "state") };
+        await mkdir(this.run, { mode: 0o700 });
+        await mkdir(this.env.TALLY_STATE_DIR, { mode: 0o700 });
+        await this.startDaemon("127.0.0.1:0");
+        this.bakery = this.program("bakery", "kind=cycles");
+        this.orchard = this.program("orchard", "kind=idle");
+        this.baking = setInterval(() => this.bakery.stdin.write("(churn 150)\n"), 60);
+        this.browser = await launch();
+    }
+
+    async startDaemon(listen) {
+        this.daemon = spawn(join(BUILD, "tallyd"), ["--http-listen", listen], { env: this.env, stdio: ["ignore", "ignore", "pipe"] });
+        this.daemon.said = "";
+        this.daemon.stderr.on("data", (text) => { this.daemon.said += text; });
+        await eventually("tallyd is ready", async () => {
+            assert.equal(this.daemon.exitCode, null, `tallyd ended: ${this.daemon.said}`);
+            this.address = await readFile(join(this.run, "http.addr"), "utf8").then((text) => text.trim(), () => "");
+            return this.address !== "";
+        });
+    }
+
+    program(name, label) {
+        const child = spawn(join(BUILD, "tally-mal"), ["--name", name, "--label", label], { env: this.env, stdio: ["pipe", "ignore", "inherit"] });
+        child.stdin.on("error", () => {});
+        child.stdin.write(PROGRAM);
+        return child;
+    }
+
+    /** A login link, from the daemon's own socket. */
+    link() {
+        return new Promise((done, failed) => {
+            const asked = request({ socketPath: join(this.run, "api.sock"), path: "/v1/session", method: "POST",
+                headers: { "Content-Type": "application/json" } }, async (answer) => {
+                let text = "";
+                for await (const piece of answer) {
+                    text += piece;
+                }
+                done(JSON.parse(text).url);
+            });
+            asked.on("error", failed);
+            asked.end("{}");
+        });
+    }
+
+    async api(path) {
+        const token = (await readFile(join(this.run, "token"), "utf8")).trim();
+        const answer = await fetch(`http://${this.address}${path}`, { headers: { Authorization: `Bearer ${token}` } });
+        assert.equal(answer.status, 200, path);
+        return answer.json();
+    }
+
+    async stop() {
+        clearInterval(this.baking);
+        await this.browser?.close();
+        await Promise.all([this.daemon, this.bakery, this.orchard].filter(Boolean).map(end));
+        await rm(this.dir, { recursive: true, force: true });
+    }
+}
+
+describe("the real tallyd", { skip }, () => {
+    const world = new World();
+    let page, faults, close;
+
+    before(async () => {
+        await world.start();
+        await eventually("both programs are listed", async () => (await world.api("/v1/processes")).processes.length === 2);
+        ({ page, faults, close } = await open(world.browser, await world.link()));
+        await page.locator('[data-testid="process"]', { hasText: "bakery" }).click();
+        await byId(page, "name").getByText("bakery").waitFor();
+    }, PATIENCE);
+    after(async () => {
+        await close?.();
+        await world.stop();
+    }, PATIENCE);
+
+    const figure = async (path) => (await drawn(page, path)).value;
+    const chosen = async () => (await world.api("/v1/processes")).processes.find(({ name }) => name === "bakery");
+
+    test("a process is shown with its labels and what is in force", PATIENCE, async () => {
+        await page.locator('[data-testid="process"]', { hasText: "kind=cycles" }).waitFor();
+        await page.locator('[data-badge="enabled"]', { hasText: "collector enabled" }).waitFor();
+        await page.locator('[data-badge="manager"]', { hasText: "generational" }).waitFor();
+        const { thresholds } = await world.api(`/v1/processes/${(await chosen()).id}/config`);
+        await page.locator('[data-badge="thresholds"]', { hasText: thresholds.join(" · ") }).waitFor();
+    });
+
+    test("a drawn value is the API's at the same seq", PATIENCE, async () => {
+        const { id } = await chosen();
+        const told = new Map();
+        let compared = 0;
+        await eventually("three views are compared", async () => {
+            const stats = await world.api(`/v1/processes/${id}/stats`);
+            told.set(stats.seq, stats);
+            const { seq, value } = await drawn(page, "live_bytes");
+            if (told.has(seq)) {
+                assert.equal(value, told.get(seq).live_bytes, `at seq ${seq}`);
+                told.delete(seq);
+                compared++;
+            }
+            return compared >= 3 || compared;
+        });
+    });
+
+    test("every chart moves", PATIENCE, async () => {
+        for (const chart of ["live_bytes", "live_objects", "allocation_rate", "free_rate"]) {
+            const first = await pixels(page, chart);
+            await eventually(`${chart} moves`, async () => await pixels(page, chart) !== first);
+        }
+    });
+
+    test("disabled, live objects rise and no collection runs; collecting brings them down", PATIENCE, async () => {
+        await byId(page, "disable").click();
+        await byId(page, "answer").getByText("Disable: in force: automatic collection disabled").waitFor();
+        const collections = await figure("collections");
+        const start = await figure("live_objects");
+        await eventually("live objects rise", async () => await figure("live_objects") > start + 5000 || await figure("live_objects"));
+        assert.equal(await figure("collections"), collections);
+        await byId(page, "collect").click();
+        const answer = byId(page, "answer").getByText(/^Collect generation 2: collected [\d,]+ objects/);
+        await answer.waitFor();
+        const collected = Number(/collected ([\d,]+)/.exec(await answer.textContent())[1].replaceAll(",", ""));
+        assert.ok(collected >= 5000, `collected ${collected}`);
+        await eventually("live objects fall", async () => await figure("live_objects") < start + 4000 || await figure("live_objects"));
+        await byId(page, "collections").locator("tbody tr").first().waitFor();
+    });
+
+    test("enabled again, the collector runs by itself", PATIENCE, async () => {
+        const start = await figure("live_objects");
+        await eventually("live objects rise", async () => await figure("live_objects") > start + 3000 || await figure("live_objects"));
+        const collections = await figure("collections");
+        await byId(page, "enable").click();
+        await byId(page, "answer").getByText("Enable: in force: automatic collection enabled").waitFor();
+        await eventually("collections run", async () => await figure("collections") > collections);
+        await eventually("live objects fall", async () => await figure("live_objects") < start + 2000 || await figure("live_objects"));
+    });
+
+    test("an idle program is collected on request, and rest is not called stale", PATIENCE, async () => {
+        await page.locator('[data-testid="process"]', { hasText: "orchard" }).click();
+        await byId(page, "name").getByText("orchard").waitFor();
+        await sleep(4500);
+        assert.equal(await byId(page, "stale").count(), 0);
+        await byId(page, "collect").click();
+        await byId(page, "answer").getByText(/^Collect generation 2: collected [\d,]+ objects?/).waitFor();
+        await page.locator('[data-testid="process"]', { hasText: "bakery" }).click();
+        await byId(page, "name").getByText("bakery").waitFor();
+    });
+
+    test("a screenshot is kept", PATIENCE, async () => {
+        await sleep(1500);
+        await page.screenshot({ path: join(BUILD, "dashboard.png") });
+    });
+
+    test("tallyd is killed and comes back; the page goes on by itself, still logged in", PATIENCE, async () => {
+        const before = await figure("allocations");
+        world.daemon.kill("SIGKILL");
+        await once(world.daemon, "exit");
+        await byId(page, "link").getByText(/^offline since/).waitFor();
+        await rm(join(world.run, "http.addr"), { force: true });
+        await world.startDaemon(world.address);
+        await page.locator('[data-testid="link"][data-state="live"]').waitFor();
+        await eventually("the numbers go on", async () => await figure("allocations") > before);
+    });
+
+    test("a program that ends is shown as gone, with its last numbers", PATIENCE, async () => {
+        clearInterval(world.baking);
+        world.bakery.stdin.end();
+        await byId(page, "controls-gone").waitFor();
+        await page.locator('[data-testid="process-view"] [data-badge="state"]', { hasText: "gone" }).waitFor();
+        assert.ok(await figure("allocations") > 0);
+    });
+
+    test("nothing went wrong in the page meanwhile", () => assert.deepEqual(faults, []));
+});
