@@ -59,7 +59,7 @@ static inline void feed_add_release(_Atomic uint64_t *counter, uint64_t amount)
                           memory_order_release);
 }
 
-/* Enters the next block if the present one has less than `words` (1..8) left. */
+/* Enters the next block if the present one has less than `words` left. */
 void feed__block_enter(struct feed_pen *pen, unsigned words);
 
 /* Appends one record of one or two words; the level must not be OFF. */
