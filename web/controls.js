@@ -15,15 +15,13 @@ const POLL_MS = 250;
 /** @param {Operation} operation @returns {"busy"|"good"|"bad"} */
 const toneOf = (operation) => !ENDED.has(operation.state) ? "busy" : operation.state === "succeeded" ? "good" : "bad";
 
-/** Waits until the operation has ended, and keeps the store up to date. @param {Store} store @param {Operation} operation @param {string} asked */
-async function followOperation(store, operation, asked) {
-    const show = () => store.setAnswer({ process: operation.process, asked, tone: toneOf(operation),
-        text: format.operationText(operation), operation: operation.id });
+/** Shows an answer unless something else has been asked since. @typedef {(answer: Pick<import("./types").Answer, "tone"|"text"> & {operation?: string}) => void} Show */
+
+/** Waits until the operation has ended, and keeps the store up to date. @param {Store} store @param {Operation} operation @param {Show} show */
+async function followOperation(store, operation, show) {
     for (;;) {
         store.setOperation(operation);
-        if (store.chosen === operation.process) {
-            show();
-        }
+        show({ tone: toneOf(operation), text: format.operationText(operation), operation: operation.id });
         if (ENDED.has(operation.state)) {
             return;
         }
@@ -32,36 +30,35 @@ async function followOperation(store, operation, asked) {
     }
 }
 
-/** @param {Store} store @param {string} asked @param {() => Promise<void>} ask */
+/** @param {Store} store @param {string} asked @param {(show: Show) => Promise<void>} ask */
 async function answered(store, asked, ask) {
-    const process = store.chosen;
-    store.setAnswer({ process, asked, tone: "busy", text: "asked", operation: null });
+    const ticket = store.ask();
+    /** @type {Show} */
+    const show = ({ tone, text, operation = null }) => store.setAnswer(ticket, { asked, tone, text, operation });
+    show({ tone: "busy", text: "asked" });
     try {
-        await ask();
+        await ask(show);
     } catch (error) {
-        if (store.chosen === process) {
-            store.setAnswer({ process, asked, tone: "bad", text: error instanceof Error ? error.message : String(error), operation: null });
-        }
+        show({ tone: "bad", text: error instanceof Error ? error.message : String(error) });
     }
 }
 
 /** @param {Store} store */
 export function collect(store) {
     const asked = `Collect generation ${store.generation}`;
-    return answered(store, asked, async () =>
-        followOperation(store, await api.collect(store.chosen, store.generation), asked));
+    return answered(store, asked, async (show) =>
+        followOperation(store, await api.collect(store.chosen, store.generation), show));
 }
 
 /** @param {Store} store @param {boolean} enabled */
 export function setEnabled(store, enabled) {
     const asked = enabled ? "Enable" : "Disable";
-    const process = store.chosen;
-    return answered(store, asked, async () => {
-        const answer = await api.configure(process, { enabled });
+    return answered(store, asked, async (show) => {
+        const answer = await api.configure(store.chosen, { enabled });
         if (answer.id && answer.state) {
-            await followOperation(store, /** @type {Operation} */ (/** @type {unknown} */ (answer)), asked);
-        } else if (store.chosen === process) {
-            store.setAnswer({ process, asked, tone: "good", text: format.configAnswer({ enabled: answer.enabled }), operation: null });
+            await followOperation(store, /** @type {Operation} */ (/** @type {unknown} */ (answer)), show);
+        } else {
+            show({ tone: "good", text: format.configText({ enabled: answer.enabled }) });
         }
     });
 }

@@ -76,7 +76,7 @@ export function at(view, path) {
 export const plural = (n, one) => `${exact(n)} ${one}${n === 1 ? "" : "s"}`;
 
 /** @param {Partial<import("./types").Config>} config */
-function configText(config) {
+export function configText(config) {
     const words = [];
     if (typeof config.enabled === "boolean") {
         words.push(`automatic collection ${config.enabled ? "enabled" : "disabled"}`);
@@ -119,6 +119,3 @@ export function operationText(operation) {
         return operation.state;
     }
 }
-
-/** @param {Partial<import("./types").Config>} config */
-export const configAnswer = configText;

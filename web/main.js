@@ -18,6 +18,7 @@ let drawing = false;
 let drawnAt = 0;
 let typesAt = -Infinity;
 let confirming = false;
+let entering = 0;
 
 const store = new Store(() => {
     if (!drawing) {
@@ -122,29 +123,45 @@ function choose(id) {
     follower.follow(["fleet", "operations", ...id ? [`stats:${id}`, `collections:${id}`] : []]);
 }
 
-/** The address is the page's state: #process=ID, or a link's #login=CODE, which leaves the address at once. */
+/** Changes a link's code for a session; whether that worked. @param {string} code */
+async function enter(code) {
+    store.setSession("checking");
+    try {
+        await api.login(code);
+        return true;
+    } catch (problem) {
+        const known = problem instanceof api.Problem && problem.status > 0;
+        store.setSession("out", `${known ? "This link no longer works" : "Logging in failed"}: ${/** @type {Error} */ (problem).message}.`);
+        return false;
+    }
+}
+
+const inAddress = (/** @type {string} */ name) => new URLSearchParams(location.hash.slice(1)).get(name);
+
+/** The address is the page's state: #process=ID, or a link's #login=CODE, which leaves the address at once. It may
+ * change while a login is under way, whose end reads it again. */
 async function onAddress() {
-    const address = new URLSearchParams(location.hash.slice(1));
-    const code = address.get("login");
+    const code = inAddress("login");
     if (code !== null) {
         history.replaceState(null, "", location.pathname);
-        store.setSession("checking");
-        try {
-            await api.login(code);
-        } catch (problem) {
-            const known = problem instanceof api.Problem && problem.status > 0;
-            store.setSession("out", `${known ? "This link no longer works" : "Logging in failed"}: ${/** @type {Error} */ (problem).message}.`);
+        entering++;
+        const entered = await enter(code);
+        entering--;
+        if (!entered) {
             return;
         }
+    }
+    if (entering) {
+        return;
     }
     if (!api.hasSession()) {
         store.setSession("out");
         return;
     }
-    const entering = store.session !== "in";
+    const anew = store.session !== "in";
     store.setSession("in");
-    const id = address.get("process") ?? (code === null ? "" : store.chosen);
-    if (entering || code !== null || id !== store.chosen) {
+    const id = inAddress("process") ?? (code === null ? "" : store.chosen);
+    if (anew || id !== store.chosen) {
         choose(id);
     }
 }

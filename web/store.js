@@ -34,6 +34,7 @@ export class Store {
         this.types = /** @type {import("./types").Type[]|null} */ (null);
         this.operations = /** @type {Map<string, import("./types").Operation>} */ (new Map());
         this.answer = /** @type {import("./types").Answer|null} */ (null);
+        this.asked = 0;
         this.generation = 2;
         this.histories = /** @type {Map<string, History>} */ (new Map());
         this.monoAhead = -Infinity;
@@ -73,6 +74,7 @@ export class Store {
             this.missed = 0;
             this.collections = [];
             this.types = null;
+            this.asked++;
             this.answer = null;
             this.changed();
         }
@@ -177,10 +179,17 @@ export class Store {
         this.changed();
     }
 
-    /** @param {import("./types").Answer} answer */
-    setAnswer(answer) {
-        this.answer = answer;
-        this.changed();
+    /** Begins to ask something of the chosen process: the ticket for its answers. */
+    ask() {
+        return ++this.asked;
+    }
+
+    /** Answers to what was asked before the last thing, or of another process, come too late. @param {number} ticket @param {import("./types").Answer} answer */
+    setAnswer(ticket, answer) {
+        if (ticket === this.asked) {
+            this.answer = answer;
+            this.changed();
+        }
     }
 
     /** The chosen process as the list has it. */

@@ -70,7 +70,7 @@ export interface Operation {
 
 /* What became of a control that somebody used on this page. */
 export interface Answer {
-    process: string; asked: string; tone: "busy" | "good" | "bad"; text: string; operation: string | null;
+    asked: string; tone: "busy" | "good" | "bad"; text: string; operation: string | null;
 }
 
 export interface Link { state: "connecting" | "live" | "offline"; since: number; retryAt: number; reason: string }

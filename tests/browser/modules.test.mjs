@@ -97,6 +97,17 @@ test("an operation that has ended stays ended", () => {
     assert.equal(store.operations.size, 50);
 });
 
+test("the last thing asked is the one whose answer is shown", () => {
+    const store = new Store(() => {}, () => 0);
+    const [first, second] = [store.ask(), store.ask()];
+    store.setAnswer(second, { asked: "second", tone: "good", text: "", operation: null });
+    store.setAnswer(first, { asked: "first", tone: "good", text: "", operation: null });
+    assert.equal(store.answer.asked, "second");
+    store.choose("q");
+    store.setAnswer(second, { asked: "second", tone: "good", text: "", operation: null });
+    assert.equal(store.answer, null);
+});
+
 test("silence makes a live process stale, a confirmation does not, and one that has ended never is", () => {
     let now = 0;
     const store = new Store(() => {}, () => now);
