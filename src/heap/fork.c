@@ -1,0 +1,47 @@
+/* A forked child, found by its zeroed pen: whatever made it (fork, raw clone), it must not write into its parent's
+ * shared counters. It gets private ones, in which allocations are the live objects and frees are 0. */
+#include <string.h>
+#include <unistd.h>
+
+#include "heap/internal.h"
+
+static int count_live(void *object, void *arg)
+{
+    struct tally_heap *heap = arg;
+    const struct tally_type *type = type_of(object);
+    struct feed_pen *pen = &heap->hot.pen;
+    uint32_t row = type->index < pen->row_limit ? type->index : TYPE_OTHER;
+    feed_object(pen, WIRE_EVENT_ALLOC, row, row == TYPE_OTHER || type->variable, tally__size_of(type, object),
+                granule_of(page_of(object), object));
+    return 0;
+}
+
+/* The counters of the parent's last safepoint are in memory that the child shares and must leave alone; it makes its
+ * own on the page that was reserved for them with the heap. */
+void tally__forked(struct tally_heap *heap)
+{
+    memset(heap->fork_counters, 0, WIRE_COUNTERS_BYTES);
+    feed_counters_format(heap->fork_counters, heap->number, 1);
+    feed_restart(&heap->feed, heap->fork_counters);
+    void *old = heap->private_counters;
+    heap->private_counters = heap->fork_counters;
+    heap->fork_counters = old; /* NULL where the heap was attached: its next child makes do with a fresh mapping */
+    if (!heap->fork_counters)
+        heap->fork_counters = tally__map(WIRE_COUNTERS_BYTES);
+    tally__types_describe(heap);
+    tally__pages_relist(heap);
+    tally_walk(heap, count_live, heap);
+    tally__limit_update(heap);
+    atomic_store(&heap->mailbox, NULL); /* asked of the parent */
+    pthread_mutex_init(&heap->notify_lock, NULL);
+    if (heap->notify_fd >= 0) { /* shared with the parent */
+        close(heap->notify_fd);
+        heap->notify_fd = -1;
+        heap->notify = NULL;
+    }
+    tally__summary(heap);
+    struct tally__attachment attachment = heap->attachment;
+    heap->attachment = (struct tally__attachment){.agent = NULL};
+    if (attachment.forked)
+        attachment.forked(heap, attachment.agent);
+}

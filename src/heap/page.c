@@ -1,0 +1,340 @@
+/* Pages: where they come from, which of them have room, and when they go back. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "heap/internal.h"
+
+#define HEAD_BYTES ((sizeof(struct page) + 15) & ~(size_t)15)
+#define CHUNK_SLOTS 64u     /* fresh slots handed out at a time */
+#define SPARE_PAGES 16u     /* empty pages kept, and no less than one in eight */
+#define SERIAL_LIMIT (1u << 23)
+
+void *tally__map(size_t bytes)
+{
+    int saved = errno;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    errno = saved;
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void *tally__reserve(size_t bytes)
+{
+    int saved = errno;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    errno = saved;
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void tally__unmap(void *memory, size_t bytes)
+{
+    int saved = errno;
+    if (memory)
+        munmap(memory, bytes);
+    errno = saved;
+}
+
+/* A mapping aligned to PAGE_BYTES: neighbours of an aligned one mostly are, else the overhang goes back. */
+static void *map_aligned(size_t bytes)
+{
+    char *memory = tally__map(bytes);
+    if (!memory || !((uintptr_t)memory & PAGE_MASK))
+        return memory;
+    tally__unmap(memory, bytes);
+    memory = tally__map(bytes + PAGE_BYTES);
+    if (!memory)
+        return NULL;
+    size_t before = (PAGE_BYTES - ((uintptr_t)memory & PAGE_MASK)) & PAGE_MASK;
+    if (before)
+        tally__unmap(memory, before);
+    tally__unmap(memory + before + bytes, PAGE_BYTES - before);
+    return memory + before;
+}
+
+static void *hook_map(struct tally_heap *heap, size_t bytes)
+{
+    void *memory = heap->hooks.map ? heap->hooks.map(bytes, heap->hooks.arg) : map_aligned(bytes);
+    if (memory && (uintptr_t)memory & PAGE_MASK) { /* a hook's fault: unusable */
+        heap->hooks.unmap(memory, bytes, heap->hooks.arg);
+        return NULL;
+    }
+    return memory;
+}
+
+static void hook_unmap(struct tally_heap *heap, void *memory, size_t bytes)
+{
+    if (heap->hooks.unmap)
+        heap->hooks.unmap(memory, bytes, heap->hooks.arg);
+    else
+        tally__unmap(memory, bytes);
+}
+
+uint32_t tally__class_of(size_t slot_bytes, size_t align)
+{
+    if (slot_bytes < 16)
+        slot_bytes = 16;
+    if (align == 16)
+        slot_bytes = (slot_bytes + 15) & ~(size_t)15;
+    if (slot_bytes <= CLASS_SMALL_BYTES)
+        return (uint32_t)((slot_bytes + 7) / 8 - 2);
+    if (slot_bytes > CLASS_LARGEST_BYTES)
+        return CLASS_LARGE;
+    unsigned doubling = 0;
+    while ((size_t)CLASS_SMALL_BYTES << (doubling + 1) < slot_bytes)
+        doubling++;
+    size_t base = (size_t)CLASS_SMALL_BYTES << doubling, step = base / 8;
+    return (uint32_t)(CLASS_SMALL_BYTES / 8 - 1 + doubling * 8 + (slot_bytes - base + step - 1) / step - 1);
+}
+
+static size_t class_slot_bytes(uint32_t class_index)
+{
+    uint32_t class = class_index % CLASS_COUNT;
+    if (class <= CLASS_SMALL_BYTES / 8 - 2)
+        return (size_t)(class + 2) * 8;
+    uint32_t beyond = class - (CLASS_SMALL_BYTES / 8 - 1);
+    size_t base = (size_t)CLASS_SMALL_BYTES << (beyond / 8);
+    return base + base / 8 * (beyond % 8 + 1);
+}
+
+/* Lays the page out: side data for as many slots as fit beside it, first payload aligned to 16. */
+static void layout(struct page *page, size_t slot_bytes, bool tracked, size_t large_bytes)
+{
+    size_t count = large_bytes ? 1 : (PAGE_BYTES - HEAD_BYTES - 16) / slot_bytes;
+    size_t side = 0;
+    for (;; count--) {
+        size_t words = (count + 63) / 64;
+        side = tracked ? BITMAPS * words * 8 + ((count * 2 + 7) & ~(size_t)7) : 0;
+        if (large_bytes || HEAD_BYTES + side + 16 + count * slot_bytes <= PAGE_BYTES)
+            break;
+    }
+    page->slot_bytes = (uint32_t)slot_bytes;
+    page->slot_count = (uint32_t)count;
+    page->reciprocal = large_bytes ? 0 : (uint32_t)((((uint64_t)1 << 32) + slot_bytes - 1) / slot_bytes);
+    page->words = (uint32_t)((count + 63) / 64);
+    size_t first = HEAD_BYTES + side;
+    page->first = (uint32_t)(first + (first % 16 == 8 ? 0 : 8));
+    page->bump = (char *)page + page->first;
+    page->end = page->bump + count * (large_bytes ? large_bytes : slot_bytes);
+    if (tracked) {
+        for (unsigned i = 0; i < BITMAPS; i++)
+            page->bits[i] = (uint64_t *)((char *)page + HEAD_BYTES + (size_t)i * page->words * 8);
+        page->trial = (uint16_t *)((char *)page + HEAD_BYTES + (size_t)BITMAPS * page->words * 8);
+    }
+}
+
+static bool serial_take(struct tally_heap *heap, struct page *page)
+{
+    uint32_t serial = heap->page_hint;
+    while (serial < heap->page_count && heap->pages[serial])
+        serial++;
+    if (serial == SERIAL_LIMIT)
+        return false;
+    if (serial == heap->page_room) {
+        uint32_t room = heap->page_room ? 2 * heap->page_room : 64;
+        struct page **pages = realloc(heap->pages, room * sizeof *pages);
+        if (!pages)
+            return false;
+        heap->pages = pages;
+        heap->page_room = room;
+    }
+    if (serial == heap->page_count)
+        heap->page_count++;
+    heap->pages[serial] = page;
+    heap->page_hint = serial + 1;
+    page->serial = serial;
+    return true;
+}
+
+static void mapped_add(struct tally_heap *heap, size_t bytes)
+{
+    heap->mapped_bytes += bytes;
+    if (heap->hot.pen.counters)
+        atomic_store_explicit(&heap->hot.pen.counters->mapped_bytes, heap->mapped_bytes, memory_order_relaxed);
+}
+
+static struct page *spare_take(struct tally_heap *heap)
+{
+    struct page *page = heap->spare;
+    if (page) {
+        heap->spare = page->next_room;
+        heap->spare_count--;
+        memset(page, 0, PAGE_BYTES);
+    }
+    return page;
+}
+
+struct page *tally__page_new(struct tally_heap *heap, uint32_t class_index, bool tracked, size_t large_bytes)
+{
+    size_t slot_bytes = large_bytes ? PAGE_BYTES : class_slot_bytes(class_index);
+    size_t bytes = large_bytes ? (HEAD_BYTES + 128 + large_bytes + PAGE_MASK) & ~PAGE_MASK : PAGE_BYTES;
+    struct page *page = large_bytes ? NULL : spare_take(heap);
+    if (!page) {
+        page = hook_map(heap, bytes);
+        if (!page)
+            return NULL;
+        mapped_add(heap, bytes);
+    }
+    layout(page, slot_bytes, tracked, large_bytes);
+    page->heap = heap;
+    page->bytes = bytes;
+    page->class_index = class_index;
+    page->tracked = tracked;
+    if (!serial_take(heap, page)) {
+        mapped_add(heap, -bytes);
+        hook_unmap(heap, page, bytes);
+        return NULL;
+    }
+    return page;
+}
+
+static void unlist(struct page **list, const struct page *page, size_t next)
+{
+    while (*list && *list != page)
+        list = (struct page **)((char *)*list + next);
+    if (*list)
+        *list = *(struct page **)((char *)*list + next);
+}
+
+/* The page is in no list of rooms. It goes to the spares, or back to where it came from. */
+void tally__page_free(struct tally_heap *heap, struct page *page)
+{
+    if (page->young)
+        unlist(&heap->young_pages, page, offsetof(struct page, next_young));
+    if (page->middle)
+        unlist(&heap->middle_pages, page, offsetof(struct page, next_middle));
+    heap->pages[page->serial] = NULL;
+    if (page->serial < heap->page_hint)
+        heap->page_hint = page->serial;
+    if (page->class_index != CLASS_LARGE &&
+        (heap->spare_count < SPARE_PAGES || heap->spare_count < heap->mapped_bytes / PAGE_BYTES / 8)) {
+        page->next_room = heap->spare;
+        heap->spare = page;
+        heap->spare_count++;
+        return;
+    }
+    mapped_add(heap, -page->bytes);
+    hook_unmap(heap, page, page->bytes);
+}
+
+void tally__spare_free(struct tally_heap *heap)
+{
+    while (heap->spare) {
+        struct page *page = heap->spare;
+        heap->spare = page->next_room;
+        heap->spare_count--;
+        mapped_add(heap, -PAGE_BYTES);
+        hook_unmap(heap, page, PAGE_BYTES);
+    }
+}
+
+void tally__page_room(struct tally_heap *heap, struct page *page)
+{
+    page->listed = true;
+    page->next_room = heap->room[page->class_index];
+    heap->room[page->class_index] = page;
+}
+
+/* Only a page that nobody allocates from goes; a page with slots of a running collection stays till its end. */
+void tally__page_empty(struct tally_heap *heap, struct page *page)
+{
+    if (heap->collecting) {
+        heap->emptied = true;
+    } else if (page->class_index == CLASS_LARGE) {
+        tally__page_free(heap, page);
+    } else if (heap->hot.current[page->class_index] != page) {
+        unlist(&heap->room[page->class_index], page, offsetof(struct page, next_room));
+        tally__page_free(heap, page);
+    }
+}
+
+void tally__pages_sweep(struct tally_heap *heap)
+{
+    if (!heap->emptied)
+        return;
+    heap->emptied = false;
+    for (uint32_t i = 0; i < heap->page_count; i++)
+        if (heap->pages[i] && !heap->pages[i]->used && heap->pages[i]->bump > (char *)object_at(heap->pages[i], 0))
+            tally__page_empty(heap, heap->pages[i]);
+}
+
+/* The second list becomes the first; its slots' side bits go. */
+static void freed_take(struct page *page)
+{
+    uint32_t count = 0;
+    for (void *slot = page->freed; slot; slot = *(void **)slot) {
+        count++;
+        if (!page->tracked)
+            continue;
+        uint32_t at = slot_of(page, slot);
+        for (unsigned i = 0; i < BITMAPS; i++)
+            bit_clear(page->bits[i], at);
+    }
+    page->free = page->freed;
+    page->freed = NULL;
+    page->used += count;
+}
+
+/* Links the next fresh slots; their words are zero already. */
+static void bump_take(struct page *page)
+{
+    void **link = &page->free;
+    for (uint32_t i = 0; i < CHUNK_SLOTS && page->bump < page->end; i++) {
+        void *object = page->bump + WORD_BYTES;
+        *link = object;
+        link = object;
+        page->bump += page->slot_bytes;
+        page->used++;
+    }
+    *link = NULL;
+}
+
+static bool page_ready(struct page *page)
+{
+    if (!page->free && page->freed)
+        freed_take(page);
+    if (!page->free && page->bump < page->end)
+        bump_take(page);
+    return page->free;
+}
+
+bool tally__page_refill(struct tally_heap *heap, uint32_t class_index)
+{
+    struct page *page = heap->hot.current[class_index];
+    if (page && !page_ready(page)) {
+        page->listed = false;
+        heap->hot.current[class_index] = page = NULL;
+    }
+    while (!page && heap->room[class_index]) {
+        page = heap->room[class_index];
+        heap->room[class_index] = page->next_room;
+        if (!page_ready(page)) {
+            page->listed = false;
+            page = NULL;
+        }
+    }
+    if (!page) {
+        page = tally__page_new(heap, class_index, class_index >= CLASS_COUNT, 0);
+        if (!page)
+            return false;
+        page->listed = true;
+        page_ready(page);
+    }
+    if (page->tracked)
+        tally__young_page(heap, page);
+    heap->hot.current[class_index] = page;
+    return true;
+}
+
+void tally__pages_relist(struct tally_heap *heap)
+{
+    memset(heap->room, 0, sizeof heap->room);
+    for (uint32_t i = 0; i < heap->page_count; i++) {
+        struct page *page = heap->pages[i];
+        if (!page || page->class_index == CLASS_LARGE)
+            continue;
+        page->listed = false;
+        if (page->free || page->freed || page->bump < page->end)
+            tally__page_room(heap, page);
+    }
+}
