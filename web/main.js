@@ -32,7 +32,10 @@ const store = new Store(() => {
 const follower = new Follower({
     onMessage(event, data) {
         store.take(event, data);
-        chooseFirst();
+        if (event === "fleet") {
+            chooseFirst();
+            welcomeBack();
+        }
     },
     onLink(link) {
         const back = link.state === "live";
@@ -117,10 +120,23 @@ function chooseFirst() {
     }
 }
 
+/** After a restart of tallyd the page may be back before the program is. */
+function welcomeBack() {
+    if (store.statsProblem && store.summary) {
+        store.setStatsProblem("");
+        follow();
+    }
+}
+
+function follow() {
+    const id = store.chosen;
+    follower.follow(["fleet", "operations", ...id ? [`stats:${id}`, `collections:${id}`] : []]);
+}
+
 /** @param {string} id */
 function choose(id) {
     store.choose(id);
-    follower.follow(["fleet", "operations", ...id ? [`stats:${id}`, `collections:${id}`] : []]);
+    follow();
 }
 
 /** Changes a link's code for a session; whether that worked. @param {string} code */

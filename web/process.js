@@ -7,6 +7,7 @@ import * as format from "./format.js";
 
 const COLLECTIONS_SHOWN = 20;
 const TYPES_SHOWN = 12;
+const SKIPPED_SHOWN_MS = 15_000;
 /** The figures that stand out; all of the catalogue's are in the table below. */
 const FIGURES = ["live_bytes", "live_objects", "allocations", "frees.refcount", "frees.cycle", "collections", "max_pause_ns",
     "pause_ns", "garbage", "mapped_bytes"];
@@ -162,7 +163,8 @@ function Identity({ store }) {
 
 /** Says it where the figures shown may no longer be true. @param {{store: Store}} props */
 function Freshness({ store }) {
-    if (!store.stale && !store.missed) {
+    const skipped = store.now() - store.missedAt < SKIPPED_SHOWN_MS;
+    if (!store.stale && !skipped) {
         return null;
     }
     return html`<p class="notice warn" role="status" data-testid=${store.stale ? "stale" : "missed"}>${store.stale
@@ -176,7 +178,7 @@ export function ProcessView({ store }) {
         return html`<p class="empty" data-testid="none-chosen">${store.fleet?.processes.length
             ? "Choose a process from the list." : "Waiting for the first process."}</p>`;
     }
-    if (!store.stats) {
+    if (!store.stats || !store.info) {
         return store.statsProblem
             ? html`<p class="notice bad" role="alert" data-testid="process-problem">${store.statsProblem}</p>`
             : html`<p class="empty" data-testid="process-loading">Reading process ${store.chosen.slice(0, 8)}…</p>`;

@@ -30,6 +30,7 @@ export class Store {
         this.statsProblem = "";
         this.freshAt = -Infinity;
         this.missed = 0;
+        this.missedAt = -Infinity;
         this.collections = /** @type {import("./types").Collection[]} */ ([]);
         this.types = /** @type {import("./types").Type[]|null} */ (null);
         this.operations = /** @type {Map<string, import("./types").Operation>} */ (new Map());
@@ -71,7 +72,7 @@ export class Store {
             this.stats = null;
             this.statsProblem = "";
             this.freshAt = -Infinity;
-            this.missed = 0;
+            this.missedAt = -Infinity;
             this.collections = [];
             this.types = null;
             this.asked++;
@@ -93,7 +94,8 @@ export class Store {
         } else if (event === "operation") {
             this.setOperation(data);
         } else if (event === "gap") {
-            this.missed += data.missed;
+            this.missed = data.missed + (this.now() - this.missedAt < STALE_MS ? this.missed : 0);
+            this.missedAt = this.now();
             this.histories.get(this.chosen)?.gap();
         }
         this.changed();

@@ -102,6 +102,7 @@ class Fake {
         this.seq = 100;
         this.frozen = false; /* no frames, no answers, but connections stay */
         this.quiet = false; /* nothing happens in the processes: no frames, answers as ever */
+        this.attached = true; /* false: no process is known */
         this.safepoints = true; /* false: operations wait until they expire */
         this.log = []; /* "METHOD path" of every request for the API */
         this.port = 0;
@@ -157,7 +158,7 @@ class Fake {
     }
 
     fleet() {
-        return this.#view({ processes: this.processes.map(summaryOf), next_cursor: null });
+        return this.#view({ processes: this.attached ? this.processes.map(summaryOf) : [], next_cursor: null });
     }
 
     send(stream, event, data) {
@@ -263,7 +264,7 @@ class Fake {
         if (area === "processes" && !id) {
             return this.#json(response, 200, this.fleet());
         }
-        const p = this.processes.find((one) => one.id === id);
+        const p = this.attached && this.processes.find((one) => one.id === id);
         return p ? this.#process(request, p, what, body, response)
             : this.#problem(response, 404, "process_unknown", `no process ${id}`);
     }
@@ -329,6 +330,10 @@ class Fake {
 
     #stream(request, url, response) {
         const stream = { response, topics: url.searchParams.get("topics").split(",") };
+        if (!this.attached && stream.topics.some((topic) => topic.startsWith("stats:"))) {
+            this.#problem(response, 404, "process_unknown", "no such process");
+            return;
+        }
         this.lastEventId = request.headers["last-event-id"] ?? null;
         response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
         response.write("retry: 1000\n\n: hello follows\n\n");

@@ -13,7 +13,7 @@ before(async () => { browser = await launch(); });
 after(() => browser?.close());
 
 /** A test with a daemon and a logged-in page of its own. */
-function page(name, options, body) {
+function state(name, options, body) {
     test(name, { timeout: 60_000 }, async () => {
         const fake = await startFake(options.processes ?? demoProcesses());
         let opened;
@@ -30,7 +30,7 @@ function page(name, options, body) {
 
 const viewOf = (p, fake) => `[data-testid="process-view"][data-id="${fake.processes[p].id}"]`;
 
-page("the link logs in once, leaves the address, and a reload stays logged in", {}, async ({ page, fake }) => {
+state("the link logs in once, leaves the address, and a reload stays logged in", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     assert.equal(page.url(), `${fake.url}#process=${fake.processes[0].id}`);
     assert.equal(fake.codes.size, 0);
@@ -39,12 +39,12 @@ page("the link logs in once, leaves the address, and a reload stays logged in", 
     assert.deepEqual(await page.context().cookies(), []);
 });
 
-page("without a session the page says what to type", { url: (fake) => fake.url }, async ({ page, fake }) => {
+state("without a session the page says what to type", { url: (fake) => fake.url }, async ({ page, fake }) => {
     await byId(page, "logged-out").getByText("tallyctl login").waitFor();
     assert.deepEqual(fake.log, []);
 });
 
-page("a used link says so, and a fresh one in the same tab enters", { url: (fake) => `${fake.url}#login=used` }, async ({ page, fake }) => {
+state("a used link says so, and a fresh one in the same tab enters", { url: (fake) => `${fake.url}#login=used` }, async ({ page, fake }) => {
     await byId(page, "login-problem").waitFor();
     assert.match(await byId(page, "login-problem").textContent(), /no longer works: the code is unknown/);
     assert.ok(!page.url().includes("used"));
@@ -52,7 +52,7 @@ page("a used link says so, and a fresh one in the same tab enters", { url: (fake
     await page.waitForSelector(viewOf(0, fake));
 });
 
-page("a session that tallyd forgot ends at the door", {}, async ({ page, fake }) => {
+state("a session that tallyd forgot ends at the door", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     fake.tokens.clear();
     await page.reload();
@@ -60,7 +60,7 @@ page("a session that tallyd forgot ends at the door", {}, async ({ page, fake })
     assert.equal(await page.evaluate(() => sessionStorage.length), 0);
 });
 
-page("processes are chosen by click, by keyboard and by address", {}, async ({ page, fake }) => {
+state("processes are chosen by click, by keyboard and by address", {}, async ({ page, fake }) => {
     await page.locator(`[data-testid="process"][data-id="${fake.processes[1].id}"]`).click();
     await page.waitForSelector(viewOf(1, fake));
     await page.keyboard.press("ArrowUp");
@@ -72,7 +72,7 @@ page("processes are chosen by click, by keyboard and by address", {}, async ({ p
     assert.equal(await page.locator('[data-testid="process"][aria-current="true"]').count(), 1);
 });
 
-page("drawn figures are the API's at the same seq", {}, async ({ page, fake }) => {
+state("drawn figures are the API's at the same seq", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     fake.quiet = true;
     await eventually("the last frame is drawn", async () => (await drawn(page, "live_bytes")).seq === fake.seq);
@@ -84,7 +84,7 @@ page("drawn figures are the API's at the same seq", {}, async ({ page, fake }) =
     assert.equal(Number(await row.getAttribute("data-value")), live);
 });
 
-page("all four charts move, and say in words what they show", {}, async ({ page, fake }) => {
+state("all four charts move, and say in words what they show", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     for (const chart of CHARTS) {
         const first = await pixels(page, chart);
@@ -95,7 +95,7 @@ page("all four charts move, and say in words what they show", {}, async ({ page,
     assert.match(await words.getAttribute("aria-label"), /between .* and /);
 });
 
-page("the cursor in one chart reads all four at the same moment", {}, async ({ page, fake }) => {
+state("the cursor in one chart reads all four at the same moment", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     await eventually("there is a past", async () => await pixels(page, "free_rate") && page.evaluate(() => performance.now() > 3500));
     fake.quiet = true;
@@ -111,7 +111,7 @@ page("the cursor in one chart reads all four at the same moment", {}, async ({ p
     await eventually("the newest again", async () => String(await values()) === String(newest) || await values());
 });
 
-page("collect, disable and enable tell what they did", {}, async ({ page, fake }) => {
+state("collect, disable and enable tell what they did", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     const answer = byId(page, "answer");
     await byId(page, "disable").click();
@@ -130,7 +130,7 @@ page("collect, disable and enable tell what they did", {}, async ({ page, fake }
     await eventually("operations are listed", async () => await byId(page, "operations").locator("li").count() === 4);
 });
 
-page("an operation that waits is shown waiting until it expires or is cancelled", {}, async ({ page, fake }) => {
+state("an operation that waits is shown waiting until it expires or is cancelled", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     fake.safepoints = false;
     await byId(page, "collect").click();
@@ -142,14 +142,14 @@ page("an operation that waits is shown waiting until it expires or is cancelled"
     await byId(page, "answer").getByText("cancelled").waitFor();
 });
 
-page("a refused control shows the reason", {}, async ({ page, fake }) => {
+state("a refused control shows the reason", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     fake.refuse = 403;
     await byId(page, "collect").click();
     await byId(page, "answer").getByText("Collect generation 2: this listener is read-only").waitFor();
 });
 
-page("the page outlives a restart of tallyd and says how long it was offline", {}, async ({ page, fake }) => {
+state("the page outlives a restart of tallyd and says how long it was offline", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     const before = await drawn(page, "allocations");
     await fake.stop();
@@ -164,7 +164,21 @@ page("the page outlives a restart of tallyd and says how long it was offline", {
     assert.match(fake.lastEventId, /^[0-9a-f]+-\d+$/);
 });
 
-page("silence is stale where tallyd hangs, and rest where nothing happens", {}, async ({ page, fake }) => {
+state("a program may be back later than tallyd and the page", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    await fake.stop();
+    fake.attached = false;
+    await fake.start();
+    await byId(page, "totals").getByText("0 live").waitFor();
+    await byId(page, "stale").waitFor();
+    fake.attached = true;
+    await byId(page, "stale").waitFor({ state: "detached" });
+    const { value } = await drawn(page, "allocations");
+    await eventually("the numbers go on", async () => (await drawn(page, "allocations")).value > value);
+    assert.equal(page.url(), `${fake.url}#process=${fake.processes[0].id}`);
+});
+
+state("silence is stale where tallyd hangs, and rest where nothing happens", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     fake.quiet = true;
     await sleep(5000);
@@ -176,7 +190,7 @@ page("silence is stale where tallyd hangs, and rest where nothing happens", {}, 
     await byId(page, "stale").waitFor({ state: "detached" });
 });
 
-page("loss is said: events, frames, and in the list", {}, async ({ page, fake }) => {
+state("loss is said: events, frames, and in the list", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     Object.assign(fake.processes[0], { complete: false, lost: 1234 });
     await page.locator('[data-badge="complete"]', { hasText: "incomplete: 1,234 events lost" }).waitFor();
@@ -187,7 +201,7 @@ page("loss is said: events, frames, and in the list", {}, async ({ page, fake })
     await byId(page, "missed").getByText("3 frames skipped").waitFor();
 });
 
-page("names and labels are text, whatever they hold", { processes: [fakeProcess('<img src=x onerror="window.hit=1">', {
+state("names and labels are text, whatever they hold", { processes: [fakeProcess('<img src=x onerror="window.hit=1">', {
     labels: { "</script><script>window.hit=1</script>": "<img src=x onerror=window.hit=1>", ["x".repeat(300)]: "\u202e\"'&" } })] },
 async ({ page }) => {
     await byId(page, "name").getByText('<img src=x onerror="window.hit=1">').waitFor();
@@ -196,7 +210,7 @@ async ({ page }) => {
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
 });
 
-page("a process that has ended keeps its numbers and loses its controls", {}, async ({ page, fake }) => {
+state("a process that has ended keeps its numbers and loses its controls", {}, async ({ page, fake }) => {
     await page.goto(`${fake.url}#process=${fake.processes[2].id}`);
     await byId(page, "controls-gone").waitFor();
     assert.equal(await byId(page, "collect").count(), 0);
@@ -205,7 +219,7 @@ page("a process that has ended keeps its numbers and loses its controls", {}, as
     assert.equal(await byId(page, "stale").count(), 0);
 });
 
-page("an unknown process in the address is said, and the list still works", {}, async ({ page, fake }) => {
+state("an unknown process in the address is said, and the list still works", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     await page.goto(`${fake.url}#process=${"0".repeat(32)}`);
     await byId(page, "process-problem").getByText("No such process").waitFor();
@@ -213,20 +227,20 @@ page("an unknown process in the address is said, and the list still works", {}, 
     await page.waitForSelector(viewOf(0, fake));
 });
 
-page("an empty list says how to fill it, and the first process to come is shown", { processes: [] }, async ({ page, fake }) => {
+state("an empty list says how to fill it, and the first process to come is shown", { processes: [] }, async ({ page, fake }) => {
     await byId(page, "list-empty").waitFor();
     fake.processes.push(fakeProcess("late"));
     await page.waitForSelector(viewOf(0, fake));
 });
 
-page("many processes can be filtered by name, pid and label", { processes: Array.from({ length: 250 }, (_, n) =>
+state("many processes can be filtered by name, pid and label", { processes: Array.from({ length: 250 }, (_, n) =>
     fakeProcess(`worker-${n}`, { labels: { zone: n % 2 ? "odd" : "even" } })) }, async ({ page }) => {
     await byId(page, "filter").fill("zone:odd worker-24");
     await eventually("five are left", async () => await byId(page, "process").count() === 5 || await byId(page, "process").count());
 });
 
 for (const colorScheme of ["light", "dark"]) {
-    page(`accessible in ${colorScheme} colours`, { context: { colorScheme, bypassCSP: true } }, async ({ page, fake }) => {
+    state(`accessible in ${colorScheme} colours`, { context: { colorScheme, bypassCSP: true } }, async ({ page, fake }) => {
         await page.waitForSelector(viewOf(0, fake));
         Object.assign(fake.processes[0], { complete: false, lost: 5 });
         await byId(page, "disable").click();
@@ -244,13 +258,13 @@ for (const colorScheme of ["light", "dark"]) {
     });
 }
 
-page("a narrow screen needs no sideways scrolling", { context: { viewport: { width: 360, height: 740 } } }, async ({ page, fake }) => {
+state("a narrow screen needs no sideways scrolling", { context: { viewport: { width: 360, height: 740 } } }, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     await byId(page, "types").waitFor();
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
 });
 
-page("who asked for less motion gets a frame a second", { context: { reducedMotion: "reduce" } }, async ({ page, fake }) => {
+state("who asked for less motion gets a frame a second", { context: { reducedMotion: "reduce" } }, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     const changes = await page.evaluate(() => new Promise((resolve) => {
         const cell = document.querySelector('[data-testid="figures"] [data-field="allocations"]');
