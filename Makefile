@@ -35,7 +35,8 @@ DAEMON_LIBS := -lmicrohttpd -ljansson
 TALLYCTL_SRCS :=
 TALLYCTL_LIBS := -lcurl -ljansson
 MAL_SRCS :=
-REPLAY_SRCS :=
+REPLAY_SRCS := $(addprefix src/replay/,script.c lex.c text.c names.c roots.c object.c action.c event.c world.c command.c build.c \
+  generate.c control.c print.c query.c run.c main.c)
 
 # Files the dashboard is made of, embedded in tallyd.
 WEB_FILES := $(filter-out web/node_modules/%,$(wildcard web/*.html web/*.css web/*.js web/*.svg))

@@ -1,0 +1,89 @@
+#include "replay/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KEPT_BYTES ((size_t)1 << 16)
+
+static bool text_reserve(struct text *text, size_t more)
+{
+    if (more <= text->room - text->length)
+        return true;
+    size_t room = text->room ? text->room : 128;
+    while (room - text->length < more)
+        room *= 2;
+    char *data = realloc(text->data, room);
+    if (!data) {
+        text->failed = true;
+        return false;
+    }
+    text->data = data;
+    text->room = room;
+    return true;
+}
+
+void text_add(struct text *text, const char *bytes, size_t length)
+{
+    if (!length || !text_reserve(text, length))
+        return;
+    memcpy(text->data + text->length, bytes, length);
+    text->length += length;
+}
+
+void text_add_string(struct text *text, const char *string)
+{
+    text_add(text, string, strlen(string));
+}
+
+void text_add_number(struct text *text, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    text_add(text, digits + at, sizeof digits - at);
+}
+
+void text_clear(struct text *text)
+{
+    text->length = 0;
+    if (text->room > KEPT_BYTES) {
+        free(text->data);
+        text->data = NULL;
+        text->room = 0;
+    }
+}
+
+void text_free(struct text *text)
+{
+    free(text->data);
+    *text = (struct text){.failed = text->failed};
+}
+
+static int compare_words(const void *left, const void *right)
+{
+    const struct word *a = left, *b = right;
+    size_t shorter = a->length < b->length ? a->length : b->length;
+    int order = shorter ? memcmp(a->text, b->text, shorter) : 0;
+    return order ? order : (a->length > b->length) - (a->length < b->length);
+}
+
+struct word *text_sorted_lines(const struct text *text, size_t *count)
+{
+    *count = 0;
+    for (size_t i = 0; i < text->length; i++)
+        *count += text->data[i] == '\n';
+    struct word *lines = *count ? calloc(*count, sizeof *lines) : NULL;
+    if (!lines)
+        return NULL;
+    const char *start = text->data;
+    for (size_t i = 0; i < *count; i++) {
+        const char *end = memchr(start, '\n', text->length - (size_t)(start - text->data));
+        lines[i] = (struct word){start, (size_t)(end - start)};
+        start = end + 1;
+    }
+    qsort(lines, *count, sizeof *lines, compare_words);
+    return lines;
+}

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Every script of a folder against its expected output, byte for byte.
+
+    run.py --replay PROGRAM [--jobs N] [FOLDER]      FOLDER: public/ if not given
+
+Compares standard output, standard error (NAME.error, or nothing) and the exit status (2 with an error, else 0).
+Scripts named in pending.txt are expected to fail: one that passes is a failure too, so that the list stays true.
+"""
+import argparse
+import concurrent.futures
+import glob
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SECONDS = 120
+
+
+def read(path):
+    if not os.path.exists(path):
+        return b""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def difference(want, got):
+    """The first line that differs, in words."""
+    want_lines, got_lines = want.split(b"\n"), got.split(b"\n")
+    for number, (a, b) in enumerate(zip(want_lines, got_lines), 1):
+        if a != b:
+            return f"line {number} is {b[:200]!r}, not {a[:200]!r}"
+    return f"{len(got_lines) - 1} lines, not {len(want_lines) - 1}"
+
+
+def failure(program, path):
+    """Why the script does not pass; None: it does."""
+    base = path.removesuffix(".script")
+    want, error = read(base + ".expected"), read(base + ".error")
+    environment = {key: value for key, value in os.environ.items() if key != "TALLY_STRESS"}
+    try:
+        done = subprocess.run([program, path], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS,
+                              env=environment)
+    except subprocess.TimeoutExpired:
+        return f"not done in {SECONDS} s"
+    if done.stdout != want:
+        return "output: " + difference(want, done.stdout)
+    if done.stderr != error:
+        return "standard error: " + difference(error, done.stderr)
+    status = 2 if error else 0
+    return None if done.returncode == status else f"exit status {done.returncode}, not {status}"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--replay", required=True)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("folder", nargs="?", default=os.path.join(HERE, "public"))
+    options = parser.parse_args()
+    with open(os.path.join(HERE, "pending.txt"), encoding="utf-8") as file:
+        pending = {line.strip() for line in file if line.strip() and not line.startswith("#")}
+    paths = sorted(glob.glob(os.path.join(options.folder, "*.script")))
+    if not paths:
+        sys.exit(f"no scripts in {options.folder}")
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        reasons = list(pool.map(lambda path: failure(options.replay, path), paths))
+    failed = 0
+    for path, reason in zip(paths, reasons):
+        name = os.path.basename(path).removesuffix(".script")
+        if name in pending:
+            reason = None if reason else "passes, but is listed in pending.txt"
+        if reason:
+            failed += 1
+            print(f"{name}: {reason}")
+    print(f"{len(paths) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
