@@ -21,7 +21,7 @@ WIRE_SRCS := src/wire/message.c src/wire/ring_read.c
 FEED_SRCS := src/feed/feed.c
 HEAP_SRCS := $(addprefix src/heap/,error.c type.c page.c object.c slot.c release.c weak.c generation.c trial.c collect.c \
   garbage.c scope.c inspect.c safepoint.c fork.c verify.c heap.c)
-AGENT_SRCS :=
+AGENT_SRCS := $(addprefix src/agent/,attach.c link.c memory.c profile.c request.c session.c status.c thread.c)
 LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
 INTAKE_SRCS :=

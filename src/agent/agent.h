@@ -1,0 +1,163 @@
+/* The agent: the library's helper thread. It shows attached heaps to tallyd and brings tallyd's commands to the
+ * heaps' owners; the host pays nothing for it on its own threads but at attach, detach and a safepoint with a request.
+ *
+ *   tally_attach() -> memory.c makes two sealed memfds -> the heap swaps its feed to them
+ *   thread.c: poll -> link.c finds and checks a daemon -> session.c speaks wire/message.h -> request.c asks the owner
+ *
+ * What is always true
+ *  - struct agent lies in memory that fork() and raw clone() give to the child as zeroes, and zeroes are its valid
+ *    first state, the mutex's too: a child has no thread, no connection, no heap, and waits for no lock of its parent's.
+ *  - The helper thread takes no memory from malloc and holds no lock of libc's, so a child cloned at any instant can go on.
+ *  - Nothing blocks while `lock` is held: sockets are non-blocking, a full socket leaves messages in the bounded
+ *    outbox, a full outbox costs the connection and never a heap.
+ *  - Lock order: agent->lock, then a heap's notify lock. An owner takes agent->lock in attach and detach only.
+ *  - A command runs at most once, and never after its slot was claimed by the agent (expired, cancelled, detached).
+ */
+#ifndef TALLY_AGENT_AGENT_H
+#define TALLY_AGENT_AGENT_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "heap/heap.h"
+#include "wire/message.h"
+
+#define AGENT_SLOTS 16u       /* commands that wait or run, a heap */
+#define AGENT_OUTBOX 256u     /* messages that wait for room in the socket */
+#define AGENT_PATH_MAX 256u
+#define AGENT_BACKOFF_MIN_NS 50000000u
+#define AGENT_BACKOFF_MAX_NS 1000000000u
+#define AGENT_WELCOME_NS 10000000000u /* a daemon that is silent for longer is left */
+
+enum slot_state { SLOT_FREE, SLOT_POSTED, SLOT_RUNNING, SLOT_DONE };
+
+/* One command. tag = order << 2 | state decides who may touch the rest: FREE and DONE the agent (under its lock),
+ * POSTED nobody, RUNNING the owner. Orders are not reused, so a tag that is unchanged means an unchanged command. */
+struct agent_slot {
+    _Atomic uint64_t tag;
+    _Atomic uint64_t what; /* kind << 32 | generation: read by the owner before it claims */
+    uint64_t connection;   /* that it came by; answers go to no other */
+    uint64_t received_ns;
+    _Atomic bool begun;    /* by the owner, before the deadline */
+    bool running_told;     /* the agent has sent RUNNING */
+    struct wire_command command;
+    struct wire_ack result;
+};
+
+struct agent_memory { /* a sealed memfd and its mapping; at == NULL: none */
+    void *at;
+    size_t bytes;
+    int fd;
+    dev_t device; /* tell whether fd is still ours after a fork */
+    ino_t inode;
+};
+
+/* An attached heap, in a mapping of its own. Lock: the agent's, but where a field says owner. */
+struct agent_heap {
+    struct tally__request doorbell; /* first; in the heap's mailbox while rung */
+    struct agent_heap *next;
+    struct tally_heap *heap;
+    uint32_t number, generation;
+    struct agent_memory counters, ring;
+    bool counters_sent, ring_sent; /* on this connection */
+    _Atomic bool rung;
+    bool running; /* owner: the doorbell runs */
+    bool leaving; /* owner: detach when it is safe */
+    bool orphan;  /* owner: nobody else knows this memory; whoever ends with it releases it */
+    struct agent_slot slots[AGENT_SLOTS];
+};
+
+union agent_message {
+    struct wire_head head;
+    struct wire_ack ack;
+    struct wire_heap heap;
+};
+
+enum link_state { LINK_DOWN, LINK_GREETING, LINK_UP };
+enum agent_reason { /* why LINK_DOWN */
+    REASON_NEVER,     /* no attempt was made yet */
+    REASON_NO_DAEMON, /* error says why connect() failed */
+    REASON_STRANGER,  /* the socket belongs to uid */
+    REASON_LOST,      /* the connection ended */
+    REASON_NONSENSE,  /* error is a WIRE_FAULT_* */
+    REASON_SILENT,
+    REASON_FULL, /* the daemon does not read */
+};
+
+struct agent {
+    pthread_mutex_t lock;
+    _Atomic bool started; /* all below is set up, until the process ends */
+    bool stopping;
+    int wake_read, wake_write;
+    uint8_t id[WIRE_ID_BYTES];
+    uint32_t generation; /* of the newest feed */
+    uint64_t order;      /* of the newest command */
+    struct agent_heap *heaps;
+    char directories[2][AGENT_PATH_MAX]; /* where a daemon may be; "": none */
+
+    enum link_state link;
+    int socket;          /* -1 unless GREETING or UP */
+    uint64_t connection; /* counts them */
+    uint64_t retry_ns, backoff_ns, welcome_by_ns;
+    uint64_t window_ns; /* messages are read at a bounded rate: in this window, */
+    unsigned window_count; /* so many */
+    bool room;     /* the socket took the last message */
+    bool overflow; /* the outbox did not: the connection goes */
+    union agent_message outbox[AGENT_OUTBOX];
+    unsigned outbox_first, outbox_count;
+
+    enum agent_reason reason;
+    int error;
+    uid_t uid;
+    unsigned directory; /* index of the one that reason or link is about */
+    char daemon[17];    /* its version, once welcomed */
+    int attach_error;   /* errno of the last tally_attach() that failed, 0 */
+};
+
+/* thread.c. agent_get: NULL only for want of memory. start: under the lock. wake: any thread. */
+struct agent *agent_get(void);
+int agent_start(struct agent *agent);
+void agent_wake(void);
+enum agent_fd { AGENT_FD_WAKE_READ, AGENT_FD_WAKE_WRITE, AGENT_FD_SOCKET, AGENT_FDS };
+void agent_fd_note(enum agent_fd which, int fd); /* a forked child closes what was noted */
+
+/* profile.c: what HELLO says of the process. Under the lock. */
+void agent_profile(struct wire_hello_view *view);
+void agent_profile_freeze(void);
+bool agent_disabled(void);
+void agent_directories(struct agent *agent);
+
+/* memory.c. make: 0, or an errno. */
+int agent_memory_make(struct agent_memory *memory, const char *name, size_t bytes);
+int agent_memory_seal(const struct agent_memory *memory);
+void agent_memory_drop(struct agent_memory *memory);
+
+/* attach.c */
+void agent_detach(struct tally_heap *heap, void *shown);
+void agent_heap_release(struct agent_heap *shown);
+
+/* link.c: finds a daemon and connects. Without the lock; result to be installed by the caller. */
+struct link_result {
+    int socket; /* -1: reason, error, uid say why */
+    enum agent_reason reason;
+    int error;
+    uid_t uid;
+    unsigned directory;
+};
+struct link_result agent_link_open(const struct agent *agent);
+
+/* session.c, all under the lock. turn: does all that is due and returns when the next is (UINT64_MAX: nothing). */
+void agent_session_open(struct agent *agent, const struct link_result *link, uint64_t now_ns);
+uint64_t agent_session_turn(struct agent *agent);
+void agent_session_bye(struct agent *agent);
+bool agent_session_reads(const struct agent *agent, uint64_t now_ns); /* wants to be told of input */
+void agent_send(struct agent *agent, const union agent_message *message); /* no effect unless UP */
+
+/* request.c, under the lock but for agent_doorbell(), which the owner runs. */
+void agent_doorbell(struct tally_heap *heap, struct tally__request *request);
+void agent_command(struct agent *agent, const struct wire_command *command, uint64_t now_ns);
+uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint64_t now_ns);
+void agent_requests_fail(struct agent *agent, struct agent_heap *shown);
+void agent_requests_forget(struct agent_heap *shown); /* the connection they came by is gone */
+
+#endif

@@ -1,0 +1,56 @@
+/* Shared memory that its reader can trust: of fixed size, with all of its blocks, writable through this mapping and
+ * no other. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+
+/* Blocks are allocated while the file can still change, so that no touch of the mapping can fail later. */
+int agent_memory_make(struct agent_memory *memory, const char *name, size_t bytes)
+{
+    *memory = (struct agent_memory){.bytes = bytes, .fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+    if (memory->fd < 0)
+        return errno;
+    struct stat status;
+    int error = 0;
+    void *at = MAP_FAILED;
+    if (ftruncate(memory->fd, (off_t)bytes) || fallocate(memory->fd, 0, 0, (off_t)bytes) ||
+        fstat(memory->fd, &status))
+        error = errno;
+    else
+        at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory->fd, 0);
+    if (!error && at == MAP_FAILED)
+        error = errno;
+    if (error) {
+        close(memory->fd);
+        *memory = (struct agent_memory){.fd = -1};
+        return error;
+    }
+    memory->at = at;
+    memory->device = status.st_dev;
+    memory->inode = status.st_ino;
+    return 0;
+}
+
+/* FUTURE_WRITE comes after the mapping, which stays writable: from here on nobody can write, punch or resize. */
+int agent_memory_seal(const struct agent_memory *memory)
+{
+    int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+    return fcntl(memory->fd, F_ADD_SEALS, seals) ? errno : 0;
+}
+
+/* A forked child may have closed the descriptor and opened another file under its number: that one is not ours. */
+void agent_memory_drop(struct agent_memory *memory)
+{
+    if (!memory->at)
+        return;
+    struct stat status;
+    munmap(memory->at, memory->bytes);
+    if (!fstat(memory->fd, &status) && status.st_dev == memory->device && status.st_ino == memory->inode)
+        close(memory->fd);
+    *memory = (struct agent_memory){.fd = -1};
+}

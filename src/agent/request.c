@@ -1,0 +1,297 @@
+/* Commands on their way to a heap's owner and back. The agent fills a slot and rings the heap's doorbell, a request
+ * that stands in the heap's mailbox at most once; the owner, at its safepoint, claims posted slots in the order of
+ * their arrival. A slot that is still posted at its deadline is claimed by the agent, and so can never run later. */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "base/clock.h"
+
+static uint64_t tag_make(uint64_t order, enum slot_state state)
+{
+    return order << 2 | (uint64_t)state;
+}
+
+static enum slot_state tag_state(uint64_t tag)
+{
+    return (enum slot_state)(tag & 3);
+}
+
+static uint64_t tag_get(const struct agent_slot *slot)
+{
+    return atomic_load_explicit(&slot->tag, memory_order_acquire);
+}
+
+/* Takes a posted slot for the one side, which fails where the other was faster. */
+static bool slot_claim(struct agent_slot *slot, uint64_t tag, enum slot_state state)
+{
+    return atomic_compare_exchange_strong_explicit(&slot->tag, &tag, (tag & ~(uint64_t)3) | (uint64_t)state,
+                                                   memory_order_acq_rel, memory_order_acquire);
+}
+
+static void slot_state_set(struct agent_slot *slot, enum slot_state state)
+{
+    uint64_t tag = atomic_load_explicit(&slot->tag, memory_order_relaxed);
+    atomic_store_explicit(&slot->tag, (tag & ~(uint64_t)3) | (uint64_t)state, memory_order_release);
+}
+
+static uint64_t what_of(const struct wire_command *command)
+{
+    return (uint64_t)command->kind << 32 | (uint32_t)command->generation;
+}
+
+/* ---- the owner's side */
+
+#define WHAT_ANY UINT64_MAX
+
+/* The oldest posted slot that is `what`, now the owner's; NULL: none. */
+static struct agent_slot *oldest_claim(struct agent_heap *shown, uint64_t what)
+{
+    for (;;) {
+        struct agent_slot *oldest = NULL;
+        uint64_t oldest_tag = UINT64_MAX;
+        for (unsigned i = 0; i < AGENT_SLOTS; i++) {
+            struct agent_slot *slot = &shown->slots[i];
+            uint64_t tag = tag_get(slot);
+            bool wanted = what == WHAT_ANY || atomic_load_explicit(&slot->what, memory_order_relaxed) == what;
+            if (tag_state(tag) == SLOT_POSTED && wanted && tag < oldest_tag) {
+                oldest = slot;
+                oldest_tag = tag;
+            }
+        }
+        if (!oldest || slot_claim(oldest, oldest_tag, SLOT_RUNNING))
+            return oldest;
+    }
+}
+
+static void slot_finish(struct agent_slot *slot, enum wire_ack_state state, int error)
+{
+    slot->result.state = (uint32_t)state;
+    slot->result.error = error;
+    slot_state_set(slot, SLOT_DONE);
+}
+
+/* Nothing starts after its deadline, however late the owner comes. */
+static bool slot_starts(struct agent_slot *slot, uint64_t now_ns)
+{
+    slot->result.safepoint_wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
+    if (now_ns < slot->command.deadline_ns) {
+        atomic_store_explicit(&slot->begun, true, memory_order_relaxed);
+        return true;
+    }
+    slot_finish(slot, WIRE_ACK_EXPIRED, 0);
+    return false;
+}
+
+/* All that wait for the same collection share one run. */
+static void collect_run(struct tally_heap *heap, struct agent_heap *shown, struct agent_slot *first)
+{
+    struct agent_slot *group[AGENT_SLOTS];
+    unsigned count = 0;
+    uint64_t now_ns = clock_mono_ns(), pause_ns = 0, freed_bytes = 0, what = what_of(&first->command);
+    for (struct agent_slot *slot = first; slot && count < AGENT_SLOTS; slot = oldest_claim(shown, what)) {
+        if (slot_starts(slot, now_ns))
+            group[count++] = slot;
+    }
+    if (!count)
+        return;
+    agent_wake();
+    int64_t collected = tally__heap_collect_remote(heap, group[0]->command.generation, group[0]->command.operation,
+                                                   group[0]->result.safepoint_wait_ns, &pause_ns, &freed_bytes);
+    for (unsigned i = 0; i < count; i++) {
+        group[i]->result.collected = collected < 0 ? 0 : collected;
+        group[i]->result.freed_bytes = freed_bytes;
+        group[i]->result.pause_ns = pause_ns;
+        slot_finish(group[i], collected < 0 ? WIRE_ACK_FAILED : WIRE_ACK_SUCCEEDED,
+                    collected < 0 ? (int)collected : 0);
+    }
+}
+
+static int config_apply(struct tally_heap *heap, const struct wire_command *command)
+{
+    int error = 0;
+    if (command->mask & WIRE_CONFIG_THRESHOLDS)
+        error = tally_set_thresholds(heap, command->thresholds);
+    if (!error && command->mask & WIRE_CONFIG_DEBUG)
+        error = tally_set_debug(heap, command->debug);
+    if (error)
+        return error;
+    if (command->mask & WIRE_CONFIG_ENABLED)
+        (command->enabled ? tally_enable : tally_disable)(heap);
+    if (command->mask & WIRE_CONFIG_LEVEL)
+        feed_level_set(tally__heap_feed(heap), (enum wire_level)command->level);
+    return 0;
+}
+
+static void config_run(struct tally_heap *heap, struct agent_slot *slot)
+{
+    if (!slot_starts(slot, clock_mono_ns()))
+        return;
+    int error = config_apply(heap, &slot->command);
+    slot_finish(slot, error ? WIRE_ACK_FAILED : WIRE_ACK_SUCCEEDED, error);
+}
+
+/* Rung is cleared first: what is posted from here on rings again. In a child forked out of a callback of the run,
+ * `shown` is an orphan when it ends. */
+void agent_doorbell(struct tally_heap *heap, struct tally__request *request)
+{
+    struct agent_heap *shown = (struct agent_heap *)request;
+    int saved = errno;
+    atomic_exchange(&shown->rung, false);
+    shown->running = true;
+    for (unsigned i = 0; i < AGENT_SLOTS && !shown->orphan; i++) {
+        struct agent_slot *slot = oldest_claim(shown, WHAT_ANY);
+        if (!slot)
+            break;
+        if (slot->command.kind == WIRE_COMMAND_COLLECT)
+            collect_run(heap, shown, slot);
+        else
+            config_run(heap, slot);
+    }
+    shown->running = false;
+    agent_wake();
+    if (shown->orphan)
+        agent_heap_release(shown);
+    else if (shown->leaving)
+        agent_detach(heap, shown);
+    errno = saved;
+}
+
+/* ---- the agent's side */
+
+static void answer(struct agent *agent, const struct wire_command *command, enum wire_ack_state state, int error)
+{
+    union agent_message message = {.ack = {.head = wire_head_make(WIRE_ACK, sizeof message.ack),
+                                           .operation = command->operation, .heap_number = command->heap_number,
+                                           .state = (uint32_t)state, .error = error}};
+    agent_send(agent, &message);
+}
+
+static bool command_valid(const struct wire_command *command)
+{
+    const uint32_t known = WIRE_CONFIG_ENABLED | WIRE_CONFIG_THRESHOLDS | WIRE_CONFIG_DEBUG | WIRE_CONFIG_LEVEL;
+    if (command->kind == WIRE_COMMAND_COLLECT)
+        return command->generation >= 0 && command->generation <= 2;
+    if (command->kind != WIRE_COMMAND_CONFIG || command->mask & ~known)
+        return false;
+    if (command->mask & WIRE_CONFIG_ENABLED && command->enabled > 1)
+        return false;
+    if (command->mask & WIRE_CONFIG_DEBUG && command->debug & ~(uint32_t)TALLY_DEBUG_SAVEALL)
+        return false;
+    if (command->mask & WIRE_CONFIG_LEVEL && command->level > WIRE_LEVEL_ALL)
+        return false;
+    for (unsigned i = 0; i < 3; i++) {
+        if (command->mask & WIRE_CONFIG_THRESHOLDS && command->thresholds[i] > INT32_MAX)
+            return false;
+    }
+    return true;
+}
+
+static void cancel(struct agent *agent, struct agent_heap *shown, const struct wire_command *command)
+{
+    for (unsigned i = 0; i < AGENT_SLOTS; i++) {
+        struct agent_slot *slot = &shown->slots[i];
+        uint64_t tag = tag_get(slot);
+        if (tag_state(tag) == SLOT_POSTED && slot->command.operation == command->operation &&
+            slot_claim(slot, tag, SLOT_FREE))
+            answer(agent, &slot->command, WIRE_ACK_CANCELLED, 0);
+    }
+}
+
+static struct agent_slot *slot_free(struct agent_heap *shown)
+{
+    for (unsigned i = 0; i < AGENT_SLOTS; i++) {
+        if (tag_state(tag_get(&shown->slots[i])) == SLOT_FREE)
+            return &shown->slots[i];
+    }
+    return NULL;
+}
+
+static void post(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot,
+                 const struct wire_command *command, uint64_t now_ns)
+{
+    slot->connection = agent->connection;
+    slot->received_ns = now_ns;
+    slot->running_told = false;
+    atomic_store_explicit(&slot->begun, false, memory_order_relaxed);
+    slot->command = *command;
+    slot->result = (struct wire_ack){.head = wire_head_make(WIRE_ACK, sizeof slot->result),
+                                     .operation = command->operation, .heap_number = command->heap_number};
+    atomic_store_explicit(&slot->what, what_of(command), memory_order_relaxed);
+    atomic_store_explicit(&slot->tag, tag_make(++agent->order, SLOT_POSTED), memory_order_release);
+    if (!atomic_exchange(&shown->rung, true))
+        tally__heap_post(shown->heap, &shown->doorbell);
+}
+
+void agent_command(struct agent *agent, const struct wire_command *command, uint64_t now_ns)
+{
+    struct agent_heap *shown = agent->heaps;
+    while (shown && shown->number != command->heap_number)
+        shown = shown->next;
+    if (!shown) {
+        answer(agent, command, WIRE_ACK_FAILED, TALLY_ESTATE);
+    } else if (command->kind == WIRE_COMMAND_CANCEL) {
+        cancel(agent, shown, command);
+    } else if (!command_valid(command)) {
+        answer(agent, command, WIRE_ACK_FAILED, TALLY_EINVAL);
+    } else {
+        struct agent_slot *slot = slot_free(shown);
+        answer(agent, command, slot ? WIRE_ACK_WAITING : WIRE_ACK_FAILED, slot ? 0 : TALLY_EBUSY);
+        if (slot)
+            post(agent, shown, slot, command, now_ns);
+    }
+}
+
+/* Sends what a slot's progress asks for; a slot of an earlier connection has nobody to tell. */
+static void slot_report(struct agent *agent, struct agent_slot *slot, enum slot_state state)
+{
+    bool ours = slot->connection == agent->connection;
+    bool begun = atomic_load_explicit(&slot->begun, memory_order_relaxed);
+    if (ours && begun && !slot->running_told) {
+        slot->running_told = true;
+        answer(agent, &slot->command, WIRE_ACK_RUNNING, 0);
+    }
+    if (state != SLOT_DONE)
+        return;
+    if (ours)
+        agent_send(agent, &(union agent_message){.ack = slot->result});
+    slot_state_set(slot, SLOT_FREE);
+}
+
+uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint64_t now_ns)
+{
+    uint64_t next = UINT64_MAX;
+    for (unsigned i = 0; i < AGENT_SLOTS; i++) {
+        struct agent_slot *slot = &shown->slots[i];
+        uint64_t tag = tag_get(slot);
+        enum slot_state state = tag_state(tag);
+        if (state == SLOT_RUNNING || state == SLOT_DONE) {
+            slot_report(agent, slot, state);
+        } else if (state == SLOT_POSTED && now_ns < slot->command.deadline_ns) {
+            next = slot->command.deadline_ns < next ? slot->command.deadline_ns : next;
+        } else if (state == SLOT_POSTED && slot_claim(slot, tag, SLOT_FREE)) {
+            answer(agent, &slot->command, WIRE_ACK_EXPIRED, 0);
+        }
+    }
+    return next;
+}
+
+void agent_requests_fail(struct agent *agent, struct agent_heap *shown)
+{
+    agent_requests_turn(agent, shown, clock_mono_ns());
+    for (unsigned i = 0; i < AGENT_SLOTS; i++) {
+        struct agent_slot *slot = &shown->slots[i];
+        uint64_t tag = tag_get(slot);
+        if (tag_state(tag) == SLOT_POSTED && slot_claim(slot, tag, SLOT_FREE))
+            answer(agent, &slot->command, WIRE_ACK_FAILED, TALLY_ESTATE);
+    }
+}
+
+void agent_requests_forget(struct agent_heap *shown)
+{
+    for (unsigned i = 0; i < AGENT_SLOTS; i++) {
+        uint64_t tag = tag_get(&shown->slots[i]);
+        if (tag_state(tag) == SLOT_POSTED)
+            slot_claim(&shown->slots[i], tag, SLOT_FREE);
+    }
+}
