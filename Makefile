@@ -24,15 +24,17 @@ HEAP_SRCS := $(addprefix src/heap/,error.c type.c page.c object.c slot.c release
 AGENT_SRCS := $(addprefix src/agent/,attach.c link.c memory.c profile.c request.c session.c status.c thread.c)
 LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
-INTAKE_SRCS :=
-STATS_SRCS :=
+INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c)
+STATS_SRCS := $(addprefix src/stats/,model.c publish.c)
 OPERATIONS_SRCS :=
 API_SRCS :=
 TALLYD_SRCS :=
-DAEMON_SRCS := $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(API_SRCS) $(TALLYD_SRCS)
+DAEMON_SRCS := src/base/log.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(API_SRCS) $(TALLYD_SRCS)
 DAEMON_LIBS := -lmicrohttpd -ljansson
 
-TALLYCTL_SRCS :=
+TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/tallyctl/table.c src/tallyctl/place.c src/tallyctl/client.c \
+  src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/control.c src/tallyctl/output_text.c \
+  src/tallyctl/output_json.c src/tallyctl/doctor.c src/tallyctl/doctor_files.c src/tallyctl/doctor_proc.c
 TALLYCTL_LIBS := -lcurl -ljansson
 MAL_SRCS :=
 REPLAY_SRCS := $(addprefix src/replay/,script.c lex.c text.c names.c roots.c object.c action.c event.c world.c command.c build.c \

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "heap/internal.h"
+#include "wire/message.h"
 
 _Atomic(struct tally_type *) tally__types[TYPE_MAX];
 static _Atomic uint32_t type_count;
@@ -22,30 +23,10 @@ static bool slot_fits(size_t offset, size_t size)
     return offset % sizeof(void *) == 0 && offset < size && size - offset >= sizeof(void *);
 }
 
-/* Well-formed UTF-8 (RFC 3629) of 1..TALLY_NAME_MAX bytes without C0, DEL and C1 controls. */
 static bool name_ok(const char *name)
 {
     size_t length = name ? strnlen(name, TALLY_NAME_MAX + 1) : 0;
-    if (!length || length > TALLY_NAME_MAX)
-        return false;
-    for (const unsigned char *at = (const unsigned char *)name; *at;) {
-        uint32_t code = *at;
-        unsigned more = code < 0x80 ? 0 : code >> 5 == 6 ? 1 : code >> 4 == 14 ? 2 : code >> 3 == 30 ? 3 : 4;
-        static const uint32_t smallest[] = {0, 0x80, 0x800, 0x10000};
-        if (more == 4)
-            return false;
-        code &= more ? 0x3fu >> more : 0x7fu;
-        at++;
-        for (unsigned i = 0; i < more; i++, at++) {
-            if (*at >> 6 != 2)
-                return false;
-            code = code << 6 | (*at & 0x3fu);
-        }
-        if (code < smallest[more] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) || code < 0x20 ||
-            (code >= 0x7f && code < 0xa0))
-            return false;
-    }
-    return true;
+    return length && length <= TALLY_NAME_MAX && wire_text_valid(name, length);
 }
 
 static bool refs_ok(const struct tally_type_info *info)

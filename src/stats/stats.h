@@ -1,7 +1,6 @@
 /* What is known of all processes, and the immutable views of it that everybody else reads.
  *
- * The model is fed by the intake's thread alone (the functions that follow the intake's callbacks, in
- * stats/feed-in headers of this folder); readers take views. What is always true
+ * The model is fed by the intake's thread alone, through the sink of stats_sink_init(); readers take views. What is always true
  *  - A view and all that it points to never changes; it is reference-counted and freed with its last reader.
  *  - seq grows with every published view; a process view that did not change keeps its own seq and its memory,
  *    so that bodies made from it can be reused.
@@ -112,6 +111,14 @@ struct stats_view {
     size_t refusal_count;
     const struct stats_refusal *refusals;
 };
+
+/* An empty model with an empty view, or NULL: out of memory. */
+struct stats *stats_new(void);
+/* After the intake has stopped; views that are still held stay valid. */
+void stats_free(struct stats *stats);
+/* What the intake tells goes in through these (arg: the struct stats); acknowledgements are not for us. */
+struct intake_sink;
+void stats_sink_init(struct stats *stats, struct intake_sink *sink);
 
 /* The present view: never NULL once stats_new() has succeeded; the reference is the caller's. Any thread. */
 const struct stats_view *stats_view_get_new(struct stats *stats);

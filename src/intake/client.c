@@ -1,0 +1,267 @@
+/* One connected process: its messages, in the order that wire/message.h draws, and its end. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "intake/private.h"
+#include "tally.h"
+
+struct received {
+    _Alignas(8) char data[WIRE_MESSAGE_MAX + 1];
+    size_t bytes;
+    int fd; /* -1: none; closed by whoever handles the message */
+    bool truncated;
+};
+
+static void fds_take(struct msghdr *message, struct received *out)
+{
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
+        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(control) + i * sizeof fd, sizeof fd);
+            if (out->fd < 0 && count == 1) {
+                out->fd = fd;
+            } else { /* one a message: the others are not for us */
+                close(fd);
+                out->truncated = true;
+            }
+        }
+    }
+}
+
+/* 1: a message, 0: none now, -1: the connection has ended. */
+static int receive(int fd, struct received *out)
+{
+    union { struct cmsghdr align; char room[CMSG_SPACE(2 * sizeof(int))]; } control;
+    struct iovec part = {out->data, sizeof out->data};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room,
+                             .msg_controllen = sizeof control.room};
+    ssize_t bytes;
+    do
+        bytes = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (bytes < 0 && errno == EINTR);
+    if (bytes < 0)
+        return errno == EAGAIN ? 0 : -1;
+    if (bytes == 0)
+        return -1;
+    out->bytes = (size_t)bytes;
+    out->fd = -1;
+    out->truncated = message.msg_flags & (MSG_TRUNC | MSG_CTRUNC);
+    fds_take(&message, out);
+    return 1;
+}
+
+static void id_text(const uint8_t id[WIRE_ID_BYTES], char out[INTAKE_ID_CHARS])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (unsigned i = 0; i < WIRE_ID_BYTES; i++) {
+        out[2 * i] = digits[id[i] >> 4];
+        out[2 * i + 1] = digits[id[i] & 15];
+    }
+    out[2 * WIRE_ID_BYTES] = '\0';
+}
+
+static bool welcome(struct client *client)
+{
+    struct wire_welcome message = {.head = wire_head_make(WIRE_WELCOME, sizeof message), .clock_ns = clock_mono_ns()};
+    memcpy(message.daemon_id, client->intake->daemon_id, WIRE_ID_BYTES);
+    snprintf(message.daemon, sizeof message.daemon, "%s", TALLY_VERSION);
+    return send(client->fd, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof message;
+}
+
+/* A process that lost its connection and came back goes on where it was read last. */
+static void heaps_inherit(struct client *client)
+{
+    for (struct client *old = client->intake->clients; old; old = old->next) {
+        if (old == client || !old->over || strcmp(old->id, client->id))
+            continue;
+        client->heaps = old->heaps;
+        old->heaps = NULL;
+        if (old->pidfd >= 0)
+            close(old->pidfd);
+        old->pidfd = -1;
+        return;
+    }
+}
+
+static const char *hello_take(struct client *client, const struct received *received)
+{
+    struct wire_hello_view hello;
+    int fault = wire_hello_check(received->data, received->bytes, &hello);
+    if (fault)
+        return wire_fault_sentence(fault);
+    if (hello.version != WIRE_VERSION)
+        return "the library speaks another wire version";
+    id_text(hello.id, client->id);
+    for (const struct client *other = client->intake->clients; other; other = other->next)
+        if (other != client && other->hello && !other->over && !strcmp(other->id, client->id))
+            return "a process of this id is attached already";
+    heaps_inherit(client);
+    int64_t offset = (int64_t)(hello.clock_ns - clock_mono_ns());
+    client->clock_offset_ns = offset > 1000000000 || offset < -1000000000 ? offset : 0;
+    struct intake_process process = {.pid = client->pid, .uid = client->uid, .hello = &hello};
+    memcpy(process.id, client->id, sizeof process.id);
+    client->handle = client->intake->sink.attached(client->intake->sink.arg, &process);
+    if (!client->handle)
+        return "too many processes";
+    client->hello = true;
+    intake_ids_changed(client->intake);
+    return welcome(client) ? NULL : "it does not read";
+}
+
+static const char *heap_gone(struct client *client, uint32_t number)
+{
+    struct heap_feed *heap = intake_feed_find(client, number);
+    const char *fault = NULL;
+    if (!heap || heap->gone)
+        return NULL;
+    heap->told = false;
+    intake_heap_sample(client, heap, &fault);
+    heap->gone = true;
+    intake_feed_close(client, heap);
+    if (!fault)
+        client->intake->sink.heap_gone(client->intake->sink.arg, client->handle, number);
+    return fault;
+}
+
+static const char *ack_take(struct client *client, const struct received *received)
+{
+    struct wire_ack ack;
+    int fault = wire_ack_check(received->data, received->bytes, &ack);
+    if (fault)
+        return wire_fault_sentence(fault);
+    if (ack.state >= WIRE_ACK_SUCCEEDED) { /* what the answer tells of is seen before the answer */
+        intake_client_sweep(client);
+        client->intake->sink.swept(client->intake->sink.arg, true);
+    }
+    client->intake->sink.ack(client->intake->sink.arg, client->id, &ack);
+    return NULL;
+}
+
+static const char *feed_take(struct client *client, struct received *received)
+{
+    struct wire_heap message;
+    int fault = wire_heap_check(received->data, received->bytes, &message);
+    if (fault)
+        return wire_fault_sentence(fault);
+    if (message.head.kind == WIRE_HEAP_GONE)
+        return heap_gone(client, message.heap_number);
+    return received->fd < 0 ? "a feed came without its memory" : intake_feed_open(client, &message, received->fd);
+}
+
+/* Returns NULL, or the reason to drop the client; sets *bye. */
+static const char *handle(struct client *client, struct received *received, bool *bye)
+{
+    struct wire_head head;
+    if (received->truncated)
+        return "a message carried more than one descriptor, or was too long";
+    int fault = wire_head_check(received->data, received->bytes, &head);
+    if (fault)
+        return wire_fault_sentence(fault);
+    if (!client->hello)
+        return head.kind == WIRE_HELLO ? hello_take(client, received) : "it did not say hello first";
+    switch (head.kind) {
+    case WIRE_HELLO:
+        return "it said hello twice";
+    case WIRE_HEAP_COUNTERS:
+    case WIRE_HEAP_RING:
+    case WIRE_HEAP_GONE:
+        return feed_take(client, received);
+    case WIRE_ACK:
+        return ack_take(client, received);
+    case WIRE_BYE:
+        *bye = true;
+        return NULL;
+    default:
+        return NULL;
+    }
+}
+
+static bool exited(const struct client *client)
+{
+    struct pollfd poller = {.fd = client->pidfd, .events = POLLIN};
+    return client->pidfd >= 0 && poll(&poller, 1, 0) == 1;
+}
+
+void intake_client_receive(struct client *client)
+{
+    for (unsigned i = 0; i < MESSAGES_A_TURN && client->fd >= 0; i++) {
+        struct received received;
+        bool bye = false;
+        int got = receive(client->fd, &received);
+        if (!got)
+            return;
+        if (got < 0) {
+            intake_client_end(client, exited(client) ? "exited" : "closed");
+            return;
+        }
+        const char *reason = handle(client, &received, &bye);
+        if (received.fd >= 0)
+            close(received.fd);
+        if (reason)
+            intake_client_drop(client, reason);
+        else if (bye)
+            intake_client_end(client, "bye");
+    }
+}
+
+void intake_client_drop(struct client *client, const char *reason)
+{
+    intake_refuse(client->intake, reason, client->pid, client->uid);
+    intake_client_end(client, "refused");
+}
+
+void intake_client_end(struct client *client, const char *end)
+{
+    const struct intake_sink *sink = &client->intake->sink;
+    if (client->over)
+        return;
+    client->over = true;
+    if (client->handle) {
+        for (struct heap_feed *heap = client->heaps; heap; heap = heap->next)
+            heap->told = false;
+        intake_client_sweep(client);
+        sink->gone(sink->arg, client->handle, end);
+    }
+    for (struct heap_feed *heap = client->heaps; heap; heap = heap->next)
+        intake_feed_close(client, heap);
+    intake_client_close(client);
+    intake_ids_changed(client->intake);
+}
+
+bool intake_client_sweep(struct client *client)
+{
+    bool any = false;
+    if (!client->handle)
+        return false;
+    for (struct heap_feed *heap = client->heaps; heap; heap = heap->next) {
+        const char *fault = NULL;
+        any |= intake_heap_sample(client, heap, &fault);
+        if (fault) {
+            intake_feed_close(client, heap);
+            if (!client->over)
+                intake_client_drop(client, fault);
+            else
+                intake_refuse(client->intake, fault, client->pid, client->uid);
+            return true;
+        }
+    }
+    return any;
+}
+
+uint64_t intake_mapped_by(const struct intake *intake, uid_t uid)
+{
+    uint64_t bytes = 0;
+    for (const struct client *client = intake->clients; client; client = client->next)
+        if (client->uid == uid)
+            bytes += client->mapped_bytes;
+    return bytes;
+}

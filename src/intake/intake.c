@@ -1,0 +1,405 @@
+/* The intake's thread: who may come in, whose turn it is, and how often the feeds are read. */
+#include "intake/intake.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "intake/private.h"
+#include "tally.h"
+
+#define POLL_ACTIVE_MS 20
+#define POLL_IDLE_MS 250
+#define PAUSE_NS 200000000u
+#define EVENTS_A_TURN 64
+
+static struct { int unused; } listen_tag, wake_tag;
+
+static int epoll_add(const struct intake *intake, int fd, void *tag)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = tag};
+    return epoll_ctl(intake->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+void intake_refuse(struct intake *intake, const char *reason, pid_t pid, uid_t uid)
+{
+    log_limited(&intake->refused_log, "refused pid %d, uid %u: %s", (int)pid, (unsigned)uid, reason);
+    intake->sink.refused(intake->sink.arg, reason, pid, uid);
+}
+
+void intake_ids_changed(struct intake *intake)
+{
+    pthread_mutex_lock(&intake->lock);
+    intake->id_count = 0;
+    for (const struct client *client = intake->clients; client; client = client->next)
+        if (client->hello && !client->over)
+            memcpy(intake->ids[intake->id_count++], client->id, INTAKE_ID_CHARS);
+    pthread_mutex_unlock(&intake->lock);
+}
+
+void intake_client_close(struct client *client)
+{
+    if (client->fd >= 0)
+        close(client->fd);
+    client->fd = -1;
+}
+
+static void client_free(struct client *client)
+{
+    struct intake *intake = client->intake;
+    struct client **link = &intake->clients;
+    while (*link != client)
+        link = &(*link)->next;
+    *link = client->next;
+    intake->client_count--;
+    intake_client_close(client);
+    if (client->pidfd >= 0)
+        close(client->pidfd);
+    while (client->heaps) {
+        struct heap_feed *heap = client->heaps;
+        client->heaps = heap->next;
+        intake_feed_close(client, heap);
+        free(heap);
+    }
+    if (client->handle)
+        intake->sink.released(intake->sink.arg, client->handle);
+    free(client);
+}
+
+/* Those that are over and whose process has ended, or is none of ours to watch. */
+static void clients_reap(struct intake *intake)
+{
+    for (struct client *client = intake->clients, *next; client; client = next) {
+        next = client->next;
+        if (client->over && client->pidfd < 0)
+            client_free(client);
+    }
+}
+
+static const char *may_attach(const struct intake *intake, const struct ucred *peer)
+{
+    unsigned of_user = 0;
+    if (!intake->system && peer->uid != geteuid() && peer->uid != 0)
+        return "it belongs to another user";
+    if (intake->client_count == CLIENTS_MAX)
+        return "too many clients";
+    for (const struct client *client = intake->clients; client; client = client->next)
+        of_user += client->uid == peer->uid;
+    return of_user >= CLIENTS_PER_UID ? "its user has too many clients" : NULL;
+}
+
+/* A socket that says nothing costs little; beyond some the oldest goes, since an honest one says hello at once. */
+static void silent_evict(struct intake *intake)
+{
+    unsigned silent = 0;
+    struct client *oldest = NULL;
+    for (struct client *client = intake->clients; client; client = client->next)
+        if (!client->hello && !client->over) {
+            silent++;
+            if (!oldest || client->connected_ns < oldest->connected_ns)
+                oldest = client;
+        }
+    if (silent > SILENT_MAX)
+        intake_client_drop(oldest, "it was silent, and others wait");
+}
+
+static void client_add(struct intake *intake, int fd, const struct ucred *peer)
+{
+    struct client *client = calloc(1, sizeof *client);
+    if (!client) {
+        close(fd);
+        return;
+    }
+    client->intake = intake;
+    client->fd = fd;
+    client->pid = peer->pid;
+    client->uid = peer->uid;
+    client->connected_ns = clock_mono_ns();
+    client->pidfd = peer->pid > 0 ? (int)syscall(SYS_pidfd_open, peer->pid, 0) : -1;
+    client->fd_event.client = client->pid_event.client = client;
+    client->pid_event.pid = true;
+    client->next = intake->clients;
+    intake->clients = client;
+    intake->client_count++;
+    if (epoll_add(intake, fd, &client->fd_event) ||
+        (client->pidfd >= 0 && epoll_add(intake, client->pidfd, &client->pid_event)))
+        intake_client_drop(client, "the system has no room for it");
+    silent_evict(intake);
+}
+
+/* Without a descriptor left, accepting would spin: the spare one takes the connection off the queue, and the listener
+ * rests for a moment. */
+static void accept_without_fd(struct intake *intake)
+{
+    close(intake->spare_fd);
+    int fd = accept4(intake->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    intake->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    intake_refuse(intake, "no file descriptor is left", 0, (uid_t)-1);
+    epoll_ctl(intake->epoll_fd, EPOLL_CTL_DEL, intake->listen_fd, NULL);
+    intake->paused = true;
+    intake->resume_ns = clock_mono_ns() + PAUSE_NS;
+}
+
+static void accept_some(struct intake *intake)
+{
+    for (int i = 0; i < EVENTS_A_TURN; i++) {
+        int fd = accept4(intake->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE)
+                accept_without_fd(intake);
+            return;
+        }
+        struct ucred peer = {.pid = 0};
+        socklen_t length = sizeof peer;
+        const char *reason = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) ? "it has no credentials"
+                                                                                     : may_attach(intake, &peer);
+        if (reason) {
+            intake_refuse(intake, reason, peer.pid, peer.uid);
+            close(fd);
+        } else {
+            client_add(intake, fd, &peer);
+        }
+    }
+}
+
+static void listener_resume(struct intake *intake)
+{
+    if (intake->paused && clock_mono_ns() >= intake->resume_ns && !epoll_add(intake, intake->listen_fd, &listen_tag))
+        intake->paused = false;
+}
+
+static void failed_ack(struct intake *intake, const struct command *command, int error)
+{
+    struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof ack), .operation = command->wire.operation,
+                           .heap_number = command->wire.heap_number, .state = WIRE_ACK_FAILED, .error = error};
+    intake->sink.ack(intake->sink.arg, command->id, &ack);
+}
+
+static void command_send(struct intake *intake, struct command *command)
+{
+    for (struct client *client = intake->clients; client; client = client->next) {
+        if (client->over || !client->hello || strcmp(client->id, command->id))
+            continue;
+        command->wire.head = wire_head_make(WIRE_COMMAND, sizeof command->wire);
+        command->wire.deadline_ns += (uint64_t)client->clock_offset_ns;
+        if (send(client->fd, &command->wire, sizeof command->wire, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+            failed_ack(intake, command, TALLY_EBUSY);
+        return;
+    }
+    failed_ack(intake, command, TALLY_ESTATE);
+}
+
+static void commands_send(struct intake *intake)
+{
+    uint64_t count;
+    ssize_t got = read(intake->wake_fd, &count, sizeof count);
+    (void)got;
+    for (;;) {
+        struct command command;
+        pthread_mutex_lock(&intake->lock);
+        bool any = intake->command_count > 0;
+        if (any) {
+            command = intake->commands[0];
+            intake->command_count--;
+            memmove(&intake->commands[0], &intake->commands[1], intake->command_count * sizeof command);
+        }
+        pthread_mutex_unlock(&intake->lock);
+        if (!any)
+            return;
+        command_send(intake, &command);
+    }
+}
+
+static void process_exited(struct client *client)
+{
+    const struct intake_sink *sink = &client->intake->sink;
+    if (!client->over)
+        intake_client_receive(client); /* what it said last */
+    if (!client->over)
+        intake_client_end(client, "exited");
+    else if (client->handle)
+        sink->gone(sink->arg, client->handle, "exited");
+    close(client->pidfd);
+    client->pidfd = -1;
+}
+
+static void event_handle(struct intake *intake, void *tag)
+{
+    if (tag == &listen_tag) {
+        accept_some(intake);
+    } else if (tag == &wake_tag) {
+        commands_send(intake);
+    } else {
+        struct client_event *event = tag;
+        if (event->pid)
+            process_exited(event->client);
+        else if (event->client->fd >= 0)
+            intake_client_receive(event->client);
+    }
+}
+
+static bool sweep(struct intake *intake)
+{
+    bool any = false;
+    uint64_t now = clock_mono_ns();
+    for (struct client *client = intake->clients; client; client = client->next) {
+        if (client->over)
+            continue;
+        if (client->hello)
+            any |= intake_client_sweep(client);
+        else if (now - client->connected_ns > HELLO_DEADLINE_NS)
+            intake_client_drop(client, "it said nothing for 10 s");
+    }
+    intake->sink.swept(intake->sink.arg, false);
+    return any;
+}
+
+static bool stopping(struct intake *intake)
+{
+    pthread_mutex_lock(&intake->lock);
+    bool stop = intake->stopping;
+    pthread_mutex_unlock(&intake->lock);
+    return stop;
+}
+
+static void *run(void *arg)
+{
+    struct intake *intake = arg;
+    int wait_ms = POLL_ACTIVE_MS;
+    uint64_t swept_ns = 0;
+    while (!stopping(intake)) {
+        struct epoll_event events[EVENTS_A_TURN];
+        int count = epoll_wait(intake->epoll_fd, events, EVENTS_A_TURN, wait_ms);
+        for (int i = 0; i < count; i++)
+            event_handle(intake, events[i].data.ptr);
+        listener_resume(intake);
+        uint64_t now = clock_mono_ns();
+        /* A stream of messages must not make the sweeps any denser. */
+        if (count <= 0 || now - swept_ns >= POLL_ACTIVE_MS * 1000000u) {
+            swept_ns = now;
+            bool any = sweep(intake);
+            wait_ms = any ? POLL_ACTIVE_MS : wait_ms * 2 < POLL_IDLE_MS ? wait_ms * 2 : POLL_IDLE_MS;
+        } else {
+            intake->sink.swept(intake->sink.arg, false);
+            wait_ms = POLL_ACTIVE_MS;
+        }
+        clients_reap(intake);
+    }
+    return NULL;
+}
+
+/* Under another name first, so that nobody finds it without its mode. */
+static int listen_at(struct intake *intake)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(intake->path) + 5 >= sizeof address.sun_path)
+        return -ENAMETOOLONG;
+    snprintf(address.sun_path, sizeof address.sun_path, "%.100s.new", intake->path);
+    unlink(address.sun_path);
+    intake->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (intake->listen_fd < 0 || bind(intake->listen_fd, (struct sockaddr *)&address, sizeof address) ||
+        chmod(address.sun_path, intake->system ? 0666 : 0600) || listen(intake->listen_fd, 1024) ||
+        rename(address.sun_path, intake->path))
+        return -errno;
+    return 0;
+}
+
+static void intake_free(struct intake *intake)
+{
+    while (intake->clients)
+        client_free(intake->clients);
+    int fds[] = {intake->listen_fd, intake->epoll_fd, intake->wake_fd, intake->spare_fd};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    pthread_mutex_destroy(&intake->lock);
+    free(intake->ids);
+    free(intake);
+}
+
+static int intake_open(struct intake *intake)
+{
+    int error = listen_at(intake);
+    if (error)
+        return error;
+    intake->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    intake->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    intake->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    intake->ids = calloc(CLIENTS_MAX, INTAKE_ID_CHARS);
+    if (!intake->ids)
+        return -ENOMEM;
+    if (intake->epoll_fd < 0 || intake->wake_fd < 0 || intake->spare_fd < 0 ||
+        epoll_add(intake, intake->listen_fd, &listen_tag) || epoll_add(intake, intake->wake_fd, &wake_tag) ||
+        getrandom(intake->daemon_id, sizeof intake->daemon_id, 0) != (ssize_t)sizeof intake->daemon_id)
+        return -errno;
+    return -pthread_create(&intake->thread, NULL, run, intake);
+}
+
+int intake_start(const struct intake_options *options, const struct intake_sink *sink, struct intake **out)
+{
+    struct intake *intake = calloc(1, sizeof *intake);
+    if (!intake)
+        return -ENOMEM;
+    intake->sink = *sink;
+    intake->system = options->system;
+    intake->listen_fd = intake->epoll_fd = intake->wake_fd = intake->spare_fd = -1;
+    pthread_mutex_init(&intake->lock, NULL);
+    int length = snprintf(intake->path, sizeof intake->path, "%s", options->socket_path);
+    int error = length < 0 || (size_t)length >= sizeof intake->path ? -ENAMETOOLONG : intake_open(intake);
+    if (error)
+        intake_free(intake);
+    else
+        *out = intake;
+    return error;
+}
+
+static void wake(struct intake *intake)
+{
+    uint64_t one = 1;
+    ssize_t written = write(intake->wake_fd, &one, sizeof one);
+    (void)written; /* EAGAIN: it is awake */
+}
+
+void intake_stop(struct intake *intake)
+{
+    pthread_mutex_lock(&intake->lock);
+    intake->stopping = true;
+    pthread_mutex_unlock(&intake->lock);
+    wake(intake);
+    pthread_join(intake->thread, NULL);
+    unlink(intake->path);
+    intake_free(intake);
+}
+
+int intake_command(struct intake *intake, const char *id, const struct wire_command *command)
+{
+    int error = -ESRCH;
+    pthread_mutex_lock(&intake->lock);
+    for (unsigned i = 0; i < intake->id_count && error; i++)
+        if (!strcmp(intake->ids[i], id))
+            error = 0;
+    if (!error && intake->command_count == COMMANDS_MAX)
+        error = -ENOBUFS;
+    if (!error) {
+        struct command *to = &intake->commands[intake->command_count++];
+        memcpy(to->id, id, INTAKE_ID_CHARS);
+        to->wire = *command;
+    }
+    pthread_mutex_unlock(&intake->lock);
+    if (!error)
+        wake(intake);
+    return error;
+}

@@ -1,0 +1,110 @@
+/* What the files of the intake share. All of it belongs to the intake's thread but the command queue. */
+#ifndef TALLY_INTAKE_PRIVATE_H
+#define TALLY_INTAKE_PRIVATE_H
+
+#include <pthread.h>
+
+#include "base/log.h"
+#include "intake/intake.h"
+#include "wire/ring_read.h"
+
+#define CLIENTS_MAX 4096u
+#define CLIENTS_PER_UID 2000u
+#define SILENT_MAX 64u
+#define HELLO_DEADLINE_NS 10000000000u
+#define HEAPS_PER_CLIENT 1024u
+#define MAPPED_PER_UID ((uint64_t)1 << 30)
+#define FEED_BYTES_MIN 16384u
+#define FEED_BYTES_MAX ((uint64_t)64 << 20)
+#define COMMANDS_MAX 1024u
+#define MESSAGES_A_TURN 64u
+
+struct heap_feed {
+    struct heap_feed *next;
+    uint32_t number, generation;
+    const struct wire_counters *counters; /* in the mapping */
+    uint64_t counters_bytes, counters_inode;
+    const void *ring;
+    uint64_t ring_bytes, ring_inode;
+    struct wire_ring_reader reader;
+    uint64_t seen_before, lost_before, malformed_before; /* of rings that were replaced */
+    uint32_t row_capacity, row_offset, desc_offset, string_offset, string_bytes, record_offset, record_capacity;
+    uint32_t type_count; /* descs that have been taken over */
+    struct intake_type types[WIRE_ROW_COUNT];
+    struct intake_row rows[WIRE_ROW_COUNT];
+    struct intake_summary summary;
+    uint64_t record_head; /* newest record that has been told */
+    uint64_t seen_safepoint_ns, seen_seq, seen_head, seen_record_head;
+    bool told, gone;
+};
+
+struct client_event { /* what epoll gives back */
+    struct client *client;
+    bool pid; /* its pidfd */
+};
+
+struct client {
+    struct client *next;
+    struct intake *intake;
+    int fd, pidfd; /* -1: none */
+    pid_t pid;
+    uid_t uid;
+    uint64_t connected_ns;
+    bool hello, over; /* over: gone, waits for its pidfd */
+    char id[INTAKE_ID_CHARS];
+    int64_t clock_offset_ns; /* theirs minus ours, where they differ by more than a second */
+    uint64_t mapped_bytes;
+    void *handle; /* the sink's */
+    struct heap_feed *heaps;
+    struct client_event fd_event, pid_event;
+};
+
+struct command {
+    char id[INTAKE_ID_CHARS];
+    struct wire_command wire;
+};
+
+struct intake {
+    struct intake_sink sink;
+    bool system;
+    char path[108];
+    int listen_fd, epoll_fd, wake_fd, spare_fd;
+    pthread_t thread;
+    uint8_t daemon_id[WIRE_ID_BYTES];
+    struct client *clients;
+    unsigned client_count;
+    bool paused; /* the listener is out of epoll: no fd was left */
+    uint64_t resume_ns;
+    struct log_limit refused_log, gone_log;
+
+    pthread_mutex_t lock; /* the fields below */
+    struct command commands[COMMANDS_MAX];
+    unsigned command_count;
+    bool stopping;
+    /* ids that are attached, for intake_command() */
+    char (*ids)[INTAKE_ID_CHARS];
+    unsigned id_count;
+};
+
+/* feed.c: each returns NULL, or the reason to drop the client (static storage) */
+const char *intake_feed_open(struct client *client, const struct wire_heap *message, int fd);
+void intake_feed_close(struct client *client, struct heap_feed *heap);
+struct heap_feed *intake_feed_find(const struct client *client, uint32_t number);
+
+/* sample.c: reads what is new of a heap and tells the sink; returns whether anything was. A feed that lies gives
+ * the reason to drop its client. */
+bool intake_heap_sample(struct client *client, struct heap_feed *heap, const char **fault);
+
+/* client.c */
+void intake_client_receive(struct client *client);
+void intake_client_drop(struct client *client, const char *reason); /* misbehaved */
+void intake_client_end(struct client *client, const char *end);     /* ended; samples a last time */
+bool intake_client_sweep(struct client *client);
+uint64_t intake_mapped_by(const struct intake *intake, uid_t uid);
+
+/* intake.c */
+void intake_refuse(struct intake *intake, const char *reason, pid_t pid, uid_t uid);
+void intake_ids_changed(struct intake *intake);
+void intake_client_close(struct client *client); /* its descriptors leave epoll */
+
+#endif

@@ -1,0 +1,222 @@
+/* Reading one heap: counters, types, summary, collections and events, each copied before it is believed. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "intake/private.h"
+
+#define SUMMARY_TRIES 64
+#define RECORDS_A_TURN 64u
+
+static uint64_t load(const _Atomic uint64_t *from)
+{
+    return atomic_load_explicit(from, memory_order_relaxed);
+}
+
+static uint32_t load32(const _Atomic uint32_t *from)
+{
+    return atomic_load_explicit(from, memory_order_relaxed);
+}
+
+static const void *at(const struct heap_feed *heap, uint32_t offset)
+{
+    return (const char *)heap->counters + offset;
+}
+
+/* Frees before allocations, so that nothing shows negative. */
+static void rows_copy(struct heap_feed *heap)
+{
+    const struct wire_row *rows = at(heap, heap->row_offset);
+    for (uint32_t i = 0; i < heap->type_count; i++) {
+        struct intake_row *to = &heap->rows[i];
+        const struct wire_row *from = &rows[i];
+        to->freed_cycle = atomic_load_explicit(&from->freed_cycle, memory_order_acquire);
+        to->freed_cycle_bytes = atomic_load_explicit(&from->freed_cycle_bytes, memory_order_acquire);
+        to->freed_refcount = atomic_load_explicit(&from->freed_refcount, memory_order_acquire);
+        to->freed_refcount_bytes = atomic_load_explicit(&from->freed_refcount_bytes, memory_order_acquire);
+        to->moved_out = atomic_load_explicit(&from->moved_out, memory_order_acquire);
+        to->moved_in = load(&from->moved_in);
+        to->allocated = load(&from->allocated);
+        to->allocated_bytes = load(&from->allocated_bytes);
+    }
+}
+
+/* A description counts once type_count (acquire) is past it, and never changes then. */
+static const char *types_take(struct heap_feed *heap)
+{
+    const struct wire_desc *descs = at(heap, heap->desc_offset);
+    uint32_t count = atomic_load_explicit(&heap->counters->type_count, memory_order_acquire);
+    if (count > heap->row_capacity || count < heap->type_count)
+        return "a feed counts types that it cannot have";
+    for (uint32_t i = heap->type_count; i < count; i++) {
+        struct intake_type *type = &heap->types[i];
+        uint32_t offset = descs[i].name_offset, bytes = descs[i].name_bytes;
+        atomic_signal_fence(memory_order_seq_cst); /* offset and bytes are ours from here on */
+        if (offset > heap->string_bytes || bytes > heap->string_bytes - offset || bytes > WIRE_NAME_MAX || !bytes)
+            return "a feed's type has a name that leads out of it";
+        memcpy(type->name, at(heap, heap->string_offset + offset), bytes);
+        type->name[bytes] = '\0';
+        if (strlen(type->name) != bytes || !wire_text_valid(type->name, bytes))
+            return "a feed's type has a name that is not clean UTF-8";
+        type->flags = descs[i].flags;
+        type->size_bytes = descs[i].size_bytes;
+        heap->type_count = i + 1;
+    }
+    return NULL;
+}
+
+static void summary_read(const struct heap_feed *heap, struct intake_summary *to, struct intake_row *rows)
+{
+    const struct wire_counters *from = heap->counters;
+    const struct wire_desc *descs = at(heap, heap->desc_offset);
+    to->enabled = load32(&from->enabled);
+    to->manager = load32(&from->manager);
+    to->debug = load32(&from->debug);
+    to->level = load32(&from->level);
+    for (int i = 0; i < 3; i++) {
+        to->thresholds[i] = load32(&from->thresholds[i]);
+        to->collections[i] = load(&from->generations[i].collections);
+        to->collected[i] = load(&from->generations[i].collected);
+        to->uncollectable[i] = load(&from->generations[i].uncollectable);
+        to->counts[i] = load(&from->counts[i]);
+    }
+    to->garbage = load(&from->garbage);
+    to->frozen = load(&from->frozen);
+    to->pause_ns = load(&from->pause_ns);
+    to->max_pause_ns = load(&from->max_pause_ns);
+    to->last_pause_ns = load(&from->last_pause_ns);
+    for (uint32_t i = 0; i < heap->type_count; i++) {
+        rows[i].base_allocated = load(&descs[i].base_allocated);
+        rows[i].base_freed_refcount = load(&descs[i].base_freed_refcount);
+        rows[i].base_freed_cycle = load(&descs[i].base_freed_cycle);
+    }
+}
+
+/* Under the writer's sequence lock. One that never lets go (it died inside) leaves what was read before. */
+static void summary_copy(struct heap_feed *heap)
+{
+    const _Atomic uint64_t *seq = &heap->counters->seq;
+    for (int i = 0; i < SUMMARY_TRIES; i++) {
+        uint64_t before = atomic_load_explicit(seq, memory_order_acquire);
+        if (before & 1)
+            continue;
+        struct intake_summary summary;
+        struct intake_row rows[WIRE_ROW_COUNT];
+        memcpy(rows, heap->rows, sizeof rows);
+        summary_read(heap, &summary, rows);
+        atomic_thread_fence(memory_order_acquire);
+        if (load(seq) != before)
+            continue;
+        summary.valid = true;
+        heap->summary = summary;
+        memcpy(heap->rows, rows, sizeof rows);
+        return;
+    }
+}
+
+static bool record_copy(const struct heap_feed *heap, uint64_t number, struct intake_record *to)
+{
+    const struct wire_record *records = at(heap, heap->record_offset);
+    const struct wire_record *from = &records[(number - 1) % heap->record_capacity];
+    if (atomic_load_explicit(&from->sequence, memory_order_acquire) != number)
+        return false;
+    *to = (struct intake_record){
+        .sequence = number, .start_ns = load(&from->start_ns), .pause_ns = load(&from->pause_ns),
+        .find_ns = load(&from->find_ns), .callback_ns = load(&from->callback_ns), .free_ns = load(&from->free_ns),
+        .examined = load(&from->examined), .collected = load(&from->collected),
+        .freed_bytes = load(&from->freed_bytes), .uncollectable = load(&from->uncollectable),
+        .live_bytes_before = load(&from->live_bytes_before), .live_bytes_after = load(&from->live_bytes_after),
+        .safepoint_wait_ns = load(&from->safepoint_wait_ns), .operation = load(&from->operation),
+        .reason = load32(&from->reason), .generation = load32(&from->generation), .manager = load32(&from->manager)};
+    atomic_thread_fence(memory_order_acquire);
+    return load(&from->sequence) == number;
+}
+
+/* The records since the last turn that are still there; what was overwritten meanwhile shows in the totals only. */
+static size_t records_copy(struct heap_feed *heap, struct intake_record *records)
+{
+    uint64_t head = atomic_load_explicit(&heap->counters->record_head, memory_order_acquire);
+    uint64_t from = heap->record_head;
+    if (head - from > heap->record_capacity)
+        from = head - heap->record_capacity;
+    if (head - from > RECORDS_A_TURN)
+        from = head - RECORDS_A_TURN;
+    size_t count = 0;
+    for (uint64_t number = from + 1; number <= head; number++)
+        count += record_copy(heap, number, &records[count]);
+    heap->record_head = head;
+    return count;
+}
+
+static void event_add(const struct wire_event_view *event, void *arg)
+{
+    struct heap_feed *heap = arg;
+    if (event->kind == WIRE_EVENT_RARE || event->row >= WIRE_ROW_COUNT)
+        return;
+    struct intake_row *row = &heap->rows[event->row];
+    if (event->kind == WIRE_EVENT_ALLOC)
+        row->event_allocated++;
+    else if (event->kind == WIRE_EVENT_FREE_REFCOUNT)
+        row->event_freed_refcount++;
+    else
+        row->event_freed_cycle++;
+}
+
+/* Whether anything has been written since the last turn, told by the fields that nearly every write moves. With
+ * events off, frees move none of them: then every turn reads. */
+static bool changed(struct heap_feed *heap)
+{
+    const struct wire_counters *counters = heap->counters;
+    uint64_t safepoint = load(&counters->safepoint_ns), seq = load(&counters->seq);
+    uint64_t record = load(&counters->record_head), head = heap->ring ? load(heap->reader.head) : 0;
+    bool same = safepoint == heap->seen_safepoint_ns && seq == heap->seen_seq && head == heap->seen_head &&
+                record == heap->seen_record_head && heap->told &&
+                (heap->ring && heap->summary.valid && heap->summary.level == WIRE_LEVEL_ALL);
+    heap->seen_safepoint_ns = safepoint;
+    heap->seen_seq = seq;
+    heap->seen_head = head;
+    heap->seen_record_head = record;
+    return !same;
+}
+
+static void tell(struct client *client, const struct heap_feed *heap, const struct intake_record *records, size_t count)
+{
+    const struct wire_counters *counters = heap->counters;
+    struct intake_sample sample = {
+        .heap_number = heap->number,
+        .mono_ns = clock_mono_ns(),
+        .state = load32(&counters->state),
+        .types_without_row = load32(&counters->types_without_row),
+        .safepoint_ns = load(&counters->safepoint_ns) - (uint64_t)client->clock_offset_ns,
+        .mapped_bytes = load(&counters->mapped_bytes),
+        .type_count = heap->type_count,
+        .rows = heap->rows,
+        .types = heap->types,
+        .summary = heap->summary,
+        .has_ring = heap->ring,
+        .events_seen = heap->seen_before + heap->reader.seen,
+        .events_lost = heap->lost_before + heap->reader.lost,
+        .events_malformed = heap->malformed_before + heap->reader.malformed,
+        .record_count = count,
+        .records = records,
+    };
+    client->intake->sink.sample(client->intake->sink.arg, client->handle, &sample);
+}
+
+/* Events before counters: while the heap runs on, counters may be ahead of the events, never behind. */
+bool intake_heap_sample(struct client *client, struct heap_feed *heap, const char **fault)
+{
+    if (!heap->counters || !changed(heap))
+        return false;
+    struct intake_record records[RECORDS_A_TURN];
+    *fault = types_take(heap);
+    if (!*fault && heap->ring && wire_ring_read(&heap->reader, event_add, heap) < 0)
+        *fault = "a ring's positions are impossible";
+    if (*fault)
+        return false;
+    summary_copy(heap);
+    rows_copy(heap);
+    size_t count = records_copy(heap, records);
+    heap->told = true;
+    tell(client, heap, records, count);
+    return true;
+}

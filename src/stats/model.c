@@ -1,0 +1,392 @@
+/* Folding what the intake tells into the model. */
+#include "stats/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static char *text_dup(const char *text, bool *failed)
+{
+    char *copy = strdup(text);
+    *failed |= !copy;
+    return copy;
+}
+
+void stats_texts_unref(struct texts *texts)
+{
+    if (!texts || atomic_fetch_sub(&texts->references, 1) > 1)
+        return;
+    free(texts->name);
+    free(texts->library);
+    for (size_t i = 0; i < texts->label_count; i++) {
+        free((char *)(uintptr_t)texts->labels[i].key);
+        free((char *)(uintptr_t)texts->labels[i].value);
+    }
+    for (size_t i = 0; i < texts->type_count; i++)
+        free(texts->types[i]);
+    free(texts->types);
+    free(texts);
+}
+
+static struct texts *texts_new(const struct wire_hello_view *hello)
+{
+    struct texts *texts = calloc(1, sizeof *texts);
+    if (!texts)
+        return NULL;
+    bool failed = false;
+    atomic_init(&texts->references, 1);
+    texts->name = text_dup(hello->name, &failed);
+    texts->library = text_dup(hello->library, &failed);
+    for (; texts->label_count < hello->label_count && !failed; texts->label_count++) {
+        struct stats_label *label = &texts->labels[texts->label_count];
+        label->key = text_dup(hello->labels[texts->label_count].key, &failed);
+        label->value = text_dup(hello->labels[texts->label_count].value, &failed);
+    }
+    if (failed) {
+        stats_texts_unref(texts);
+        return NULL;
+    }
+    return texts;
+}
+
+/* The process's one copy of a type's name; NULL: out of memory. */
+static const char *texts_type(struct texts *texts, const char *name)
+{
+    for (size_t i = 0; i < texts->type_count; i++)
+        if (!strcmp(texts->types[i], name))
+            return texts->types[i];
+    if (texts->type_count == texts->type_room) {
+        size_t room = texts->type_room ? 2 * texts->type_room : 16;
+        char **types = realloc(texts->types, room * sizeof *types);
+        if (!types)
+            return NULL;
+        texts->types = types;
+        texts->type_room = room;
+    }
+    char *copy = strdup(name);
+    if (copy)
+        texts->types[texts->type_count++] = copy;
+    return copy;
+}
+
+static void touch(struct model_process *process)
+{
+    process->dirty = process->stats->dirty = true;
+}
+
+static struct model_process *process_find(struct stats *stats, const char *id)
+{
+    for (struct model_process *process = stats->processes; process; process = process->next)
+        if (!strcmp(process->view.id, id))
+            return process;
+    return NULL;
+}
+
+static void *attached(void *arg, const struct intake_process *from)
+{
+    struct stats *stats = arg;
+    struct model_process *process = process_find(stats, from->id);
+    if (!process) {
+        process = calloc(1, sizeof *process);
+        if (!process)
+            return NULL;
+        process->texts = texts_new(from->hello);
+        if (!process->texts) {
+            free(process);
+            return NULL;
+        }
+        process->stats = stats;
+        memcpy(process->view.id, from->id, sizeof process->view.id);
+        process->view.name = process->texts->name;
+        process->view.library = process->texts->library;
+        process->view.label_count = process->texts->label_count;
+        process->view.labels = process->texts->labels;
+        process->view.attached_wall_ns = clock_wall_ns();
+        *stats->processes_end = process;
+        stats->processes_end = &process->next;
+    }
+    process->view.pid = from->pid;
+    process->view.uid = from->uid;
+    process->view.gone = false;
+    process->view.end = NULL;
+    process->view.gone_wall_ns = 0;
+    process->attachments++;
+    touch(process);
+    return process;
+}
+
+static struct model_heap *heap_get(struct model_process *process, uint32_t number)
+{
+    struct model_heap **link = &process->heaps;
+    while (*link && (*link)->view.n < number)
+        link = &(*link)->next;
+    if (*link && (*link)->view.n == number)
+        return *link;
+    struct model_heap *heap = calloc(1, sizeof *heap);
+    if (!heap)
+        return NULL;
+    heap->view.n = number;
+    heap->next = *link;
+    *link = heap;
+    return heap;
+}
+
+/* Bytes of one type: reckoned where its size is fixed, counted where it varies and in row 0. */
+static uint64_t bytes_of(const struct intake_type *type, bool other, uint64_t count, uint64_t counted)
+{
+    return other || type->flags & WIRE_TYPE_VARIABLE ? counted : count * type->size_bytes;
+}
+
+static void type_fold(struct stats_type_view *to, const struct intake_type *type, const struct intake_row *row,
+                      bool other)
+{
+    to->tracked = type->flags & WIRE_TYPE_TRACKED;
+    to->variable = other || type->flags & WIRE_TYPE_VARIABLE;
+    to->size_bytes = type->size_bytes;
+    to->allocations = row->allocated + row->moved_in;
+    to->frees_refcount = row->freed_refcount;
+    to->frees_cycle = row->freed_cycle;
+    to->allocated_bytes = bytes_of(type, other, row->allocated, row->allocated_bytes);
+    to->freed_refcount_bytes = bytes_of(type, other, row->freed_refcount, row->freed_refcount_bytes);
+    to->freed_cycle_bytes = bytes_of(type, other, row->freed_cycle, row->freed_cycle_bytes);
+    to->live_objects = to->allocations - to->frees_refcount - to->frees_cycle - row->moved_out;
+    to->live_bytes = to->allocated_bytes - to->freed_refcount_bytes - to->freed_cycle_bytes;
+    to->event_allocations = row->base_allocated + row->event_allocated;
+    to->event_frees_refcount = row->base_freed_refcount + row->event_freed_refcount;
+    to->event_frees_cycle = row->base_freed_cycle + row->event_freed_cycle;
+}
+
+/* Frees are read before allocations, so honest counters never show more freed than allocated, nor go back. */
+static bool type_impossible(const struct stats_type_view *before, const struct stats_type_view *now)
+{
+    return now->frees_refcount + now->frees_cycle > now->allocations || now->allocations < before->allocations ||
+           now->frees_refcount < before->frees_refcount || now->frees_cycle < before->frees_cycle ||
+           (int64_t)now->live_bytes < 0;
+}
+
+static void figures_add(struct stats_figures *sum, const struct stats_type_view *type)
+{
+    sum->live_objects += type->live_objects;
+    sum->live_bytes += type->live_bytes;
+    sum->allocations += type->allocations;
+    sum->allocated_bytes += type->allocated_bytes;
+    sum->frees_refcount += type->frees_refcount;
+    sum->frees_cycle += type->frees_cycle;
+    sum->freed_refcount_bytes += type->freed_refcount_bytes;
+    sum->freed_cycle_bytes += type->freed_cycle_bytes;
+}
+
+static void types_fold(struct model_process *process, struct model_heap *heap, const struct intake_sample *sample)
+{
+    for (uint32_t i = heap->type_count; i < sample->type_count; i++) {
+        heap->types[i].name = texts_type(process->texts, sample->types[i].name);
+        if (!heap->types[i].name)
+            break;
+        heap->type_count = i + 1;
+    }
+    struct stats_figures figures = {.live_objects = 0};
+    for (uint32_t i = 0; i < heap->type_count && i < sample->type_count; i++) {
+        struct stats_type_view before = heap->types[i];
+        type_fold(&heap->types[i], &sample->types[i], &sample->rows[i], i == 0);
+        heap->view.inconsistent |= type_impossible(&before, &heap->types[i]);
+        figures_add(&figures, &heap->types[i]);
+    }
+    heap->view.figures = figures;
+}
+
+static void summary_fold(struct stats_heap_view *view, const struct intake_summary *summary)
+{
+    view->config = (struct stats_config){.enabled = summary->enabled, .manager = summary->manager,
+                                         .debug = summary->debug, .level = summary->level};
+    memcpy(view->config.thresholds, summary->thresholds, sizeof summary->thresholds);
+    memcpy(view->counts, summary->counts, sizeof view->counts);
+    for (int i = 0; i < 3; i++) {
+        view->generations[i].collections = summary->collections[i];
+        view->generations[i].collected = summary->collected[i];
+        view->generations[i].uncollectable = summary->uncollectable[i];
+        view->figures.collections += summary->collections[i];
+        view->figures.collected += summary->collected[i];
+        view->figures.uncollectable += summary->uncollectable[i];
+    }
+    view->figures.garbage = summary->garbage;
+    view->figures.frozen = summary->frozen;
+    view->figures.pause_ns = summary->pause_ns;
+    view->figures.max_pause_ns = summary->max_pause_ns;
+    view->last_pause_ns = summary->last_pause_ns;
+}
+
+static void collection_add(struct model_process *process, uint32_t heap, const struct intake_record *from)
+{
+    uint64_t mono = clock_mono_ns(), wall = clock_wall_ns();
+    process->collections[process->collection_next] = (struct stats_collection_view){
+        .heap = heap, .sequence = from->sequence, .start_mono_ns = from->start_ns,
+        .start_wall_ns = wall - (mono - from->start_ns), .reason = from->reason, .generation = from->generation,
+        .manager = from->manager, .pause_ns = from->pause_ns, .find_ns = from->find_ns,
+        .callback_ns = from->callback_ns, .free_ns = from->free_ns, .examined = from->examined,
+        .collected = from->collected, .freed_bytes = from->freed_bytes, .uncollectable = from->uncollectable,
+        .live_bytes_before = from->live_bytes_before, .live_bytes_after = from->live_bytes_after,
+        .safepoint_wait_ns = from->safepoint_wait_ns, .operation = from->operation};
+    process->collection_next = (process->collection_next + 1) % STATS_COLLECTIONS_KEPT;
+    if (process->collection_count < STATS_COLLECTIONS_KEPT)
+        process->collection_count++;
+}
+
+static void sample_take(void *arg, void *handle, const struct intake_sample *sample)
+{
+    struct model_process *process = handle;
+    (void)arg;
+    struct model_heap *heap = heap_get(process, sample->heap_number);
+    if (!heap)
+        return;
+    struct stats_heap_view *view = &heap->view;
+    types_fold(process, heap, sample);
+    if (sample->summary.valid)
+        summary_fold(view, &sample->summary);
+    view->gone = false;
+    view->state = sample->state;
+    view->safepoint_mono_ns = sample->safepoint_ns;
+    view->types_without_row = sample->types_without_row;
+    view->figures.mapped_bytes = sample->mapped_bytes;
+    view->figures.events_seen = sample->events_seen;
+    view->figures.events_lost = sample->events_lost;
+    view->figures.events_written = sample->events_seen + sample->events_lost;
+    view->inconsistent |= sample->events_malformed > 0;
+    view->complete = !sample->events_lost && !sample->types_without_row && !view->inconsistent;
+    for (size_t i = 0; i < sample->record_count; i++)
+        collection_add(process, sample->heap_number, &sample->records[i]);
+    process->view.as_of_mono_ns = sample->mono_ns;
+    process->view.as_of_wall_ns = clock_wall_ns();
+    touch(process);
+}
+
+static void heap_gone(void *arg, void *handle, uint32_t number)
+{
+    struct model_process *process = handle;
+    (void)arg;
+    for (struct model_heap *heap = process->heaps; heap; heap = heap->next)
+        if (heap->view.n == number)
+            heap->view.gone = true;
+    touch(process);
+}
+
+static void gone(void *arg, void *handle, const char *end)
+{
+    struct model_process *process = handle;
+    (void)arg;
+    bool better = !process->view.end || strcmp(process->view.end, "bye");
+    if (process->attachments > 1)
+        return; /* an earlier connection of one that has come back */
+    if (!process->view.gone) {
+        process->view.gone_wall_ns = clock_wall_ns();
+        process->gone_mono_ns = clock_mono_ns();
+    }
+    process->view.gone = true;
+    if (better)
+        process->view.end = end;
+    touch(process);
+}
+
+static void released(void *arg, void *handle)
+{
+    struct model_process *process = handle;
+    (void)arg;
+    process->attachments--;
+}
+
+static void refused(void *arg, const char *reason, pid_t pid, uid_t uid)
+{
+    struct stats *stats = arg;
+    size_t at = 0;
+    while (at < stats->refusal_count && strcmp(stats->refusals[at].reason, reason))
+        at++;
+    if (at == REFUSALS_KEPT)
+        return;
+    if (at == stats->refusal_count)
+        stats->refusals[stats->refusal_count++] = (struct stats_refusal){.reason = reason};
+    stats->refusals[at].count++;
+    stats->refusals[at].last_wall_ns = clock_wall_ns();
+    stats->refusals[at].last_pid = pid;
+    stats->refusals[at].last_uid = uid;
+    stats->dirty = true;
+}
+
+static void process_free(struct model_process *process)
+{
+    while (process->heaps) {
+        struct model_heap *heap = process->heaps;
+        process->heaps = heap->next;
+        free(heap);
+    }
+    if (process->published)
+        stats_process_unref(process->published);
+    stats_texts_unref(process->texts);
+    free(process);
+}
+
+/* Gone processes leave after a time, and the oldest first where there are many. */
+static void gone_prune(struct stats *stats)
+{
+    uint64_t now = clock_mono_ns();
+    size_t count = 0;
+    for (const struct model_process *process = stats->processes; process; process = process->next)
+        count += process->view.gone && !process->attachments;
+    struct model_process **link = &stats->processes;
+    while (*link) {
+        struct model_process *process = *link;
+        if (process->view.gone && !process->attachments &&
+            (count > GONE_KEPT || now - process->gone_mono_ns > GONE_KEPT_NS)) {
+            *link = process->next;
+            process_free(process);
+            stats->dirty = true;
+            count--;
+        } else {
+            link = &process->next;
+        }
+    }
+    stats->processes_end = link;
+}
+
+static void swept(void *arg, bool force)
+{
+    struct stats *stats = arg;
+    uint64_t now = clock_mono_ns();
+    if (!force && now - stats->published_ns < PUBLISH_NS)
+        return;
+    gone_prune(stats);
+    if (stats->dirty && stats_publish(stats))
+        stats->published_ns = now;
+}
+
+void stats_sink_init(struct stats *stats, struct intake_sink *sink)
+{
+    *sink = (struct intake_sink){.arg = stats, .attached = attached, .sample = sample_take, .heap_gone = heap_gone,
+                                 .gone = gone, .swept = swept, .refused = refused, .released = released};
+}
+
+struct stats *stats_new(void)
+{
+    struct stats *stats = calloc(1, sizeof *stats);
+    if (!stats)
+        return NULL;
+    pthread_mutex_init(&stats->lock, NULL);
+    stats->processes_end = &stats->processes;
+    if (!stats_publish(stats)) {
+        stats_free(stats);
+        return NULL;
+    }
+    return stats;
+}
+
+void stats_free(struct stats *stats)
+{
+    while (stats->processes) {
+        struct model_process *process = stats->processes;
+        stats->processes = process->next;
+        process_free(process);
+    }
+    if (stats->view)
+        stats_view_unref(stats->view);
+    pthread_mutex_destroy(&stats->lock);
+    free(stats);
+}

@@ -1,0 +1,68 @@
+/* The model behind the views: what the intake has told. Private to this folder but for the functions that the wiring
+ * gives to the intake as its sink; all of them run in the intake's thread. */
+#ifndef TALLY_STATS_MODEL_H
+#define TALLY_STATS_MODEL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "intake/intake.h"
+#include "stats/stats.h"
+
+#define GONE_KEPT 256u
+#define GONE_KEPT_NS 600000000000u
+#define PUBLISH_NS 50000000u
+#define REFUSALS_KEPT 32u
+
+/* Texts that views point to: freed with the last view of their process. */
+struct texts {
+    _Atomic unsigned references;
+    char *name, *library;
+    size_t label_count;
+    struct stats_label labels[WIRE_LABEL_MAX];
+    size_t type_count, type_room; /* grown by the model, read by nobody else */
+    char **types;
+};
+
+struct model_heap {
+    struct model_heap *next;
+    struct stats_heap_view view; /* types: filled at publication */
+    uint32_t type_count;
+    struct stats_type_view types[WIRE_ROW_COUNT];
+    bool level_all; /* events have been on and whole since the first sample */
+};
+
+struct model_process {
+    struct model_process *next;
+    struct stats *stats;
+    struct texts *texts;
+    unsigned attachments; /* intake handles that are not released */
+    bool dirty;
+    struct stats_process_view view;
+    struct model_heap *heaps;
+    uint64_t gone_mono_ns;
+    size_t collection_count; /* ring of the newest, by model_process.collection_next */
+    size_t collection_next;
+    struct stats_collection_view collections[STATS_COLLECTIONS_KEPT];
+    const struct stats_process_view *published;
+};
+
+struct stats {
+    struct model_process *processes; /* in order of attaching */
+    struct model_process **processes_end;
+    size_t refusal_count;
+    struct stats_refusal refusals[REFUSALS_KEPT];
+    bool dirty;
+    uint64_t published_ns;
+    uint64_t seq;
+    pthread_mutex_t lock; /* view, changed */
+    const struct stats_view *view;
+    stats_changed_fn changed;
+    void *changed_arg;
+};
+
+/* publish.c */
+bool stats_publish(struct stats *stats);
+void stats_texts_unref(struct texts *texts);
+
+#endif

@@ -1,0 +1,264 @@
+/* Views: built whole from the model in the intake's thread, then only read and counted. A process that did not
+ * change is shared with the view before. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "stats/model.h"
+
+struct process_box {
+    _Atomic unsigned references;
+    struct texts *texts;
+    struct stats_process_view view; /* all arrays behind it in the same allocation */
+};
+
+struct view_box {
+    _Atomic unsigned references;
+    struct stats_view view;
+    struct stats_refusal refusals[REFUSALS_KEPT];
+    const struct stats_process_view *processes[];
+};
+
+static struct process_box *box_of(const struct stats_process_view *view)
+{
+    return (struct process_box *)((char *)(uintptr_t)view - offsetof(struct process_box, view));
+}
+
+const struct stats_process_view *stats_process_ref(const struct stats_process_view *process)
+{
+    atomic_fetch_add(&box_of(process)->references, 1);
+    return process;
+}
+
+void stats_process_unref(const struct stats_process_view *process)
+{
+    struct process_box *box = box_of(process);
+    if (atomic_fetch_sub(&box->references, 1) > 1)
+        return;
+    stats_texts_unref(box->texts);
+    free(box);
+}
+
+static struct view_box *view_box_of(const struct stats_view *view)
+{
+    return (struct view_box *)((char *)(uintptr_t)view - offsetof(struct view_box, view));
+}
+
+void stats_view_unref(const struct stats_view *view)
+{
+    struct view_box *box = view_box_of(view);
+    if (atomic_fetch_sub(&box->references, 1) > 1)
+        return;
+    for (size_t i = 0; i < box->view.process_count; i++)
+        stats_process_unref(box->processes[i]);
+    free(box);
+}
+
+static bool type_used(const struct stats_type_view *type)
+{
+    return type->allocations || type->event_allocations;
+}
+
+static size_t types_used(const struct model_heap *heap)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < heap->type_count; i++)
+        count += type_used(&heap->types[i]);
+    return count;
+}
+
+static void type_add(struct stats_type_view *to, const struct stats_type_view *from)
+{
+    to->allocations += from->allocations;
+    to->allocated_bytes += from->allocated_bytes;
+    to->frees_refcount += from->frees_refcount;
+    to->frees_cycle += from->frees_cycle;
+    to->freed_refcount_bytes += from->freed_refcount_bytes;
+    to->freed_cycle_bytes += from->freed_cycle_bytes;
+    to->live_objects += from->live_objects;
+    to->live_bytes += from->live_bytes;
+    to->event_allocations += from->event_allocations;
+    to->event_frees_refcount += from->event_frees_refcount;
+    to->event_frees_cycle += from->event_frees_cycle;
+}
+
+/* Merges one type into the process's table by name (one text each, so its address), size and kind. */
+static size_t type_merge(struct stats_type_view *merged, size_t count, const struct stats_type_view *type)
+{
+    for (size_t i = 0; i < count; i++)
+        if (merged[i].name == type->name && merged[i].size_bytes == type->size_bytes &&
+            merged[i].tracked == type->tracked && merged[i].variable == type->variable) {
+            type_add(&merged[i], type);
+            return count;
+        }
+    merged[count] = *type;
+    return count + 1;
+}
+
+static void figures_add(struct stats_figures *sum, const struct stats_figures *add)
+{
+    uint64_t longest = sum->max_pause_ns > add->max_pause_ns ? sum->max_pause_ns : add->max_pause_ns;
+#define STATS_FIELD(member, path, kind, unit, label, help) sum->member += add->member;
+#include "stats/fields.def"
+#undef STATS_FIELD
+    sum->max_pause_ns = longest;
+}
+
+static void heaps_fill(struct stats_process_view *view, const struct model_process *process,
+                       struct stats_heap_view *heaps, struct stats_type_view *types, struct stats_type_view *merged)
+{
+    memset(&view->figures, 0, sizeof view->figures);
+    view->complete = true;
+    view->heap_count = view->type_count = 0;
+    for (const struct model_heap *heap = process->heaps; heap; heap = heap->next) {
+        struct stats_heap_view *to = &heaps[view->heap_count++];
+        *to = heap->view;
+        to->types = types;
+        to->type_count = 0;
+        for (uint32_t i = 0; i < heap->type_count; i++)
+            if (type_used(&heap->types[i])) {
+                types[to->type_count++] = heap->types[i];
+                view->type_count = type_merge(merged, view->type_count, &heap->types[i]);
+            }
+        types += to->type_count;
+        figures_add(&view->figures, &heap->view.figures);
+        view->complete &= heap->view.complete;
+    }
+    view->heaps = heaps;
+    view->types = merged;
+}
+
+static void collections_fill(struct stats_process_view *view, const struct model_process *process,
+                             struct stats_collection_view *to)
+{
+    view->collections = to;
+    view->collection_count = process->collection_count;
+    for (size_t i = 0; i < process->collection_count; i++) {
+        size_t at = (process->collection_next + STATS_COLLECTIONS_KEPT - 1 - i) % STATS_COLLECTIONS_KEPT;
+        to[i] = process->collections[at];
+    }
+}
+
+static const struct stats_process_view *process_build(const struct model_process *process, uint64_t seq)
+{
+    size_t heap_count = 0, type_count = 0;
+    for (const struct model_heap *heap = process->heaps; heap; heap = heap->next) {
+        heap_count++;
+        type_count += types_used(heap);
+    }
+    size_t bytes = sizeof(struct process_box) + heap_count * sizeof(struct stats_heap_view) +
+                   2 * type_count * sizeof(struct stats_type_view) +
+                   process->collection_count * sizeof(struct stats_collection_view);
+    struct process_box *box = malloc(bytes);
+    if (!box)
+        return NULL;
+    atomic_init(&box->references, 1);
+    box->texts = process->texts;
+    atomic_fetch_add(&box->texts->references, 1);
+    box->view = process->view;
+    box->view.seq = seq;
+    struct stats_heap_view *heaps = (struct stats_heap_view *)(box + 1);
+    struct stats_type_view *types = (struct stats_type_view *)(heaps + heap_count);
+    heaps_fill(&box->view, process, heaps, types, types + type_count);
+    collections_fill(&box->view, process, (struct stats_collection_view *)(types + 2 * type_count));
+    return &box->view;
+}
+
+/* Post-condition: every process has a published view; false: out of memory, some are older than the model. */
+static bool processes_build(struct stats *stats, uint64_t seq, size_t *count)
+{
+    bool whole = true;
+    for (struct model_process *process = stats->processes; process; process = process->next) {
+        if (process->dirty || !process->published) {
+            const struct stats_process_view *built = process_build(process, seq);
+            if (built) {
+                if (process->published)
+                    stats_process_unref(process->published);
+                process->published = built;
+                process->dirty = false;
+            }
+            whole &= built != NULL;
+        }
+        *count += process->published != NULL;
+    }
+    return whole;
+}
+
+static void processes_list(const struct stats *stats, struct view_box *box, bool gone)
+{
+    for (const struct model_process *process = stats->processes; process; process = process->next)
+        if (process->published && process->published->gone == gone)
+            box->processes[box->view.process_count++] = stats_process_ref(process->published);
+}
+
+bool stats_publish(struct stats *stats)
+{
+    size_t count = 0;
+    uint64_t seq = stats->seq + 1;
+    bool whole = processes_build(stats, seq, &count);
+    struct view_box *box = malloc(sizeof *box + count * sizeof *box->processes);
+    if (!box)
+        return false;
+    atomic_init(&box->references, 1);
+    memcpy(box->refusals, stats->refusals, sizeof box->refusals);
+    box->view = (struct stats_view){.seq = seq, .as_of_mono_ns = clock_mono_ns(), .as_of_wall_ns = clock_wall_ns(),
+                                    .processes = box->processes, .refusal_count = stats->refusal_count,
+                                    .refusals = box->refusals};
+    processes_list(stats, box, false);
+    processes_list(stats, box, true);
+    stats->seq = seq;
+    stats->dirty = !whole;
+    pthread_mutex_lock(&stats->lock);
+    const struct stats_view *old = stats->view;
+    stats->view = &box->view;
+    stats_changed_fn changed = stats->changed;
+    void *arg = stats->changed_arg;
+    pthread_mutex_unlock(&stats->lock);
+    if (old)
+        stats_view_unref(old);
+    if (changed)
+        changed(seq, arg);
+    return true;
+}
+
+const struct stats_view *stats_view_get_new(struct stats *stats)
+{
+    pthread_mutex_lock(&stats->lock);
+    const struct stats_view *view = stats->view;
+    atomic_fetch_add(&view_box_of(view)->references, 1);
+    pthread_mutex_unlock(&stats->lock);
+    return view;
+}
+
+void stats_on_change(struct stats *stats, stats_changed_fn changed, void *arg)
+{
+    pthread_mutex_lock(&stats->lock);
+    stats->changed = changed;
+    stats->changed_arg = arg;
+    pthread_mutex_unlock(&stats->lock);
+}
+
+static bool is_pid(const struct stats_process_view *process, const char *text)
+{
+    char pid[24];
+    snprintf(pid, sizeof pid, "%d", (int)process->pid);
+    return process->pid && !strcmp(pid, text);
+}
+
+const struct stats_process_view *stats_find(const struct stats_view *view, const char *id, bool *ambiguous)
+{
+    const struct stats_process_view *found = NULL;
+    *ambiguous = false;
+    for (size_t i = 0; i < view->process_count; i++)
+        if (!strcmp(view->processes[i]->id, id))
+            return view->processes[i];
+    for (size_t i = 0; i < view->process_count; i++) { /* live ones come first */
+        const struct stats_process_view *process = view->processes[i];
+        if (!is_pid(process, id) || (found && !found->gone && process->gone))
+            continue;
+        *ambiguous = found != NULL;
+        found = process;
+    }
+    return *ambiguous ? NULL : found;
+}
