@@ -1,0 +1,100 @@
+#include "tallyctl/match.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tallyctl/table.h"
+#include "tallyctl/text.h"
+
+#define ID_DIGITS 32
+#define SHOWN_MAX 16
+
+typedef bool (*means_fn)(const json_t *process, const char *word);
+
+static bool means_id(const json_t *process, const char *word)
+{
+    return strlen(word) == ID_DIGITS && strcasecmp(client_text(process, "id"), word) == 0;
+}
+
+static bool means_pid(const json_t *process, const char *word)
+{
+    unsigned pid = 0;
+    return text_parse_number(word, 1, 0x7FFFFFFF, &pid) && client_number(process, "pid") == pid;
+}
+
+static bool means_name(const json_t *process, const char *word)
+{
+    return *word && strcmp(client_text(process, "name"), word) == 0;
+}
+
+static bool means_prefix(const json_t *process, const char *word)
+{
+    size_t length = strlen(word);
+    return length >= MATCH_PREFIX_MIN && length < ID_DIGITS && strncasecmp(client_text(process, "id"), word, length) == 0;
+}
+
+static bool is_live(const json_t *process)
+{
+    return strcmp(client_text(process, "state"), "live") == 0;
+}
+
+static size_t select_by(const json_t *list, means_fn means, const char *word, bool live, const json_t **candidates,
+                        size_t room)
+{
+    size_t count = 0, i;
+    json_t *process;
+    json_array_foreach((json_t *)list, i, process) {
+        if (is_live(process) != live || !means(process, word))
+            continue;
+        if (count < room)
+            candidates[count] = process;
+        count++;
+    }
+    return count;
+}
+
+size_t match_processes(const json_t *list, const char *word, const json_t **candidates, size_t room)
+{
+    static const means_fn ways[] = {means_id, means_pid, means_name, means_prefix};
+    for (size_t i = 0; i < 2 * (sizeof ways / sizeof ways[0]); i++) {
+        size_t count = select_by(list, ways[i / 2], word, i % 2 == 0, candidates, room);
+        if (count)
+            return count;
+    }
+    return 0;
+}
+
+static enum ctl_exit ambiguous(const char *word, const json_t **candidates, size_t count)
+{
+    static const char *const headings[] = {"  ID", ">PID", "NAME", "STATE"};
+    ctl_fail(CTL_AMBIGUOUS, "'%s' names %zu processes; say which by id or pid:", word, count);
+    struct table *table = table_new(headings, 4);
+    for (size_t i = 0; i < count && i < SHOWN_MAX; i++) {
+        table_cell(table, "  %s", client_text(candidates[i], "id"));
+        table_cell(table, "%llu", (unsigned long long)client_number(candidates[i], "pid"));
+        table_cell(table, "%s", client_text(candidates[i], "name"));
+        table_cell(table, "%s", client_text(candidates[i], "state"));
+    }
+    table_print_free(table, stderr);
+    return CTL_AMBIGUOUS;
+}
+
+enum ctl_exit match_one(struct client *client, const char *word, json_t **process)
+{
+    struct client_reply reply;
+    enum ctl_exit status = client_processes(client, &reply);
+    if (status != CTL_DONE)
+        return status;
+    const json_t *candidates[SHOWN_MAX];
+    size_t count = match_processes(json_object_get(reply.json, "processes"), word, candidates, SHOWN_MAX);
+    if (count == 1)
+        *process = json_incref((json_t *)candidates[0]);
+    else if (count == 0)
+        status = ctl_fail(CTL_NO_PROCESS, "no process '%s': tallyctl list shows them, tallyctl doctor PID says why one is missing",
+                          word);
+    else
+        status = ambiguous(word, candidates, count);
+    client_reply_fini(&reply);
+    return status;
+}

@@ -1,0 +1,22 @@
+/* How answers are shown: for people (output_text.c) or for programs (output_json.c). */
+#ifndef TALLYCTL_OUTPUT_H
+#define TALLYCTL_OUTPUT_H
+
+#include "tallyctl/client.h"
+
+struct output {
+    void (*processes)(const struct client_reply *reply);
+    /* fields: the catalogue of /v1/info, from which labels and units come. */
+    void (*stats)(const struct client_reply *reply, const json_t *fields);
+    void (*types)(const struct client_reply *reply);
+    void (*collections)(const struct client_reply *reply);
+    void (*config)(const struct client_reply *reply);
+    void (*operation)(const struct client_reply *reply);
+    void (*link)(const struct client_reply *reply);
+    /* findings: [{"level","finding","advice"|null}] */
+    void (*findings)(const json_t *findings);
+};
+
+extern const struct output output_text, output_json;
+
+#endif

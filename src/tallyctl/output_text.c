@@ -1,0 +1,271 @@
+/* Answers for people: aligned, with units, escaped. */
+#include "tallyctl/output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tallyctl/table.h"
+#include "tallyctl/text.h"
+
+#define COLUMNS(headings) (sizeof(headings) / sizeof((headings)[0]))
+
+static void cell_number(struct table *table, const json_t *object, const char *path)
+{
+    table_cell(table, "%llu", (unsigned long long)client_number(object, path));
+}
+
+static void cell_bytes(struct table *table, const json_t *object, const char *path)
+{
+    char figure[TEXT_FIGURE_MAX];
+    table_cell(table, "%s", text_bytes(figure, client_number(object, path)));
+}
+
+static void cell_duration(struct table *table, const json_t *object, const char *path)
+{
+    char figure[TEXT_FIGURE_MAX];
+    table_cell(table, "%s", text_duration(figure, client_number(object, path)));
+}
+
+static void cell_text(struct table *table, const json_t *object, const char *path)
+{
+    table_cell(table, "%s", client_text(object, path));
+}
+
+/* Where the heaps of a process differ, the API shows null. */
+static const char *word_of(const json_t *value, const char *on, const char *off)
+{
+    return json_is_true(value) ? on : json_is_false(value) ? off : "differs";
+}
+
+/* "k=v k=v" of an object, "a,b" of an array; caller frees, NULL for want of memory. */
+static char *joined(const json_t *value)
+{
+    char *text = NULL;
+    size_t bytes = 0, i;
+    FILE *to = open_memstream(&text, &bytes);
+    if (!to)
+        return NULL;
+    const char *key;
+    json_t *member;
+    json_object_foreach((json_t *)value, key, member)
+        fprintf(to, "%s%s=%s", ftell(to) ? " " : "", key, client_text(value, key));
+    json_array_foreach((json_t *)value, i, member) {
+        if (json_is_integer(member))
+            fprintf(to, "%s%lld", i ? "," : "", (long long)json_integer_value(member));
+        else
+            fprintf(to, "%s%s", i ? "," : "", json_is_string(member) ? json_string_value(member) : "?");
+    }
+    fclose(to);
+    return text;
+}
+
+static void cell_joined(struct table *table, const json_t *value, const char *none)
+{
+    char *text = joined(value);
+    table_cell(table, "%s", text && *text ? text : none);
+    free(text);
+}
+
+static void print_processes(const struct client_reply *reply)
+{
+    static const char *const headings[] = {"ID", ">PID", "NAME", "STATE", ">OBJECTS", ">BYTES", ">ALLOCATED",
+                                           ">BY COUNT", ">BY CYCLE", ">RUNS", "AUTOMATIC", "LABELS"};
+    const json_t *list = json_object_get(reply->json, "processes");
+    if (json_array_size(list) == 0) {
+        puts("no processes");
+        return;
+    }
+    struct table *table = table_new(headings, COLUMNS(headings));
+    size_t i;
+    json_t *process;
+    json_array_foreach((json_t *)list, i, process) {
+        table_cell(table, "%.8s", client_text(process, "id"));
+        if (client_number(process, "pid"))
+            cell_number(table, process, "pid");
+        else
+            table_cell(table, "-");
+        cell_text(table, process, "name");
+        cell_text(table, process, "state");
+        cell_number(table, process, "live_objects");
+        cell_bytes(table, process, "live_bytes");
+        cell_number(table, process, "allocations");
+        cell_number(table, process, "frees.refcount");
+        cell_number(table, process, "frees.cycle");
+        cell_number(table, process, "collections");
+        table_cell(table, "%s", word_of(json_object_get(process, "enabled"), "on", "off"));
+        cell_joined(table, json_object_get(process, "labels"), "-");
+    }
+    table_print_free(table, stdout);
+}
+
+/* A figure with the unit that the catalogue gives it. */
+static void cell_figure(struct table *table, uint64_t value, const char *unit)
+{
+    char figure[TEXT_FIGURE_MAX];
+    if (strcmp(unit, "bytes") == 0)
+        table_cell(table, "%s", text_bytes(figure, value));
+    else if (strcmp(unit, "nanoseconds") == 0)
+        table_cell(table, "%s", text_duration(figure, value));
+    else
+        table_cell(table, "%llu", (unsigned long long)value);
+    table_cell(table, "%s", strcmp(unit, "bytes") == 0 || strcmp(unit, "nanoseconds") == 0 ? "" : unit);
+}
+
+static void print_escaped(const char *before, const char *text, const char *after)
+{
+    char *escaped = text_escape_dup(text);
+    printf("%s%s%s", before, escaped ? escaped : "", after);
+    free(escaped);
+}
+
+static void print_configuration(const json_t *json)
+{
+    static const char *const headings[] = {"AUTOMATIC", "MANAGER", "THRESHOLDS", "DEBUG", "EVENTS"};
+    const json_t *manager = json_object_get(json, "manager");
+    const json_t *events = json_object_get(json, "events");
+    const json_t *level = json_is_object(events) ? json_object_get(events, "level") : events;
+    struct table *table = table_new(headings, COLUMNS(headings));
+    table_cell(table, "%s", word_of(json_object_get(json, "enabled"), "on", "off"));
+    table_cell(table, "%s", json_is_string(manager) ? json_string_value(manager) : "differs");
+    cell_joined(table, json_object_get(json, "thresholds"), "differs");
+    cell_joined(table, json_object_get(json, "debug"), json_is_array(json_object_get(json, "debug")) ? "none" : "differs");
+    table_cell(table, "%s", json_is_string(level) ? json_string_value(level) : "differs");
+    table_print_free(table, stdout);
+}
+
+static void print_generations(const json_t *generations)
+{
+    static const char *const headings[] = {">GENERATION", ">COLLECTIONS", ">COLLECTED", ">UNCOLLECTABLE"};
+    struct table *table = table_new(headings, COLUMNS(headings));
+    size_t i;
+    json_t *generation;
+    json_array_foreach((json_t *)generations, i, generation) {
+        table_cell(table, "%zu", i);
+        cell_number(table, generation, "collections");
+        cell_number(table, generation, "collected");
+        cell_number(table, generation, "uncollectable");
+    }
+    table_print_free(table, stdout);
+}
+
+static void print_stats(const struct client_reply *reply, const json_t *fields)
+{
+    static const char *const headings[] = {"FIGURE", ">VALUE", "UNIT"};
+    char age[TEXT_FIGURE_MAX];
+    if (json_object_get(reply->json, "name")) {
+        print_escaped("", client_text(reply->json, "name"), "");
+        print_escaped(" (", client_text(reply->json, "state"), ")");
+    } else {
+        printf("heap %llu", (unsigned long long)client_number(reply->json, "n"));
+    }
+    printf(", last safepoint %s ago%s\n\n", text_duration(age, client_number(reply->json, "safepoint_age_ns")),
+           json_is_false(json_object_get(reply->json, "complete")) ? ", incomplete: not every event was seen" : "");
+    struct table *table = table_new(headings, COLUMNS(headings));
+    size_t i;
+    json_t *field;
+    json_array_foreach((json_t *)fields, i, field) {
+        const char *path = client_text(field, "path");
+        if (!json_is_integer(client_member(reply->json, path)))
+            continue;
+        cell_text(table, field, "label");
+        cell_figure(table, client_number(reply->json, path), client_text(field, "unit"));
+    }
+    table_print_free(table, stdout);
+    putchar('\n');
+    print_generations(json_object_get(reply->json, "generations"));
+    putchar('\n');
+    print_configuration(reply->json);
+}
+
+static void print_types(const struct client_reply *reply)
+{
+    static const char *const headings[] = {"TYPE", ">SIZE", ">OBJECTS", ">BYTES", ">ALLOCATED", ">BY COUNT",
+                                           ">BY CYCLE", "TRACKED"};
+    struct table *table = table_new(headings, COLUMNS(headings));
+    size_t i;
+    json_t *type;
+    json_array_foreach(json_object_get(reply->json, "types"), i, type) {
+        cell_text(table, type, "name");
+        if (json_is_integer(json_object_get(type, "size_bytes")))
+            cell_bytes(table, type, "size_bytes");
+        else
+            table_cell(table, "varies");
+        cell_number(table, type, "live_objects");
+        cell_bytes(table, type, "live_bytes");
+        cell_number(table, type, "allocations");
+        cell_number(table, type, "frees.refcount");
+        cell_number(table, type, "frees.cycle");
+        table_cell(table, "%s", json_is_true(json_object_get(type, "tracked")) ? "yes" : "no");
+    }
+    table_print_free(table, stdout);
+}
+
+static void print_collections(const struct client_reply *reply)
+{
+    static const char *const headings[] = {">HEAP", ">NO", "STARTED", "REASON", ">GEN", ">PAUSE", ">EXAMINED",
+                                           ">COLLECTED", ">FREED", ">LIVE AFTER", ">WAITED"};
+    struct table *table = table_new(headings, COLUMNS(headings));
+    size_t i;
+    json_t *run;
+    json_array_foreach(json_object_get(reply->json, "collections"), i, run) {
+        cell_number(table, run, "heap");
+        cell_number(table, run, "sequence");
+        cell_text(table, run, "started_at");
+        cell_text(table, run, "reason");
+        cell_number(table, run, "generation");
+        cell_duration(table, run, "pause_ns");
+        cell_number(table, run, "examined");
+        cell_number(table, run, "collected");
+        cell_bytes(table, run, "freed_bytes");
+        cell_bytes(table, run, "live_bytes_after");
+        cell_duration(table, run, "safepoint_wait_ns");
+    }
+    table_print_free(table, stdout);
+}
+
+static void print_config(const struct client_reply *reply)
+{
+    print_configuration(reply->json);
+}
+
+/* A finished collection; what became of the others is the command's to say. */
+static void print_operation(const struct client_reply *reply)
+{
+    char pause[TEXT_FIGURE_MAX], wait[TEXT_FIGURE_MAX], freed[TEXT_FIGURE_MAX];
+    if (strcmp(client_text(reply->json, "state"), "succeeded") != 0)
+        return;
+    printf("collected %llu objects, %s, in %s after waiting %s for a safepoint\n",
+           (unsigned long long)client_number(reply->json, "result.collected"),
+           text_bytes(freed, client_number(reply->json, "result.freed_bytes")),
+           text_duration(pause, client_number(reply->json, "pause_ns")),
+           text_duration(wait, client_number(reply->json, "safepoint_wait_ns")));
+}
+
+static void print_link(const struct client_reply *reply)
+{
+    print_escaped("", client_text(reply->json, "url"), "\n");
+}
+
+static void print_findings(const json_t *findings)
+{
+    size_t i;
+    json_t *finding;
+    json_array_foreach((json_t *)findings, i, finding) {
+        const char *advice = client_text(finding, "advice");
+        printf("%-4s  ", client_text(finding, "level"));
+        print_escaped("", client_text(finding, "finding"), *advice ? ": " : "");
+        print_escaped("", advice, "\n");
+    }
+}
+
+const struct output output_text = {
+    .processes = print_processes,
+    .stats = print_stats,
+    .types = print_types,
+    .collections = print_collections,
+    .config = print_config,
+    .operation = print_operation,
+    .link = print_link,
+    .findings = print_findings,
+};

@@ -1,0 +1,128 @@
+#include "tallyctl/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The code point at `text` and the bytes it takes, or 0 bytes where that is not well-formed UTF-8. */
+static size_t decode(const unsigned char *text, uint32_t *point)
+{
+    static const uint32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t bytes = text[0] < 0x80 ? 1 : text[0] >> 5 == 6 ? 2 : text[0] >> 4 == 14 ? 3 : text[0] >> 3 == 30 ? 4 : 0;
+    if (bytes == 0)
+        return 0;
+    uint32_t value = bytes == 1 ? text[0] : text[0] & (0x7Fu >> bytes);
+    for (size_t i = 1; i < bytes; i++) {
+        if (text[i] >> 6 != 2)
+            return 0;
+        value = value << 6 | (text[i] & 0x3Fu);
+    }
+    if (value < lowest[bytes] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
+        return 0;
+    *point = value;
+    return bytes;
+}
+
+/* Characters that steer a terminal or the direction of what follows. */
+static bool is_steering(uint32_t point)
+{
+    return point < 0x20 || (point >= 0x7F && point <= 0x9F) || point == 0x2028 || point == 0x2029 ||
+           (point >= 0x202A && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
+}
+
+char *text_escape_dup(const char *text)
+{
+    enum { LONGEST = 10 }; /* "\u{10FFFF}" */
+    char *escaped = malloc(strlen(text) * LONGEST + 1);
+    if (!escaped)
+        return NULL;
+    char *out = escaped;
+    for (const unsigned char *in = (const unsigned char *)text; *in;) {
+        uint32_t point = 0;
+        size_t bytes = decode(in, &point);
+        if (bytes == 0 || (point < 0x80 && is_steering(point)))
+            out += snprintf(out, LONGEST + 1, "\\x%02x", (unsigned)*in);
+        else if (is_steering(point))
+            out += snprintf(out, LONGEST + 1, "\\u{%x}", (unsigned)point);
+        else if (point == '\\')
+            out += snprintf(out, LONGEST + 1, "\\\\");
+        else
+            out = (char *)mempcpy(out, in, bytes);
+        in += bytes ? bytes : 1;
+    }
+    *out = '\0';
+    return escaped;
+}
+
+size_t text_columns(const char *text)
+{
+    size_t columns = 0;
+    for (; *text; text++)
+        columns += ((unsigned char)*text & 0xC0) != 0x80;
+    return columns;
+}
+
+/* Three significant digits: 1.23, 12.3, 123. */
+static int precision(double value)
+{
+    return value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+}
+
+const char *text_bytes(char out[TEXT_FIGURE_MAX], uint64_t bytes)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    if (bytes < 1024) {
+        snprintf(out, TEXT_FIGURE_MAX, "%u B", (unsigned)bytes);
+        return out;
+    }
+    double value = (double)bytes / 1024;
+    size_t unit = 0;
+    for (; value >= 1023.95 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        value /= 1024;
+    snprintf(out, TEXT_FIGURE_MAX, "%.1f %s", value, units[unit]);
+    return out;
+}
+
+const char *text_duration(char out[TEXT_FIGURE_MAX], uint64_t ns)
+{
+    if (ns < 1000) {
+        snprintf(out, TEXT_FIGURE_MAX, "%u ns", (unsigned)ns);
+        return out;
+    }
+    const char *unit = ns < 1000000 ? "us" : ns < 1000000000 ? "ms" : "s";
+    double value = (double)ns / (ns < 1000000 ? 1e3 : ns < 1000000000 ? 1e6 : 1e9);
+    snprintf(out, TEXT_FIGURE_MAX, "%.*f %s", precision(value), value, unit);
+    return out;
+}
+
+bool text_parse_duration(const char *text, unsigned *ms)
+{
+    static const struct {
+        const char *word;
+        unsigned ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"", 1000}};
+    const unsigned most_ms = 3600000;
+    if (*text < '0' || *text > '9')
+        return false;
+    char *end = NULL;
+    unsigned long number = strtoul(text, &end, 10);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(end, units[i].word) == 0 && number <= most_ms / units[i].ms) {
+            *ms = (unsigned)number * units[i].ms;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool text_parse_number(const char *text, unsigned long lowest, unsigned long highest, unsigned *number)
+{
+    if (*text < '0' || *text > '9' || strlen(text) > 10)
+        return false;
+    char *end = NULL;
+    unsigned long value = strtoul(text, &end, 10);
+    if (*end || value < lowest || value > highest)
+        return false;
+    *number = (unsigned)value;
+    return true;
+}

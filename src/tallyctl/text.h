@@ -1,0 +1,29 @@
+/* Text for a terminal: nothing untrusted gets by without being escaped, and figures carry their unit. */
+#ifndef TALLYCTL_TEXT_H
+#define TALLYCTL_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Enough for every text_bytes() and text_duration(). */
+#define TEXT_FIGURE_MAX 32
+
+/* A copy of `text` in which control characters (C0, DEL, C1), bidirectional overrides and bytes that are not UTF-8
+ * stand as \xHH or \u{H}, and a backslash as \\. Caller frees; NULL only for want of memory. */
+char *text_escape_dup(const char *text);
+
+/* Columns that an escaped text takes: its code points. */
+size_t text_columns(const char *text);
+
+/* "317 B", "12.4 KiB", "3.0 GiB". Returns `out`. */
+const char *text_bytes(char out[TEXT_FIGURE_MAX], uint64_t bytes);
+/* "840 ns", "12.4 us", "3.02 ms", "61.0 s". Returns `out`. */
+const char *text_duration(char out[TEXT_FIGURE_MAX], uint64_t ns);
+
+/* Reads "500ms", "5s", "1m" or "5" (seconds) up to an hour. False: it is none of these. */
+bool text_parse_duration(const char *text, unsigned *ms);
+/* Reads a decimal number from `lowest` to `highest`, nothing around it. */
+bool text_parse_number(const char *text, unsigned long lowest, unsigned long highest, unsigned *number);
+
+#endif
