@@ -26,7 +26,7 @@ LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
 INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c)
 STATS_SRCS := $(addprefix src/stats/,model.c publish.c)
-OPERATIONS_SRCS :=
+OPERATIONS_SRCS := src/operations/operations.c
 API_SRCS :=
 TALLYD_SRCS :=
 DAEMON_SRCS := src/base/log.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(API_SRCS) $(TALLYD_SRCS)

@@ -1,0 +1,362 @@
+#include "operations/operations.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+struct operation {
+    struct operation *next; /* older */
+    uint64_t deadline_ns;
+    struct operation_view view; /* and its heaps: last member */
+};
+
+struct operations {
+    operations_send_fn send;
+    void *send_arg;
+    char start[16];
+    pthread_mutex_t lock; /* everything below */
+    struct operation *newest;
+    unsigned count, open;
+    uint64_t numbers;
+    operations_changed_fn changed;
+    void *changed_arg;
+};
+
+const char *operation_state_word(enum operation_state state)
+{
+    static const char *const words[] = {
+#define OPERATIONS_X(name, word) [name] = word,
+        OPERATION_STATES(OPERATIONS_X)
+#undef OPERATIONS_X
+    };
+    return words[state];
+}
+
+struct operations *operations_new(const char *start, operations_send_fn send, void *send_arg)
+{
+    struct operations *operations = calloc(1, sizeof *operations);
+    if (!operations)
+        return NULL;
+    operations->send = send;
+    operations->send_arg = send_arg;
+    snprintf(operations->start, sizeof operations->start, "%s", start);
+    pthread_mutex_init(&operations->lock, NULL);
+    return operations;
+}
+
+void operations_free(struct operations *operations)
+{
+    while (operations->newest) {
+        struct operation *operation = operations->newest;
+        operations->newest = operation->next;
+        free(operation);
+    }
+    pthread_mutex_destroy(&operations->lock);
+    free(operations);
+}
+
+void operations_on_change(struct operations *operations, operations_changed_fn changed, void *arg)
+{
+    pthread_mutex_lock(&operations->lock);
+    operations->changed = changed;
+    operations->changed_arg = arg;
+    pthread_mutex_unlock(&operations->lock);
+}
+
+static void tell(struct operations *operations, const char *id)
+{
+    pthread_mutex_lock(&operations->lock);
+    operations_changed_fn changed = operations->changed;
+    void *arg = operations->changed_arg;
+    pthread_mutex_unlock(&operations->lock);
+    if (changed)
+        changed(arg, id);
+}
+
+static struct operation *find(const struct operations *operations, const char *id)
+{
+    for (struct operation *operation = operations->newest; operation; operation = operation->next)
+        if (!strcmp(operation->view.id, id))
+            return operation;
+    return NULL;
+}
+
+static struct operation *find_number(const struct operations *operations, uint64_t number)
+{
+    for (struct operation *operation = operations->newest; operation; operation = operation->next)
+        if (operation->view.number == number)
+            return operation;
+    return NULL;
+}
+
+/* Post-condition: the operation's state and sums are those of its heaps. Under the lock. */
+static void reckon(struct operations *operations, struct operation *operation)
+{
+    struct operation_view *view = &operation->view;
+    enum operation_state earliest = OPERATION_FAILED, worst = OPERATION_SUCCEEDED;
+    bool was_over = operation_is_over(view->state);
+    view->collected = 0;
+    view->freed_bytes = view->pause_ns = view->safepoint_wait_ns = 0;
+    for (size_t i = 0; i < view->heap_count; i++) {
+        const struct operation_heap *heap = &view->heaps[i];
+        if (heap->state < earliest)
+            earliest = heap->state;
+        if (heap->state > worst)
+            worst = heap->state;
+        if (heap->code && !view->code)
+            view->code = heap->code;
+        view->collected += heap->collected;
+        view->freed_bytes += heap->freed_bytes;
+        if (heap->pause_ns > view->pause_ns)
+            view->pause_ns = heap->pause_ns;
+        if (heap->safepoint_wait_ns > view->safepoint_wait_ns)
+            view->safepoint_wait_ns = heap->safepoint_wait_ns;
+    }
+    if (!view->heap_count)
+        earliest = worst = OPERATION_SUCCEEDED;
+    view->state = operation_is_over(earliest) ? worst : earliest;
+    if (operation_is_over(view->state) && !was_over) {
+        view->finished_wall_ns = clock_wall_ns();
+        operations->open--;
+    }
+}
+
+/* Drops the oldest that is over, where too many are kept. Under the lock. */
+static void prune(struct operations *operations)
+{
+    struct operation **oldest_over = NULL;
+    if (operations->count <= OPERATIONS_KEPT)
+        return;
+    for (struct operation **link = &operations->newest; *link; link = &(*link)->next)
+        if (operation_is_over((*link)->view.state))
+            oldest_over = link;
+    if (oldest_over) {
+        struct operation *gone = *oldest_over;
+        *oldest_over = gone->next;
+        operations->count--;
+        free(gone);
+    }
+}
+
+static struct operation *operation_new(struct operations *operations, const char *process, const uint32_t *heaps,
+                                       size_t heap_count, const struct wire_command *command, uint64_t deadline_ms)
+{
+    struct operation *operation = calloc(1, sizeof *operation + heap_count * sizeof *operation->view.heaps);
+    if (!operation)
+        return NULL;
+    struct operation_view *view = &operation->view;
+    operation->deadline_ns = clock_mono_ns() + deadline_ms * 1000000u;
+    view->number = ++operations->numbers;
+    snprintf(view->id, sizeof view->id, "%s-%llu", operations->start, (unsigned long long)view->number);
+    snprintf(view->process, sizeof view->process, "%s", process);
+    view->kind = (enum wire_command_kind)command->kind;
+    view->generation = command->generation;
+    view->deadline_ms = deadline_ms;
+    view->created_wall_ns = clock_wall_ns();
+    view->heap_count = heap_count;
+    for (size_t i = 0; i < heap_count; i++)
+        view->heaps[i].n = heaps[i];
+    operation->next = operations->newest;
+    operations->newest = operation;
+    operations->count++;
+    operations->open++;
+    reckon(operations, operation);
+    prune(operations);
+    return operation;
+}
+
+static void heap_end(struct operations *operations, struct operation *operation, size_t at,
+                     enum operation_state state, const char *code)
+{
+    struct operation_heap *heap = &operation->view.heaps[at];
+    if (operation_is_over(heap->state))
+        return;
+    heap->state = state;
+    heap->code = code;
+    reckon(operations, operation);
+}
+
+int operations_start(struct operations *operations, const char *process, const uint32_t *heaps, size_t heap_count,
+                     const struct wire_command *command, uint64_t deadline_ms, char *id)
+{
+    int result = 0;
+    pthread_mutex_lock(&operations->lock);
+    struct operation *operation = NULL;
+    if (operations->open >= OPERATIONS_OPEN_MAX)
+        result = -EBUSY;
+    else if (!(operation = operation_new(operations, process, heaps, heap_count, command, deadline_ms)))
+        result = -ENOMEM;
+    struct wire_command send = *command;
+    if (operation) {
+        send.operation = operation->view.number;
+        send.deadline_ns = operation->deadline_ns;
+        snprintf(id, OPERATION_ID_CHARS, "%s", operation->view.id);
+    }
+    pthread_mutex_unlock(&operations->lock);
+    if (result)
+        return result;
+    for (size_t i = 0; i < heap_count; i++) {
+        send.heap_number = heaps[i];
+        int error = operations->send(operations->send_arg, process, &send);
+        if (!error)
+            continue;
+        pthread_mutex_lock(&operations->lock);
+        operation = find(operations, id);
+        if (operation)
+            heap_end(operations, operation, i, OPERATION_FAILED, error == -ESRCH ? "process_gone" : "undeliverable");
+        pthread_mutex_unlock(&operations->lock);
+    }
+    tell(operations, id);
+    return 0;
+}
+
+static struct operation_view *view_copy(const struct operation *operation)
+{
+    size_t bytes = sizeof operation->view + operation->view.heap_count * sizeof *operation->view.heaps;
+    struct operation_view *copy = malloc(bytes);
+    if (copy)
+        memcpy(copy, &operation->view, bytes);
+    return copy;
+}
+
+struct operation_view *operations_get_new(struct operations *operations, const char *id)
+{
+    pthread_mutex_lock(&operations->lock);
+    const struct operation *operation = find(operations, id);
+    struct operation_view *copy = operation ? view_copy(operation) : NULL;
+    pthread_mutex_unlock(&operations->lock);
+    return copy;
+}
+
+bool operations_id(struct operations *operations, uint64_t number, char *id)
+{
+    pthread_mutex_lock(&operations->lock);
+    const struct operation *operation = number ? find_number(operations, number) : NULL;
+    if (operation)
+        snprintf(id, OPERATION_ID_CHARS, "%s", operation->view.id);
+    pthread_mutex_unlock(&operations->lock);
+    return operation;
+}
+
+size_t operations_list_new(struct operations *operations, struct operation_view **views, size_t limit)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&operations->lock);
+    for (const struct operation *operation = operations->newest; operation && count < limit;
+         operation = operation->next) {
+        views[count] = view_copy(operation);
+        count += views[count] != NULL;
+    }
+    pthread_mutex_unlock(&operations->lock);
+    return count;
+}
+
+void operations_view_free(struct operation_view *view)
+{
+    free(view);
+}
+
+bool operations_cancel(struct operations *operations, const char *id)
+{
+    struct operation_view *view = operations_get_new(operations, id);
+    if (!view)
+        return false;
+    for (size_t i = 0; i < view->heap_count; i++) {
+        if (operation_is_over(view->heaps[i].state))
+            continue;
+        struct wire_command command = {.kind = WIRE_COMMAND_CANCEL, .operation = view->number,
+                                       .heap_number = view->heaps[i].n};
+        operations->send(operations->send_arg, view->process, &command);
+    }
+    operations_view_free(view);
+    return true;
+}
+
+static const char *ack_code(int32_t error)
+{
+    return error == -5 ? "busy" : error == -6 ? "heap_gone" : "refused_by_host";
+}
+
+/* A state never goes back: acknowledgements of one heap come in order, but a late one may follow our own verdict. */
+static void ack_fold(struct operations *operations, struct operation *operation, size_t at, const struct wire_ack *ack)
+{
+    static const enum operation_state states[] = {
+        [WIRE_ACK_WAITING] = OPERATION_WAITING, [WIRE_ACK_RUNNING] = OPERATION_RUNNING,
+        [WIRE_ACK_SUCCEEDED] = OPERATION_SUCCEEDED, [WIRE_ACK_FAILED] = OPERATION_FAILED,
+        [WIRE_ACK_CANCELLED] = OPERATION_CANCELLED, [WIRE_ACK_EXPIRED] = OPERATION_EXPIRED};
+    struct operation_heap *heap = &operation->view.heaps[at];
+    if (ack->state < WIRE_ACK_WAITING || ack->state > WIRE_ACK_EXPIRED || operation_is_over(heap->state))
+        return;
+    enum operation_state state = states[ack->state];
+    if (state < heap->state)
+        return;
+    heap->collected = ack->collected;
+    heap->freed_bytes = ack->freed_bytes;
+    heap->pause_ns = ack->pause_ns;
+    heap->safepoint_wait_ns = ack->safepoint_wait_ns;
+    heap->code = state == OPERATION_FAILED ? ack_code(ack->error) : NULL;
+    heap->state = state;
+    reckon(operations, operation);
+}
+
+void operations_ack(struct operations *operations, const char *process, const struct wire_ack *ack)
+{
+    char id[OPERATION_ID_CHARS] = "";
+    pthread_mutex_lock(&operations->lock);
+    struct operation *operation = find_number(operations, ack->operation);
+    if (operation && !strcmp(operation->view.process, process)) {
+        memcpy(id, operation->view.id, sizeof id);
+        for (size_t i = 0; i < operation->view.heap_count; i++)
+            if (operation->view.heaps[i].n == ack->heap_number)
+                ack_fold(operations, operation, i, ack);
+    }
+    pthread_mutex_unlock(&operations->lock);
+    if (*id)
+        tell(operations, id);
+}
+
+/* Ends the open operations that `over` picks, one a turn, so that the listener runs without the lock. */
+static void end_each(struct operations *operations, bool (*over)(const struct operation *, const void *),
+                     const void *arg, const char *code)
+{
+    for (;;) {
+        char id[OPERATION_ID_CHARS] = "";
+        pthread_mutex_lock(&operations->lock);
+        for (struct operation *operation = operations->newest; operation && !*id; operation = operation->next) {
+            if (operation_is_over(operation->view.state) || !over(operation, arg))
+                continue;
+            memcpy(id, operation->view.id, sizeof id);
+            for (size_t i = 0; i < operation->view.heap_count; i++)
+                heap_end(operations, operation, i, OPERATION_FAILED, code);
+        }
+        pthread_mutex_unlock(&operations->lock);
+        if (!*id)
+            return;
+        tell(operations, id);
+    }
+}
+
+static bool of_process(const struct operation *operation, const void *process)
+{
+    return !strcmp(operation->view.process, process);
+}
+
+static bool past_grace(const struct operation *operation, const void *now)
+{
+    return *(const uint64_t *)now > operation->deadline_ns + OPERATION_GRACE_NS;
+}
+
+void operations_process_gone(struct operations *operations, const char *process)
+{
+    end_each(operations, of_process, process, "process_gone");
+}
+
+void operations_tick(struct operations *operations)
+{
+    uint64_t now = clock_mono_ns();
+    end_each(operations, past_grace, &now, "unconfirmed");
+}

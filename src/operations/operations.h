@@ -1,0 +1,99 @@
+/* Operations: every control that needs a program's cooperation, from its request to its end.
+ *
+ *   queued ──▶ waiting_for_safepoint ──▶ running ──▶ succeeded | failed | cancelled | expired
+ *
+ * What is always true
+ *  - An operation ends once, and never changes afterwards. `expired` and `succeeded` are the host's word; where it
+ *    says nothing by the deadline and a little more, the operation has failed, code `unconfirmed`.
+ *  - The state of an operation is that of its heaps: the earliest of those that go on, else the worst end.
+ *  - The last OPERATIONS_KEPT are kept; those that go on are never dropped.
+ * Any thread. The listener is called with no lock held.
+ */
+#ifndef TALLY_OPERATIONS_OPERATIONS_H
+#define TALLY_OPERATIONS_OPERATIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "wire/message.h"
+
+#define OPERATIONS_KEPT 1000u
+#define OPERATIONS_OPEN_MAX 256u
+#define OPERATION_ID_CHARS 32
+#define OPERATION_GRACE_NS 1000000000u
+
+/* X(NAME, word) */
+#define OPERATION_STATES(X) \
+    X(OPERATION_QUEUED, "queued") X(OPERATION_WAITING, "waiting_for_safepoint") X(OPERATION_RUNNING, "running") \
+    X(OPERATION_SUCCEEDED, "succeeded") X(OPERATION_CANCELLED, "cancelled") X(OPERATION_EXPIRED, "expired") \
+    X(OPERATION_FAILED, "failed")
+enum operation_state {
+#define OPERATIONS_X(name, word) name,
+    OPERATION_STATES(OPERATIONS_X)
+#undef OPERATIONS_X
+};
+const char *operation_state_word(enum operation_state state);
+
+struct operation_heap {
+    uint32_t n;
+    enum operation_state state;
+    const char *code; /* FAILED: why, static storage; else NULL */
+    int64_t collected;
+    uint64_t freed_bytes, pause_ns, safepoint_wait_ns;
+};
+
+struct operation_view { /* a copy, freed with operations_view_free() */
+    char id[OPERATION_ID_CHARS];
+    uint64_t number;
+    char process[33];
+    enum wire_command_kind kind;
+    int generation;
+    enum operation_state state;
+    const char *code; /* FAILED: why */
+    uint64_t deadline_ms; /* from receipt */
+    uint64_t created_wall_ns, finished_wall_ns;
+    /* sums over the heaps; pauses and waits: the longest */
+    int64_t collected;
+    uint64_t freed_bytes, pause_ns, safepoint_wait_ns;
+    size_t heap_count;
+    struct operation_heap heaps[];
+};
+
+/* Delivers one command; 0 or -errno (-ESRCH: the process is gone). deadline_ns is of our clock. */
+typedef int (*operations_send_fn)(void *arg, const char *process, const struct wire_command *command);
+/* An operation has changed. */
+typedef void (*operations_changed_fn)(void *arg, const char *id);
+
+struct operations;
+
+/* `start` prefixes ids, so that those of an earlier daemon are not taken for ours. NULL: out of memory. */
+struct operations *operations_new(const char *start, operations_send_fn send, void *send_arg);
+void operations_free(struct operations *operations);
+void operations_on_change(struct operations *operations, operations_changed_fn changed, void *arg);
+
+/* Starts an operation on heaps of a process: command says what (heap_number, operation and deadline are filled in).
+ * id: of at least OPERATION_ID_CHARS. 0, -ENOMEM, -ESRCH, or -EBUSY: too many go on. */
+int operations_start(struct operations *operations, const char *process, const uint32_t *heaps, size_t heap_count,
+                     const struct wire_command *command, uint64_t deadline_ms, char *id);
+/* The operation, or NULL: unknown. */
+struct operation_view *operations_get_new(struct operations *operations, const char *id);
+/* The id behind a number that a collection record carries; false: no longer known. */
+bool operations_id(struct operations *operations, uint64_t number, char *id);
+/* The newest first, at most `limit`, into views; returns how many. */
+size_t operations_list_new(struct operations *operations, struct operation_view **views, size_t limit);
+void operations_view_free(struct operation_view *view);
+/* Asks the host to drop it. It ends when the host confirms. false: unknown. */
+bool operations_cancel(struct operations *operations, const char *id);
+
+/* What the intake hears. */
+void operations_ack(struct operations *operations, const char *process, const struct wire_ack *ack);
+void operations_process_gone(struct operations *operations, const char *process);
+/* Ends what nobody confirmed; called several times a second. */
+void operations_tick(struct operations *operations);
+
+static inline bool operation_is_over(enum operation_state state)
+{
+    return state >= OPERATION_SUCCEEDED;
+}
+
+#endif
