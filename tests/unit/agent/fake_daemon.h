@@ -27,7 +27,7 @@
 
 static char fake_directory[64];
 
-static void fake_directory_make(void)
+static inline void fake_directory_make(void)
 {
     strcpy(fake_directory, "/tmp/tally-agent-XXXXXX");
     if (!mkdtemp(fake_directory))
@@ -35,12 +35,12 @@ static void fake_directory_make(void)
     setenv("TALLY_RUNTIME_DIR", fake_directory, 1);
 }
 
-static void fake_socket_path(char path[108])
+static inline void fake_socket_path(char path[108])
 {
     snprintf(path, 108, "%.63s/agent.sock", fake_directory);
 }
 
-static void fake_directory_remove(void)
+static inline void fake_directory_remove(void)
 {
     char path[108];
     fake_socket_path(path);
@@ -48,7 +48,7 @@ static void fake_directory_remove(void)
     rmdir(fake_directory);
 }
 
-static int fake_listen(void)
+static inline int fake_listen(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     fake_socket_path(address.sun_path);
@@ -60,13 +60,13 @@ static int fake_listen(void)
     return fd;
 }
 
-static int fake_readable(int fd, int timeout_ms)
+static inline int fake_readable(int fd, int timeout_ms)
 {
     struct pollfd polled = {.fd = fd, .events = POLLIN};
     return poll(&polled, 1, timeout_ms) == 1;
 }
 
-static int fake_accept(int listener, int timeout_ms)
+static inline int fake_accept(int listener, int timeout_ms)
 {
     if (!fake_readable(listener, timeout_ms))
         fail_msg("nobody connected within %d ms", timeout_ms);
@@ -81,7 +81,7 @@ union fake_message {
 };
 
 /* Returns the length, 0 at the end of the connection. *fd: -1 without one. */
-static size_t fake_receive(int connection, union fake_message *message, int *fd)
+static inline size_t fake_receive(int connection, union fake_message *message, int *fd)
 {
     char control[CMSG_SPACE(2 * sizeof(int))];
     struct iovec part = {message, sizeof *message};
@@ -103,14 +103,14 @@ static size_t fake_receive(int connection, union fake_message *message, int *fd)
     return got > 0 ? (size_t)got : 0;
 }
 
-static void fake_hello(int connection, struct wire_hello_view *view)
+static inline void fake_hello(int connection, struct wire_hello_view *view)
 {
     union fake_message message;
     size_t bytes = fake_receive(connection, &message, NULL);
     assert_int_equal(wire_hello_check(&message, bytes, view), 0);
 }
 
-static void fake_welcome(int connection)
+static inline void fake_welcome(int connection)
 {
     struct wire_welcome welcome = {.head = wire_head_make(WIRE_WELCOME, sizeof welcome), .daemon = "9.8.7"};
     assert_int_equal(send(connection, &welcome, sizeof welcome, MSG_NOSIGNAL), sizeof welcome);
@@ -123,7 +123,7 @@ struct fake_heap {
     const struct wire_ring *ring;
 };
 
-static const void *fake_map(int fd, uint64_t bytes)
+static inline const void *fake_map(int fd, uint64_t bytes)
 {
     const void *at = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
     assert_true(at != MAP_FAILED);
@@ -131,7 +131,7 @@ static const void *fake_map(int fd, uint64_t bytes)
 }
 
 /* Receives the two announcements of a heap, which come in a row. */
-static struct fake_heap fake_heap_receive(int connection)
+static inline struct fake_heap fake_heap_receive(int connection)
 {
     union fake_message message;
     struct wire_heap counters, ring;
@@ -152,7 +152,7 @@ static struct fake_heap fake_heap_receive(int connection)
     return heap;
 }
 
-static void fake_heap_drop(struct fake_heap *heap)
+static inline void fake_heap_drop(struct fake_heap *heap)
 {
     munmap((void *)(uintptr_t)heap->counters, WIRE_COUNTERS_BYTES);
     munmap((void *)(uintptr_t)heap->ring, WIRE_RING_BYTES);
@@ -160,21 +160,21 @@ static void fake_heap_drop(struct fake_heap *heap)
     close(heap->ring_fd);
 }
 
-static void fake_command(int connection, const struct wire_command *command)
+static inline void fake_command(int connection, const struct wire_command *command)
 {
     struct wire_command message = *command;
     message.head = wire_head_make(WIRE_COMMAND, sizeof message);
     assert_int_equal(send(connection, &message, sizeof message, MSG_NOSIGNAL), sizeof message);
 }
 
-static void fake_collect(int connection, uint32_t heap_number, uint64_t operation, uint64_t in_ms)
+static inline void fake_collect(int connection, uint32_t heap_number, uint64_t operation, uint64_t in_ms)
 {
     fake_command(connection, &(struct wire_command){.operation = operation, .heap_number = heap_number,
                                                     .deadline_ns = clock_mono_ns() + in_ms * 1000000,
                                                     .kind = WIRE_COMMAND_COLLECT, .generation = 2});
 }
 
-static struct wire_ack fake_ack(int connection, uint64_t operation, enum wire_ack_state state)
+static inline struct wire_ack fake_ack(int connection, uint64_t operation, enum wire_ack_state state)
 {
     union fake_message message;
     struct wire_ack ack = {.state = 0};
@@ -185,7 +185,7 @@ static struct wire_ack fake_ack(int connection, uint64_t operation, enum wire_ac
     return ack;
 }
 
-static void fake_status_wait(bool attached)
+static inline void fake_status_wait(bool attached)
 {
     char sentence[256] = "";
     for (int tries = 0; tries < 500; tries++) {
