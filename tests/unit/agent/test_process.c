@@ -75,9 +75,10 @@ static void child_run(struct tally_heap *heap, int gate, bool orderly)
         tally_decref(tally_new(heap, leaf_type));
     if (read(gate, &byte, 1) < 0)
         _exit(2);
-    if (orderly)
-        exit(0);
-    _exit(0);
+    if (!orderly)
+        _exit(0);
+    tally_heap_free(heap);
+    exit(0);
 }
 
 static void reap(pid_t child)
@@ -114,6 +115,8 @@ static void child_shows_up_as_itself(struct world *world, pid_t (*make)(void), b
     close(gate[1]);
     if (orderly) {
         assert_true(fake_receive(connection, &message, NULL) > 0);
+        assert_int_equal(message.head.kind, WIRE_HEAP_GONE);
+        assert_true(fake_receive(connection, &message, NULL) > 0);
         assert_int_equal(message.head.kind, WIRE_BYE);
     }
     assert_int_equal(fake_receive(connection, &message, NULL), 0);
@@ -133,8 +136,19 @@ static void test_fork_gives_the_child_an_identity_of_its_own(void **state)
     child_shows_up_as_itself(*state, fork, false);
 }
 
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
+#endif
+
 static void test_raw_clone_gives_the_child_an_identity_of_its_own(void **state)
 {
+#ifdef THREAD_SANITIZER /* which takes the child's memory for its parent's, since it did not see the clone */
+    skip();
+#endif
     child_shows_up_as_itself(*state, raw_clone, false);
 }
 
@@ -338,12 +352,13 @@ static struct tally_heap *heap_make(void)
 
 static void disabled_child(void)
 {
+    unsigned threads = entries("/proc/self/task");
     setenv("TALLY_DISABLE", "1", 1);
     struct tally_heap *heap = heap_make();
     CHECK(tally_attach(heap) == TALLY_EDISABLED);
     CHECK(status_has("disabled by TALLY_DISABLE"));
     CHECK(tally_new(heap, leaf_type));
-    CHECK(entries("/proc/self/task") == 3); /* ".", ".." and one thread */
+    CHECK(entries("/proc/self/task") == threads);
 }
 
 static void no_daemon_child(void)
