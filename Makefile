@@ -148,6 +148,18 @@ fuzz: ## fuzz every parser for FUZZ_SECONDS (default 60) each, with clang
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZ_REPLAYS)
 
+# ---- scenario hosts: programs that embed libtally as anybody would
+HOSTS := $(patsubst tests/scenario/hosts/%.c,$(BUILD)/hosts/%,$(wildcard tests/scenario/hosts/*.c))
+
+$(BUILD)/hosts/%: tests/scenario/hosts/%.c $(BUILD)/libtally.a
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TALLY_CPPFLAGS) $(CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) $(LDFLAGS) $< $(BUILD)/libtally.a -o $@ -pthread
+
+.PHONY: hosts
+hosts: $(HOSTS)
+# ---- scenario hosts, end
+
 # ---- what people type
 .PHONY: run
 run: ## set up, build, and show tallyd with two programs until Ctrl-C

@@ -1,0 +1,236 @@
+"""A real tallyd in folders of its own, real programs beside it, and HTTP to both listeners.
+
+Everything waits with a bound, ends what it started by its pid and nothing else, and leaves no folder behind."""
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("TALLY_TEST_BUILD", os.path.join(ROOT, "build"))
+PATIENCE = 10.0  # for what should take a moment; sanitizers make it a long one
+
+
+def program(name):
+    return os.path.join(BUILD, name)
+
+
+def until(condition, what, seconds=PATIENCE, pause=0.02):
+    """Waits for a true value and returns it."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(pause)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"<{self.status} {self.body[:400]!r}>"
+
+
+class Child:
+    """A program that we started, its output, and what ends it."""
+
+    def __init__(self, arguments, environment, log, stdin=subprocess.DEVNULL):
+        self.log_path = log
+        with open(log, "ab") as out:
+            self.process = subprocess.Popen(arguments, stdin=stdin, stdout=out, stderr=subprocess.STDOUT,
+                                            env=environment, cwd=ROOT)
+        self.pid = self.process.pid
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def running(self):
+        return self.process.poll() is None
+
+    def signal(self, number):
+        if self.running():
+            self.process.send_signal(number)
+
+    def type(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def wait(self, seconds=PATIENCE):
+        return self.process.wait(seconds)
+
+    def end(self):
+        """SIGTERM, then SIGKILL: nothing outlives its test."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdin:
+            try:
+                self.process.stdin.close()
+            except OSError:
+                pass
+
+
+class Scenario(unittest.TestCase):
+    """One runtime and one state folder, no tallyd yet."""
+    maxDiff = None
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="tally-test-")
+        self.addCleanup(shutil.rmtree, self.dir, True)
+        self.runtime = os.path.join(self.dir, "run")
+        self.state = os.path.join(self.dir, "state")
+        os.mkdir(self.runtime, 0o700)
+        os.mkdir(self.state, 0o700)
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("TALLY_", "XDG_"))}
+        self.environment |= {"TALLY_RUNTIME_DIR": self.runtime, "TALLY_STATE_DIR": self.state}
+        self.children = 0
+        self.daemon = None
+
+    def spawn(self, *arguments, stdin=subprocess.DEVNULL, **environment):
+        self.children += 1
+        log = os.path.join(self.dir, f"{self.children}-{os.path.basename(arguments[0])}.log")
+        child = Child(arguments, self.environment | environment, log, stdin)
+        self.addCleanup(child.end)
+        return child
+
+    def start_daemon(self, *arguments, listen="127.0.0.1:0"):
+        """Starts tallyd and waits until it is ready, which http.addr says."""
+        self.daemon = self.spawn(program("tallyd"), "--http-listen", listen, *arguments)
+
+        def ready():
+            if not self.daemon.running():
+                raise AssertionError("tallyd ended: " + self.daemon.log())
+            return self.address_pid_alive()
+        until(ready, "tallyd is ready")
+        return self.daemon
+
+    def address_pid_alive(self):
+        """http.addr may be a dead daemon's: only an answer from ours counts."""
+        try:
+            return self.unix("GET", "/v1/info").json["pid"] == self.daemon.pid and os.path.exists(self.path("http.addr"))
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            return False
+
+    def path(self, name):
+        return os.path.join(self.runtime, name)
+
+    def read(self, name):
+        with open(self.path(name), encoding="ascii") as file:
+            return file.read().strip()
+
+    def address(self):
+        host, _, port = self.read("http.addr").rpartition(":")
+        return host, int(port)
+
+    # ---- HTTP
+
+    def unix(self, method, path, body=None, headers=None, seconds=PATIENCE + 10):
+        return self.send(UnixConnection(self.path("api.sock"), seconds), method, path, body, headers or {})
+
+    def tcp(self, method, path, body=None, headers=None, token=True, seconds=PATIENCE + 10):
+        headers = dict(headers or {})
+        if token:
+            headers.setdefault("Authorization", "Bearer " + self.read("token"))
+        return self.send(http.client.HTTPConnection(*self.address(), timeout=seconds), method, path, body, headers)
+
+    @staticmethod
+    def send(connection, method, path, body, headers):
+        headers = dict(headers)
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        if body is not None:
+            headers.setdefault("Content-Type", "application/json")
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path):
+        """The JSON of a GET that must succeed, over api.sock."""
+        answer = self.unix("GET", path)
+        self.assertEqual(answer.status, 200, answer)
+        return answer.json
+
+    # ---- processes
+
+    def processes(self, state=None):
+        return self.get("/v1/processes" + (f"?state={state}" if state else ""))["processes"]
+
+    def attached(self, child, seconds=PATIENCE):
+        """The process's summary, once tallyd shows it with a heap. Returns its id."""
+        def found():
+            if not child.running():
+                raise AssertionError("the program ended: " + child.log())
+            return [p for p in self.processes("live") if p["pid"] == child.pid and p["heaps"]]
+        return until(found, f"pid {child.pid} is attached", seconds)[0]["id"]
+
+    def stats(self, process):
+        return self.get(f"/v1/processes/{process}/stats")
+
+    def types(self, process):
+        return {t["name"]: t for t in self.get(f"/v1/processes/{process}/types")["types"]}
+
+    def collect(self, process, generation=2, wait="5s", **more):
+        return self.unix("POST", f"/v1/processes/{process}/collect?wait={wait}", {"generation": generation, **more})
+
+    def configure(self, process, wait="5s", **config):
+        answer = self.unix("PATCH", f"/v1/processes/{process}/config?wait={wait}", config)
+        self.assertEqual(answer.status, 200, answer)
+        return answer.json
+
+    # ---- programs
+
+    def start_mal(self, name, text=None, *labels, stdin=subprocess.DEVNULL):
+        """tally-mal with a program of the test's, or its REPL where there is none."""
+        arguments = [program("tally-mal"), "--name", name]
+        for label in labels:
+            arguments += ["--label", label]
+        if text is not None:
+            file = os.path.join(self.dir, f"{name}-{self.children}.mal")
+            with open(file, "w", encoding="utf-8") as out:
+                out.write(text)
+            arguments.append(file)
+        return self.spawn(*arguments, stdin=stdin)
+
+    def start_repl(self, name):
+        return self.start_mal(name, stdin=subprocess.PIPE)
+
+    def start_host(self, host, *arguments, **environment):
+        return self.spawn(program(f"hosts/{host}"), *arguments, stdin=subprocess.PIPE, **environment)
+
+    def ctl(self, *arguments, seconds=PATIENCE + 10, **environment):
+        """Runs tallyctl; returns what subprocess.run() does."""
+        return subprocess.run([program("tallyctl"), *arguments], capture_output=True, text=True, timeout=seconds,
+                              env=self.environment | environment, cwd=ROOT, check=False)
