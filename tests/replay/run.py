@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Every script of a folder against its expected output, byte for byte.
+"""Every script against its expected output, byte for byte.
 
-    run.py --replay PROGRAM [--jobs N] [FOLDER]      FOLDER: public/ if not given
+    run.py --replay PROGRAM [--jobs N] [FOLDER...]      public/ and edges/ if none is given
 
 Compares standard output, standard error (NAME.error, or nothing) and the exit status (2 with an error, else 0).
 Scripts named in pending.txt are expected to fail: one that passes is a failure too, so that the list stays true.
@@ -55,13 +55,16 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--replay", required=True)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("folder", nargs="?", default=os.path.join(HERE, "public"))
+    parser.add_argument("folder", nargs="*", default=[os.path.join(HERE, name) for name in ("public", "edges")])
     options = parser.parse_args()
     with open(os.path.join(HERE, "pending.txt"), encoding="utf-8") as file:
         pending = {line.strip() for line in file if line.strip() and not line.startswith("#")}
-    paths = sorted(glob.glob(os.path.join(options.folder, "*.script")))
-    if not paths:
-        sys.exit(f"no scripts in {options.folder}")
+    paths = []
+    for folder in options.folder:
+        found = sorted(glob.glob(os.path.join(folder, "*.script")))
+        if not found:
+            sys.exit(f"no scripts in {folder}")
+        paths += found
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         reasons = list(pool.map(lambda path: failure(options.replay, path), paths))
     failed = 0
