@@ -8,6 +8,7 @@ import { History } from "./series.js";
 const COLLECTIONS_KEPT = 1000;
 const OPERATIONS_KEPT = 50;
 const UNWATCHED_EVERY_S = 0.9;
+const OLD_VIEW_S = 1;
 /** Without a frame or a confirmation for this long, what is shown is stale. */
 export const STALE_MS = 3000;
 
@@ -53,6 +54,9 @@ export class Store {
     setInfo(info) {
         this.info = info;
         this.#daemon(info.start_id);
+        this.#seconds(info);
+        const wall = Date.parse(info.started_at) + info.uptime_ns / 1e6;
+        this.monoAhead = Math.max(this.monoAhead, wall - this.wallBase * 1000 - this.now());
         this.changed();
     }
 
@@ -137,8 +141,9 @@ export class Store {
         this.freshAt = this.now();
         const seconds = this.#seconds(stats);
         if (stats.state === "live") {
-            /* The same view again says that nothing has changed until now. */
-            this.#history(stats.id).push(news ? seconds : this.daemonSeconds(), stats);
+            /* The same view again, or an old one, says that nothing has changed until now. */
+            const now = this.daemonSeconds();
+            this.#history(stats.id).push(news && now - seconds < OLD_VIEW_S ? seconds : now, stats);
         }
         this.changed();
     }

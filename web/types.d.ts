@@ -1,7 +1,9 @@
 /* The JSON of tallyd's API, as far as the page reads it. */
 export interface Field { path: string; kind: "gauge" | "counter"; unit: string; label: string; help: string }
 
-export interface Info {
+export interface View { as_of: string; as_of_mono_ns: number; seq: number }
+
+export interface Info extends View {
     version: string; start_id: string; pid: number; started_at: string; uptime_ns: number;
     fields: Field[]; limits?: Record<string, number>;
     refused?: { reason: string; count: number; last_at: string }[];
@@ -16,8 +18,6 @@ export interface Summary {
     live_objects: number; live_bytes: number; allocations: number; frees: Frees; collections: number;
     enabled: boolean | null; manager: string | null;
 }
-
-export interface View { as_of: string; as_of_mono_ns: number; seq: number }
 
 export interface Fleet extends View { processes: Summary[]; next_cursor: string | null }
 

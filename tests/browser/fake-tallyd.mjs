@@ -119,6 +119,7 @@ class Fake {
     }
 
     async start() {
+        this.startedAt = Date.now();
         this.startId = randomBytes(8).toString("hex");
         this.server = createServer((request, response) => this.#serve(request, response));
         this.server.on("connection", (socket) => {
@@ -256,7 +257,7 @@ class Fake {
         }
         if (area === "info") {
             return this.#json(response, 200, this.#view({ version: "0.1.0", start_id: this.startId, pid: 4242, mode: "user",
-                started_at: iso(Date.now()), uptime_ns: 1, fields: catalogue() }));
+                started_at: iso(this.startedAt), uptime_ns: (Date.now() - this.startedAt) * 1e6, fields: catalogue() }));
         }
         if (area === "operations") {
             return this.#operations(request, id, response);

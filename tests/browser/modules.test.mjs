@@ -125,6 +125,15 @@ test("silence makes a live process stale, a confirmation does not, and one that 
     assert.equal(store.stale, false);
 });
 
+test("an old view of a process at rest is drawn at the present", () => {
+    const store = new Store(() => {}, () => 1000);
+    const view = { as_of: new Date(2e12).toISOString(), as_of_mono_ns: 50e9, seq: 1 };
+    store.setInfo({ ...view, start_id: "one", started_at: new Date(2e12 - 10e3).toISOString(), uptime_ns: 70e9 });
+    store.choose("p");
+    store.setStats({ ...statsView(1, 3), ...view });
+    assert.equal(store.histories.get("p").end, 2e9 + 60);
+});
+
 test("a process's past is kept from the list before it is chosen, and dropped when it leaves", () => {
     const store = new Store(() => {}, () => 0);
     const fleet = (seq, ids) => ({ seq, as_of: new Date(seq * 1000).toISOString(), as_of_mono_ns: seq * 1e9, next_cursor: null,
