@@ -6,9 +6,13 @@
 #define CHUNK_NAMES 1024u
 #define WORD_BITS 64u
 
+/* Names that come in the order of their indexes, as graphs make them, are found by index; others, and those that
+ * leave a gap, are in the table. A name that is in the table stays there. */
 struct prefix {
     struct names *names;
     uint64_t hash;
+    struct name **dense; /* indexes 0..dense_count-1 */
+    size_t dense_count;  /* room for it rounded up to a power of two, at least 1 */
     size_t length;
     char text[];
 };
@@ -60,7 +64,7 @@ static void table_place(void **slots, size_t mask, uint64_t hash, void *entry)
 
 static bool table_put(struct table *table, void *entry, uint64_t (*hash_of)(const void *))
 {
-    if (!table->slots || table->used > table->mask / 4 * 3) {
+    if (!table->slots || table->used > table->mask / 2) {
         size_t size = table->slots ? 2 * (table->mask + 1) : 64;
         void **slots = calloc(size, sizeof *slots);
         if (!slots)
@@ -92,6 +96,8 @@ static struct prefix *find_prefix(const struct table *table, struct word word)
 
 static struct name *find_name(const struct table *table, const struct prefix *prefix, uint64_t index)
 {
+    if (index < prefix->dense_count)
+        return prefix->dense[index];
     if (!table->slots)
         return NULL;
     size_t at = (size_t)hash_name(prefix, index) & table->mask;
@@ -123,6 +129,20 @@ static struct prefix *new_prefix(struct names *names, struct word word)
     return prefix;
 }
 
+/* Room for one more doubles where the count is a power of two. */
+static bool put_dense(struct prefix *prefix, struct name *name)
+{
+    size_t count = prefix->dense_count;
+    if ((count & (count - 1)) == 0) {
+        struct name **dense = realloc(prefix->dense, (count ? 2 * count : 1) * sizeof(struct name *));
+        if (!dense)
+            return false;
+        prefix->dense = dense;
+    }
+    prefix->dense[prefix->dense_count++] = name;
+    return true;
+}
+
 static struct name *new_name(struct names *names, struct prefix *prefix, uint64_t index)
 {
     if (!names->chunks || names->chunks->used == CHUNK_NAMES) {
@@ -135,7 +155,8 @@ static struct name *new_name(struct names *names, struct prefix *prefix, uint64_
     }
     struct name *name = &names->chunks->names[names->chunks->used];
     *name = (struct name){.prefix = prefix, .index = index};
-    if (!table_put(&names->names, name, name_hash_of))
+    bool placed = index == prefix->dense_count ? put_dense(prefix, name) : table_put(&names->names, name, name_hash_of);
+    if (!placed)
         return NULL;
     names->chunks->used++;
     return name;
@@ -173,8 +194,12 @@ void names_free(struct names *names)
                 free(chunk->names[i].alive.words);
         free(chunk);
     }
-    for (size_t i = 0; names->prefixes.slots && i <= names->prefixes.mask; i++)
-        free(names->prefixes.slots[i]);
+    for (size_t i = 0; names->prefixes.slots && i <= names->prefixes.mask; i++) {
+        struct prefix *prefix = names->prefixes.slots[i];
+        if (prefix)
+            free(prefix->dense);
+        free(prefix);
+    }
     free(names->prefixes.slots);
     free(names->names.slots);
     *names = (struct names){0};

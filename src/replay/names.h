@@ -34,7 +34,7 @@ struct label {
     uint64_t ordinal;  /* k, from 1 */
 };
 
-struct table { /* open addressing, at most three quarters full */
+struct table { /* open addressing, at most half full */
     void **slots;
     size_t mask, used;
 };

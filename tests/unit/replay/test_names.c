@@ -62,6 +62,22 @@ static void test_intern_is_unique_and_stays(void **state)
     assert_null(names_find(&names, &(struct spelling){word("absent"), INDEX_NONE}));
 }
 
+static void test_intern_in_any_order(void **state)
+{
+    (void)state;
+    enum { COUNT = 300, STEP = 77 }; /* STEP has no divisor in common with COUNT */
+    struct name *made[COUNT];
+    for (uint64_t i = 0; i < COUNT; i++) {
+        uint64_t index = i * STEP % COUNT;
+        struct spelling spelling = {word("n"), index};
+        assert_null(names_find(&names, &spelling));
+        made[index] = names_intern(&names, &spelling);
+        assert_true(made[index]->index == index);
+    }
+    for (uint64_t i = 0; i < COUNT; i++)
+        assert_ptr_equal(made[i], names_find(&names, &(struct spelling){word("n"), i}));
+}
+
 static void test_start_matches_as_text_would(void **state)
 {
     (void)state;
@@ -125,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_intern_is_unique_and_stays, fini),
+        cmocka_unit_test_teardown(test_intern_in_any_order, fini),
         cmocka_unit_test_teardown(test_start_matches_as_text_would, fini),
         cmocka_unit_test_teardown(test_labels_are_numbered_from_the_second, fini),
         cmocka_unit_test_teardown(test_alive_knows_each_of_many, fini),
