@@ -1,0 +1,42 @@
+/* Every check of wire/message.h on every input. What is accepted must be what it promises: text that is valid, and
+ * a hello that encodes to one which reads the same. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/message.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void hello_check(const uint8_t *data, size_t size)
+{
+    static struct wire_hello_view view, again;
+    static char bytes[WIRE_MESSAGE_MAX];
+    memset(&view, 0, sizeof view);
+    if (wire_hello_check(data, size, &view))
+        return;
+    size_t length = wire_hello_encode(&view, bytes, sizeof bytes);
+    if (!length || wire_hello_check(bytes, length, &again))
+        abort();
+    again.version = view.version;
+    if (memcmp(&view, &again, sizeof view))
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct wire_head head;
+    struct wire_welcome welcome;
+    struct wire_heap heap;
+    struct wire_command command;
+    struct wire_ack ack;
+    hello_check(data, size);
+    wire_head_check(data, size, &head);
+    if (!wire_welcome_check(data, size, &welcome) &&
+        !wire_text_valid(welcome.daemon, strnlen(welcome.daemon, sizeof welcome.daemon)))
+        abort();
+    if (!wire_heap_check(data, size, &heap) && !heap.heap_number)
+        abort();
+    wire_command_check(data, size, &command);
+    wire_ack_check(data, size, &ack);
+    return 0;
+}

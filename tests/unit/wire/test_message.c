@@ -1,0 +1,208 @@
+/* Messages: what is valid goes through unchanged, and every other one is refused for its own reason. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "wire/message.h"
+
+static struct wire_hello_view view_make(void)
+{
+    struct wire_hello_view view = {.id = {1, 2, 3}, .clock_ns = 42, .version = 1, .library = "0.1.0", .name = "n\xc3\xa4me",
+                                   .label_count = 2,
+                                   .labels = {{"tier", "gold"}, {"a.b-c_9", ""}}};
+    return view;
+}
+
+/* Checks a copy that ends where the message ends, so that a sanitizer sees a read behind it. */
+static int check_exact(const void *data, size_t bytes, struct wire_hello_view *out)
+{
+    void *copy = malloc(bytes ? bytes : 1);
+    memcpy(copy, data, bytes);
+    int fault = wire_hello_check(copy, bytes, out);
+    free(copy);
+    return fault;
+}
+
+static void test_hello_round_trip(void **state)
+{
+    (void)state;
+    char bytes[WIRE_MESSAGE_MAX];
+    struct wire_hello_view view = view_make(), out;
+    size_t length = wire_hello_encode(&view, bytes, sizeof bytes);
+    assert_true(length > sizeof(struct wire_hello));
+    assert_int_equal(check_exact(bytes, length, &out), 0);
+    assert_memory_equal(out.id, view.id, sizeof view.id);
+    assert_string_equal(out.name, view.name);
+    assert_string_equal(out.library, "0.1.0");
+    assert_int_equal(out.label_count, 2);
+    assert_string_equal(out.labels[0].value, "gold");
+    assert_string_equal(out.labels[1].key, "a.b-c_9");
+    assert_string_equal(out.labels[1].value, "");
+    assert_int_equal(out.clock_ns, 42);
+    assert_int_equal(wire_hello_encode(&view, bytes, length - 1), 0);
+}
+
+static void test_largest_hello_fits(void **state)
+{
+    (void)state;
+    char bytes[WIRE_MESSAGE_MAX];
+    struct wire_hello_view view = {.label_count = WIRE_LABEL_MAX}, out;
+    memset(view.name, 'n', WIRE_NAME_MAX);
+    for (unsigned i = 0; i < WIRE_LABEL_MAX; i++) {
+        memset(view.labels[i].key, 'k', WIRE_KEY_MAX - 1);
+        view.labels[i].key[WIRE_KEY_MAX - 1] = (char)('a' + i);
+        memset(view.labels[i].value, 'v', WIRE_NAME_MAX);
+    }
+    size_t length = wire_hello_encode(&view, bytes, sizeof bytes);
+    assert_true(length > 0 && length <= sizeof(struct wire_hello) + WIRE_TEXT_MAX);
+    assert_int_equal(check_exact(bytes, length, &out), 0);
+    assert_memory_equal(&out.labels, &view.labels, sizeof view.labels);
+}
+
+static void test_encode_refuses_what_the_check_would(void **state)
+{
+    (void)state;
+    char bytes[WIRE_MESSAGE_MAX];
+    struct wire_hello_view view = view_make();
+    view.name[0] = '\0';
+    assert_int_equal(wire_hello_encode(&view, bytes, sizeof bytes), 0);
+    view = view_make();
+    strcpy(view.labels[0].key, "Tier");
+    assert_int_equal(wire_hello_encode(&view, bytes, sizeof bytes), 0);
+    view = view_make();
+    strcpy(view.labels[0].value, "a\nb");
+    assert_int_equal(wire_hello_encode(&view, bytes, sizeof bytes), 0);
+    view = view_make();
+    view.label_count = 17;
+    assert_int_equal(wire_hello_encode(&view, bytes, sizeof bytes), 0);
+}
+
+static void test_hello_faults(void **state)
+{
+    (void)state;
+    char good[WIRE_MESSAGE_MAX], bad[WIRE_MESSAGE_MAX];
+    struct wire_hello_view view = view_make(), out;
+    size_t length = wire_hello_encode(&view, good, sizeof good);
+    struct wire_hello *hello = (void *)bad;
+    for (size_t cut = 0; cut < length; cut++) /* the head says more than arrived */
+        assert_int_not_equal(check_exact(good, cut, &out), 0);
+    for (size_t cut = sizeof(struct wire_head); cut < length; cut++) { /* and where it does not */
+        memcpy(bad, good, length);
+        hello->head.bytes = (uint32_t)cut;
+        assert_int_not_equal(check_exact(bad, cut, &out), 0);
+    }
+#define FAULT(change, fault) \
+    do { \
+        memcpy(bad, good, length); \
+        change; \
+        assert_int_equal(check_exact(bad, length, &out), fault); \
+    } while (0)
+    FAULT(hello->head.kind = WIRE_ACK, WIRE_FAULT_KIND);
+    FAULT(hello->label_count = 17, WIRE_FAULT_LABEL);
+    FAULT(hello->key_bytes[0] = 0, WIRE_FAULT_LABEL);
+    FAULT(hello->key_bytes[0] = 64, WIRE_FAULT_LABEL);
+    FAULT(hello->value_bytes[1] = 255, WIRE_FAULT_TEXT);
+    FAULT(hello->name_bytes = 0, WIRE_FAULT_TEXT);
+    FAULT(hello->name_bytes = 255, WIRE_FAULT_TEXT);
+    FAULT(hello->name_bytes = 2, WIRE_FAULT_TEXT); /* cuts a sequence */
+    FAULT(hello->text[0] = 0x1b, WIRE_FAULT_TEXT);
+    FAULT(hello->library[0] = '\n', WIRE_FAULT_TEXT);
+    FAULT(hello->text[5] = 'T', WIRE_FAULT_LABEL);
+#undef FAULT
+}
+
+static void test_hello_refuses_two_labels_of_one_key(void **state)
+{
+    (void)state;
+    char bytes[WIRE_MESSAGE_MAX];
+    struct wire_hello_view view = view_make(), out;
+    strcpy(view.labels[1].key, "tier");
+    size_t length = wire_hello_encode(&view, bytes, sizeof bytes);
+    assert_int_equal(check_exact(bytes, length, &out), WIRE_FAULT_LABEL);
+}
+
+static void test_text_is_utf8_without_controls(void **state)
+{
+    (void)state;
+    const char *valid[] = {"", "abc", "\xc2\xa0", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+                           "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
+    const char *invalid[] = {"\x01", "a\tb", "\x7f", "\xc2\x80", "\xc2\x9f", "\x80", "\xc0\x80", "\xc1\xbf", "\xc2",
+                             "\xe0\x9f\xbf", "\xe0\xa0", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf",
+                             "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xe2\x28\xa1", "\xf0\x9f\x92"};
+    for (size_t i = 0; i < sizeof valid / sizeof *valid; i++)
+        assert_true(wire_text_valid(valid[i], strlen(valid[i])));
+    for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++)
+        assert_false(wire_text_valid(invalid[i], strlen(invalid[i])));
+    assert_false(wire_text_valid("a\0b", 3));
+}
+
+static void test_fixed_messages(void **state)
+{
+    (void)state;
+    struct wire_heap heap = {.head = wire_head_make(WIRE_HEAP_GONE, sizeof heap), .heap_number = 3}, heap_out;
+    struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof ack), .state = WIRE_ACK_RUNNING}, ack_out;
+    struct wire_command command = {.head = wire_head_make(WIRE_COMMAND, sizeof command), .kind = 77}, command_out;
+    struct wire_welcome welcome = {.head = wire_head_make(WIRE_WELCOME, sizeof welcome), .daemon = "0.1.0"}, welcome_out;
+    assert_int_equal(wire_heap_check(&heap, sizeof heap, &heap_out), 0);
+    assert_int_equal(wire_ack_check(&ack, sizeof ack, &ack_out), 0);
+    assert_int_equal(wire_command_check(&command, sizeof command, &command_out), 0);
+    assert_int_equal(wire_welcome_check(&welcome, sizeof welcome, &welcome_out), 0);
+    assert_int_equal(wire_heap_check(&ack, sizeof ack, &heap_out), WIRE_FAULT_KIND);
+    assert_int_equal(wire_ack_check(&heap, sizeof heap, &ack_out), WIRE_FAULT_KIND);
+    heap.heap_number = 0;
+    assert_int_equal(wire_heap_check(&heap, sizeof heap, &heap_out), WIRE_FAULT_VALUE);
+    ack.state = 7;
+    assert_int_equal(wire_ack_check(&ack, sizeof ack, &ack_out), WIRE_FAULT_VALUE);
+    ack.state = WIRE_ACK_SUCCEEDED;
+    ack.collected = -1;
+    assert_int_equal(wire_ack_check(&ack, sizeof ack, &ack_out), WIRE_FAULT_VALUE);
+    welcome.daemon[2] = '\x1b';
+    assert_int_equal(wire_welcome_check(&welcome, sizeof welcome, &welcome_out), WIRE_FAULT_TEXT);
+}
+
+/* A later version's message is longer; the part that is known is read. */
+static void test_longer_messages_are_read_up_to_the_known_part(void **state)
+{
+    (void)state;
+    char bytes[sizeof(struct wire_ack) + 16] = {0};
+    struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof bytes), .operation = 5, .state = WIRE_ACK_FAILED}, out;
+    ack.head.version = 2;
+    memcpy(bytes, &ack, sizeof ack);
+    assert_int_equal(wire_ack_check(bytes, sizeof bytes, &out), 0);
+    assert_int_equal(out.operation, 5);
+}
+
+static void test_lengths_are_what_arrived(void **state)
+{
+    (void)state;
+    char bytes[WIRE_MESSAGE_MAX + 1] = {0};
+    struct wire_head head = wire_head_make((enum wire_kind)300, 100), out;
+    memcpy(bytes, &head, sizeof head);
+    assert_int_equal(wire_head_check(bytes, 100, &out), 0);
+    assert_int_equal(wire_head_check(bytes, 99, &out), WIRE_FAULT_LENGTH);
+    assert_int_equal(wire_head_check(bytes, 101, &out), WIRE_FAULT_LENGTH);
+    assert_int_equal(wire_head_check(bytes, 7, &out), WIRE_FAULT_SHORT);
+    assert_int_equal(wire_head_check(bytes, WIRE_MESSAGE_MAX + 1, &out), WIRE_FAULT_LONG);
+    assert_string_equal(wire_fault_sentence(WIRE_FAULT_LONG), "the message is longer than any may be");
+    assert_string_equal(wire_fault_sentence(-99), "unknown fault");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hello_round_trip),
+        cmocka_unit_test(test_largest_hello_fits),
+        cmocka_unit_test(test_encode_refuses_what_the_check_would),
+        cmocka_unit_test(test_hello_faults),
+        cmocka_unit_test(test_hello_refuses_two_labels_of_one_key),
+        cmocka_unit_test(test_text_is_utf8_without_controls),
+        cmocka_unit_test(test_fixed_messages),
+        cmocka_unit_test(test_longer_messages_are_read_up_to_the_known_part),
+        cmocka_unit_test(test_lengths_are_what_arrived),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
