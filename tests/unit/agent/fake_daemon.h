@@ -29,7 +29,7 @@ static char fake_directory[64];
 
 static inline void fake_directory_make(void)
 {
-    strcpy(fake_directory, "/tmp/tally-agent-XXXXXX");
+    snprintf(fake_directory, sizeof fake_directory, "/tmp/tally-agent-XXXXXX");
     if (!mkdtemp(fake_directory))
         abort();
     setenv("TALLY_RUNTIME_DIR", fake_directory, 1);

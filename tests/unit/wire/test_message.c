@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,10 +72,10 @@ static void test_encode_refuses_what_the_check_would(void **state)
     view.name[0] = '\0';
     assert_int_equal(wire_hello_encode(&view, bytes, sizeof bytes), 0);
     view = view_make();
-    strcpy(view.labels[0].key, "Tier");
+    snprintf(view.labels[0].key, sizeof view.labels[0].key, "%s", "Tier");
     assert_int_equal(wire_hello_encode(&view, bytes, sizeof bytes), 0);
     view = view_make();
-    strcpy(view.labels[0].value, "a\nb");
+    snprintf(view.labels[0].value, sizeof view.labels[0].value, "%s", "a\nb");
     assert_int_equal(wire_hello_encode(&view, bytes, sizeof bytes), 0);
     view = view_make();
     view.label_count = 17;
@@ -120,7 +121,7 @@ static void test_hello_refuses_two_labels_of_one_key(void **state)
     (void)state;
     char bytes[WIRE_MESSAGE_MAX];
     struct wire_hello_view view = view_make(), out;
-    strcpy(view.labels[1].key, "tier");
+    snprintf(view.labels[1].key, sizeof view.labels[1].key, "%s", "tier");
     size_t length = wire_hello_encode(&view, bytes, sizeof bytes);
     assert_int_equal(check_exact(bytes, length, &out), WIRE_FAULT_LABEL);
 }
