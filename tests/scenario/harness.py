@@ -81,6 +81,28 @@ class Child:
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
+    def ask(self, line, seconds=PATIENCE):
+        """A command for hosts/ledger; returns what it printed before its "ok"."""
+        seen = len(self.log())
+        self.type(line)
+        done = f"ok {line.split()[0]}\n"
+
+        def answered():
+            if not self.running():
+                raise AssertionError("the host ended: " + self.log())
+            return done in self.log()[seen:]
+        until(answered, f"the host obeys '{line}'", seconds)
+        return self.log()[seen:].split(done)[0]
+
+    def ledger(self, who="ledger"):
+        """The last ledger that `who` printed."""
+        lines = [line for line in self.log().splitlines() if line.startswith(who + " {")]
+        return json.loads(lines[-1].partition(" ")[2]) if lines else None
+
+    def own_ledger(self):
+        self.ask("show")
+        return self.ledger()
+
     def wait(self, seconds=PATIENCE):
         return self.process.wait(seconds)
 
@@ -209,6 +231,39 @@ class Scenario(unittest.TestCase):
         answer = self.unix("PATCH", f"/v1/processes/{process}/config?wait={wait}", config)
         self.assertEqual(answer.status, 200, answer)
         return answer.json
+
+    def start_operation(self, process, kind="collect", body=None, wait="0s"):
+        answer = self.unix("POST", f"/v1/processes/{process}/{kind}?wait={wait}", body or {})
+        self.assertEqual(answer.status, 202, answer)
+        self.assertEqual(answer.headers["Location"], "/v1/operations/" + answer.json["id"])
+        return answer.json
+
+    def operation(self, operation, wait="0s"):
+        return self.get(f"/v1/operations/{operation['id']}?wait={wait}")
+
+    def agrees(self, process, ledger):
+        """Whether tallyd's figures per type and in all are the host's own; if not, what differs."""
+        types = self.types(process)
+        total = {"allocations": 0, "refcount": 0, "cycle": 0, "live_bytes": 0}
+        for name in ("node", "leaf", "text"):
+            seen = types.get(name)
+            if seen is None:
+                return f"no type {name}"
+            seen = {"allocations": seen["allocations"], **seen["frees"], "live_bytes": seen["live_bytes"]}
+            if seen != ledger[name]:
+                return f"{name}: tallyd {seen}, the host {ledger[name]}"
+            for key in total:
+                total[key] += ledger[name][key]
+        stats = self.stats(process)
+        seen = {"allocations": stats["allocations"], **stats["frees"], "live_bytes": stats["live_bytes"]}
+        return None if seen == total else f"in all: tallyd {seen}, the host {total}"
+
+    def assert_agrees(self, process, ledger, seconds=PATIENCE):
+        """Views are published a few times a second: waits until the newest has arrived."""
+        end = time.monotonic() + seconds
+        while (difference := self.agrees(process, ledger)) and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertIsNone(difference)
 
     # ---- programs
 

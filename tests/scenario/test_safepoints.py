@@ -1,0 +1,115 @@
+"""Requests reach their process, wherever it is; or say that they did not, and then never take effect."""
+import signal
+import time
+
+from harness import Scenario, until
+
+
+class Safepoints(Scenario):
+    def setUp(self):
+        super().setUp()
+        self.start_daemon()
+
+    def host(self):
+        host = self.start_host("ledger")
+        process = self.attached(host)
+        host.ask("automatic 0")
+        return host, process
+
+    def test_an_idle_repl_is_collected_on_request(self):
+        repl = self.start_repl("idle")
+        process = self.attached(repl)
+        time.sleep(0.3)
+        answer = self.collect(process)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.json["state"], "succeeded")
+        self.assertLess(answer.json["safepoint_wait_ns"], 2_000_000_000)
+
+    def test_an_idle_event_loop_is_collected_on_request(self):
+        host, process = self.host()
+        host.ask("ring 30")
+        answer = self.collect(process)
+        self.assertEqual((answer.status, answer.json["result"]["collected"]), (200, 60))
+
+    def test_a_loop_that_frees_what_it_allocates_is_collected_on_request(self):
+        host, process = self.host()
+        host.ask("ring 30")
+        host.type("spin 20000")
+        time.sleep(0.2)
+        answer = self.collect(process)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.json["result"]["collected"], 60)
+        self.assertNotIn("ok spin", host.log())
+
+    def test_every_generation_can_be_collected(self):
+        host, process = self.host()
+        host.ask("ring 5")
+        self.assertEqual(self.collect(process, 0).json["result"]["collected"], 10)
+        for generation in (1, 2):
+            self.assertEqual(self.collect(process, generation).json["result"]["collected"], 0)
+        runs = self.get(f"/v1/processes/{process}/collections")["collections"]
+        self.assertEqual([r["generation"] for r in runs[:3]], [2, 1, 0])
+
+    def test_a_deaf_process_lets_the_request_expire(self):
+        host, process = self.host()
+        host.ask("ring 5")
+        host.type("deaf 3000")
+        time.sleep(0.2)
+        answer = self.collect(process, wait="200ms", deadline_ms=1000)
+        self.assertEqual(answer.status, 202, answer)
+        self.assertEqual(answer.json["state"], "waiting_for_safepoint")
+        operation = self.operation(answer.json, wait="5s")
+        self.assertEqual((operation["state"], operation["result"]), ("expired", None))
+        until(lambda: "ok deaf" in host.log(), "the host hears again")
+        host.ask("make 1")
+        time.sleep(0.3)
+        self.assertEqual(host.own_ledger()["node"]["cycle"], 0)
+        self.assertEqual(self.operation(answer.json)["state"], "expired")
+        self.assertEqual(self.collect(process).json["result"]["collected"], 10)
+
+    def test_a_deaf_process_serves_the_request_before_its_deadline(self):
+        host, process = self.host()
+        host.ask("ring 5")
+        host.type("deaf 1000")
+        time.sleep(0.1)
+        operation = self.start_operation(process)
+        finished = self.operation(operation, wait="10s")
+        self.assertEqual((finished["state"], finished["result"]["collected"]), ("succeeded", 10))
+        self.assertGreater(finished["safepoint_wait_ns"], 300_000_000)
+
+    def test_a_stopped_process_does_nothing_after_the_deadline(self):
+        host, process = self.host()
+        host.ask("ring 5")
+        host.signal(signal.SIGSTOP)
+        answer = self.collect(process, wait="200ms", deadline_ms=700)
+        self.assertEqual(answer.status, 202, answer)
+        self.assertIn(answer.json["state"], ("queued", "waiting_for_safepoint"))
+        finished = until(lambda: (o := self.operation(answer.json, wait="2s"))["finished_at"] and o, "it finishes")
+        # Only the process itself can say for sure that nothing has started; this one cannot speak.
+        self.assertIn((finished["state"], finished["code"]), (("expired", None), ("expired", "expired"), ("failed", "unconfirmed")))
+        host.signal(signal.SIGCONT)
+        host.ask("make 1")
+        time.sleep(0.3)
+        self.assertEqual(host.own_ledger()["node"]["cycle"], 0)
+        self.assertEqual(self.operation(answer.json)["state"], finished["state"])
+
+    def test_a_waiting_request_can_be_cancelled(self):
+        host, process = self.host()
+        host.ask("ring 5")
+        host.type("deaf 1500")
+        time.sleep(0.1)
+        operation = self.start_operation(process)
+        answer = self.unix("DELETE", f"/v1/operations/{operation['id']}?wait=5s")
+        self.assertIn(answer.status, (200, 202), answer)
+        self.assertEqual(self.operation(operation, wait="5s")["state"], "cancelled")
+        until(lambda: "ok deaf" in host.log(), "the host hears again")
+        self.assertEqual(host.own_ledger()["node"]["cycle"], 0)
+
+    def test_a_request_for_a_process_that_dies_fails(self):
+        host, process = self.host()
+        host.type("deaf 20000")
+        time.sleep(0.1)
+        operation = self.start_operation(process)
+        host.signal(signal.SIGKILL)
+        finished = self.operation(operation, wait="5s")
+        self.assertEqual((finished["state"], finished["code"]), ("failed", "process_gone"))

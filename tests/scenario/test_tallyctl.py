@@ -1,0 +1,286 @@
+"""Every command of tallyctl and every way it ends."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from harness import Scenario, program, until
+
+
+class Ctl(Scenario):
+    def setUp(self):
+        super().setUp()
+        self.start_daemon()
+
+    def host(self, name="ledger"):
+        host = self.start_host("ledger", name)
+        return host, self.attached(host)
+
+    def succeeds(self, *arguments):
+        done = self.ctl(*arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        return done.stdout
+
+    def fails(self, status, *arguments, **environment):
+        """One line on stderr, nothing on stdout."""
+        done = self.ctl(*arguments, **environment)
+        self.assertEqual((done.returncode, done.stdout), (status, ""), done)
+        self.assertRegex(done.stderr, r"^tallyctl: .+\n")
+        return done.stderr
+
+    def test_list_shows_every_process(self):
+        self.assertEqual(self.succeeds("list"), "no processes\n")
+        host, process = self.host("bakery")
+        other = self.start_mal("orchard", None, "team=fruit", stdin=subprocess.PIPE)
+        self.attached(other)
+        lines = self.succeeds("list").splitlines()
+        self.assertEqual(lines[0].split()[:4], ["ID", "PID", "NAME", "STATE"])
+        rows = {line.split()[2]: line for line in lines[1:]}
+        self.assertEqual(rows["bakery"].split()[:4], [process[:8], str(host.pid), "bakery", "live"])
+        self.assertIn("team=fruit", rows["orchard"])
+        self.assertEqual(len({line.index(word) for line, word in ((lines[0], "NAME"), (rows["bakery"], "bakery"),
+                                                                 (rows["orchard"], "orchard"))}), 1, "columns align")
+
+    def test_json_is_the_apis_body_on_one_line(self):
+        _, process = self.host()
+        for words, path in ((["list"], "/v1/processes"), (["stats", process], f"/v1/processes/{process}/stats"),
+                            (["types", process], f"/v1/processes/{process}/types"),
+                            (["collections", process], f"/v1/processes/{process}/collections"),
+                            (["config", process], f"/v1/processes/{process}/config")):
+            text = self.succeeds("--json", *words)
+            self.assertEqual(text.count("\n"), 1)
+            self.assertEqual(set(json.loads(text)), set(self.get(path)), words)
+        operation = json.loads(self.succeeds("collect", process, "--json"))
+        self.assertEqual(operation["state"], "succeeded")
+        self.assertIs(json.loads(self.succeeds("disable", process, "--json"))["enabled"], False)
+        self.assertIn("code", json.loads(self.succeeds("login", "--json")))
+        self.assertEqual({f["level"] for f in json.loads(self.succeeds("doctor", "--json"))}, {"ok"})
+
+    def test_stats_types_and_collections(self):
+        host, process = self.host()
+        for line in ("make 100", "ring 4", "collect 2", "collect 1"):
+            host.ask(line)
+        self.assert_agrees(process, host.own_ledger())
+        stats = self.succeeds("stats", "ledger")
+        allocations = sum(host.ledger()[name]["allocations"] for name in ("node", "leaf", "text"))
+        self.assertRegex(stats, rf"(?m)^Allocations +{allocations}  objects")
+        self.assertRegex(stats, r"(?m)^Live bytes +\d+ B")
+        self.assertRegex(stats, r"(?m)^Longest pause +[\d.]+ (us|ms)")
+        self.assertRegex(stats, r"(?m)^on +generational +700,10,10 +none +all")
+        types = self.succeeds("types", "ledger")
+        self.assertRegex(types, r"(?m)^node +24 B +0 +0 B +108 +100 +8  yes")
+        self.assertRegex(types, r"(?m)^text +varies ")
+        runs = self.succeeds("collections", "ledger").splitlines()
+        self.assertRegex(runs[0], "HEAP +NO +STARTED +REASON +GEN +PAUSE")
+        self.assertIn("explicit", runs[1])
+        self.assertEqual(len(runs), 3)
+        self.assertIn("heap 1", self.succeeds("stats", "ledger", "--heap", "1"))
+
+    def test_processes_are_named_by_id_prefix_pid_and_name(self):
+        host, process = self.host("bakery")
+        for word in (process, process[:6], process[:12], process.upper(), str(host.pid), "bakery"):
+            self.assertIn("generational", self.succeeds("config", word), word)
+        for word in (process[:5], "bake", "BAKERY", "0", "", "999999999", "a/b", "%00"):
+            self.assertIn("no process", self.fails(4, "stats", word))
+
+    def test_collect_says_what_it_took(self):
+        host, _ = self.host()
+        host.ask("automatic 0")
+        host.ask("ring 21")
+        self.assertRegex(self.succeeds("collect", "ledger"), r"^collected 42 objects, 1008 B, in .+ after waiting .+ for a safepoint\n$")
+        self.assertRegex(self.succeeds("collect", "ledger", "0", "--wait", "2s"), "^collected 0 objects, 0 B")
+        for generation in ("3", "-1", "x", ""):
+            self.fails(2, "collect", "--", "ledger", generation)
+
+    def test_enable_and_disable(self):
+        _, process = self.host()
+        self.assertIn("off", self.succeeds("disable", "ledger"))
+        self.assertIs(self.get(f"/v1/processes/{process}/config")["enabled"], False)
+        self.assertIn("on", self.succeeds("enable", "ledger", "--heap", "1"))
+        self.assertIs(self.get(f"/v1/processes/{process}/config")["enabled"], True)
+        self.assertIn("heap", self.fails(4, "enable", "ledger", "--heap", "9"))
+
+    def test_login_prints_a_link_that_works(self):
+        link = self.succeeds("login").strip()
+        self.assertTrue(link.startswith("http://%s:%d/#login=" % self.address()))
+        code = link.partition("#login=")[2]
+        self.assertEqual(self.tcp("POST", "/v1/session", {"code": code}, token=False).status, 200)
+
+    def test_an_ambiguous_name_is_5_and_lists_the_candidates(self):
+        hosts = [self.host("twin") for _ in range(2)]
+        error = self.fails(5, "collect", "twin")
+        for host, process in hosts:
+            self.assertIn(process, error)
+            self.assertIn(str(host.pid), error)
+        hosts[0][0].process.kill()
+        until(lambda: self.processes("gone"), "one is gone")
+        self.assertIn("collected", self.succeeds("collect", "twin"))
+
+    def test_a_process_without_a_safepoint_is_6(self):
+        host, process = self.host()
+        host.type("deaf 20000")
+        time.sleep(0.2)
+        start = time.monotonic()
+        self.assertIn("still waiting_for_safepoint", self.fails(6, "collect", "ledger", "--wait", "300ms"))
+        self.assertLess(time.monotonic() - start, 5)
+        self.assertEqual(self.ctl("disable", "ledger", "--wait=0").returncode, 6)
+        done = self.ctl("collect", "ledger", "--wait", "100ms", "--json")
+        self.assertEqual(done.returncode, 6)
+        self.assertEqual(json.loads(done.stdout)["state"], "waiting_for_safepoint")
+
+    def test_a_process_that_is_gone_is_7(self):
+        host, process = self.host()
+        host.process.kill()
+        until(lambda: self.processes("gone"), "it is gone")
+        for words in (["collect", process], ["enable", "ledger"], ["disable", str(host.pid)]):
+            self.fails(7, *words)
+        self.assertIn("gone", self.succeeds("stats", "ledger"))
+
+    def test_a_process_that_dies_while_it_is_waited_for_is_7(self):
+        host, _ = self.host()
+        host.type("deaf 20000")
+        killer = threading.Timer(0.7, host.process.kill)
+        killer.start()
+        self.addCleanup(killer.join)
+        self.assertIn("ended", self.fails(7, "collect", "ledger", "--wait", "10s"))
+
+    def test_no_daemon_is_3(self):
+        self.daemon.signal(signal.SIGKILL)
+        self.daemon.wait()
+        socket_path = self.path("api.sock")
+        for command in (["list"], ["login"], ["stats", "x"], ["collect", "x"]):
+            self.assertEqual(self.fails(3, *command), f"tallyctl: no daemon at {socket_path}: Connection refused\n")
+        self.assertIn("No such file", self.fails(3, "list", "--runtime-dir", "/nonexistent"))
+        self.assertIn("too long", self.fails(3, "list", "--runtime-dir", "/" + 200 * "x"))
+
+    def test_the_daemon_is_looked_for_where_the_design_says(self):
+        self.host("bakery")
+        os.makedirs(os.path.join(self.dir, "xdg"))
+        os.symlink(self.runtime, os.path.join(self.dir, "xdg", "tally"))
+        away = {"TALLY_RUNTIME_DIR": "/nonexistent"}
+        self.assertEqual(self.ctl("list", "--runtime-dir", self.runtime, **away).returncode, 0)
+        self.assertEqual(self.ctl("list", XDG_RUNTIME_DIR=os.path.join(self.dir, "xdg"), **away).returncode, 3)
+        found = self.ctl("list", XDG_RUNTIME_DIR=os.path.join(self.dir, "xdg"), TALLY_RUNTIME_DIR="")
+        self.assertIn("bakery", found.stdout)
+
+    def test_wrong_words_are_2(self):
+        for words in ([], ["nonsense"], ["list", "x"], ["stats"], ["stats", "a", "b"], ["--nonsense"], ["list", "--wait"],
+                      ["list", "--wait", "x"], ["list", "--wait", "-1s"], ["list", "--wait", "99h"], ["list", "--heap", "0"],
+                      ["list", "--heap", "x"], ["-x"], ["list", "--runtime-dir", ""]):
+            self.fails(2, *words)
+
+    def test_help_and_version(self):
+        text = self.succeeds("--help")
+        self.assertEqual(text, self.succeeds("help"))
+        for word in ("list", "stats PROCESS", "collect PROCESS [GENERATION]", "doctor", "--json", "--runtime-dir DIR",
+                     "--wait DURATION", "--heap N", "Exit status"):
+            self.assertIn(word, text)
+        for status in range(8):
+            self.assertRegex(text, rf"(?m)^  {status}   \w")
+        self.assertRegex(self.succeeds("--version"), r"^tallyctl \d+\.\d+\.\d+\n$")
+
+    def test_a_pipe_that_closes_is_no_crash(self):
+        self.host()
+        done = subprocess.run(["bash", "-c", f"set -o pipefail; {program('tallyctl')} help | true; {program('tallyctl')} list | head -c1"],
+                              env=self.environment, capture_output=True, timeout=20, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([program("tallyctl"), "list"], env=self.environment, stdout=full, stderr=subprocess.PIPE,
+                                  timeout=20, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"cannot write", done.stderr)
+
+
+class Doctor(Scenario):
+    def doctor(self, *arguments, **environment):
+        done = self.ctl("doctor", *arguments, **environment)
+        return done.returncode, done.stdout
+
+    def test_all_is_well(self):
+        self.start_daemon()
+        host = self.start_host("ledger", "bakery")
+        self.attached(host)
+        status, text = self.doctor()
+        self.assertEqual(status, 0, text)
+        self.assertTrue(all(line.startswith("ok ") for line in text.splitlines()), text)
+        self.assertIn("bakery is attached", text)
+        self.assertEqual(self.doctor("bakery")[0], 0)
+        self.assertEqual(self.doctor(str(host.pid))[0], 0)
+
+    def test_no_daemon(self):
+        status, text = self.doctor()
+        self.assertEqual(status, 1)
+        self.assertIn("start tallyd", text)
+        self.assertEqual(self.doctor("--runtime-dir", "/nonexistent")[0], 1)
+
+    def test_nobody_attached_and_a_stranger_refused(self):
+        self.start_daemon()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+            sock.connect(self.path("agent.sock"))
+            sock.send(b"nonsense")
+        until(lambda: self.get("/v1/info")["refused"], "it is refused")
+        status, text = self.doctor()
+        self.assertEqual(status, 1)
+        self.assertRegex(text, r"(?m)^warn  no process is attached")
+        self.assertRegex(text, rf"(?m)^warn  tallyd refused 1 connections .*pid {os.getpid()} of uid {os.getuid()}")
+
+    def test_modes_that_are_too_wide(self):
+        self.start_daemon()
+        self.attached(self.start_host("ledger"))
+        os.chmod(self.path("token"), 0o644)
+        status, text = self.doctor()
+        self.assertEqual(status, 1)
+        self.assertRegex(text, r"(?m)^fail  .*/token has mode 0644, not 0600")
+
+    def test_why_a_process_is_not_attached(self):
+        self.start_daemon()
+        disabled = self.start_host("ledger", "off", "unattached", TALLY_DISABLE="1")
+        elsewhere = self.start_host("ledger", "away", TALLY_RUNTIME_DIR="/nonexistent")
+        silent = self.start_host("ledger", "silent", "unattached")
+        for host in (disabled, elsewhere, silent):
+            host.ask("make 1")
+        for word, sentence in ((str(disabled.pid), "TALLY_DISABLE=1"), (str(elsewhere.pid), "looks for tallyd in /nonexistent alone"),
+                               (str(silent.pid), "tally_attach"), ("999999999", "no process 999999999"),
+                               ("nobody", "knows no process nobody")):
+            status, text = self.doctor(word)
+            self.assertEqual(status, 1, text)
+            self.assertIn(sentence, text)
+
+
+class Hostile(Scenario):
+    """Names that no tallyd lets in: a false daemon answers, and the terminal sees nothing of it."""
+    NAME = "evil\x1b[31m\x7f\x9b\n\u202egnp\\"
+
+    def answer(self, server):
+        body = {"processes": [{"id": "a" * 32, "pid": 7, "name": self.NAME, "state": "live", "labels": {"k\x07": "v\x1b]0;x\x07"},
+                               "live_bytes": "strange", "frees": None}], "next_cursor": None}
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(5)
+                if connection.recv(65536):
+                    text = json.dumps(body, ensure_ascii=False).encode()
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(text) + text)
+
+    def test_control_characters_never_reach_the_terminal(self):
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(self.path("api.sock"))
+        server.listen()
+        thread = threading.Thread(target=self.answer, args=(server,))
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(server.close)
+        self.addCleanup(server.shutdown, socket.SHUT_RDWR)
+        for words in (["list"], ["list", "--json"], ["stats", self.NAME], ["stats", "x\x1b[2J"], ["doctor"], ["stats", "7"]):
+            done = self.ctl(*words)
+            for text in (done.stdout, done.stderr):
+                for character in text.replace("\n", ""):
+                    self.assertGreaterEqual(ord(character), 0x20)
+                    self.assertFalse(0x7F <= ord(character) <= 0x9F, text)
+        self.assertIn(r"evil\x1b[31m\x7f\u{9b}\x0a\u{202e}gnp\\", self.ctl("list").stdout)
