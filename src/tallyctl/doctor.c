@@ -24,6 +24,11 @@ void doctor_add(json_t *findings, const char *level, const char *advice, const c
     if (length < 0)
         return;
     json_t *finding = json_pack("{s:s, s:s, s:s?}", "level", level, "finding", text, "advice", advice);
+    if (!finding) { /* a path or a name that is not UTF-8 */
+        char *escaped = text_escape_dup(text);
+        finding = escaped ? json_pack("{s:s, s:s, s:s?}", "level", level, "finding", escaped, "advice", advice) : NULL;
+        free(escaped);
+    }
     if (finding)
         json_array_append_new(findings, finding);
     free(text);

@@ -244,7 +244,7 @@ class Doctor(Scenario):
             host.ask("make 1")
         for word, sentence in ((str(disabled.pid), "TALLY_DISABLE=1"), (str(elsewhere.pid), "looks for tallyd in /nonexistent alone"),
                                (str(silent.pid), "tally_attach"), ("999999999", "no process 999999999"),
-                               ("nobody", "knows no process nobody")):
+                               ("nobody", "knows no process nobody"), (b"\xff", r"knows no process \xff")):
             status, text = self.doctor(word)
             self.assertEqual(status, 1, text)
             self.assertIn(sentence, text)

@@ -1,0 +1,130 @@
+/* Nothing untrusted reaches the terminal, and figures carry their unit. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tallyctl/text.h"
+
+static void check_escape(const char *text, const char *escaped)
+{
+    char *copy = text_escape_dup(text);
+    assert_string_equal(copy, escaped);
+    free(copy);
+}
+
+static void test_text_escape_keeps_what_is_harmless(void **state)
+{
+    (void)state;
+    check_escape("", "");
+    check_escape("bakery [1]: 100 %", "bakery [1]: 100 %");
+    check_escape("Gr\xc3\xbc\xc3\x9f" "e \xe6\xbc\xa2 \xf0\x9f\x90\x8d", "Gr\xc3\xbc\xc3\x9f" "e \xe6\xbc\xa2 \xf0\x9f\x90\x8d");
+}
+
+static void test_text_escape_shows_what_steers_a_terminal(void **state)
+{
+    (void)state;
+    check_escape("a\x1b[31mb\n\r\t\x7f", "a\\x1b[31mb\\x0a\\x0d\\x09\\x7f");
+    check_escape("\xc2\x9b" "31m\xc2\x80\xc2\xa0", "\\u{9b}31m\\u{80}\xc2\xa0");
+    check_escape("\xe2\x80\xae\xe2\x81\xa6\xe2\x80\xa8", "\\u{202e}\\u{2066}\\u{2028}");
+    check_escape("a\\x1b", "a\\\\x1b");
+}
+
+static void test_text_escape_shows_bytes_that_are_not_utf8(void **state)
+{
+    (void)state;
+    check_escape("\xff\x80", "\\xff\\x80");
+    check_escape("\xc3", "\\xc3");
+    check_escape("\xc0\xaf", "\\xc0\\xaf");
+    check_escape("\xed\xa0\x80", "\\xed\\xa0\\x80");
+    check_escape("\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80");
+    check_escape("\xe6\xbc", "\\xe6\\xbc");
+}
+
+static void test_text_columns_counts_code_points(void **state)
+{
+    (void)state;
+    assert_int_equal(text_columns(""), 0);
+    assert_int_equal(text_columns("abc"), 3);
+    assert_int_equal(text_columns("Gr\xc3\xbc\xc3\x9f" "e"), 5);
+}
+
+static void test_text_bytes_has_a_unit(void **state)
+{
+    (void)state;
+    char out[TEXT_FIGURE_MAX];
+    assert_string_equal(text_bytes(out, 0), "0 B");
+    assert_string_equal(text_bytes(out, 1023), "1023 B");
+    assert_string_equal(text_bytes(out, 1024), "1.0 KiB");
+    assert_string_equal(text_bytes(out, 1536), "1.5 KiB");
+    assert_string_equal(text_bytes(out, (1u << 20) - 1), "1.0 MiB");
+    assert_string_equal(text_bytes(out, UINT64_MAX), "16.0 EiB");
+}
+
+static void test_text_duration_has_a_unit(void **state)
+{
+    (void)state;
+    char out[TEXT_FIGURE_MAX];
+    assert_string_equal(text_duration(out, 0), "0 ns");
+    assert_string_equal(text_duration(out, 999), "999 ns");
+    assert_string_equal(text_duration(out, 1000), "1.00 us");
+    assert_string_equal(text_duration(out, 12340000), "12.3 ms");
+    assert_string_equal(text_duration(out, 61000000000), "61.0 s");
+    assert_string_equal(text_duration(out, UINT64_MAX), "18446744074 s");
+}
+
+static void test_text_parse_duration_takes_units(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned ms;
+    } good[] = {{"0", 0}, {"5", 5000}, {"5s", 5000}, {"250ms", 250}, {"2m", 120000}, {"60m", 3600000}, {"3600", 3600000}};
+    static const char *const bad[] = {"", "s", "-1s", "+1s", " 1s", "1 s", "1.5s", "1h", "3601s", "61m", "99999999999999999999", "1sx"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        unsigned ms = 1;
+        assert_true(text_parse_duration(good[i].text, &ms));
+        assert_int_equal(ms, good[i].ms);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        unsigned ms = 77;
+        assert_false(text_parse_duration(bad[i], &ms));
+        assert_int_equal(ms, 77);
+    }
+}
+
+static void test_text_parse_number_keeps_its_bounds(void **state)
+{
+    (void)state;
+    unsigned number = 77;
+    assert_false(text_parse_number("", 0, 2, &number));
+    assert_false(text_parse_number("3", 0, 2, &number));
+    assert_false(text_parse_number("0", 1, 2, &number));
+    assert_false(text_parse_number("-1", 0, 2, &number));
+    assert_false(text_parse_number("1x", 0, 2, &number));
+    assert_false(text_parse_number("18446744073709551617", 0, 2, &number));
+    assert_int_equal(number, 77);
+    assert_true(text_parse_number("2", 0, 2, &number));
+    assert_int_equal(number, 2);
+    assert_true(text_parse_number("4294967295", 1, UINT32_MAX, &number));
+    assert_int_equal(number, UINT32_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text_escape_keeps_what_is_harmless),
+        cmocka_unit_test(test_text_escape_shows_what_steers_a_terminal),
+        cmocka_unit_test(test_text_escape_shows_bytes_that_are_not_utf8),
+        cmocka_unit_test(test_text_columns_counts_code_points),
+        cmocka_unit_test(test_text_bytes_has_a_unit),
+        cmocka_unit_test(test_text_duration_has_a_unit),
+        cmocka_unit_test(test_text_parse_duration_takes_units),
+        cmocka_unit_test(test_text_parse_number_keeps_its_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
