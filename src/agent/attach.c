@@ -133,9 +133,13 @@ static bool heap_unlist(struct agent *agent, struct agent_heap *shown, uint64_t 
  * tallyd hears of it. */
 void agent_detach(struct tally_heap *heap, void *attached)
 {
-    struct agent_heap *shown = attached;
-    struct agent *agent = agent_get(); /* not NULL: a heap is attached */
+    fork_notice(heap); /* else a child would close its parent's counters */
+    struct agent_heap *shown = tally__heap_attachment(heap)->agent;
+    struct agent *agent = agent_get(); /* not NULL: a heap was attached */
     uint64_t connection;
+    (void)attached; /* a parent's, where the fork was not noticed before */
+    if (!shown)
+        return;
     pthread_mutex_lock(&agent->lock);
     bool known = heap_unlist(agent, shown, &connection);
     pthread_mutex_unlock(&agent->lock);

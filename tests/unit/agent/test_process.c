@@ -136,6 +136,32 @@ static void test_fork_gives_the_child_an_identity_of_its_own(void **state)
     child_shows_up_as_itself(*state, fork, false);
 }
 
+/* The first that a child does with a heap may be to give it up: its parent must not notice. */
+static void test_a_child_gives_up_its_heap_only(void **state)
+{
+    struct world *world = *state;
+    void *kept = tally_new(world->heap, leaf_type);
+    uint64_t head = atomic_load(&world->shown.ring->head);
+    for (int way = 0; way < 3; way++) {
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            if (way == 0)
+                tally_heap_free(world->heap);
+            else if (way == 1)
+                tally_detach(world->heap);
+            else
+                tally_attach(world->heap);
+            _exit(0);
+        }
+        reap(child);
+        assert_int_equal(atomic_load(&world->shown.counters->state), WIRE_STATE_RUNNING);
+        assert_int_equal(shown_allocated(&world->shown), 1);
+        assert_int_equal(atomic_load(&world->shown.ring->head), head);
+    }
+    tally_decref(kept);
+}
+
 #if defined(__SANITIZE_THREAD__)
 #define THREAD_SANITIZER 1
 #elif defined(__has_feature)
@@ -305,6 +331,54 @@ static void test_every_command_ends_once(void **state)
     pthread_join(thread, NULL);
     for (unsigned i = 0; i < OPERATIONS; i++)
         assert_int_equal(sender->finals[i], 1);
+    free(sender);
+}
+
+#define FORKS 40
+
+static void *flood_run(void *arg)
+{
+    struct sender *sender = arg;
+    struct wire_command command = {.head = wire_head_make(WIRE_COMMAND, sizeof command),
+                                   .heap_number = sender->heap_number, .kind = WIRE_COMMAND_COLLECT};
+    char bytes[sizeof(struct wire_ack)];
+    while (!atomic_load(&sender->done)) {
+        command.deadline_ns = clock_mono_ns() + 1000000;
+        send(sender->connection, &command, sizeof command, MSG_NOSIGNAL | MSG_DONTWAIT);
+        while (recv(sender->connection, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+            continue;
+        usleep(50);
+    }
+    return NULL;
+}
+
+/* The helper thread is at work, and may hold any of its locks, whenever the process forks. */
+static void test_children_wait_for_no_lock_of_their_parents(void **state)
+{
+    struct world *world = *state;
+    struct sender *sender = calloc(1, sizeof *sender);
+    pthread_t thread;
+    sender->connection = world->connection;
+    sender->heap_number = world->shown.number;
+    assert_int_equal(pthread_create(&thread, NULL, flood_run, sender), 0);
+    for (int i = 0; i < FORKS; i++) {
+        char sentence[256];
+        tally_safepoint(world->heap);
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(20);
+            for (int n = 0; n < 100; n++)
+                tally_decref(tally_new(world->heap, leaf_type));
+            tally_agent_status(sentence, sizeof sentence);
+            tally_heap_free(world->heap);
+            _exit(0);
+        }
+        reap(child);
+    }
+    atomic_store(&sender->done, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(shown_allocated(&world->shown), 0);
     free(sender);
 }
 
@@ -502,6 +576,8 @@ int main(void)
 #define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         ROW(test_helper_blocks_every_signal),
         ROW(test_every_command_ends_once),
+        ROW(test_a_child_gives_up_its_heap_only),
+        ROW(test_children_wait_for_no_lock_of_their_parents),
         ROW(test_fork_gives_the_child_an_identity_of_its_own),
         ROW(test_raw_clone_gives_the_child_an_identity_of_its_own),
         ROW(test_exit_says_goodbye),
