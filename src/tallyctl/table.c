@@ -65,11 +65,13 @@ static size_t width_of(const struct table *table, size_t column)
     return width;
 }
 
-/* The last column is not padded when its text stands to the left. */
+/* A row ends with its last text, not with blanks. */
 static void print_row(const struct table *table, const size_t *widths, const char *const *cells, FILE *to)
 {
     for (size_t column = 0; column < table->columns; column++) {
         const char *cell = cells[column];
+        if (column + 1 == table->columns && !*cell)
+            break;
         int pad = (int)(widths[column] - text_columns(cell));
         fputs(column ? "  " : "", to);
         if (table->headings[column][0] == '>')
