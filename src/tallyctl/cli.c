@@ -21,19 +21,24 @@ static const struct command {
     ctl_command_fn run;
     const char *help;
 } commands[] = {
-#define CTL_COMMAND(word, arguments, fewest, most, handler, help) {word, arguments, fewest, most, handler, help},
+#define CTL_COMMAND(word, arguments, fewest, most, handler, help) \
+    {word, arguments, fewest, most, handler, help},
 #include "tallyctl/commands.def"
 #undef CTL_COMMAND
 };
 
-static const struct row {
+struct row {
     int value;
     const char *word, *argument, *help;
-} options[] = {
+};
+
+static const struct row options[] = {
 #define CTL_OPTION(value, word, argument, help) {value, word, argument, help},
 #include "tallyctl/options.def"
 #undef CTL_OPTION
-}, exits[] = {
+};
+
+static const struct row exits[] = {
 #define CTL_EXIT(name, status, sentence) {status, NULL, NULL, sentence},
 #include "tallyctl/exits.def"
 #undef CTL_EXIT
@@ -80,7 +85,8 @@ enum ctl_exit command_help(const struct ctl *ctl)
     (void)ctl;
     char left[64];
     puts("usage: tallyctl [OPTIONS] COMMAND [ARGUMENTS]\n\n"
-         "Shows and steers the programs that tallyd watches. PROCESS is a name, a pid, an id or the beginning of one\n"
+         "Shows and steers the programs that tallyd watches. PROCESS is a name, a pid, an id or the "
+         "beginning of one\n"
          "(6 digits or more).\n\nCommands:");
     for (size_t i = 0; i < ROWS(commands); i++) {
         snprintf(left, sizeof left, "%s %s", commands[i].word, commands[i].arguments);
@@ -120,7 +126,8 @@ static enum ctl_exit take_option(struct ctl *ctl, int value, ctl_command_fn *ins
     case 'w':
         if (text_parse_duration(optarg, &ctl->wait_ms))
             return CTL_DONE;
-        return ctl_fail(CTL_USAGE, "--wait takes a duration up to an hour, such as 500ms, 5s or 1m, not '%s'", optarg);
+        return ctl_fail(CTL_USAGE, "--wait takes a duration up to an hour, such as 500ms, 5s or 1m, not '%s'",
+                        optarg);
     case 'n':
         if (text_parse_number(optarg, 1, UINT32_MAX, &ctl->heap))
             return CTL_DONE;
@@ -140,7 +147,8 @@ static enum ctl_exit parse_options(struct ctl *ctl, int argc, char **argv, ctl_c
 {
     struct option longs[ROWS(options) + 1] = {{0}};
     for (size_t i = 0; i < ROWS(options); i++)
-        longs[i] = (struct option){.name = options[i].word, .val = options[i].value,
+        longs[i] = (struct option){.name = options[i].word,
+                                   .val = options[i].value,
                                    .has_arg = options[i].argument ? required_argument : no_argument};
     optind = 0;
     opterr = 0;
@@ -152,7 +160,8 @@ static enum ctl_exit parse_options(struct ctl *ctl, int argc, char **argv, ctl_c
         if (value == ':')
             return ctl_fail(CTL_USAGE, "option '%s' needs a value", argv[optind - 1]);
         if (value == '?')
-            return ctl_fail(CTL_USAGE, "unknown option '%s': tallyctl help lists them", argv[optind > at ? optind - 1 : at]);
+            return ctl_fail(CTL_USAGE, "unknown option '%s': tallyctl help lists them",
+                            argv[optind > at ? optind - 1 : at]);
         enum ctl_exit status = take_option(ctl, value, instead);
         if (status != CTL_DONE)
             return status;

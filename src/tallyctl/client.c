@@ -27,14 +27,15 @@ static enum ctl_exit find_daemon(const struct ctl *ctl, struct client *client)
     int errors[PLACE_MAX] = {0};
     for (size_t i = 0; i < places.count; i++) {
         memcpy(client->directory, places.paths[i], sizeof client->directory);
-        errors[i] = place_join(client->socket_path, places.paths[i], "api.sock") ? place_probe(client->socket_path)
-                                                                                  : ENAMETOOLONG;
+        errors[i] = place_join(client->socket_path, places.paths[i], "api.sock")
+                        ? place_probe(client->socket_path)
+                        : ENAMETOOLONG;
         if (errors[i] == 0)
             return CTL_DONE;
     }
     if (places.count == 2)
-        return ctl_fail(CTL_NO_DAEMON, "no daemon at %s/api.sock: %s, nor at %s/api.sock: %s", places.paths[0],
-                        strerror(errors[0]), places.paths[1], strerror(errors[1]));
+        return ctl_fail(CTL_NO_DAEMON, "no daemon at %s/api.sock: %s, nor at %s/api.sock: %s",
+                        places.paths[0], strerror(errors[0]), places.paths[1], strerror(errors[1]));
     if (places.count == 1)
         return ctl_fail(CTL_NO_DAEMON, "no daemon at %s/api.sock: %s", places.paths[0], strerror(errors[0]));
     return ctl_fail(CTL_NO_DAEMON, "no daemon: the path of the runtime directory is too long");
@@ -180,7 +181,8 @@ enum ctl_exit client_processes(struct client *client, struct client_reply *reply
         if (fits)
             memcpy(path + strlen(path), cursor, strlen(cursor) + 1);
         curl_free(cursor);
-        status = fits ? client_call(client, "GET", path, NULL, 0, &page) : ctl_fail(CTL_FAILED, "a strange cursor");
+        status = fits ? client_call(client, "GET", path, NULL, 0, &page)
+                      : ctl_fail(CTL_FAILED, "a strange cursor");
         if (status == CTL_DONE) {
             joined = true;
             if (!join_page(reply, &page))

@@ -23,9 +23,9 @@ struct client_reply {
     json_t *json; /* the same, read; an object */
 };
 
-/* Sends the request (`body` NULL: none) and waits up to `wait_ms` longer than an answer normally takes. CTL_DONE
- * with *reply filled for every 2xx; else what the problem document says is on stderr and the matching status comes
- * back, with nothing to free. */
+/* Sends the request (`body` NULL: none) and waits up to `wait_ms` longer than an answer normally takes.
+ * CTL_DONE with *reply filled for every 2xx; else what the problem document says is on stderr and the
+ * matching status comes back, with nothing to free. */
 enum ctl_exit client_call(struct client *client, const char *method, const char *path, const char *body,
                           unsigned wait_ms, struct client_reply *reply);
 void client_reply_fini(struct client_reply *reply);

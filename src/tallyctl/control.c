@@ -14,18 +14,17 @@ static enum ctl_exit outcome(const json_t *operation)
     const char *id = client_text(operation, "id");
     const char *code = client_text(operation, "code");
     const char *detail = client_text(operation, "detail");
+    unsigned long long deadline = client_number(operation, "deadline_ms");
     if (strcmp(state, "succeeded") == 0)
         return CTL_DONE;
     if (strcmp(state, "expired") == 0)
-        return ctl_fail(CTL_LATE, "operation %s expired: the process came to no safepoint within its deadline of %llu ms", id,
-                        (unsigned long long)client_number(operation, "deadline_ms"));
+        return ctl_fail(CTL_LATE, "operation %s expired: no safepoint within its deadline of %llu ms", id, deadline);
     if (strcmp(state, "failed") == 0 && strcmp(code, "process_gone") == 0)
         return ctl_fail(CTL_GONE, "operation %s failed: the process has ended", id);
     if (strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0)
         return ctl_fail(CTL_FAILED, "operation %s %s: %s", id, state, *detail ? detail : code);
-    return ctl_fail(CTL_LATE, "operation %s is still %s: the process came to no safepoint yet; it may still run until %llu ms "
-                              "after %s", id, state, (unsigned long long)client_number(operation, "deadline_ms"),
-                    client_text(operation, "created_at"));
+    return ctl_fail(CTL_LATE, "operation %s is still %s: it may run until its deadline, %llu ms after %s", id, state,
+                    deadline, client_text(operation, "created_at"));
 }
 
 /* Sends the request to the process and shows the answer: an operation, or the configuration now in force. */
@@ -41,7 +40,8 @@ static enum ctl_exit control(const struct ctl *ctl, const char *method, const ch
     if (status == CTL_DONE)
         status = client_call(client, method, path, body, ctl->wait_ms, &reply);
     if (status == CTL_DONE) {
-        bool is_operation = json_object_get(reply.json, "state") && json_object_get(reply.json, "deadline_ms");
+        bool is_operation =
+            json_object_get(reply.json, "state") && json_object_get(reply.json, "deadline_ms");
         if (is_operation)
             ctl->output->operation(&reply);
         else

@@ -1,4 +1,5 @@
-/* doctor: what may be wrong, seen from outside. It goes on after a failure, since the next line often explains it. */
+/* doctor: what may be wrong, seen from outside. It goes on after a failure, since the next line often
+ * explains it. */
 #include "tallyctl/doctor.h"
 
 #include <stdarg.h>
@@ -26,7 +27,9 @@ void doctor_add(json_t *findings, const char *level, const char *advice, const c
     json_t *finding = json_pack("{s:s, s:s, s:s?}", "level", level, "finding", text, "advice", advice);
     if (!finding) { /* a path or a name that is not UTF-8 */
         char *escaped = text_escape_dup(text);
-        finding = escaped ? json_pack("{s:s, s:s, s:s?}", "level", level, "finding", escaped, "advice", advice) : NULL;
+        finding = escaped
+                      ? json_pack("{s:s, s:s, s:s?}", "level", level, "finding", escaped, "advice", advice)
+                      : NULL;
         free(escaped);
     }
     if (finding)
@@ -54,7 +57,8 @@ static void check_info(json_t *findings, const json_t *info)
     doctor_add(findings, DOCTOR_OK, NULL, "tallyd %s answers, pid %llu, http %s", version,
                (unsigned long long)client_number(info, "pid"), client_text(info, "http"));
     if (strcmp(version, TALLY_VERSION) != 0)
-        doctor_add(findings, DOCTOR_WARN, "use the tallyctl that came with it", "this is tallyctl %s", TALLY_VERSION);
+        doctor_add(findings, DOCTOR_WARN, "use the tallyctl that came with it", "this is tallyctl %s",
+                   TALLY_VERSION);
 }
 
 static void check_refused(json_t *findings, const json_t *info)
@@ -62,7 +66,8 @@ static void check_refused(json_t *findings, const json_t *info)
     size_t i;
     json_t *refusal;
     json_array_foreach(json_object_get(info, "refused"), i, refusal)
-        doctor_add(findings, DOCTOR_WARN, "see tallyd's log; a program of another tally version needs to be rebuilt",
+        doctor_add(findings, DOCTOR_WARN,
+                   "see tallyd's log; a program of another tally version needs to be rebuilt",
                    "tallyd refused %llu connections (%s), the last one at %s from pid %llu of uid %llu",
                    (unsigned long long)client_number(refusal, "count"), client_text(refusal, "reason"),
                    client_text(refusal, "last_at"), (unsigned long long)client_number(refusal, "last_pid"),
@@ -77,12 +82,13 @@ static void check_processes(json_t *findings, const json_t *list)
         if (strcmp(client_text(process, "state"), "live") != 0)
             continue;
         live++;
-        doctor_add(findings, DOCTOR_OK, NULL, "%s is attached, pid %llu, heaps %zu", client_text(process, "name"),
-                   (unsigned long long)client_number(process, "pid"),
+        doctor_add(findings, DOCTOR_OK, NULL, "%s is attached, pid %llu, heaps %zu",
+                   client_text(process, "name"), (unsigned long long)client_number(process, "pid"),
                    json_array_size(json_object_get(process, "heaps")));
     }
     if (live == 0)
-        doctor_add(findings, DOCTOR_WARN, "start a program that calls tally_attach(); tallyctl doctor PID says why one is missing",
+        doctor_add(findings, DOCTOR_WARN,
+                   "start a program that calls tally_attach(); tallyctl doctor PID says why one is missing",
                    "no process is attached");
 }
 
@@ -101,10 +107,12 @@ static void check_process(json_t *findings, const json_t *list, const char *word
     else if (text_parse_number(word, 1, 0x7FFFFFFF, &pid))
         doctor_check_pid(findings, pid, directory);
     else if (count)
-        doctor_add(findings, DOCTOR_FAIL, "start it again", "%s is gone since %s (%s)", client_text(candidate, "name"),
-                   client_text(candidate, "gone_at"), client_text(candidate, "end"));
+        doctor_add(findings, DOCTOR_FAIL, "start it again", "%s is gone since %s (%s)",
+                   client_text(candidate, "name"), client_text(candidate, "gone_at"),
+                   client_text(candidate, "end"));
     else
-        doctor_add(findings, DOCTOR_FAIL, "name it by its pid, so that it can be looked at", "tallyd knows no process %s", word);
+        doctor_add(findings, DOCTOR_FAIL, "name it by its pid, so that it can be looked at",
+                   "tallyd knows no process %s", word);
 }
 
 /* What tallyd itself says. No more is added where it does not answer. */
@@ -153,7 +161,8 @@ enum ctl_exit command_doctor(const struct ctl *ctl)
         return ctl_fail(CTL_FAILED, "out of memory");
     place_list(&places, ctl->runtime_dir);
     if (places.count == 0) {
-        doctor_add(findings, DOCTOR_FAIL, "name a shorter one", "the path of the runtime directory is too long");
+        doctor_add(findings, DOCTOR_FAIL, "name a shorter one",
+                   "the path of the runtime directory is too long");
     } else {
         const char *directory = choose_directory(&places);
         doctor_check_directory(findings, directory);

@@ -25,10 +25,11 @@ static void check_mode(json_t *findings, const char *path, mode_t mode, mode_t r
 {
     unsigned is = mode & 07777;
     if (is & ~right)
-        doctor_add(findings, DOCTOR_FAIL, "chmod it, and see who did that", "%s has mode %04o, not %04o", path, is,
-                   (unsigned)right);
+        doctor_add(findings, DOCTOR_FAIL, "chmod it, and see who did that", "%s has mode %04o, not %04o",
+                   path, is, (unsigned)right);
     else if (is != right)
-        doctor_add(findings, DOCTOR_WARN, "restart tallyd", "%s has mode %04o, not %04o", path, is, (unsigned)right);
+        doctor_add(findings, DOCTOR_WARN, "restart tallyd", "%s has mode %04o, not %04o", path, is,
+                   (unsigned)right);
     else
         doctor_add(findings, DOCTOR_OK, NULL, "%s has mode %04o", path, is);
 }
@@ -40,13 +41,14 @@ static void check_file(json_t *findings, const char *directory, const struct exp
     if (!place_join(path, directory, file->name))
         return;
     if (lstat(path, &status)) {
-        doctor_add(findings, DOCTOR_FAIL, errno == ENOENT ? "start tallyd" : "look with the right user", "%s, %s: %s", path,
-                   file->what, strerror(errno));
+        doctor_add(findings, DOCTOR_FAIL, errno == ENOENT ? "start tallyd" : "look with the right user",
+                   "%s, %s: %s", path, file->what, strerror(errno));
         return;
     }
     mode_t right = system ? file->system : file->user;
     if ((status.st_mode & S_IFMT) != file->type)
-        doctor_add(findings, DOCTOR_FAIL, "remove it and restart tallyd", "%s is not what tallyd made there", path);
+        doctor_add(findings, DOCTOR_FAIL, "remove it and restart tallyd", "%s is not what tallyd made there",
+                   path);
     else if (right)
         check_mode(findings, path, status.st_mode, right);
     else
@@ -59,7 +61,9 @@ static void check_answer(json_t *findings, const char *directory)
     int error = place_join(path, directory, "api.sock") ? place_probe(path) : ENAMETOOLONG;
     if (error == 0)
         return;
-    const char *advice = error == EACCES ? "ask to be in the group tally" : error == ENAMETOOLONG ? "use a shorter path" : "start tallyd";
+    const char *advice = error == EACCES         ? "ask to be in the group tally"
+                         : error == ENAMETOOLONG ? "use a shorter path"
+                                                 : "start tallyd";
     doctor_add(findings, DOCTOR_FAIL, advice, "no daemon at %s: %s", path, strerror(error));
 }
 
@@ -68,17 +72,18 @@ void doctor_check_directory(json_t *findings, const char *directory)
     struct stat status;
     bool system = strcmp(directory, "/run/tally") == 0;
     if (stat(directory, &status)) {
-        doctor_add(findings, DOCTOR_FAIL, errno == ENOENT ? "start tallyd" : "look with the right user", "%s: %s", directory,
-                   strerror(errno));
+        doctor_add(findings, DOCTOR_FAIL, errno == ENOENT ? "start tallyd" : "look with the right user",
+                   "%s: %s", directory, strerror(errno));
         return;
     }
     if (!S_ISDIR(status.st_mode)) {
-        doctor_add(findings, DOCTOR_FAIL, "name tallyd's runtime directory", "%s is not a directory", directory);
+        doctor_add(findings, DOCTOR_FAIL, "name tallyd's runtime directory", "%s is not a directory",
+                   directory);
         return;
     }
     if (!system && status.st_uid != geteuid())
-        doctor_add(findings, DOCTOR_WARN, "run tallyctl as its owner", "%s belongs to uid %u, and you are %u", directory,
-                   (unsigned)status.st_uid, (unsigned)geteuid());
+        doctor_add(findings, DOCTOR_WARN, "run tallyctl as its owner", "%s belongs to uid %u, and you are %u",
+                   directory, (unsigned)status.st_uid, (unsigned)geteuid());
     check_mode(findings, directory, status.st_mode, system ? 0755 : 0700);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         check_file(findings, directory, &files[i], system);

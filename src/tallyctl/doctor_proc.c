@@ -64,8 +64,8 @@ static void check_environment(json_t *findings, unsigned pid, const char *direct
     size_t bytes = 0;
     char *block = read_new(pid, "environ", &bytes);
     if (!block) {
-        doctor_add(findings, DOCTOR_WARN, "look as its user or as root", "the environment of %u cannot be read: %s", pid,
-                   strerror(errno));
+        doctor_add(findings, DOCTOR_WARN, "look as its user or as root",
+                   "the environment of %u cannot be read: %s", pid, strerror(errno));
         return;
     }
     const char *disabled = setting(block, bytes, "TALLY_DISABLE");
@@ -84,13 +84,15 @@ static void check_library(json_t *findings, unsigned pid)
     size_t bytes = 0;
     char *maps = read_new(pid, "maps", &bytes);
     if (!maps)
-        doctor_add(findings, DOCTOR_WARN, "look as its user or as root", "what %u has mapped cannot be read: %s", pid,
-                   strerror(errno));
+        doctor_add(findings, DOCTOR_WARN, "look as its user or as root",
+                   "what %u has mapped cannot be read: %s", pid, strerror(errno));
     else if (strstr(maps, "memfd:tally"))
-        doctor_add(findings, DOCTOR_WARN, "wait 2 s and ask again; tally_agent_status() in the program says more",
+        doctor_add(findings, DOCTOR_WARN,
+                   "wait 2 s and ask again; tally_agent_status() in the program says more",
                    "%u has called tally_attach() and looks for a daemon", pid);
     else if (strstr(maps, "libtally.so"))
-        doctor_add(findings, DOCTOR_FAIL, "call tally_attach() for its heaps", "%u has libtally and no attached heap", pid);
+        doctor_add(findings, DOCTOR_FAIL, "call tally_attach() for its heaps",
+                   "%u has libtally and no attached heap", pid);
     else
         doctor_add(findings, DOCTOR_FAIL, "if it has libtally linked in, let it call tally_attach()",
                    "%u shows no trace of libtally", pid);
@@ -107,10 +109,11 @@ void doctor_check_pid(json_t *findings, unsigned pid, const char *directory)
         return;
     }
     doctor_add(findings, DOCTOR_FAIL, "see the next lines", "process %u is not attached", pid);
-    if (stat(directory, &place) == 0 && place.st_uid != process.st_uid && strcmp(directory, "/run/tally") != 0)
+    if (stat(directory, &place) == 0 && place.st_uid != process.st_uid &&
+        strcmp(directory, "/run/tally") != 0)
         doctor_add(findings, DOCTOR_FAIL, "run both as one user, or tallyd with --system",
-                   "%u runs as uid %u, and the tallyd of %s as uid %u", pid, (unsigned)process.st_uid, directory,
-                   (unsigned)place.st_uid);
+                   "%u runs as uid %u, and the tallyd of %s as uid %u", pid, (unsigned)process.st_uid,
+                   directory, (unsigned)place.st_uid);
     check_environment(findings, pid, directory);
     check_library(findings, pid);
 }

@@ -22,7 +22,8 @@ enum ctl_exit command_list(const struct ctl *ctl)
 }
 
 /* GET of one leaf of the process that the first argument names. */
-static enum ctl_exit look(const struct ctl *ctl, const char *leaf, struct client **client, struct client_reply *reply)
+static enum ctl_exit look(const struct ctl *ctl, const char *leaf, struct client **client,
+                          struct client_reply *reply)
 {
     char path[REQUEST_PATH_MAX];
     enum ctl_exit status = client_open(ctl, client);
@@ -33,7 +34,8 @@ static enum ctl_exit look(const struct ctl *ctl, const char *leaf, struct client
     return status;
 }
 
-static enum ctl_exit show(const struct ctl *ctl, const char *leaf, void (*print)(const struct client_reply *reply))
+static enum ctl_exit show(const struct ctl *ctl, const char *leaf,
+                          void (*print)(const struct client_reply *reply))
 {
     struct client *client = NULL;
     struct client_reply reply;

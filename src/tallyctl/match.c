@@ -31,7 +31,8 @@ static bool means_name(const json_t *process, const char *word)
 static bool means_prefix(const json_t *process, const char *word)
 {
     size_t length = strlen(word);
-    return length >= MATCH_PREFIX_MIN && length < ID_DIGITS && strncasecmp(client_text(process, "id"), word, length) == 0;
+    return length >= MATCH_PREFIX_MIN && length < ID_DIGITS &&
+           strncasecmp(client_text(process, "id"), word, length) == 0;
 }
 
 static bool is_live(const json_t *process)
@@ -39,8 +40,8 @@ static bool is_live(const json_t *process)
     return strcmp(client_text(process, "state"), "live") == 0;
 }
 
-static size_t select_by(const json_t *list, means_fn means, const char *word, bool live, const json_t **candidates,
-                        size_t room)
+static size_t select_by(const json_t *list, means_fn means, const char *word, bool live,
+                        const json_t **candidates, size_t room)
 {
     size_t count = 0, i;
     json_t *process;
@@ -91,8 +92,7 @@ enum ctl_exit match_one(struct client *client, const char *word, json_t **proces
     if (count == 1)
         *process = json_incref((json_t *)candidates[0]);
     else if (count == 0)
-        status = ctl_fail(CTL_NO_PROCESS, "no process '%s': tallyctl list shows them, tallyctl doctor PID says why one is missing",
-                          word);
+        status = ctl_fail(CTL_NO_PROCESS, "no process '%s': see tallyctl list, or tallyctl doctor PID", word);
     else
         status = ambiguous(word, candidates, count);
     client_reply_fini(&reply);

@@ -69,8 +69,9 @@ static void cell_joined(struct table *table, const json_t *value, const char *no
 
 static void print_processes(const struct client_reply *reply)
 {
-    static const char *const headings[] = {"ID", ">PID", "NAME", "STATE", ">OBJECTS", ">BYTES", ">ALLOCATED",
-                                           ">BY COUNT", ">BY CYCLE", ">RUNS", "AUTOMATIC", "LABELS"};
+    static const char *const headings[] = {"ID",        ">PID",   "NAME",       "STATE",
+                                           ">OBJECTS",  ">BYTES", ">ALLOCATED", ">BY COUNT",
+                                           ">BY CYCLE", ">RUNS",  "AUTOMATIC",  "LABELS"};
     const json_t *list = json_object_get(reply->json, "processes");
     if (json_array_size(list) == 0) {
         puts("no processes");
@@ -129,7 +130,8 @@ static void print_configuration(const json_t *json)
     table_cell(table, "%s", word_of(json_object_get(json, "enabled"), "on", "off"));
     table_cell(table, "%s", json_is_string(manager) ? json_string_value(manager) : "differs");
     cell_joined(table, json_object_get(json, "thresholds"), "differs");
-    cell_joined(table, json_object_get(json, "debug"), json_is_array(json_object_get(json, "debug")) ? "none" : "differs");
+    cell_joined(table, json_object_get(json, "debug"),
+                json_is_array(json_object_get(json, "debug")) ? "none" : "differs");
     table_cell(table, "%s", json_is_string(level) ? json_string_value(level) : "differs");
     table_print_free(table, stdout);
 }
@@ -159,8 +161,10 @@ static void print_stats(const struct client_reply *reply, const json_t *fields)
     } else {
         printf("heap %llu", (unsigned long long)client_number(reply->json, "n"));
     }
-    printf(", last safepoint %s ago%s\n\n", text_duration(age, client_number(reply->json, "safepoint_age_ns")),
-           json_is_false(json_object_get(reply->json, "complete")) ? ", incomplete: not every event was seen" : "");
+    printf(", last safepoint %s ago%s\n\n",
+           text_duration(age, client_number(reply->json, "safepoint_age_ns")),
+           json_is_false(json_object_get(reply->json, "complete")) ? ", incomplete: not every event was seen"
+                                                                   : "");
     struct table *table = table_new(headings, COLUMNS(headings));
     size_t i;
     json_t *field;
@@ -180,8 +184,8 @@ static void print_stats(const struct client_reply *reply, const json_t *fields)
 
 static void print_types(const struct client_reply *reply)
 {
-    static const char *const headings[] = {"TYPE", ">SIZE", ">OBJECTS", ">BYTES", ">ALLOCATED", ">BY COUNT",
-                                           ">BY CYCLE", "TRACKED"};
+    static const char *const headings[] = {"TYPE",       ">SIZE",     ">OBJECTS",  ">BYTES",
+                                           ">ALLOCATED", ">BY COUNT", ">BY CYCLE", "TRACKED"};
     struct table *table = table_new(headings, COLUMNS(headings));
     size_t i;
     json_t *type;
@@ -203,8 +207,9 @@ static void print_types(const struct client_reply *reply)
 
 static void print_collections(const struct client_reply *reply)
 {
-    static const char *const headings[] = {">HEAP", ">NO", "STARTED", "REASON", ">GEN", ">PAUSE", ">EXAMINED",
-                                           ">COLLECTED", ">FREED", ">LIVE AFTER", ">WAITED"};
+    static const char *const headings[] = {">HEAP",  ">NO",         "STARTED",   "REASON",
+                                           ">GEN",   ">PAUSE",      ">EXAMINED", ">COLLECTED",
+                                           ">FREED", ">LIVE AFTER", ">WAITED"};
     struct table *table = table_new(headings, COLUMNS(headings));
     size_t i;
     json_t *run;

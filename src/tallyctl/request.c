@@ -11,7 +11,8 @@ static bool is_plain(const char *id)
     return *id && id[strspn(id, "0123456789abcdef")] == '\0';
 }
 
-enum ctl_exit request_path(const struct ctl *ctl, struct client *client, const char *leaf, char path[REQUEST_PATH_MAX])
+enum ctl_exit request_path(const struct ctl *ctl, struct client *client, const char *leaf,
+                           char path[REQUEST_PATH_MAX])
 {
     json_t *process = NULL;
     enum ctl_exit status = match_one(client, ctl->arguments[0], &process);

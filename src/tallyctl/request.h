@@ -6,7 +6,8 @@
 
 #define REQUEST_PATH_MAX 256
 
-/* "/v1/processes/ID/LEAF", or ".../heaps/N/LEAF" with --heap, for the process that the first argument names. */
-enum ctl_exit request_path(const struct ctl *ctl, struct client *client, const char *leaf, char path[REQUEST_PATH_MAX]);
+/* "/v1/processes/ID/LEAF", or ".../heaps/N/LEAF" with --heap, for the process the first argument names. */
+enum ctl_exit request_path(const struct ctl *ctl, struct client *client, const char *leaf,
+                           char path[REQUEST_PATH_MAX]);
 
 #endif

@@ -7,8 +7,8 @@
 
 struct table;
 
-/* One heading a column; one that begins with '>' is of figures. NULL: out of memory, which the other functions
- * take for an empty table. */
+/* One heading a column; one that begins with '>' is of figures. NULL: out of memory, which the other
+ * functions take for an empty table. */
 struct table *table_new(const char *const *headings, size_t columns);
 /* The next cell, row by row; untrusted text is welcome, it is escaped. */
 void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));

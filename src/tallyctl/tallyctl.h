@@ -1,13 +1,14 @@
 /* tallyctl: tallyd's API for people and scripts at a terminal.
  *
  * What is always true
- *  - It speaks the public HTTP API over api.sock and nothing else; doctor alone looks at files and /proc besides.
- *  - stdout carries the answer, stderr one line when something is wrong, and the exit status is a row of exits.def.
- *  - What processes call themselves is untrusted text: it reaches the terminal through text.h only, which escapes
- *    control characters; --json prints the API's bytes, with DEL and C1 controls escaped as JSON allows.
+ *  - It speaks the public HTTP API over api.sock and nothing else; doctor alone looks at files and /proc too.
+ *  - stdout carries the answer, stderr one line when something is wrong; the exit status is a row of exits.def.
+ *  - What processes call themselves is untrusted text: it reaches the terminal through text.h only, which
+ *    escapes control characters; --json prints the API's bytes, with DEL and C1 controls escaped as JSON allows.
  *
- * Reading order: commands.def, main.c (words to handlers), place.h (where tallyd is), client.h (one request),
- * match.h (which process a word means), inspect.c and control.c (the handlers), output.h (text or JSON), doctor.c.
+ * Reading order: commands.def, main.c and cli.c (words to handlers), place.h (where tallyd is), client.h (one
+ * request), match.h (which process a word means), inspect.c and control.c (the handlers), output.h (text or
+ * JSON), doctor.c.
  */
 #ifndef TALLYCTL_TALLYCTL_H
 #define TALLYCTL_TALLYCTL_H
@@ -34,11 +35,12 @@ struct ctl {
 
 typedef enum ctl_exit (*ctl_command_fn)(const struct ctl *ctl);
 
-#define CTL_COMMAND(word, arguments, fewest, most, handler, help) enum ctl_exit handler(const struct ctl *ctl);
+#define CTL_COMMAND(word, arguments, fewest, most, handler, help) \
+    enum ctl_exit handler(const struct ctl *ctl);
 #include "tallyctl/commands.def"
 #undef CTL_COMMAND
 
-/* Prints "tallyctl: " and the sentence, escaped, on stderr; returns `status`, so that handlers can end with it. */
+/* Prints "tallyctl: " and the sentence, escaped, on stderr; returns `status`, with which handlers may end. */
 enum ctl_exit ctl_fail(enum ctl_exit status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Reads the whole command line and runs it. */

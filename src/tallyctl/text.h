@@ -9,8 +9,8 @@
 /* Enough for every text_bytes() and text_duration(). */
 #define TEXT_FIGURE_MAX 32
 
-/* A copy of `text` in which control characters (C0, DEL, C1), bidirectional overrides and bytes that are not UTF-8
- * stand as \xHH or \u{H}, and a backslash as \\. Caller frees; NULL only for want of memory. */
+/* A copy of `text` in which control characters (C0, DEL, C1), bidirectional overrides and bytes that are not
+ * UTF-8 stand as \xHH or \u{H}, and a backslash as \\. Caller frees; NULL only for want of memory. */
 char *text_escape_dup(const char *text);
 
 /* Columns that an escaped text takes: its code points. */

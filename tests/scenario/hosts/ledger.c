@@ -1,8 +1,9 @@
-/* A program with a ledger of its own: it notes what it allocates, and in dispose what goes, without asking libtally
- * for any number. Objects that it puts into rings can only die by a collection, all others only by their count.
+/* A program with a ledger of its own: it notes what it allocates, and in dispose what goes, without asking
+ * libtally for any number. Objects that it puts into rings can only die by a collection, all others only by
+ * their count.
  *
- * Obeys lines on stdin (see commands[]) and answers each with a line on stdout. While it waits it is woken by its
- * notify fd, as an event-driven host would be. Prints the ledger at its end too.
+ * Obeys lines on stdin (see commands[]) and answers each with a line on stdout. While it waits it is woken by
+ * its notify fd, as an event-driven host would be. Prints the ledger at its end too.
  */
 #include <errno.h>
 #include <poll.h>
@@ -101,9 +102,9 @@ static void print_ledger(const char *who)
 {
     printf("%s {\"pid\":%d", who, (int)getpid());
     for (int kind = 0; kind < KINDS; kind++)
-        printf(",\"%s\":{\"allocations\":%llu,\"refcount\":%llu,\"cycle\":%llu,\"live_bytes\":%llu}", ledger[kind].name,
-               (unsigned long long)ledger[kind].allocated, (unsigned long long)ledger[kind].by_count,
-               (unsigned long long)ledger[kind].by_cycle,
+        printf(",\"%s\":{\"allocations\":%llu,\"refcount\":%llu,\"cycle\":%llu,\"live_bytes\":%llu}",
+               ledger[kind].name, (unsigned long long)ledger[kind].allocated,
+               (unsigned long long)ledger[kind].by_count, (unsigned long long)ledger[kind].by_cycle,
                (unsigned long long)(ledger[kind].allocated_bytes - ledger[kind].gone_bytes));
     printf("}\n");
     fflush(stdout);
@@ -121,7 +122,8 @@ static void make(unsigned long count)
     }
 }
 
-/* Pairs of nodes that refer to each other, the first with a leaf: two objects for the collector, one for its count. */
+/* Pairs of nodes that refer to each other, the first with a leaf: two objects for the collector, one for its
+ * count. */
 static void ring(unsigned long count)
 {
     for (unsigned long i = 0; i < count; i++) {
@@ -250,9 +252,19 @@ static void attach(unsigned long unused)
 static const struct {
     const char *word;
     void (*run)(unsigned long);
-} commands[] = {{"make", make}, {"ring", ring}, {"hold", hold}, {"release", release}, {"collect", collect},
-                {"automatic", automatic}, {"spin", spin}, {"deaf", deaf}, {"status", status}, {"show", show},
-                {"descriptors", list_descriptors}, {"child", have_child}, {"attach", attach}};
+} commands[] = {{"make", make},
+                {"ring", ring},
+                {"hold", hold},
+                {"release", release},
+                {"collect", collect},
+                {"automatic", automatic},
+                {"spin", spin},
+                {"deaf", deaf},
+                {"status", status},
+                {"show", show},
+                {"descriptors", list_descriptors},
+                {"child", have_child},
+                {"attach", attach}};
 
 static void obey(const char *line)
 {
@@ -272,7 +284,8 @@ static bool wait_for_work(void)
 {
     static char line[256];
     static size_t used;
-    struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = tally_notify_fd(heap), .events = POLLIN}};
+    struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                            {.fd = tally_notify_fd(heap), .events = POLLIN}};
     if (poll(fds, 2, -1) < 0)
         return errno == EINTR && !stop;
     if (fds[1].revents)
@@ -296,11 +309,18 @@ static bool wait_for_work(void)
 static void register_types(void)
 {
     const struct tally_type_info infos[KINDS] = {
-        [NODE] = {.name = "node", .size = sizeof(struct node), .ref_count = 2, .dispose = node_dispose,
-                  .refs = (struct tally_ref[]){{"next", offsetof(struct node, next)}, {"leaf", offsetof(struct node, leaf)}}},
+        [NODE] = {.name = "node",
+                  .size = sizeof(struct node),
+                  .ref_count = 2,
+                  .dispose = node_dispose,
+                  .refs = (struct tally_ref[]){{"next", offsetof(struct node, next)},
+                                               {"leaf", offsetof(struct node, leaf)}}},
         [LEAF] = {.name = "leaf", .size = sizeof(struct leaf), .dispose = leaf_dispose},
-        [TEXT] = {.name = "text", .size = sizeof(struct text), .trailing = TALLY_TRAILING_BYTES,
-                  .trailing_element_bytes = 1, .trailing_length_offset = offsetof(struct text, length),
+        [TEXT] = {.name = "text",
+                  .size = sizeof(struct text),
+                  .trailing = TALLY_TRAILING_BYTES,
+                  .trailing_element_bytes = 1,
+                  .trailing_length_offset = offsetof(struct text, length),
                   .dispose = text_dispose},
     };
     for (int kind = 0; kind < KINDS; kind++)

@@ -18,14 +18,15 @@ static int make_list(void **state)
         const char *id, *name, *state;
         int pid;
     } rows[] = {
-        {ID("aaaa"), "bakery", "live", 100}, {ID("aaab"), "twin", "live", 101}, {ID("aaac"), "twin", "live", 102},
-        {ID("bbbb"), "bakery", "gone", 103}, {ID("cccc"), "102", "live", 104},  {ID("dddd"), "shop", "gone", 100},
+        {ID("aaaa"), "bakery", "live", 100}, {ID("aaab"), "twin", "live", 101},
+        {ID("aaac"), "twin", "live", 102},   {ID("bbbb"), "bakery", "gone", 103},
+        {ID("cccc"), "102", "live", 104},    {ID("dddd"), "shop", "gone", 100},
         {ID("1234"), "nameless", "live", 0}, {ID("1235"), "123412", "live", 9},
     };
     list = json_array();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i}", "id", rows[i].id, "name", rows[i].name, "state",
-                                              rows[i].state, "pid", rows[i].pid));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i}", "id", rows[i].id, "name", rows[i].name,
+                                              "state", rows[i].state, "pid", rows[i].pid));
     return list ? 0 : -1;
 }
 

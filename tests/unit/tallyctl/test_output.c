@@ -40,8 +40,8 @@ static char *printed_new(void)
 
 static void check(void (*print)(const struct client_reply *), const char *body, const char *expected)
 {
-    struct client_reply reply = {.status = 200, .body = strdup(body), .bytes = strlen(body),
-                                 .json = json_loads(body, 0, NULL)};
+    struct client_reply reply = {
+        .status = 200, .body = strdup(body), .bytes = strlen(body), .json = json_loads(body, 0, NULL)};
     catch_stdout();
     print(&reply);
     char *text = printed_new();
@@ -51,19 +51,24 @@ static void check(void (*print)(const struct client_reply *), const char *body, 
 }
 
 static const char list_body[] =
-    "{\"processes\":[{\"id\":\"0123456789abcdef0123456789abcdef\",\"pid\":42,\"name\":\"bak\\u001bery\",\"state\":\"live\","
+    "{\"processes\":[{\"id\":\"0123456789abcdef0123456789abcdef\",\"pid\":42,\"name\":\"bak\\u001bery\","
+    "\"state\":\"live\","
     "\"labels\":{\"team\":\"bread\"},\"live_objects\":7,\"live_bytes\":2048,\"allocations\":100,"
     "\"frees\":{\"refcount\":90,\"cycle\":3},\"collections\":2,\"enabled\":false},"
-    "{\"id\":\"ff23456789abcdef0123456789abcdef\",\"pid\":null,\"name\":\"x\",\"state\":\"gone\",\"labels\":{},"
+    "{\"id\":\"ff23456789abcdef0123456789abcdef\",\"pid\":null,\"name\":\"x\",\"state\":\"gone\",\"labels\":{"
+    "},"
     "\"enabled\":null}],\"next_cursor\":null}";
 
 static void test_output_text_processes(void **state)
 {
     (void)state;
     check(output_text.processes, list_body,
-          "ID        PID  NAME        STATE  OBJECTS    BYTES  ALLOCATED  BY COUNT  BY CYCLE  RUNS  AUTOMATIC  LABELS\n"
-          "01234567   42  bak\\x1bery  live         7  2.0 KiB        100        90         3     2  off        team=bread\n"
-          "ff234567    -  x           gone         0      0 B          0         0         0     0  differs    -\n");
+          "ID        PID  NAME        STATE  OBJECTS    BYTES  ALLOCATED  BY COUNT  BY CYCLE  RUNS  "
+          "AUTOMATIC  LABELS\n"
+          "01234567   42  bak\\x1bery  live         7  2.0 KiB        100        90         3     2  off     "
+          "   team=bread\n"
+          "ff234567    -  x           gone         0      0 B          0         0         0     0  differs  "
+          "  -\n");
     check(output_text.processes, "{\"processes\":[]}", "no processes\n");
 }
 
@@ -71,10 +76,12 @@ static void test_output_text_config(void **state)
 {
     (void)state;
     check(output_text.config,
-          "{\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[700,10,10],\"debug\":[\"saveall\"],\"events\":\"all\"}",
+          "{\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[700,10,10],\"debug\":[\"saveall\"],"
+          "\"events\":\"all\"}",
           "AUTOMATIC  MANAGER       THRESHOLDS  DEBUG    EVENTS\n"
           "on         generational  700,10,10   saveall  all\n");
-    check(output_text.config, "{\"enabled\":null,\"manager\":null,\"thresholds\":null,\"debug\":null,\"events\":null}",
+    check(output_text.config,
+          "{\"enabled\":null,\"manager\":null,\"thresholds\":null,\"debug\":null,\"events\":null}",
           "AUTOMATIC  MANAGER  THRESHOLDS  DEBUG    EVENTS\n"
           "differs    differs  differs     differs  differs\n");
 }
@@ -92,25 +99,31 @@ static void test_output_text_operation(void **state)
 static void test_output_text_stats_has_the_catalogues_words(void **state)
 {
     (void)state;
-    struct client_reply reply = {.json = json_loads(
-        "{\"name\":\"bakery\",\"state\":\"live\",\"complete\":false,\"safepoint_age_ns\":1400000,\"live_bytes\":2048,"
-        "\"frees\":{\"cycle\":3},\"generations\":[{\"collections\":1,\"collected\":3,\"uncollectable\":0}],"
-        "\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[1,2,3],\"debug\":[],\"events\":{\"level\":\"off\"}}", 0, NULL)};
+    struct client_reply reply = {
+        .json = json_loads("{\"name\":\"bakery\",\"state\":\"live\",\"complete\":false,\"safepoint_age_ns\":"
+                           "1400000,\"live_bytes\":2048,"
+                           "\"frees\":{\"cycle\":3},\"generations\":[{\"collections\":1,\"collected\":3,"
+                           "\"uncollectable\":0}],"
+                           "\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[1,2,3],\"debug\":[]"
+                           ",\"events\":{\"level\":\"off\"}}",
+                           0, NULL)};
     json_t *fields = json_loads("[{\"path\":\"live_bytes\",\"unit\":\"bytes\",\"label\":\"Live bytes\"},"
                                 "{\"path\":\"frees.cycle\",\"unit\":\"objects\",\"label\":\"Freed\"},"
-                                "{\"path\":\"not.there\",\"unit\":\"objects\",\"label\":\"Missing\"}]", 0, NULL);
+                                "{\"path\":\"not.there\",\"unit\":\"objects\",\"label\":\"Missing\"}]",
+                                0, NULL);
     assert_non_null(reply.json);
     catch_stdout();
     output_text.stats(&reply, fields);
     char *text = printed_new();
-    assert_string_equal(text, "bakery (live), last safepoint 1.40 ms ago, incomplete: not every event was seen\n\n"
-                              "FIGURE        VALUE  UNIT\n"
-                              "Live bytes  2.0 KiB\n"
-                              "Freed             3  objects\n\n"
-                              "GENERATION  COLLECTIONS  COLLECTED  UNCOLLECTABLE\n"
-                              "         0            1          3              0\n\n"
-                              "AUTOMATIC  MANAGER       THRESHOLDS  DEBUG  EVENTS\n"
-                              "on         generational  1,2,3       none   off\n");
+    assert_string_equal(text,
+                        "bakery (live), last safepoint 1.40 ms ago, incomplete: not every event was seen\n\n"
+                        "FIGURE        VALUE  UNIT\n"
+                        "Live bytes  2.0 KiB\n"
+                        "Freed             3  objects\n\n"
+                        "GENERATION  COLLECTIONS  COLLECTED  UNCOLLECTABLE\n"
+                        "         0            1          3              0\n\n"
+                        "AUTOMATIC  MANAGER       THRESHOLDS  DEBUG  EVENTS\n"
+                        "on         generational  1,2,3       none   off\n");
     free(text);
     json_decref(fields);
     client_reply_fini(&reply);
@@ -120,12 +133,16 @@ static void test_output_text_survives_strange_answers(void **state)
 {
     (void)state;
     static const char *const strange[] = {
-        "{}", "{\"processes\":[{}],\"types\":[{}],\"collections\":[{}],\"result\":7,\"state\":\"succeeded\",\"debug\":7}",
-        "{\"processes\":[7,null],\"types\":[7],\"collections\":[[]],\"url\":5,\"thresholds\":[null,\"x\"],\"events\":{}}",
+        "{}",
+        "{\"processes\":[{}],\"types\":[{}],\"collections\":[{}],\"result\":7,\"state\":\"succeeded\","
+        "\"debug\":7}",
+        "{\"processes\":[7,null],\"types\":[7],\"collections\":[[]],\"url\":5,\"thresholds\":[null,\"x\"],"
+        "\"events\":{}}",
         "{\"processes\":7,\"types\":{},\"collections\":null,\"state\":{}}",
     };
-    void (*const prints[])(const struct client_reply *) = {output_text.processes, output_text.types, output_text.collections,
-                                                           output_text.config, output_text.operation, output_text.link};
+    void (*const prints[])(const struct client_reply *) = {output_text.processes,   output_text.types,
+                                                           output_text.collections, output_text.config,
+                                                           output_text.operation,   output_text.link};
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
         struct client_reply reply = {.json = json_loads(strange[i], 0, NULL)};
         assert_non_null(reply.json);
@@ -142,7 +159,8 @@ static void test_output_json_is_the_body_on_one_line(void **state)
 {
     (void)state;
     check(output_json.processes, "{\"processes\":[]}", "{\"processes\":[]}\n");
-    check(output_json.config, "{\n\"a\":\"\x7f\xc2\x9b\xc3\xbc\"\r\n}\n", "{\"a\":\"\\u007f\\u009b\xc3\xbc\"}\n");
+    check(output_json.config, "{\n\"a\":\"\x7f\xc2\x9b\xc3\xbc\"\r\n}\n",
+          "{\"a\":\"\\u007f\\u009b\xc3\xbc\"}\n");
 }
 
 int main(void)

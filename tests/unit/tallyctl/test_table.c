@@ -25,14 +25,17 @@ static void test_table_aligns_text_left_and_figures_right(void **state)
     (void)state;
     static const char *const headings[] = {"NAME", ">N", "LAST"};
     struct table *table = table_new(headings, 3);
-    table_cell(table, "%s", "Gr\xc3\xbc\xc3\x9f" "e");
+    table_cell(table, "%s",
+               "Gr\xc3\xbc\xc3\x9f"
+               "e");
     table_cell(table, "%d", 7);
     table_cell(table, "x");
     table_cell(table, "a");
     table_cell(table, "%d", 1234);
     table_cell(table, "longer");
     char *text = printed_new(table);
-    assert_string_equal(text, "NAME      N  LAST\nGr\xc3\xbc\xc3\x9f" "e     7  x\na      1234  longer\n");
+    assert_string_equal(text, "NAME      N  LAST\nGr\xc3\xbc\xc3\x9f"
+                              "e     7  x\na      1234  longer\n");
     free(text);
 }
 

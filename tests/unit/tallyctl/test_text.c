@@ -22,14 +22,19 @@ static void test_text_escape_keeps_what_is_harmless(void **state)
     (void)state;
     check_escape("", "");
     check_escape("bakery [1]: 100 %", "bakery [1]: 100 %");
-    check_escape("Gr\xc3\xbc\xc3\x9f" "e \xe6\xbc\xa2 \xf0\x9f\x90\x8d", "Gr\xc3\xbc\xc3\x9f" "e \xe6\xbc\xa2 \xf0\x9f\x90\x8d");
+    check_escape("Gr\xc3\xbc\xc3\x9f"
+                 "e \xe6\xbc\xa2 \xf0\x9f\x90\x8d",
+                 "Gr\xc3\xbc\xc3\x9f"
+                 "e \xe6\xbc\xa2 \xf0\x9f\x90\x8d");
 }
 
 static void test_text_escape_shows_what_steers_a_terminal(void **state)
 {
     (void)state;
     check_escape("a\x1b[31mb\n\r\t\x7f", "a\\x1b[31mb\\x0a\\x0d\\x09\\x7f");
-    check_escape("\xc2\x9b" "31m\xc2\x80\xc2\xa0", "\\u{9b}31m\\u{80}\xc2\xa0");
+    check_escape("\xc2\x9b"
+                 "31m\xc2\x80\xc2\xa0",
+                 "\\u{9b}31m\\u{80}\xc2\xa0");
     check_escape("\xe2\x80\xae\xe2\x81\xa6\xe2\x80\xa8", "\\u{202e}\\u{2066}\\u{2028}");
     check_escape("a\\x1b", "a\\\\x1b");
 }
@@ -50,7 +55,9 @@ static void test_text_columns_counts_code_points(void **state)
     (void)state;
     assert_int_equal(text_columns(""), 0);
     assert_int_equal(text_columns("abc"), 3);
-    assert_int_equal(text_columns("Gr\xc3\xbc\xc3\x9f" "e"), 5);
+    assert_int_equal(text_columns("Gr\xc3\xbc\xc3\x9f"
+                                  "e"),
+                     5);
 }
 
 static void test_text_bytes_has_a_unit(void **state)
@@ -83,8 +90,10 @@ static void test_text_parse_duration_takes_units(void **state)
     static const struct {
         const char *text;
         unsigned ms;
-    } good[] = {{"0", 0}, {"5", 5000}, {"5s", 5000}, {"250ms", 250}, {"2m", 120000}, {"60m", 3600000}, {"3600", 3600000}};
-    static const char *const bad[] = {"", "s", "-1s", "+1s", " 1s", "1 s", "1.5s", "1h", "3601s", "61m", "99999999999999999999", "1sx"};
+    } good[] = {{"0", 0},       {"5", 5000},      {"5s", 5000},     {"250ms", 250},
+                {"2m", 120000}, {"60m", 3600000}, {"3600", 3600000}};
+    static const char *const bad[] = {
+        "", "s", "-1s", "+1s", " 1s", "1 s", "1.5s", "1h", "3601s", "61m", "99999999999999999999", "1sx"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         unsigned ms = 1;
         assert_true(text_parse_duration(good[i].text, &ms));
