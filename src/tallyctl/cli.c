@@ -126,7 +126,7 @@ static enum ctl_exit take_option(struct ctl *ctl, int value, ctl_command_fn *ins
     case 'w':
         if (text_parse_duration(optarg, &ctl->wait_ms))
             return CTL_DONE;
-        return ctl_fail(CTL_USAGE, "--wait takes a duration up to an hour, such as 500ms, 5s or 1m, not '%s'",
+        return ctl_fail(CTL_USAGE, "--wait takes a duration up to 1m, such as 500ms or 5s, not '%s'",
                         optarg);
     case 'n':
         if (text_parse_number(optarg, 1, UINT32_MAX, &ctl->heap))

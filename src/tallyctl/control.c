@@ -18,13 +18,14 @@ static enum ctl_exit outcome(const json_t *operation)
     if (strcmp(state, "succeeded") == 0)
         return CTL_DONE;
     if (strcmp(state, "expired") == 0)
-        return ctl_fail(CTL_LATE, "operation %s expired: no safepoint within its deadline of %llu ms", id, deadline);
+        return ctl_fail(CTL_LATE, "operation %s expired: no safepoint within its deadline of %llu ms", id,
+                        deadline);
     if (strcmp(state, "failed") == 0 && strcmp(code, "process_gone") == 0)
         return ctl_fail(CTL_GONE, "operation %s failed: the process has ended", id);
     if (strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0)
         return ctl_fail(CTL_FAILED, "operation %s %s: %s", id, state, *detail ? detail : code);
-    return ctl_fail(CTL_LATE, "operation %s is still %s: it may run until its deadline, %llu ms after %s", id, state,
-                    deadline, client_text(operation, "created_at"));
+    return ctl_fail(CTL_LATE, "operation %s is still %s: it may run until its deadline, %llu ms after %s", id,
+                    state, deadline, client_text(operation, "created_at"));
 }
 
 /* Sends the request to the process and shows the answer: an operation, or the configuration now in force. */

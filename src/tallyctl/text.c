@@ -105,7 +105,7 @@ bool text_parse_duration(const char *text, unsigned *ms)
         const char *word;
         unsigned ms;
     } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"", 1000}};
-    const unsigned most_ms = 3600000;
+    const unsigned most_ms = 60000; /* as the API */
     if (*text < '0' || *text > '9')
         return false;
     char *end = NULL;

@@ -21,7 +21,7 @@ const char *text_bytes(char out[TEXT_FIGURE_MAX], uint64_t bytes);
 /* "840 ns", "12.4 us", "3.02 ms", "61.0 s". Returns `out`. */
 const char *text_duration(char out[TEXT_FIGURE_MAX], uint64_t ns);
 
-/* Reads "500ms", "5s", "1m" or "5" (seconds) up to an hour. False: it is none of these. */
+/* Reads "500ms", "5s", "1m" or "5" (seconds) up to a minute. False: it is none of these. */
 bool text_parse_duration(const char *text, unsigned *ms);
 /* Reads a decimal number from `lowest` to `highest`, nothing around it. */
 bool text_parse_number(const char *text, unsigned long lowest, unsigned long highest, unsigned *number);

@@ -90,10 +90,9 @@ static void test_text_parse_duration_takes_units(void **state)
     static const struct {
         const char *text;
         unsigned ms;
-    } good[] = {{"0", 0},       {"5", 5000},      {"5s", 5000},     {"250ms", 250},
-                {"2m", 120000}, {"60m", 3600000}, {"3600", 3600000}};
-    static const char *const bad[] = {
-        "", "s", "-1s", "+1s", " 1s", "1 s", "1.5s", "1h", "3601s", "61m", "99999999999999999999", "1sx"};
+    } good[] = {{"0", 0}, {"5", 5000}, {"5s", 5000}, {"250ms", 250}, {"1m", 60000}, {"60000ms", 60000}};
+    static const char *const bad[] = {"", "s", "-1s", "+1s", " 1s", "1 s", "1.5s", "1h", "61s", "2m",
+                                      "99999999999999999999", "1sx"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         unsigned ms = 1;
         assert_true(text_parse_duration(good[i].text, &ms));
