@@ -27,8 +27,9 @@ LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c)
 STATS_SRCS := $(addprefix src/stats/,model.c publish.c)
 OPERATIONS_SRCS := src/operations/operations.c
-API_SRCS :=
-TALLYD_SRCS :=
+API_SRCS := $(addprefix src/api/,server.c target.c guard.c session.c json.c respond.c views.c reads.c controls.c \
+  stream.c files.c)
+TALLYD_SRCS := $(addprefix src/tallyd/,options.c folders.c listen.c)
 DAEMON_SRCS := src/base/log.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(API_SRCS) $(TALLYD_SRCS)
 DAEMON_LIBS := -lmicrohttpd -ljansson
 
@@ -81,7 +82,7 @@ $(BUILD)/tally.pc: include/tally.h
 	$(Q)printf 'Name: tally\nDescription: reference counting and a cycle collector for C, observable while it runs\nVersion: %s\nCflags: -I%s/include\nLibs: -L%s -ltally -pthread\n' \
 	  '$(VERSION)' '$(CURDIR)' '$(abspath $(BUILD))' > $@
 
-$(BUILD)/libtallyd.a: $(DAEMON_OBJS)
+$(BUILD)/libtallyd.a: $(DAEMON_OBJS) $(BUILD)/obj/web_files.o
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
@@ -100,6 +101,24 @@ $(BUILD)/tally-mal: $(call obj,$(MAL_SRCS)) $(BUILD)/libtally.a
 $(BUILD)/tally-replay: $(call obj,$(REPLAY_SRCS)) $(BUILD)/libtally.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread
+
+# ---- web assets: npm's files and ours, embedded by the assembler
+VENDOR_FILES := /vendor/uplot.js=web/node_modules/uplot/dist/uPlot.esm.js /vendor/uplot.css=web/node_modules/uplot/dist/uPlot.min.css \
+  /vendor/htm-preact.js=web/node_modules/htm/preact/standalone.module.js
+
+web/node_modules/.stamp: web/package.json web/package-lock.json
+	$(call say,NPM,web)
+	$(Q)cd web && $(NPM) ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+$(BUILD)/web_files.c: src/api/embed.sh $(WEB_FILES) web/node_modules/.stamp
+	$(call say,EMBED,web)
+	@mkdir -p $(@D)
+	$(Q)src/api/embed.sh $(foreach f,$(WEB_FILES),/$(notdir $(f))=$(f)) $(VENDOR_FILES) > $@.new && mv $@.new $@
+
+$(BUILD)/obj/web_files.o: $(BUILD)/web_files.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TALLY_CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) -c $< -o $@
 
 # ---- tests
 UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)

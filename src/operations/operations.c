@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "tally.h"
 
 struct operation {
     struct operation *next; /* older */
@@ -278,7 +279,7 @@ bool operations_cancel(struct operations *operations, const char *id)
 
 static const char *ack_code(int32_t error)
 {
-    return error == -5 ? "busy" : error == -6 ? "heap_gone" : "refused_by_host";
+    return error == TALLY_EBUSY ? "busy" : error == TALLY_ESTATE ? "heap_gone" : "refused_by_host";
 }
 
 /* A state never goes back: acknowledgements of one heap come in order, but a late one may follow our own verdict. */
@@ -345,9 +346,11 @@ static bool of_process(const struct operation *operation, const void *process)
     return !strcmp(operation->view.process, process);
 }
 
+/* What runs has the host's word already, and may take its time. */
 static bool past_grace(const struct operation *operation, const void *now)
 {
-    return *(const uint64_t *)now > operation->deadline_ns + OPERATION_GRACE_NS;
+    return operation->view.state != OPERATION_RUNNING &&
+           *(const uint64_t *)now > operation->deadline_ns + OPERATION_GRACE_NS;
 }
 
 void operations_process_gone(struct operations *operations, const char *process)

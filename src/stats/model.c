@@ -311,6 +311,12 @@ static void refused(void *arg, const char *reason, pid_t pid, uid_t uid)
     stats->dirty = true;
 }
 
+const char *stats_process_id(const void *handle)
+{
+    const struct model_process *process = handle;
+    return process->view.id;
+}
+
 static void process_free(struct model_process *process)
 {
     while (process->heaps) {

@@ -120,6 +120,9 @@ void stats_free(struct stats *stats);
 struct intake_sink;
 void stats_sink_init(struct stats *stats, struct intake_sink *sink);
 
+/* The id behind the handle that the sink's attached() gave; borrowed. Intake's thread. */
+const char *stats_process_id(const void *process);
+
 /* The present view: never NULL once stats_new() has succeeded; the reference is the caller's. Any thread. */
 const struct stats_view *stats_view_get_new(struct stats *stats);
 void stats_view_unref(const struct stats_view *view);

@@ -1,0 +1,130 @@
+/* Who may ask at all: the header's form, Host, token and Origin. */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/private.h"
+
+struct form {
+    unsigned hosts, lengths, authorizations, origins, types, encodings;
+    bool bad_name, folded, bad_encoding;
+};
+
+static bool is_token(const char *name)
+{
+    if (!*name)
+        return false;
+    for (; *name; name++)
+        if ((unsigned char)*name <= ' ' || (unsigned char)*name >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", *name))
+            return false;
+    return true;
+}
+
+static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct form *form = arg;
+    (void)kind;
+    form->bad_name |= !is_token(name);
+    form->folded |= value && strpbrk(value, "\r\n");
+    form->hosts += !strcasecmp(name, "Host");
+    form->lengths += !strcasecmp(name, "Content-Length");
+    form->authorizations += !strcasecmp(name, "Authorization");
+    form->origins += !strcasecmp(name, "Origin");
+    form->types += !strcasecmp(name, "Content-Type");
+    if (!strcasecmp(name, "Transfer-Encoding")) {
+        form->encodings++;
+        form->bad_encoding |= !value || strcasecmp(value, "chunked");
+    }
+    return MHD_YES;
+}
+
+enum problem guard_form(struct request *request, char *detail, size_t bytes)
+{
+    struct form form = {.hosts = 0};
+    const char *wrong = NULL;
+    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, look, &form);
+    if (request->target_long)
+        wrong = "the target is too long";
+    else if (request->target_bad)
+        wrong = "the target holds bytes that no target may";
+    else if (form.bad_name)
+        wrong = "a header's name is not a token";
+    else if (form.folded)
+        wrong = "a header is folded";
+    else if (form.hosts > 1 || form.lengths > 1 || form.authorizations > 1 || form.origins > 1 || form.types > 1)
+        wrong = "a header stands twice that may stand once";
+    else if (form.encodings > 1 || form.bad_encoding)
+        wrong = "Transfer-Encoding may be chunked, and nothing else";
+    else if (form.encodings && form.lengths)
+        wrong = "Content-Length and Transfer-Encoding exclude each other";
+    else if (!form.hosts && !request->connection->is_unix)
+        wrong = "there is no Host";
+    if (!wrong)
+        return PROBLEM_NONE;
+    snprintf(detail, bytes, "%s", wrong);
+    return PROBLEM_bad_request;
+}
+
+/* Exactly one of ours: the literal loopback names with our port, what we are bound to, or the proxy's name. */
+bool guard_host_known(const struct api *api, const char *host)
+{
+    char known[64];
+    static const char *const names[] = {"127.0.0.1", "[::1]", "localhost"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(known, sizeof known, "%s:%u", names[i], api->tcp_port);
+        if (!strcmp(host, known) || (api->tcp_port == 80 && !strcmp(host, names[i])))
+            return true;
+    }
+    return !strcmp(host, api->tcp_address) || (*api->public_host && !strcmp(host, api->public_host));
+}
+
+enum problem guard_host(const struct request *request, char *detail, size_t bytes)
+{
+    if (request->connection->is_unix)
+        return PROBLEM_NONE;
+    const char *host = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Host");
+    if (host && guard_host_known(request->api, host))
+        return PROBLEM_NONE;
+    snprintf(detail, bytes, "this is %s", request->api->tcp_address);
+    return PROBLEM_wrong_host;
+}
+
+/* Sets the request's scopes and who it is. */
+enum problem guard_token(struct request *request, enum scope scope)
+{
+    if (request->connection->is_unix) {
+        request->scopes = READ | CONTROL | ADMIN;
+        snprintf(request->who, sizeof request->who, "uid %u", (unsigned)request->connection->uid);
+        return PROBLEM_NONE;
+    }
+    snprintf(request->who, sizeof request->who, "nobody");
+    const char *header = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Authorization");
+    if (header && !strncasecmp(header, "Bearer ", 7))
+        request->scopes = session_scopes(request->api, header + 7, request->who, sizeof request->who);
+    if (scope == OPEN)
+        return PROBLEM_NONE;
+    if (!request->scopes)
+        return PROBLEM_unauthorized;
+    if (!(request->scopes & scope))
+        return PROBLEM_forbidden;
+    if (scope != READ && !request->api->loopback && !request->api->remote_control)
+        return PROBLEM_remote_control_off;
+    return PROBLEM_NONE;
+}
+
+/* A page of another origin never gets here: neither by what it says of itself nor by what the browser says. */
+enum problem guard_origin(const struct request *request, char *detail, size_t bytes)
+{
+    if (request->connection->is_unix)
+        return PROBLEM_NONE;
+    const char *origin = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Origin");
+    const char *site = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Sec-Fetch-Site");
+    snprintf(detail, bytes, "only pages of this daemon may ask");
+    bool ours = !site || !strcmp(site, "same-origin") || !strcmp(site, "none");
+    if (!ours && request->route) /* the page's own files may be reached by a link from elsewhere */
+        return PROBLEM_bad_origin;
+    if (!origin)
+        return PROBLEM_NONE;
+    const char *host = !strncmp(origin, "http://", 7) ? origin + 7 : !strncmp(origin, "https://", 8) ? origin + 8 : "";
+    return guard_host_known(request->api, host) ? PROBLEM_NONE : PROBLEM_bad_origin;
+}

@@ -1,0 +1,219 @@
+/* What the files of the api share. */
+#ifndef TALLY_API_PRIVATE_H
+#define TALLY_API_PRIVATE_H
+
+#include <jansson.h>
+#include <microhttpd.h>
+#include <pthread.h>
+
+#include "api/api.h"
+
+#define BODY_MAX 65536u
+#define SEGMENTS_MAX 8u
+#define SEGMENT_BYTES 256u
+#define PARAMETERS_MAX 8u
+#define VALUE_BYTES 256u
+#define TARGET_MAX 4096u
+#define TCP_CONNECTIONS 256u
+#define UNIX_CONNECTIONS 64u
+#define STREAMS_MAX 64u
+#define STREAM_TOPICS 16u
+#define STREAM_QUEUE_BYTES ((size_t)262144)
+#define HEADER_NS 10000000000u
+#define REQUEST_NS 30000000000u
+#define IDLE_NS 60000000000u
+#define WAIT_MAX_NS 60000000000u
+#define HEARTBEAT_NS 10000000000u
+#define TICK_NS 50000000u
+#define BODY_FRESH_NS 250000000u
+#define DEADLINE_DEFAULT_MS 30000u
+#define DEADLINE_MAX_MS 3600000u
+#define PAGE_LIMIT 1000u
+#define SESSIONS_MAX 64u
+#define CODES_MAX 64u
+#define CODE_NS 60000000000u
+#define SESSION_S 43200u
+#define TOKEN_CHARS 65 /* 64 hex digits and NUL */
+
+enum scope { OPEN = 0, READ = 1, CONTROL = 2, ADMIN = 4 };
+
+enum problem {
+#define PROBLEM(code, status, title) PROBLEM_##code,
+#include "api/problems.def"
+#undef PROBLEM
+    PROBLEM_NONE
+};
+
+struct parameter {
+    const char *name; /* a word of the route's whitelist */
+    size_t name_bytes;
+    char value[VALUE_BYTES];
+};
+
+struct connection { /* one socket; in the listener's list */
+    struct connection *next, *previous;
+    struct api *api;
+    int fd;
+    bool is_unix;
+    uid_t uid;           /* is_unix: the peer's */
+    enum { PHASE_OPENED, PHASE_IDLE, PHASE_REQUEST, PHASE_WAITING } phase;
+    uint64_t since_ns;
+};
+
+struct route;
+
+struct request {
+    struct api *api;
+    struct connection *connection;
+    struct MHD_Connection *mhd;
+    char target[TARGET_MAX];
+    bool target_bad, target_long;
+    bool checked; /* the header has been looked at */
+    const struct route *route;
+    bool head;            /* HEAD: as GET, without a body */
+    unsigned scopes;      /* of the token, all on the Unix socket */
+    char who[48];         /* for the audit */
+    char segments[SEGMENTS_MAX][SEGMENT_BYTES];
+    unsigned segment_count;
+    struct parameter parameters[PARAMETERS_MAX];
+    unsigned parameter_count;
+    char *body;
+    size_t body_bytes;
+    enum problem pending; /* answered when the body has ended */
+    char pending_detail[160];
+    /* waiting for an operation */
+    struct request *next_waiting;
+    bool waiting, suspended;
+    char operation[OPERATION_ID_CHARS];
+    uint64_t wait_until_ns;
+};
+
+struct session {
+    char token[TOKEN_CHARS];
+    int64_t expires_s; /* wall clock */
+};
+struct login_code {
+    char code[TOKEN_CHARS];
+    uint64_t expires_ns;
+};
+
+struct body { /* a response that is reused */
+    char key[96];
+    uint64_t seq, built_ns, used_ns;
+    struct MHD_Response *response;
+};
+#define BODIES_MAX 64u
+
+struct stream;
+
+struct api {
+    struct stats *stats;
+    struct operations *operations;
+    char tcp_address[64], public_host[256], start_id[16], token[TOKEN_CHARS], sessions_path[512];
+    char runtime_dir[512], state_dir[512];
+    uint16_t tcp_port;
+    bool remote_control, loopback, system;
+    uint64_t started_ns, started_wall_ns;
+    struct MHD_Daemon *tcp, *unix_;
+    struct listener { struct api *api; bool is_unix; } tcp_listener, unix_listener;
+    pthread_t ticker;
+
+    pthread_mutex_t lock; /* connections, waiting, sessions, codes, draining */
+    struct connection *connections;
+    struct request *waiting;
+    struct session sessions[SESSIONS_MAX];
+    struct login_code codes[CODES_MAX];
+    bool draining, stopping;
+
+    pthread_mutex_t bodies_lock;
+    struct body bodies[BODIES_MAX];
+
+    pthread_mutex_t streams_lock; /* streams and all in them */
+    struct stream *streams;
+    unsigned stream_count;
+};
+/* Lock order: none of the three is taken while another is held. */
+
+typedef enum MHD_Result (*route_fn)(struct request *request);
+struct route {
+    const char *method, *path;
+    enum scope scope;
+    route_fn handler;
+    const char *parameters, *summary;
+};
+
+/* target.c: the raw target, split first and decoded then */
+bool target_parse(struct request *request, const char **detail);
+const struct route *route_find(const struct request *request, const char *method, bool *path_known, char *allow,
+                               size_t allow_bytes);
+/* false: a parameter is unknown, repeated or malformed; *detail says which */
+bool target_parameters(struct request *request, char *detail, size_t detail_bytes);
+const char *request_parameter(const struct request *request, const char *name);
+/* The decoded segment that stands for {p}, {n} or {o} in the route's path. */
+const char *request_segment(const struct request *request, const char *pattern);
+
+/* guard.c: PROBLEM_NONE or what is wrong */
+enum problem guard_form(struct request *request, char *detail, size_t bytes);
+enum problem guard_host(const struct request *request, char *detail, size_t bytes);
+enum problem guard_token(struct request *request, enum scope scope);
+enum problem guard_origin(const struct request *request, char *detail, size_t bytes);
+bool guard_host_known(const struct api *api, const char *host);
+
+/* session.c */
+int sessions_load(struct api *api);
+unsigned session_scopes(struct api *api, const char *token, char *who, size_t who_bytes);
+enum MHD_Result api_session(struct request *request);
+
+/* respond.c */
+enum MHD_Result respond_problem(struct request *request, enum problem problem, const char *detail);
+/* Steals json. etag_seq 0: none. location: NULL or the path of the resource. */
+enum MHD_Result respond_json(struct request *request, unsigned status, json_t *json, uint64_t etag_seq,
+                             const char *location);
+/* The reused body for key and seq, built by make(arg) where there is none that is fresh. */
+typedef json_t *(*body_fn)(struct request *request, const void *arg);
+enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make, const void *arg);
+enum MHD_Result respond_allow(struct request *request, unsigned status, const char *allow);
+void respond_headers(struct MHD_Response *response, bool cacheable);
+enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response);
+void bodies_free(struct api *api);
+
+/* views.c: new references; NULL: out of memory */
+json_t *view_process(const struct stats_process_view *process, uint64_t now_mono_ns);
+json_t *view_stats(const struct api *api, const struct stats_process_view *process, uint32_t heap);
+json_t *view_types(const struct stats_process_view *process, uint32_t heap, const char *sort, size_t limit);
+json_t *view_collections(struct api *api, const struct stats_process_view *process, uint32_t heap, size_t limit,
+                         uint64_t after_mono_ns);
+json_t *view_config(const struct stats_process_view *process, uint32_t heap);
+json_t *view_operation(struct api *api, const struct operation_view *operation);
+json_t *view_time(uint64_t wall_ns);
+/* Adds as_of, as_of_mono_ns and seq. */
+void view_stamp(json_t *json, uint64_t wall_ns, uint64_t mono_ns, uint64_t seq);
+const struct stats_heap_view *view_heap_find(const struct stats_process_view *process, uint32_t n);
+
+/* reads.c, controls.c, stream.c, files.c: the handlers of routes.def, and what else the server calls */
+#define ROUTE(method, path, scope, handler, parameters, summary) enum MHD_Result handler(struct request *request);
+#include "api/routes.def"
+#undef ROUTE
+enum MHD_Result files_serve(struct request *request, bool *found);
+enum MHD_Result controls_resume(struct request *request);
+json_t *processes_json(struct request *request, const struct stats_view *view);
+/* A process by the request's segment: its view is *view's; answers itself and returns NULL where there is none. */
+const struct stats_process_view *request_process(struct request *request, const struct stats_view *view,
+                                                 enum MHD_Result *answered);
+/* The heap's number, 0 for all; false: answered. */
+bool request_heap(struct request *request, const struct stats_process_view *process, uint32_t *heap,
+                  enum MHD_Result *answered);
+bool parse_number(const char *text, uint64_t max, uint64_t *out);
+bool parse_duration(const char *text, uint64_t *out_ns);
+void stream_operation(struct api *api, const char *id);
+void streams_tick(struct api *api);
+void streams_end(struct api *api);
+
+/* server.c */
+void request_wait(struct request *request);
+void waiting_resume(struct api *api, const char *operation);
+
+/* json.c */
+json_t *body_parse(const struct request *request, char *detail, size_t bytes);
+
+#endif

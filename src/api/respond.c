@@ -1,0 +1,199 @@
+/* Answers: problem documents, JSON, and bodies that are built once per view and reused. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/private.h"
+#include "base/clock.h"
+
+static const struct {
+    const char *code;
+    unsigned status;
+    const char *title;
+} problems[] = {
+#define PROBLEM(code, status, title) {#code, status, title},
+#include "api/problems.def"
+#undef PROBLEM
+};
+
+#define POLICY \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " \
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+
+void respond_headers(struct MHD_Response *response, bool cacheable)
+{
+    MHD_add_response_header(response, "Cache-Control", cacheable ? "no-cache" : "no-store");
+    MHD_add_response_header(response, "Content-Security-Policy", POLICY);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    MHD_add_response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
+}
+
+enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response)
+{
+    if (!response)
+        return MHD_NO;
+    enum MHD_Result result = MHD_queue_response(request->mhd, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static struct MHD_Response *response_of(json_t *json, const char *type)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    if (!text)
+        return NULL;
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+    if (!response) {
+        free(text);
+        return NULL;
+    }
+    MHD_add_response_header(response, "Content-Type", type);
+    respond_headers(response, false);
+    return response;
+}
+
+enum MHD_Result respond_problem(struct request *request, enum problem problem, const char *detail)
+{
+    char type[96];
+    snprintf(type, sizeof type, "/problems/%s", problems[problem].code);
+    char path[256];
+    snprintf(path, sizeof path, "%.*s", (int)strcspn(request->target, "?"), request->target);
+    for (char *at = path; *at; at++)
+        if ((unsigned char)*at >= 0x7f)
+            *at = '?';
+    json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", type, "title", problems[problem].title, "status",
+                             (int)problems[problem].status, "detail",
+                             detail && *detail ? detail : problems[problem].title, "instance", path, "code",
+                             problems[problem].code);
+    if (!json) /* a detail that is not UTF-8 */
+        json = json_pack("{s:s, s:s, s:i, s:s}", "type", type, "title", problems[problem].title, "status",
+                         (int)problems[problem].status, "code", problems[problem].code);
+    struct MHD_Response *response = response_of(json, "application/problem+json");
+    if (!response)
+        return MHD_NO;
+    if (problem == PROBLEM_unauthorized)
+        MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"tally\"");
+    if (problems[problem].status == 503 || problems[problem].status == 429)
+        MHD_add_response_header(response, "Retry-After", "1");
+    return respond_queue(request, problems[problem].status, response);
+}
+
+enum MHD_Result respond_allow(struct request *request, unsigned status, const char *allow)
+{
+    struct MHD_Response *response;
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", "/problems/method_not_allowed", "title",
+                                 problems[PROBLEM_method_not_allowed].title, "status", (int)status, "detail", allow,
+                                 "code", "method_not_allowed");
+        response = response_of(json, "application/problem+json");
+    } else {
+        response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+        if (response)
+            respond_headers(response, false);
+    }
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "Allow", allow);
+    return respond_queue(request, status, response);
+}
+
+static void etag_add(const struct request *request, struct MHD_Response *response, uint64_t seq)
+{
+    char etag[64];
+    snprintf(etag, sizeof etag, "\"%s-%llu\"", request->api->start_id, (unsigned long long)seq);
+    MHD_add_response_header(response, "ETag", etag);
+}
+
+enum MHD_Result respond_json(struct request *request, unsigned status, json_t *json, uint64_t etag_seq,
+                             const char *location)
+{
+    struct MHD_Response *response = response_of(json, "application/json");
+    if (!response)
+        return respond_problem(request, PROBLEM_internal, "out of memory");
+    if (etag_seq)
+        etag_add(request, response, etag_seq);
+    if (location)
+        MHD_add_response_header(response, "Location", location);
+    return respond_queue(request, status, response);
+}
+
+/* A kept body for key and seq that is fresh enough, or the place of the one unused longest. Under bodies_lock. */
+static struct body *body_place(struct api *api, const char *key, uint64_t seq, uint64_t now, bool *fresh)
+{
+    struct body *oldest = &api->bodies[0];
+    for (size_t i = 0; i < BODIES_MAX; i++) {
+        struct body *body = &api->bodies[i];
+        if (body->response && !strcmp(body->key, key)) {
+            *fresh = body->seq == seq && now - body->built_ns < BODY_FRESH_NS;
+            return body;
+        }
+        if (body->used_ns < oldest->used_ns)
+            oldest = body;
+    }
+    *fresh = false;
+    return oldest;
+}
+
+/* Queueing takes a reference, so it happens before another thread can replace the body. */
+static enum MHD_Result body_build(struct request *request, const char *key, uint64_t seq, body_fn make,
+                                  const void *arg, uint64_t now)
+{
+    struct api *api = request->api;
+    struct MHD_Response *response = response_of(make(request, arg), "application/json"), *old = NULL;
+    bool fresh;
+    if (!response)
+        return respond_problem(request, PROBLEM_internal, "out of memory");
+    etag_add(request, response, seq);
+    pthread_mutex_lock(&api->bodies_lock);
+    struct body *body = body_place(api, key, seq, now, &fresh);
+    old = body->response;
+    *body = (struct body){.seq = seq, .built_ns = now, .used_ns = now, .response = response};
+    snprintf(body->key, sizeof body->key, "%s", key);
+    enum MHD_Result result = MHD_queue_response(request->mhd, MHD_HTTP_OK, response);
+    pthread_mutex_unlock(&api->bodies_lock);
+    if (old)
+        MHD_destroy_response(old);
+    return result;
+}
+
+static bool not_modified(const struct request *request, uint64_t seq)
+{
+    char etag[64];
+    const char *given = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match");
+    snprintf(etag, sizeof etag, "\"%s-%llu\"", request->api->start_id, (unsigned long long)seq);
+    return given && (!strcmp(given, etag) || !strcmp(given, "*") || (!strncmp(given, "W/", 2) && !strcmp(given + 2, etag)));
+}
+
+enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make, const void *arg)
+{
+    struct api *api = request->api;
+    uint64_t now = clock_mono_ns();
+    bool fresh;
+    if (not_modified(request, seq)) {
+        struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+        if (!response)
+            return MHD_NO;
+        respond_headers(response, false);
+        etag_add(request, response, seq);
+        return respond_queue(request, MHD_HTTP_NOT_MODIFIED, response);
+    }
+    pthread_mutex_lock(&api->bodies_lock);
+    struct body *body = body_place(api, key, seq, now, &fresh);
+    enum MHD_Result result = MHD_NO;
+    if (fresh) {
+        body->used_ns = now;
+        result = MHD_queue_response(request->mhd, MHD_HTTP_OK, body->response);
+    }
+    pthread_mutex_unlock(&api->bodies_lock);
+    return fresh ? result : body_build(request, key, seq, make, arg, now);
+}
+
+void bodies_free(struct api *api)
+{
+    for (size_t i = 0; i < BODIES_MAX; i++)
+        if (api->bodies[i].response)
+            MHD_destroy_response(api->bodies[i].response);
+}

@@ -1,0 +1,419 @@
+/* The two listeners, their connections and deadlines, and the way of a request through its checks. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "api/private.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+/* ---- connections */
+
+static void connection_changed(void *arg, struct MHD_Connection *mhd, void **context,
+                               enum MHD_ConnectionNotificationCode code)
+{
+    struct listener *listener = arg;
+    struct api *api = listener->api;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        struct connection *connection = calloc(1, sizeof *connection);
+        *context = connection;
+        if (!connection)
+            return;
+        connection->api = api;
+        connection->is_unix = listener->is_unix;
+        connection->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        connection->since_ns = clock_mono_ns();
+        struct ucred peer = {.uid = (uid_t)-1};
+        socklen_t length = sizeof peer;
+        if (listener->is_unix && !getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+            connection->uid = peer.uid;
+        pthread_mutex_lock(&api->lock);
+        connection->next = api->connections;
+        if (api->connections)
+            api->connections->previous = connection;
+        api->connections = connection;
+        pthread_mutex_unlock(&api->lock);
+    } else if (*context) {
+        struct connection *connection = *context;
+        pthread_mutex_lock(&api->lock);
+        if (connection->previous)
+            connection->previous->next = connection->next;
+        else
+            api->connections = connection->next;
+        if (connection->next)
+            connection->next->previous = connection->previous;
+        pthread_mutex_unlock(&api->lock);
+        free(connection);
+        *context = NULL;
+    }
+}
+
+static void phase_set(struct connection *connection, int phase)
+{
+    pthread_mutex_lock(&connection->api->lock);
+    connection->phase = phase;
+    connection->since_ns = clock_mono_ns();
+    pthread_mutex_unlock(&connection->api->lock);
+}
+
+/* Deadlines are absolute: a byte now and then renews nothing. */
+static void connections_reap(struct api *api)
+{
+    static const uint64_t limits[] = {[PHASE_OPENED] = HEADER_NS, [PHASE_IDLE] = IDLE_NS, [PHASE_REQUEST] = REQUEST_NS,
+                                      [PHASE_WAITING] = UINT64_MAX};
+    uint64_t now = clock_mono_ns();
+    pthread_mutex_lock(&api->lock);
+    for (struct connection *connection = api->connections; connection; connection = connection->next)
+        if (now > connection->since_ns && now - connection->since_ns > limits[connection->phase])
+            shutdown(connection->fd, SHUT_RDWR);
+    pthread_mutex_unlock(&api->lock);
+}
+
+/* ---- waiting */
+
+/* Suspends the request until its operation changes or its time is up; then it is handled again. */
+void request_wait(struct request *request)
+{
+    struct api *api = request->api;
+    phase_set(request->connection, PHASE_WAITING);
+    request->waiting = true;
+    pthread_mutex_lock(&api->lock);
+    request->suspended = true;
+    request->next_waiting = api->waiting;
+    api->waiting = request;
+    MHD_suspend_connection(request->mhd);
+    pthread_mutex_unlock(&api->lock);
+    /* It may have ended between the look and the suspension. */
+    struct operation_view *operation = operations_get_new(api->operations, request->operation);
+    if (!operation || operation_is_over(operation->state) || api->draining)
+        waiting_resume(api, request->operation);
+    operations_view_free(operation);
+}
+
+/* operation: NULL: whose time is up. */
+void waiting_resume(struct api *api, const char *operation)
+{
+    uint64_t now = clock_mono_ns();
+    pthread_mutex_lock(&api->lock);
+    for (struct request **link = &api->waiting; *link;) {
+        struct request *request = *link;
+        if (operation ? strcmp(request->operation, operation) != 0
+                      : now < request->wait_until_ns && !api->draining) {
+            link = &request->next_waiting;
+            continue;
+        }
+        *link = request->next_waiting;
+        request->suspended = false;
+        MHD_resume_connection(request->mhd);
+    }
+    pthread_mutex_unlock(&api->lock);
+}
+
+static void operation_changed(void *arg, const char *id)
+{
+    struct api *api = arg;
+    stream_operation(api, id);
+    waiting_resume(api, id);
+}
+
+/* ---- requests */
+
+static void *request_new(void *arg, const char *target, struct MHD_Connection *mhd)
+{
+    struct listener *listener = arg;
+    struct request *request = calloc(1, sizeof *request);
+    if (!request)
+        return NULL;
+    request->api = listener->api;
+    request->mhd = mhd;
+    request->pending = PROBLEM_NONE;
+    request->target_long = strlen(target) >= sizeof request->target;
+    snprintf(request->target, sizeof request->target, "%s", target);
+    for (const char *at = request->target; *at; at++)
+        request->target_bad |= (unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f || *at == '#';
+    return request;
+}
+
+static void request_over(void *arg, struct MHD_Connection *mhd, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct request *request = *context;
+    (void)arg, (void)mhd, (void)code;
+    if (!request)
+        return;
+    struct api *api = request->api;
+    pthread_mutex_lock(&api->lock);
+    for (struct request **link = &api->waiting; *link; link = &(*link)->next_waiting)
+        if (*link == request) {
+            *link = request->next_waiting;
+            break;
+        }
+    pthread_mutex_unlock(&api->lock);
+    if (request->connection)
+        phase_set(request->connection, PHASE_IDLE);
+    free(request->body);
+    free(request);
+    *context = NULL;
+}
+
+static bool is_page(const struct request *request)
+{
+    const char *first = request->segments[0];
+    return strcmp(first, "v1") && strcmp(first, "healthz") && strcmp(first, "metrics");
+}
+
+static bool type_is_json(const struct request *request)
+{
+    const char *type = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Content-Type");
+    size_t length = type ? strcspn(type, "; \t") : 0;
+    return length == strlen("application/json") && !strncasecmp(type, "application/json", length);
+}
+
+static bool has_body(const struct request *request)
+{
+    const char *length = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Content-Length");
+    return (length && strcmp(length, "0")) || MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Transfer-Encoding");
+}
+
+/* What the route asks of the rest of the header. */
+static enum problem route_check(struct request *request, char *detail, size_t bytes)
+{
+    if (!target_parameters(request, detail, bytes))
+        return PROBLEM_bad_value;
+    if (!has_body(request))
+        return PROBLEM_NONE;
+    const char *length = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Content-Length");
+    uint64_t body_bytes;
+    if (length && !parse_number(length, BODY_MAX, &body_bytes))
+        return PROBLEM_body_too_large;
+    return type_is_json(request) ? PROBLEM_NONE : PROBLEM_bad_content_type;
+}
+
+/* The order of the checks is the contract. Sets *answered where an answer that is no problem was queued. */
+static enum problem header_check(struct request *request, const char *method, char *detail, size_t bytes,
+                                 bool *answered, enum MHD_Result *result)
+{
+    const char *why;
+    char allow[64] = "GET, HEAD, OPTIONS";
+    bool known = false;
+    enum problem problem = guard_form(request, detail, bytes);
+    if (problem == PROBLEM_NONE && !target_parse(request, &why)) {
+        snprintf(detail, bytes, "%s", why);
+        problem = PROBLEM_bad_request;
+    }
+    if (problem == PROBLEM_NONE)
+        problem = guard_host(request, detail, bytes);
+    if (problem != PROBLEM_NONE)
+        return problem;
+    bool page = is_page(request);
+    request->head = !strcmp(method, "HEAD");
+    request->route = page ? NULL : route_find(request, method, &known, allow, sizeof allow);
+    problem = guard_token(request, page ? OPEN : request->route ? request->route->scope : READ);
+    if (problem == PROBLEM_NONE)
+        problem = guard_origin(request, detail, bytes);
+    if (problem == PROBLEM_NONE && request->api->draining)
+        problem = PROBLEM_draining;
+    if (problem != PROBLEM_NONE)
+        return problem;
+    *answered = true;
+    if (page && (request->head || !strcmp(method, "GET"))) {
+        *result = files_serve(request, answered);
+        return *answered ? PROBLEM_NONE : PROBLEM_not_found;
+    }
+    if (!page && !known) {
+        *answered = false;
+        return PROBLEM_not_found;
+    }
+    if (!request->route) {
+        bool options = !strcmp(method, "OPTIONS");
+        *result = respond_allow(request, options ? MHD_HTTP_NO_CONTENT : MHD_HTTP_METHOD_NOT_ALLOWED, allow);
+        return PROBLEM_NONE;
+    }
+    *answered = false;
+    return route_check(request, detail, bytes);
+}
+
+static enum MHD_Result header_handle(struct request *request, const char *method)
+{
+    enum MHD_Result result = MHD_NO;
+    char detail[160] = "";
+    bool answered = false;
+    request->checked = true;
+    request->connection = MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    if (!request->connection)
+        return MHD_NO;
+    phase_set(request->connection, PHASE_REQUEST);
+    enum problem problem = header_check(request, method, detail, sizeof detail, &answered, &result);
+    if (problem != PROBLEM_NONE)
+        return respond_problem(request, problem, detail);
+    return answered ? result : MHD_YES;
+}
+
+static enum MHD_Result body_take(struct request *request, const char *data, size_t *bytes)
+{
+    if (request->pending == PROBLEM_NONE && request->body_bytes + *bytes > BODY_MAX)
+        request->pending = PROBLEM_body_too_large;
+    if (request->pending == PROBLEM_NONE) {
+        char *body = realloc(request->body, request->body_bytes + *bytes);
+        if (!body)
+            return MHD_NO;
+        memcpy(body + request->body_bytes, data, *bytes);
+        request->body = body;
+        request->body_bytes += *bytes;
+    }
+    *bytes = 0;
+    return MHD_YES;
+}
+
+static enum MHD_Result handle(void *arg, struct MHD_Connection *mhd, const char *url, const char *method,
+                              const char *version, const char *data, size_t *data_bytes, void **context)
+{
+    struct request *request = *context;
+    (void)arg, (void)mhd, (void)url, (void)version;
+    if (!request)
+        return MHD_NO;
+    if (!request->checked)
+        return header_handle(request, method);
+    if (*data_bytes)
+        return body_take(request, data, data_bytes);
+    if (request->waiting) {
+        request->waiting = false;
+        phase_set(request->connection, PHASE_REQUEST);
+        return controls_resume(request);
+    }
+    if (request->pending != PROBLEM_NONE)
+        return respond_problem(request, request->pending, request->pending_detail);
+    return request->route->handler(request);
+}
+
+/* Targets are decoded by target.c, from the raw text. */
+static size_t no_unescape(void *arg, struct MHD_Connection *mhd, char *text)
+{
+    (void)arg, (void)mhd;
+    return strlen(text);
+}
+
+static struct MHD_Daemon *listener_start(struct listener *listener, int fd, unsigned connections)
+{
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, handle, listener,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)32768, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, request_new, listener,
+        MHD_OPTION_NOTIFY_COMPLETED, request_over, listener, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, listener,
+        MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_END);
+}
+
+static bool is_stopping(struct api *api)
+{
+    pthread_mutex_lock(&api->lock);
+    bool stop = api->stopping;
+    pthread_mutex_unlock(&api->lock);
+    return stop;
+}
+
+static void *tick(void *arg)
+{
+    struct api *api = arg;
+    while (!is_stopping(api)) {
+        struct timespec pause = {0, TICK_NS};
+        nanosleep(&pause, NULL);
+        operations_tick(api->operations);
+        waiting_resume(api, NULL);
+        connections_reap(api);
+        streams_tick(api);
+    }
+    return NULL;
+}
+
+static void options_copy(struct api *api, const struct api_options *options)
+{
+    api->stats = options->stats;
+    api->operations = options->operations;
+    snprintf(api->tcp_address, sizeof api->tcp_address, "%s", options->tcp_address);
+    snprintf(api->public_host, sizeof api->public_host, "%s", options->public_host ? options->public_host : "");
+    snprintf(api->start_id, sizeof api->start_id, "%s", options->start_id);
+    snprintf(api->token, sizeof api->token, "%s", options->token);
+    snprintf(api->sessions_path, sizeof api->sessions_path, "%s", options->sessions_path);
+    snprintf(api->runtime_dir, sizeof api->runtime_dir, "%s", options->runtime_dir);
+    snprintf(api->state_dir, sizeof api->state_dir, "%s", options->state_dir);
+    const char *colon = strrchr(api->tcp_address, ':');
+    api->tcp_port = (uint16_t)(colon ? strtoul(colon + 1, NULL, 10) : 0);
+    api->remote_control = options->remote_control;
+    api->loopback = options->loopback;
+    api->system = options->system;
+    api->started_ns = clock_mono_ns();
+    api->started_wall_ns = clock_wall_ns();
+}
+
+static void api_free(struct api *api)
+{
+    bodies_free(api);
+    pthread_mutex_destroy(&api->lock);
+    pthread_mutex_destroy(&api->bodies_lock);
+    pthread_mutex_destroy(&api->streams_lock);
+    free(api);
+}
+
+int api_start(const struct api_options *options, struct api **out)
+{
+    struct api *api = calloc(1, sizeof *api);
+    if (!api)
+        return -ENOMEM;
+    json_object_seed(0);
+    pthread_mutex_init(&api->lock, NULL);
+    pthread_mutex_init(&api->bodies_lock, NULL);
+    pthread_mutex_init(&api->streams_lock, NULL);
+    options_copy(api, options);
+    int error = sessions_load(api);
+    if (error)
+        log_warn("sessions of before are not known: %s: %s", api->sessions_path, strerror(-error));
+    api->tcp_listener = (struct listener){api, false};
+    api->unix_listener = (struct listener){api, true};
+    operations_on_change(api->operations, operation_changed, api);
+    api->tcp = listener_start(&api->tcp_listener, options->tcp_fd, TCP_CONNECTIONS);
+    api->unix_ = listener_start(&api->unix_listener, options->unix_fd, UNIX_CONNECTIONS);
+    error = api->tcp && api->unix_ ? -pthread_create(&api->ticker, NULL, tick, api) : -EIO;
+    if (error) {
+        if (api->tcp)
+            MHD_stop_daemon(api->tcp);
+        if (api->unix_)
+            MHD_stop_daemon(api->unix_);
+        api_free(api);
+        return error;
+    }
+    *out = api;
+    return 0;
+}
+
+/* Streams get a moment to carry their last word out; nothing may be suspended when the listeners stop. */
+void api_stop(struct api *api)
+{
+    pthread_mutex_lock(&api->lock);
+    api->draining = true;
+    pthread_mutex_unlock(&api->lock);
+    waiting_resume(api, NULL);
+    streams_end(api);
+    for (int i = 0; i < 20; i++) {
+        pthread_mutex_lock(&api->streams_lock);
+        bool any = api->streams;
+        pthread_mutex_unlock(&api->streams_lock);
+        if (!any)
+            break;
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    }
+    pthread_mutex_lock(&api->lock);
+    api->stopping = true;
+    pthread_mutex_unlock(&api->lock);
+    pthread_join(api->ticker, NULL);
+    operations_on_change(api->operations, NULL, NULL);
+    waiting_resume(api, NULL);
+    streams_end(api);
+    MHD_stop_daemon(api->tcp);
+    MHD_stop_daemon(api->unix_);
+    api_free(api);
+}

@@ -1,0 +1,304 @@
+/* Server-sent events. Each stream has a bounded queue: what does not fit is dropped and counted, and a gap event
+ * says so when there is room again. The ticker looks for news; operations are told as they change. A stream with
+ * an empty queue is suspended, and resumed with its next frame. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/private.h"
+#include "base/clock.h"
+
+#define TOPIC_EVERY_NS 250000000u
+#define TOPIC_AT_LEAST_NS 1000000000u
+
+enum topic_kind { TOPIC_FLEET, TOPIC_STATS, TOPIC_COLLECTIONS, TOPIC_OPERATIONS };
+struct topic {
+    enum topic_kind kind;
+    char id[33];
+    uint64_t seq, sent_ns;  /* of the last frame */
+    uint64_t after_mono_ns; /* collections: newest that was sent */
+};
+
+struct stream { /* all under streams_lock */
+    struct stream *next;
+    struct api *api;
+    struct MHD_Connection *mhd;
+    bool suspended, ending;
+    uint64_t missed, written_ns;
+    unsigned topic_count;
+    struct topic topics[STREAM_TOPICS];
+    char *queue;
+    size_t start, end, room;
+};
+
+static const char *const topic_events[] = {"fleet", "stats", "collections", "operation"};
+
+static bool queue_reserve(struct stream *stream, size_t bytes)
+{
+    if (stream->start) {
+        memmove(stream->queue, stream->queue + stream->start, stream->end - stream->start);
+        stream->end -= stream->start;
+        stream->start = 0;
+    }
+    if (stream->end + bytes > STREAM_QUEUE_BYTES)
+        return false;
+    if (stream->end + bytes <= stream->room)
+        return true;
+    size_t room = stream->room ? stream->room : 4096;
+    while (room < stream->end + bytes)
+        room *= 2;
+    char *queue = realloc(stream->queue, room);
+    if (!queue)
+        return false;
+    stream->queue = queue;
+    stream->room = room;
+    return true;
+}
+
+static bool append(struct stream *stream, const char *text, size_t bytes)
+{
+    if (!queue_reserve(stream, bytes))
+        return false;
+    memcpy(stream->queue + stream->end, text, bytes);
+    stream->end += bytes;
+    stream->written_ns = clock_mono_ns();
+    if (stream->suspended) {
+        stream->suspended = false;
+        MHD_resume_connection(stream->mhd);
+    }
+    return true;
+}
+
+/* One whole frame, or none: then it is missed. */
+static void frame(struct stream *stream, const char *event, uint64_t seq, const char *data)
+{
+    size_t room = strlen(data) + 160;
+    char *text = malloc(room);
+    int bytes = -1;
+    if (text && stream->missed)
+        bytes = snprintf(text, room, "event: gap\ndata: {\"missed\":%llu}\n\n", (unsigned long long)stream->missed);
+    if (bytes > 0 && append(stream, text, (size_t)bytes))
+        stream->missed = 0;
+    if (text && !stream->missed) {
+        bytes = snprintf(text, room, "id: %s-%llu\nevent: %s\ndata: %s\n\n", stream->api->start_id,
+                         (unsigned long long)seq, event, data);
+        if (!append(stream, text, (size_t)bytes))
+            stream->missed++;
+    } else {
+        stream->missed++;
+    }
+    free(text);
+}
+
+static ssize_t read_queue(void *arg, uint64_t position, char *out, size_t room)
+{
+    struct stream *stream = arg;
+    struct api *api = stream->api;
+    (void)position;
+    pthread_mutex_lock(&api->streams_lock);
+    size_t bytes = stream->end - stream->start;
+    ssize_t result = (ssize_t)(bytes < room ? bytes : room);
+    memcpy(out, stream->queue + stream->start, (size_t)result);
+    stream->start += (size_t)result;
+    if (!result && stream->ending) {
+        result = MHD_CONTENT_READER_END_OF_STREAM;
+    } else if (!result) {
+        stream->suspended = true;
+        MHD_suspend_connection(stream->mhd);
+    }
+    pthread_mutex_unlock(&api->streams_lock);
+    return result;
+}
+
+static void stream_free(void *arg)
+{
+    struct stream *stream = arg;
+    struct api *api = stream->api;
+    pthread_mutex_lock(&api->streams_lock);
+    for (struct stream **link = &api->streams; *link; link = &(*link)->next)
+        if (*link == stream) {
+            *link = stream->next;
+            api->stream_count--;
+            break;
+        }
+    pthread_mutex_unlock(&api->streams_lock);
+    free(stream->queue);
+    free(stream);
+}
+
+static bool topic_parse(struct stream *stream, const char *word, size_t bytes)
+{
+    static const struct { const char *word; enum topic_kind kind; bool with_id; } words[] = {
+        {"fleet", TOPIC_FLEET, false}, {"stats:", TOPIC_STATS, true},
+        {"collections:", TOPIC_COLLECTIONS, true}, {"operations", TOPIC_OPERATIONS, false}};
+    if (stream->topic_count == STREAM_TOPICS)
+        return false;
+    struct topic *topic = &stream->topics[stream->topic_count];
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t length = strlen(words[i].word);
+        if (bytes < length || strncmp(word, words[i].word, length) || words[i].with_id != (bytes > length) ||
+            bytes - length >= sizeof topic->id)
+            continue;
+        *topic = (struct topic){.kind = words[i].kind};
+        memcpy(topic->id, word + length, bytes - length);
+        stream->topic_count++;
+        return true;
+    }
+    return false;
+}
+
+static bool topics_parse(struct stream *stream, const char *text)
+{
+    while (*text) {
+        size_t bytes = strcspn(text, ",");
+        if (!topic_parse(stream, text, bytes))
+            return false;
+        text += bytes + (text[bytes] == ',');
+    }
+    return stream->topic_count > 0;
+}
+
+/* The data of a topic's next frame, or NULL where it has no news. */
+static char *topic_news(struct api *api, struct topic *topic, const struct stats_view *view, uint64_t *seq)
+{
+    bool ambiguous;
+    uint64_t now = clock_mono_ns();
+    json_t *json = NULL;
+    if (topic->kind == TOPIC_OPERATIONS || now - topic->sent_ns < TOPIC_EVERY_NS)
+        return NULL;
+    const struct stats_process_view *process = topic->kind == TOPIC_FLEET ? NULL : stats_find(view, topic->id, &ambiguous);
+    *seq = process ? process->seq : view->seq;
+    if (topic->kind != TOPIC_FLEET && !process)
+        return NULL;
+    if (topic->seq == *seq && (topic->kind == TOPIC_COLLECTIONS || now - topic->sent_ns < TOPIC_AT_LEAST_NS))
+        return NULL;
+    topic->seq = *seq;
+    if (topic->kind == TOPIC_FLEET) {
+        struct request any = {.api = api};
+        json = processes_json(&any, view);
+    } else if (topic->kind == TOPIC_STATS) {
+        json = view_stats(api, process, 0);
+    } else {
+        json = view_collections(api, process, 0, PAGE_LIMIT, topic->after_mono_ns);
+        if (process->collection_count)
+            topic->after_mono_ns = process->collections[0].start_mono_ns;
+        if (json && !json_array_size(json_object_get(json, "collections"))) {
+            json_decref(json);
+            return NULL;
+        }
+    }
+    topic->sent_ns = now;
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    return text;
+}
+
+void streams_tick(struct api *api)
+{
+    const struct stats_view *view = stats_view_get_new(api->stats);
+    uint64_t now = clock_mono_ns();
+    pthread_mutex_lock(&api->streams_lock);
+    for (struct stream *stream = api->streams; stream; stream = stream->next) {
+        for (unsigned i = 0; i < stream->topic_count && !stream->ending; i++) {
+            uint64_t seq;
+            char *data = topic_news(api, &stream->topics[i], view, &seq);
+            if (data)
+                frame(stream, topic_events[stream->topics[i].kind], seq, data);
+            free(data);
+        }
+        if (now - stream->written_ns > HEARTBEAT_NS && now > stream->written_ns)
+            append(stream, ":\n\n", 3);
+    }
+    pthread_mutex_unlock(&api->streams_lock);
+    stats_view_unref(view);
+}
+
+void stream_operation(struct api *api, const char *id)
+{
+    struct operation_view *operation = operations_get_new(api->operations, id);
+    json_t *json = operation ? view_operation(api, operation) : NULL;
+    char *data = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    pthread_mutex_lock(&api->streams_lock);
+    for (struct stream *stream = api->streams; stream && data; stream = stream->next)
+        for (unsigned i = 0; i < stream->topic_count && !stream->ending; i++)
+            if (stream->topics[i].kind == TOPIC_OPERATIONS)
+                frame(stream, topic_events[TOPIC_OPERATIONS], operation->number, data);
+    pthread_mutex_unlock(&api->streams_lock);
+    free(data);
+    json_decref(json);
+    operations_view_free(operation);
+}
+
+void streams_end(struct api *api)
+{
+    pthread_mutex_lock(&api->streams_lock);
+    for (struct stream *stream = api->streams; stream; stream = stream->next) {
+        static const char bye[] = "event: bye\ndata: {}\n\n";
+        stream->ending = true;
+        append(stream, bye, sizeof bye - 1);
+        if (stream->suspended) { /* its queue was full: it ends without the word */
+            stream->suspended = false;
+            MHD_resume_connection(stream->mhd);
+        }
+    }
+    pthread_mutex_unlock(&api->streams_lock);
+}
+
+static bool stream_add(struct api *api, struct stream *stream)
+{
+    pthread_mutex_lock(&api->streams_lock);
+    bool room = api->stream_count < STREAMS_MAX;
+    if (room) {
+        stream->next = api->streams;
+        api->streams = stream;
+        api->stream_count++;
+    }
+    pthread_mutex_unlock(&api->streams_lock);
+    return room;
+}
+
+static void hello(struct stream *stream)
+{
+    char text[160];
+    const struct stats_view *view = stats_view_get_new(stream->api->stats);
+    int bytes = snprintf(text, sizeof text, "retry: 1000\nid: %s-%llu\nevent: hello\ndata: {\"start_id\":\"%s\",\"seq\":%llu}\n\n",
+                         stream->api->start_id, (unsigned long long)view->seq, stream->api->start_id,
+                         (unsigned long long)view->seq);
+    stats_view_unref(view);
+    append(stream, text, (size_t)bytes);
+}
+
+enum MHD_Result api_stream(struct request *request)
+{
+    const char *topics = request_parameter(request, "topics");
+    struct stream *stream = calloc(1, sizeof *stream);
+    if (!stream)
+        return respond_problem(request, PROBLEM_internal, "out of memory");
+    stream->api = request->api;
+    stream->mhd = request->mhd;
+    if (!topics || !topics_parse(stream, topics)) {
+        free(stream);
+        return respond_problem(request, PROBLEM_bad_value,
+                               "topics must be a list of fleet, stats:ID, collections:ID, operations");
+    }
+    hello(stream);
+    struct MHD_Response *response = NULL;
+    if (request->head || !stream_add(request->api, stream)) {
+        bool head = request->head;
+        free(stream->queue);
+        free(stream);
+        if (!head)
+            return respond_problem(request, PROBLEM_too_many_streams, NULL);
+        response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    } else {
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_queue, stream, stream_free);
+        if (!response)
+            stream_free(stream);
+    }
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "Content-Type", "text/event-stream");
+    respond_headers(response, false);
+    request->connection->phase = PHASE_WAITING;
+    return respond_queue(request, MHD_HTTP_OK, response);
+}

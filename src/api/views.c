@@ -1,0 +1,473 @@
+/* Views as JSON. Integers above 2^63-1 saturate there; all that we count stays far below. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/private.h"
+#include "base/clock.h"
+#include "wire/feed.h"
+
+static json_t *number(uint64_t value)
+{
+    return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+}
+
+struct word {
+    uint32_t value;
+    const char *word;
+};
+#define WIRE_X(name, value, word) {value, word},
+static const struct word managers[] = {WIRE_MANAGERS(WIRE_X)};
+static const struct word levels[] = {WIRE_LEVELS(WIRE_X)};
+static const struct word reasons[] = {WIRE_REASONS(WIRE_X)};
+static const struct word states[] = {WIRE_STATES(WIRE_X)};
+static const struct word debug_flags[] = {WIRE_DEBUG_FLAGS(WIRE_X)};
+#undef WIRE_X
+#define WORD(table, value) word_of(table, sizeof table / sizeof *table, value)
+
+static json_t *word_of(const struct word *table, size_t count, uint32_t value)
+{
+    for (size_t i = 0; i < count; i++)
+        if (table[i].value == value)
+            return json_string(table[i].word);
+    return json_string("unknown");
+}
+
+json_t *view_time(uint64_t wall_ns)
+{
+    char text[40];
+    time_t seconds = (time_t)(wall_ns / 1000000000u);
+    struct tm utc;
+    if (!wall_ns)
+        return json_null();
+    gmtime_r(&seconds, &utc);
+    size_t at = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + at, sizeof text - at, ".%03uZ", (unsigned)(wall_ns / 1000000u % 1000u));
+    return json_string(text);
+}
+
+void view_stamp(json_t *json, uint64_t wall_ns, uint64_t mono_ns, uint64_t seq)
+{
+    json_object_set_new(json, "as_of", view_time(wall_ns));
+    json_object_set_new(json, "as_of_mono_ns", number(mono_ns));
+    json_object_set_new(json, "seq", number(seq));
+}
+
+/* Sets "a" or, below an object that is made where it is missing, "a.b". */
+static void path_set(json_t *json, const char *path, json_t *value)
+{
+    char parent[32];
+    const char *dot = strchr(path, '.');
+    if (!dot) {
+        json_object_set_new(json, path, value);
+        return;
+    }
+    snprintf(parent, sizeof parent, "%.*s", (int)(dot - path), path);
+    json_t *object = json_object_get(json, parent);
+    if (!object) {
+        json_object_set_new(json, parent, json_object());
+        object = json_object_get(json, parent);
+    }
+    json_object_set_new(object, dot + 1, value);
+}
+
+static void figures_set(json_t *json, const struct stats_figures *figures)
+{
+#define STATS_FIELD(member, path, kind, unit, label, help) path_set(json, path, number(figures->member));
+#include "stats/fields.def"
+#undef STATS_FIELD
+}
+
+static json_t *thresholds_of(const struct stats_config *config)
+{
+    return json_pack("[i, i, i]", (int)config->thresholds[0], (int)config->thresholds[1], (int)config->thresholds[2]);
+}
+
+static json_t *debug_of(uint32_t flags)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < sizeof debug_flags / sizeof *debug_flags; i++)
+        if (flags & debug_flags[i].value)
+            json_array_append_new(list, json_string(debug_flags[i].word));
+    return list;
+}
+
+static uint64_t age(uint64_t now_ns, uint64_t then_ns)
+{
+    return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
+const struct stats_heap_view *view_heap_find(const struct stats_process_view *process, uint32_t n)
+{
+    for (size_t i = 0; i < process->heap_count; i++)
+        if (process->heaps[i].n == n)
+            return &process->heaps[i];
+    return NULL;
+}
+
+/* Sets a member from the heaps: the value they agree on, null where they differ or there is none. Heaps that are
+ * gone have no say while others live. */
+static void agreed_set(json_t *json, const char *path, const struct stats_process_view *process,
+                       json_t *(*of)(const struct stats_heap_view *heap))
+{
+    json_t *agreed = NULL;
+    bool any_live = false, differ = false;
+    for (size_t i = 0; i < process->heap_count; i++)
+        any_live |= !process->heaps[i].gone;
+    for (size_t i = 0; i < process->heap_count; i++) {
+        if (any_live && process->heaps[i].gone)
+            continue;
+        json_t *value = of(&process->heaps[i]);
+        if (agreed && !json_equal(agreed, value))
+            differ = true;
+        if (agreed)
+            json_decref(value);
+        else
+            agreed = value;
+    }
+    if (differ)
+        json_decref(agreed);
+    path_set(json, path, agreed && !differ ? agreed : json_null());
+}
+
+static json_t *enabled_of_heap(const struct stats_heap_view *heap)
+{
+    return json_boolean(heap->config.enabled);
+}
+static json_t *manager_of_heap(const struct stats_heap_view *heap)
+{
+    return WORD(managers, heap->config.manager);
+}
+static json_t *thresholds_of_heap(const struct stats_heap_view *heap)
+{
+    return thresholds_of(&heap->config);
+}
+static json_t *debug_of_heap(const struct stats_heap_view *heap)
+{
+    return debug_of(heap->config.debug);
+}
+static json_t *level_of_heap(const struct stats_heap_view *heap)
+{
+    return WORD(levels, heap->config.level);
+}
+
+/* When the owner of the heap that is longest away last came by. */
+static uint64_t safepoint_age(const struct stats_process_view *process, uint64_t now_ns)
+{
+    uint64_t oldest = 0;
+    for (size_t i = 0; i < process->heap_count; i++) {
+        uint64_t heap_age = age(now_ns, process->heaps[i].safepoint_mono_ns);
+        if (!process->heaps[i].gone && heap_age > oldest)
+            oldest = heap_age;
+    }
+    return oldest;
+}
+
+static json_t *labels_of(const struct stats_process_view *process)
+{
+    json_t *labels = json_object();
+    for (size_t i = 0; i < process->label_count; i++)
+        json_object_set_new(labels, process->labels[i].key, json_string(process->labels[i].value));
+    return labels;
+}
+
+static void identity_set(json_t *json, const struct stats_process_view *process)
+{
+    json_object_set_new(json, "id", json_string(process->id));
+    json_object_set_new(json, "pid", process->pid ? json_integer(process->pid) : json_null());
+    json_object_set_new(json, "name", json_string(process->name));
+    json_object_set_new(json, "state", json_string(process->gone ? "gone" : "live"));
+    json_object_set_new(json, "complete", json_boolean(process->complete));
+}
+
+json_t *view_process(const struct stats_process_view *process, uint64_t now_mono_ns)
+{
+    json_t *json = json_object(), *heaps = json_array();
+    identity_set(json, process);
+    json_object_set_new(json, "uid", json_integer(process->uid));
+    json_object_set_new(json, "labels", labels_of(process));
+    json_object_set_new(json, "library", json_string(process->library));
+    json_object_set_new(json, "attached_at", view_time(process->attached_wall_ns));
+    json_object_set_new(json, "gone_at", view_time(process->gone_wall_ns));
+    json_object_set_new(json, "end", process->end ? json_string(process->end) : json_null());
+    json_object_set_new(json, "safepoint_age_ns", number(safepoint_age(process, now_mono_ns)));
+    json_object_set_new(json, "live_objects", number(process->figures.live_objects));
+    json_object_set_new(json, "live_bytes", number(process->figures.live_bytes));
+    json_object_set_new(json, "allocations", number(process->figures.allocations));
+    path_set(json, "frees.refcount", number(process->figures.frees_refcount));
+    path_set(json, "frees.cycle", number(process->figures.frees_cycle));
+    json_object_set_new(json, "collections", number(process->figures.collections));
+    agreed_set(json, "enabled", process, enabled_of_heap);
+    agreed_set(json, "manager", process, manager_of_heap);
+    for (size_t i = 0; i < process->heap_count; i++) {
+        const struct stats_heap_view *heap = &process->heaps[i];
+        json_array_append_new(heaps, json_pack("{s:i, s:o, s:o, s:o}", "n", (int)heap->n, "live_objects",
+                                               number(heap->figures.live_objects), "live_bytes",
+                                               number(heap->figures.live_bytes), "state", WORD(states, heap->state)));
+    }
+    json_object_set_new(json, "heaps", heaps);
+    return json;
+}
+
+static void config_set(json_t *json, const struct stats_heap_view *heap)
+{
+    json_object_set_new(json, "enabled", json_boolean(heap->config.enabled));
+    json_object_set_new(json, "manager", manager_of_heap(heap));
+    json_object_set_new(json, "thresholds", thresholds_of(&heap->config));
+    json_object_set_new(json, "debug", debug_of(heap->config.debug));
+}
+
+static json_t *generations_of(const struct stats_heap_view *heap)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < 3; i++)
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "collections", number(heap->generations[i].collections),
+                                              "collected", number(heap->generations[i].collected), "uncollectable",
+                                              number(heap->generations[i].uncollectable)));
+    return list;
+}
+
+static json_t *heap_stats(const struct stats_heap_view *heap, uint64_t now_ns)
+{
+    json_t *json = json_object(), *counts = json_array();
+    json_object_set_new(json, "n", json_integer(heap->n));
+    json_object_set_new(json, "state", WORD(states, heap->state));
+    json_object_set_new(json, "gone", json_boolean(heap->gone));
+    json_object_set_new(json, "complete", json_boolean(heap->complete));
+    json_object_set_new(json, "inconsistent", json_boolean(heap->inconsistent));
+    json_object_set_new(json, "types_without_row", number(heap->types_without_row));
+    figures_set(json, &heap->figures);
+    path_set(json, "events.level", level_of_heap(heap));
+    config_set(json, heap);
+    for (int i = 0; i < 3; i++)
+        json_array_append_new(counts, number(heap->counts[i]));
+    json_object_set_new(json, "counts", counts);
+    json_object_set_new(json, "generations", generations_of(heap));
+    json_object_set_new(json, "last_pause_ns", number(heap->last_pause_ns));
+    json_object_set_new(json, "safepoint_age_ns", number(age(now_ns, heap->safepoint_mono_ns)));
+    return json;
+}
+
+/* The sums of what is per generation, and the newest of what is per run. */
+static void sums_set(json_t *json, const struct stats_process_view *process)
+{
+    struct stats_heap_view sum = {.n = 0};
+    json_t *counts = json_array();
+    for (size_t i = 0; i < process->heap_count; i++)
+        for (int g = 0; g < 3; g++) {
+            sum.counts[g] += process->heaps[i].counts[g];
+            sum.generations[g].collections += process->heaps[i].generations[g].collections;
+            sum.generations[g].collected += process->heaps[i].generations[g].collected;
+            sum.generations[g].uncollectable += process->heaps[i].generations[g].uncollectable;
+        }
+    for (int g = 0; g < 3; g++)
+        json_array_append_new(counts, number(sum.counts[g]));
+    json_object_set_new(json, "counts", counts);
+    json_object_set_new(json, "generations", generations_of(&sum));
+    json_object_set_new(json, "last_pause_ns",
+                        number(process->collection_count ? process->collections[0].pause_ns : 0));
+}
+
+json_t *view_stats(const struct api *api, const struct stats_process_view *process, uint32_t n)
+{
+    (void)api;
+    uint64_t now_ns = process->gone ? process->as_of_mono_ns : clock_mono_ns();
+    json_t *json;
+    if (n) {
+        json = heap_stats(view_heap_find(process, n), now_ns);
+        json_t *own = json_string(json_string_value(json_object_get(json, "state")));
+        identity_set(json, process);
+        json_object_set_new(json, "heap_state", own);
+        json_object_set_new(json, "complete", json_boolean(view_heap_find(process, n)->complete));
+    } else {
+        json_t *heaps = json_array();
+        json = json_object();
+        identity_set(json, process);
+        figures_set(json, &process->figures);
+        agreed_set(json, "events.level", process, level_of_heap);
+        agreed_set(json, "enabled", process, enabled_of_heap);
+        agreed_set(json, "manager", process, manager_of_heap);
+        agreed_set(json, "thresholds", process, thresholds_of_heap);
+        agreed_set(json, "debug", process, debug_of_heap);
+        sums_set(json, process);
+        json_object_set_new(json, "safepoint_age_ns", number(safepoint_age(process, now_ns)));
+        for (size_t i = 0; i < process->heap_count; i++)
+            json_array_append_new(heaps, heap_stats(&process->heaps[i], now_ns));
+        json_object_set_new(json, "heaps", heaps);
+    }
+    view_stamp(json, process->as_of_wall_ns, process->as_of_mono_ns, process->seq);
+    return json;
+}
+
+static json_t *type_json(const struct stats_type_view *type)
+{
+    return json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:{s:o, s:{s:o, s:o}}}", "name",
+                     type->name, "tracked", type->tracked, "size_bytes",
+                     type->variable ? json_null() : number(type->size_bytes), "live_objects",
+                     number(type->live_objects), "live_bytes", number(type->live_bytes), "allocations",
+                     number(type->allocations), "allocated_bytes", number(type->allocated_bytes), "frees", "refcount",
+                     number(type->frees_refcount), "cycle", number(type->frees_cycle), "freed_bytes", "refcount",
+                     number(type->freed_refcount_bytes), "cycle", number(type->freed_cycle_bytes), "events",
+                     "allocations", number(type->event_allocations), "frees", "refcount",
+                     number(type->event_frees_refcount), "cycle", number(type->event_frees_cycle));
+}
+
+static int by_live_bytes(const void *a, const void *b)
+{
+    const struct stats_type_view *one = *(const struct stats_type_view *const *)a;
+    const struct stats_type_view *two = *(const struct stats_type_view *const *)b;
+    return one->live_bytes < two->live_bytes ? 1 : one->live_bytes > two->live_bytes ? -1 : strcmp(one->name, two->name);
+}
+static int by_live_objects(const void *a, const void *b)
+{
+    const struct stats_type_view *one = *(const struct stats_type_view *const *)a;
+    const struct stats_type_view *two = *(const struct stats_type_view *const *)b;
+    return one->live_objects < two->live_objects ? 1 : one->live_objects > two->live_objects ? -1 : strcmp(one->name, two->name);
+}
+static int by_allocations(const void *a, const void *b)
+{
+    const struct stats_type_view *one = *(const struct stats_type_view *const *)a;
+    const struct stats_type_view *two = *(const struct stats_type_view *const *)b;
+    return one->allocations < two->allocations ? 1 : one->allocations > two->allocations ? -1 : strcmp(one->name, two->name);
+}
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const struct stats_type_view *const *)a)->name, (*(const struct stats_type_view *const *)b)->name);
+}
+
+/* sort: NULL or a word that api_types() has checked. */
+json_t *view_types(const struct stats_process_view *process, uint32_t n, const char *sort, size_t limit)
+{
+    const struct stats_heap_view *heap = n ? view_heap_find(process, n) : NULL;
+    const struct stats_type_view *types = heap ? heap->types : process->types;
+    size_t count = heap ? heap->type_count : process->type_count;
+    const struct stats_type_view **rows = malloc((count + 1) * sizeof *rows);
+    if (!rows)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        rows[i] = &types[i];
+    qsort(rows, count, sizeof *rows,
+          !sort || !strcmp(sort, "live_bytes") ? by_live_bytes
+          : !strcmp(sort, "live_objects")      ? by_live_objects
+          : !strcmp(sort, "allocations")       ? by_allocations
+                                               : by_name);
+    json_t *json = json_object(), *list = json_array();
+    for (size_t i = 0; i < count && i < limit; i++)
+        json_array_append_new(list, type_json(rows[i]));
+    free(rows);
+    identity_set(json, process);
+    json_object_set_new(json, "types", list);
+    view_stamp(json, process->as_of_wall_ns, process->as_of_mono_ns, process->seq);
+    return json;
+}
+
+static json_t *collection_json(struct api *api, const struct stats_collection_view *from)
+{
+    char operation[OPERATION_ID_CHARS];
+    bool known = operations_id(api->operations, from->operation, operation);
+    json_t *json = json_pack("{s:i, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o}", "heap",
+                             (int)from->heap, "sequence", number(from->sequence), "started_at",
+                             view_time(from->start_wall_ns), "start_mono_ns", number(from->start_mono_ns), "reason",
+                             WORD(reasons, from->reason), "generation", (int)from->generation, "manager",
+                             WORD(managers, from->manager), "pause_ns", number(from->pause_ns), "phases", "find_ns",
+                             number(from->find_ns), "callback_ns", number(from->callback_ns), "free_ns",
+                             number(from->free_ns), "examined", number(from->examined), "collected",
+                             number(from->collected), "freed_bytes", number(from->freed_bytes), "uncollectable",
+                             number(from->uncollectable));
+    json_object_set_new(json, "live_bytes_before", number(from->live_bytes_before));
+    json_object_set_new(json, "live_bytes_after", number(from->live_bytes_after));
+    json_object_set_new(json, "safepoint_wait_ns", number(from->safepoint_wait_ns));
+    json_object_set_new(json, "operation", known ? json_string(operation) : json_null());
+    return json;
+}
+
+json_t *view_collections(struct api *api, const struct stats_process_view *process, uint32_t n, size_t limit,
+                         uint64_t after_mono_ns)
+{
+    json_t *json = json_object(), *list = json_array();
+    for (size_t i = 0; i < process->collection_count && json_array_size(list) < limit; i++) {
+        const struct stats_collection_view *collection = &process->collections[i];
+        if ((!n || collection->heap == n) && collection->start_mono_ns > after_mono_ns)
+            json_array_append_new(list, collection_json(api, collection));
+    }
+    identity_set(json, process);
+    json_object_set_new(json, "collections", list);
+    view_stamp(json, process->as_of_wall_ns, process->as_of_mono_ns, process->seq);
+    return json;
+}
+
+json_t *view_config(const struct stats_process_view *process, uint32_t n)
+{
+    json_t *json = json_object(), *heaps = json_array();
+    identity_set(json, process);
+    if (n) {
+        const struct stats_heap_view *heap = view_heap_find(process, n);
+        config_set(json, heap);
+        json_object_set_new(json, "events", level_of_heap(heap));
+    } else {
+        agreed_set(json, "enabled", process, enabled_of_heap);
+        agreed_set(json, "manager", process, manager_of_heap);
+        agreed_set(json, "thresholds", process, thresholds_of_heap);
+        agreed_set(json, "debug", process, debug_of_heap);
+        agreed_set(json, "events", process, level_of_heap);
+    }
+    for (size_t i = 0; i < process->heap_count; i++) {
+        if (n && process->heaps[i].n != n)
+            continue;
+        json_t *heap = json_pack("{s:i}", "n", (int)process->heaps[i].n);
+        config_set(heap, &process->heaps[i]);
+        json_object_set_new(heap, "events", level_of_heap(&process->heaps[i]));
+        json_array_append_new(heaps, heap);
+    }
+    json_object_set_new(json, "heaps", heaps);
+    view_stamp(json, process->as_of_wall_ns, process->as_of_mono_ns, process->seq);
+    return json;
+}
+
+static json_t *operation_heaps(const struct operation_view *operation)
+{
+    json_t *heaps = json_array();
+    for (size_t i = 0; i < operation->heap_count; i++) {
+        const struct operation_heap *heap = &operation->heaps[i];
+        json_array_append_new(heaps, json_pack("{s:i, s:s, s:s?, s:I, s:o, s:o, s:o}", "n", (int)heap->n, "state",
+                                               operation_state_word(heap->state), "code", heap->code, "collected",
+                                               (json_int_t)heap->collected, "freed_bytes", number(heap->freed_bytes),
+                                               "pause_ns", number(heap->pause_ns), "safepoint_wait_ns",
+                                               number(heap->safepoint_wait_ns)));
+    }
+    return heaps;
+}
+
+/* A finished change of configuration shows what is in force now. */
+static json_t *operation_result(struct api *api, const struct operation_view *operation)
+{
+    if (operation->state != OPERATION_SUCCEEDED)
+        return json_null();
+    if (operation->kind == WIRE_COMMAND_COLLECT)
+        return json_pack("{s:I, s:o}", "collected", (json_int_t)operation->collected, "freed_bytes",
+                         number(operation->freed_bytes));
+    bool ambiguous;
+    const struct stats_view *view = stats_view_get_new(api->stats);
+    const struct stats_process_view *process = stats_find(view, operation->process, &ambiguous);
+    json_t *result = process ? view_config(process, 0) : json_null();
+    stats_view_unref(view);
+    return result;
+}
+
+json_t *view_operation(struct api *api, const struct operation_view *operation)
+{
+    bool over = operation_is_over(operation->state);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", operation->id, "kind",
+                             operation->kind == WIRE_COMMAND_COLLECT ? "collect" : "config", "process",
+                             operation->process, "state", operation_state_word(operation->state), "code",
+                             operation->code, "deadline_ms", number(operation->deadline_ms), "created_at",
+                             view_time(operation->created_wall_ns), "finished_at",
+                             view_time(operation->finished_wall_ns), "safepoint_wait_ns",
+                             over ? number(operation->safepoint_wait_ns) : json_null(), "pause_ns",
+                             over ? number(operation->pause_ns) : json_null(), "result",
+                             operation_result(api, operation), "heaps", operation_heaps(operation));
+    if (operation->kind == WIRE_COMMAND_COLLECT)
+        json_object_set_new(json, "generation", json_integer(operation->generation));
+    return json;
+}

@@ -1,0 +1,233 @@
+/* Wiring: intake ──▶ stats ──▶ api, and api ──▶ operations ──▶ intake. */
+#include <errno.h>
+#include <jansson.h>
+#include <microhttpd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/log.h"
+#include "intake/intake.h"
+#include "operations/operations.h"
+#include "stats/stats.h"
+#include "tally.h"
+#include "tallyd/tallyd.h"
+
+struct daemon {
+    struct options options;
+    struct folders folders;
+    char address[64];
+    bool loopback;
+    int tcp_fd, unix_fd;
+    struct stats *stats;
+    struct operations *operations;
+    struct intake *intake;
+    struct api *api;
+    struct intake_sink stats_sink;
+};
+
+static int command_send(void *arg, const char *process, const struct wire_command *command)
+{
+    struct daemon *daemon = arg;
+    return intake_command(daemon->intake, process, command);
+}
+
+static void ack_hear(void *arg, const char *id, const struct wire_ack *ack)
+{
+    struct daemon *daemon = arg;
+    operations_ack(daemon->operations, id, ack);
+}
+
+/* The intake tells stats everything; that a process is gone, operations hear too, once the views show it. */
+static void *attached(void *arg, const struct intake_process *process)
+{
+    struct daemon *daemon = arg;
+    return daemon->stats_sink.attached(daemon->stats, process);
+}
+static void sample(void *arg, void *process, const struct intake_sample *from)
+{
+    struct daemon *daemon = arg;
+    daemon->stats_sink.sample(daemon->stats, process, from);
+}
+static void heap_gone(void *arg, void *process, uint32_t heap)
+{
+    struct daemon *daemon = arg;
+    daemon->stats_sink.heap_gone(daemon->stats, process, heap);
+}
+static void gone(void *arg, void *process, const char *end)
+{
+    struct daemon *daemon = arg;
+    daemon->stats_sink.gone(daemon->stats, process, end);
+    daemon->stats_sink.swept(daemon->stats, true);
+    operations_process_gone(daemon->operations, stats_process_id(process));
+}
+static void swept(void *arg, bool force)
+{
+    struct daemon *daemon = arg;
+    daemon->stats_sink.swept(daemon->stats, force);
+}
+static void refused(void *arg, const char *reason, pid_t pid, uid_t uid)
+{
+    struct daemon *daemon = arg;
+    daemon->stats_sink.refused(daemon->stats, reason, pid, uid);
+}
+static void released(void *arg, void *process)
+{
+    struct daemon *daemon = arg;
+    daemon->stats_sink.released(daemon->stats, process);
+}
+
+static void print_versions(void)
+{
+    printf("tallyd %s\nlibmicrohttpd %s\njansson %s\n", TALLY_VERSION, MHD_get_version(), JANSSON_VERSION);
+}
+
+/* The default address gives way to any free port; one that was asked for does not. */
+static int address_open(struct daemon *daemon)
+{
+    const struct options *options = &daemon->options;
+    char host[64], port[8];
+    const char *text = options->http_listen ? options->http_listen : HTTP_DEFAULT;
+    if (!address_split(text, host, sizeof host, port, sizeof port)) {
+        log_warn("--http-listen %s: is not HOST:PORT", text);
+        return EXIT_REFUSAL;
+    }
+    daemon->tcp_fd = listen_tcp(host, port, daemon->address, sizeof daemon->address, &daemon->loopback);
+    if (daemon->tcp_fd == -EADDRINUSE && !options->http_listen) {
+        daemon->tcp_fd = listen_tcp(host, "0", daemon->address, sizeof daemon->address, &daemon->loopback);
+        if (daemon->tcp_fd >= 0)
+            log_info("%s is taken: listening on %s", text, daemon->address);
+    }
+    if (daemon->tcp_fd < 0) {
+        log_warn("--http-listen %s: %s", text, strerror(-daemon->tcp_fd));
+        return EXIT_ADDRESS;
+    }
+    if (!daemon->loopback && !options->insecure_http && !options->public_host) {
+        log_warn("--http-listen %s is not loopback, and we speak no TLS: give --public-host NAME of a TLS proxy, or "
+                 "--insecure-http", text);
+        return EXIT_REFUSAL;
+    }
+    return EXIT_OK;
+}
+
+static int intake_open(struct daemon *daemon)
+{
+    char path[128];
+    const struct intake_sink sink = {.arg = daemon, .attached = attached, .sample = sample, .heap_gone = heap_gone,
+                                     .gone = gone, .swept = swept, .ack = ack_hear, .refused = refused,
+                                     .released = released};
+    snprintf(path, sizeof path, "%s/agent.sock", daemon->folders.runtime);
+    int error = intake_start(&(struct intake_options){.socket_path = path, .system = daemon->options.system}, &sink,
+                             &daemon->intake);
+    if (error)
+        log_warn("%s: %s", path, strerror(-error));
+    return error;
+}
+
+static int api_open(struct daemon *daemon, const char *start_id)
+{
+    char path[128], sessions[300];
+    const struct options *options = &daemon->options;
+    snprintf(path, sizeof path, "%s/api.sock", daemon->folders.runtime);
+    snprintf(sessions, sizeof sessions, "%s/sessions", daemon->folders.state);
+    daemon->unix_fd = listen_unix(path, options->system ? 0660 : 0600, options->system ? "tally" : NULL);
+    int error = daemon->unix_fd < 0 ? daemon->unix_fd : 0;
+    if (!error)
+        error = api_start(&(struct api_options){.stats = daemon->stats, .operations = daemon->operations,
+                                                .tcp_fd = daemon->tcp_fd, .unix_fd = daemon->unix_fd,
+                                                .tcp_address = daemon->address, .public_host = options->public_host,
+                                                .remote_control = options->remote_control,
+                                                .loopback = daemon->loopback, .start_id = start_id,
+                                                .token = daemon->folders.token, .sessions_path = sessions,
+                                                .runtime_dir = daemon->folders.runtime,
+                                                .state_dir = daemon->folders.state, .system = options->system},
+                          &daemon->api);
+    if (error)
+        log_warn("%s: %s", path, strerror(-error));
+    return error;
+}
+
+static int stages_open(struct daemon *daemon)
+{
+    uint32_t random = 0;
+    char start_id[16];
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        return EXIT_REFUSAL;
+    snprintf(start_id, sizeof start_id, "%08x", (unsigned)random);
+    daemon->stats = stats_new();
+    daemon->operations = operations_new(start_id, command_send, daemon);
+    if (!daemon->stats || !daemon->operations)
+        return EXIT_REFUSAL;
+    stats_sink_init(daemon->stats, &daemon->stats_sink);
+    if (intake_open(daemon) || api_open(daemon, start_id))
+        return EXIT_REFUSAL;
+    int error = folder_write(daemon->folders.runtime, "http.addr", daemon->address, daemon->options.system ? 0644 : 0600);
+    if (error) {
+        log_warn("http.addr: %s", strerror(-error));
+        return EXIT_REFUSAL;
+    }
+    return EXIT_OK;
+}
+
+static void stages_close(struct daemon *daemon)
+{
+    if (daemon->api)
+        api_stop(daemon->api);
+    if (daemon->intake)
+        intake_stop(daemon->intake);
+    if (daemon->operations)
+        operations_free(daemon->operations);
+    if (daemon->stats)
+        stats_free(daemon->stats);
+}
+
+/* Every thread inherits the mask, so that the signal comes to sigwait() alone. */
+static int run(struct daemon *daemon)
+{
+    sigset_t ends;
+    int signal_number = 0;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    int code = stages_open(daemon);
+    if (!code) {
+        log_info("tallyd %s: http://%s, %s", TALLY_VERSION, daemon->address, daemon->folders.runtime);
+        sigwait(&ends, &signal_number);
+        log_info("ending: %s", strsignal(signal_number));
+    }
+    stages_close(daemon);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon daemon = {.tcp_fd = -1, .unix_fd = -1};
+    char why[320];
+    umask(0077);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    if (!options_parse(&daemon.options, argc, argv, why, sizeof why)) {
+        fprintf(stderr, "tallyd: %s; see tallyd --help\n", why);
+        return EXIT_REFUSAL;
+    }
+    if (daemon.options.help || daemon.options.version) {
+        daemon.options.help ? options_print_help() : print_versions();
+        return EXIT_OK;
+    }
+    int code = address_open(&daemon);
+    if (code)
+        return code;
+    code = folders_open(&daemon.folders, &daemon.options, why, sizeof why);
+    if (code) {
+        log_warn("%s", why);
+        return code;
+    }
+    code = run(&daemon);
+    folders_close(&daemon.folders);
+    return code;
+}
