@@ -1,17 +1,20 @@
-/* The agent: the library's helper thread. It shows attached heaps to tallyd and brings tallyd's commands to the
- * heaps' owners; the host pays nothing for it on its own threads but at attach, detach and a safepoint with a request.
+/* The agent: the library's helper thread. It shows attached heaps to tallyd and brings tallyd's commands to
+ * the heaps' owners. The host pays for it at attach, at detach, and at a safepoint that finds a request.
  *
- *   tally_attach() -> memory.c makes two sealed memfds -> the heap swaps its feed to them
- *   thread.c: poll -> link.c finds and checks a daemon -> session.c speaks wire/message.h -> request.c asks the owner
+ *   attach.c    gives the heap two sealed memfds (memory.c) to write its feed to
+ *   thread.c    poll, from the first attach on; link.c finds and checks a daemon
+ *   session.c   speaks wire/message.h with it; request.c asks the heaps' owners
  *
  * What is always true
- *  - struct agent lies in memory that fork() and raw clone() give to the child as zeroes, and zeroes are its valid
- *    first state, the mutex's too: a child has no thread, no connection, no heap, and waits for no lock of its parent's.
- *  - The helper thread takes no memory from malloc and holds no lock of libc's, so a child cloned at any instant can go on.
+ *  - struct agent lies in memory that fork() and raw clone() give to the child as zeroes, and zeroes are its
+ *    valid first state, the mutex's too: a child has no thread, no connection and no heap, and waits for no lock
+ *    of its parent's.
+ *  - The helper thread takes no memory from malloc and holds no lock of libc's, so that a child cloned at any
+ *    instant can go on.
  *  - Nothing blocks while `lock` is held: sockets are non-blocking, a full socket leaves messages in the bounded
  *    outbox, a full outbox costs the connection and never a heap.
  *  - Lock order: agent->lock, then a heap's notify lock. An owner takes agent->lock in attach and detach only.
- *  - A command runs at most once, and never after its slot was claimed by the agent (expired, cancelled, detached).
+ *  - A command runs at most once, and never after the agent claimed its slot (expired, cancelled, detached).
  */
 #ifndef TALLY_AGENT_AGENT_H
 #define TALLY_AGENT_AGENT_H
@@ -31,8 +34,9 @@
 
 enum slot_state { SLOT_FREE, SLOT_POSTED, SLOT_RUNNING, SLOT_DONE };
 
-/* One command. tag = order << 2 | state decides who may touch the rest: FREE and DONE the agent (under its lock),
- * POSTED nobody, RUNNING the owner. Orders are not reused, so a tag that is unchanged means an unchanged command. */
+/* One command. tag = order << 2 | state decides who may touch the rest: FREE and DONE the agent (under its
+ * lock), POSTED nobody, RUNNING the owner. Orders are not reused, so a tag that is unchanged means an
+ * unchanged command. */
 struct agent_slot {
     _Atomic uint64_t tag;
     _Atomic uint64_t what; /* kind << 32 | generation: read by the owner before it claims */
@@ -146,7 +150,8 @@ struct link_result {
 };
 struct link_result agent_link_open(const struct agent *agent);
 
-/* session.c, all under the lock. turn: does all that is due and returns when the next is (UINT64_MAX: nothing). */
+/* session.c, all under the lock. turn: does all that is due and returns when the next is (UINT64_MAX:
+ * nothing). */
 void agent_session_open(struct agent *agent, const struct link_result *link, uint64_t now_ns);
 uint64_t agent_session_turn(struct agent *agent);
 void agent_session_bye(struct agent *agent);

@@ -7,7 +7,8 @@
 
 static struct agent_heap *heap_make(struct tally_heap *heap)
 {
-    void *memory = mmap(NULL, sizeof(struct agent_heap), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, sizeof(struct agent_heap), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                        -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
     struct agent_heap *shown = memory;
@@ -149,11 +150,12 @@ void agent_detach(struct tally_heap *heap, void *attached)
         shown->counters.at = shown->ring.at = NULL;
     else
         atomic_store_explicit(&final->state, WIRE_STATE_CLOSED, memory_order_release);
+    union agent_message gone = {.heap = {.head = wire_head_make(WIRE_HEAP_GONE, sizeof gone.heap),
+                                         .heap_number = shown->number,
+                                         .feed_generation = shown->generation}};
     pthread_mutex_lock(&agent->lock);
     if (known && connection == agent->connection)
-        agent_send(agent, &(union agent_message){.heap = {.head = wire_head_make(WIRE_HEAP_GONE, sizeof(struct wire_heap)),
-                                                         .heap_number = shown->number,
-                                                         .feed_generation = shown->generation}});
+        agent_send(agent, &gone);
     pthread_mutex_unlock(&agent->lock);
     agent_wake();
     if (atomic_load(&shown->rung)) /* takes the doorbell out of the heap's mailbox */
@@ -164,7 +166,7 @@ void agent_detach(struct tally_heap *heap, void *attached)
         agent_heap_release(shown);
 }
 
-/* In the middle of a collection or of a command the feed cannot be swapped: the doorbell does it soon after. */
+/* In the middle of a collection or of a command the feed cannot be swapped: the doorbell does it after that. */
 void tally_detach(struct tally_heap *heap)
 {
     int saved = errno;

@@ -1,5 +1,5 @@
-/* Finding tallyd's socket, and telling it from a squatter's: file descriptors of our memory go to our own user, to
- * root, or to whom root gave /run/tally, and to nobody else. */
+/* Finding tallyd's socket, and telling it from a squatter's: file descriptors of our memory go to our own
+ * user, to root, or to whom root gave /run/tally, and to nobody else. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,8 +19,8 @@ static bool is_system_owner(const char *directory, uid_t uid)
     if (strcmp(directory, SYSTEM_DIRECTORY) || lstat("/run", &parent) || lstat(SYSTEM_DIRECTORY, &own))
         return false;
     mode_t foreign = S_IWGRP | S_IWOTH;
-    return S_ISDIR(parent.st_mode) && parent.st_uid == 0 && !(parent.st_mode & foreign) && S_ISDIR(own.st_mode) &&
-           !(own.st_mode & foreign) && own.st_uid == uid;
+    return S_ISDIR(parent.st_mode) && parent.st_uid == 0 && !(parent.st_mode & foreign) &&
+           S_ISDIR(own.st_mode) && own.st_uid == uid && !(own.st_mode & foreign);
 }
 
 static struct link_result try_directory(const char *directory)

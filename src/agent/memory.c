@@ -1,5 +1,5 @@
-/* Shared memory that its reader can trust: of fixed size, with all of its blocks, writable through this mapping and
- * no other. */
+/* Shared memory that its reader can trust: of fixed size, with all of its blocks, writable through this
+ * mapping and no other. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -12,7 +12,8 @@
 /* Blocks are allocated while the file can still change, so that no touch of the mapping can fail later. */
 int agent_memory_make(struct agent_memory *memory, const char *name, size_t bytes)
 {
-    *memory = (struct agent_memory){.bytes = bytes, .fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+    *memory = (struct agent_memory){.bytes = bytes};
+    memory->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (memory->fd < 0)
         return errno;
     struct stat status;
@@ -36,14 +37,16 @@ int agent_memory_make(struct agent_memory *memory, const char *name, size_t byte
     return 0;
 }
 
-/* FUTURE_WRITE comes after the mapping, which stays writable: from here on nobody can write, punch or resize. */
+/* FUTURE_WRITE comes after the mapping, which stays writable: from here on nobody else can write, punch or
+ * resize. */
 int agent_memory_seal(const struct agent_memory *memory)
 {
     int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
     return fcntl(memory->fd, F_ADD_SEALS, seals) ? errno : 0;
 }
 
-/* A forked child may have closed the descriptor and opened another file under its number: that one is not ours. */
+/* A forked child may have closed the descriptor and opened another file under its number: that one is not
+ * ours. */
 void agent_memory_drop(struct agent_memory *memory)
 {
     if (!memory->at)

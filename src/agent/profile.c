@@ -1,5 +1,5 @@
-/* What the process says of itself, and what its environment says to us. The profile is ordinary memory: a child
- * keeps its parent's name and labels. Its lock is the agent's, which a child finds open. */
+/* What the process says of itself, and what its environment says to us. The profile is ordinary memory: a
+ * child keeps its parent's name and labels. Its lock is the agent's, which a child finds open. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,8 +56,10 @@ void agent_profile(struct wire_hello_view *view)
         memcpy(view->name, "unnamed", sizeof "unnamed");
 }
 
+typedef int (*profile_fn)(const char *first, const char *second);
+
 /* Runs `set` under the lock unless it is too late. */
-static int profile_change(int (*set)(const char *first, const char *second), const char *first, const char *second)
+static int profile_change(profile_fn set, const char *first, const char *second)
 {
     struct agent *agent = agent_get();
     if (!agent)

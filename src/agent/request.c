@@ -1,6 +1,7 @@
-/* Commands on their way to a heap's owner and back. The agent fills a slot and rings the heap's doorbell, a request
- * that stands in the heap's mailbox at most once; the owner, at its safepoint, claims posted slots in the order of
- * their arrival. A slot that is still posted at its deadline is claimed by the agent, and so can never run later. */
+/* Commands on their way to a heap's owner and back. The agent fills a slot and rings the heap's doorbell, a
+ * request that stands in the heap's mailbox at most once; the owner, at its safepoint, claims posted slots in
+ * the order of their arrival. A slot that is still posted at its deadline is claimed by the agent, and so can
+ * never run later. */
 #include <errno.h>
 #include <string.h>
 
@@ -96,8 +97,9 @@ static void collect_run(struct tally_heap *heap, struct agent_heap *shown, struc
     if (!count)
         return;
     agent_wake();
-    int64_t collected = tally__heap_collect_remote(heap, group[0]->command.generation, group[0]->command.operation,
-                                                   group[0]->result.safepoint_wait_ns, &pause_ns, &freed_bytes);
+    first = group[0];
+    int64_t collected = tally__heap_collect_remote(heap, first->command.generation, first->command.operation,
+                                                   first->result.safepoint_wait_ns, &pause_ns, &freed_bytes);
     for (unsigned i = 0; i < count; i++) {
         group[i]->result.collected = collected < 0 ? 0 : collected;
         group[i]->result.freed_bytes = freed_bytes;
@@ -131,8 +133,8 @@ static void config_run(struct tally_heap *heap, struct agent_slot *slot)
     slot_finish(slot, error ? WIRE_ACK_FAILED : WIRE_ACK_SUCCEEDED, error);
 }
 
-/* Rung is cleared first: what is posted from here on rings again. In a child forked out of a callback of the run,
- * `shown` is an orphan when it ends. */
+/* Rung is cleared first: what is posted from here on rings again. In a child forked out of a callback of the
+ * run, `shown` is an orphan when it ends. */
 void agent_doorbell(struct tally_heap *heap, struct tally__request *request)
 {
     struct agent_heap *shown = (struct agent_heap *)request;
@@ -159,17 +161,21 @@ void agent_doorbell(struct tally_heap *heap, struct tally__request *request)
 
 /* ---- the agent's side */
 
-static void answer(struct agent *agent, const struct wire_command *command, enum wire_ack_state state, int error)
+static void answer(struct agent *agent, const struct wire_command *command, enum wire_ack_state state,
+                   int error)
 {
     union agent_message message = {.ack = {.head = wire_head_make(WIRE_ACK, sizeof message.ack),
-                                           .operation = command->operation, .heap_number = command->heap_number,
-                                           .state = (uint32_t)state, .error = error}};
+                                           .operation = command->operation,
+                                           .heap_number = command->heap_number,
+                                           .state = (uint32_t)state,
+                                           .error = error}};
     agent_send(agent, &message);
 }
 
 static bool command_valid(const struct wire_command *command)
 {
-    const uint32_t known = WIRE_CONFIG_ENABLED | WIRE_CONFIG_THRESHOLDS | WIRE_CONFIG_DEBUG | WIRE_CONFIG_LEVEL;
+    const uint32_t known =
+        WIRE_CONFIG_ENABLED | WIRE_CONFIG_THRESHOLDS | WIRE_CONFIG_DEBUG | WIRE_CONFIG_LEVEL;
     if (command->kind == WIRE_COMMAND_COLLECT)
         return command->generation >= 0 && command->generation <= 2;
     if (command->kind != WIRE_COMMAND_CONFIG || command->mask & ~known)

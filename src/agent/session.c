@@ -192,8 +192,8 @@ bool agent_session_reads(const struct agent *agent, uint64_t now_ns)
     return agent->window_count < WINDOW_MESSAGES || now_ns >= agent->window_ns + WINDOW_NS;
 }
 
-/* Takes what has arrived. Descriptors that a message carries are thrown away by the kernel: there is no room for
- * them. */
+/* Takes what has arrived. Descriptors that a message carries are thrown away by the kernel: there is no room
+ * for them. */
 static void receive(struct agent *agent)
 {
     char data[WIRE_MESSAGE_MAX];

@@ -18,10 +18,12 @@ static void down_sentence(const struct agent *agent, char *out, size_t size)
         snprintf(out, size, "not attached: no daemon was looked for yet");
         break;
     case REASON_NO_DAEMON:
-        snprintf(out, size, "not attached: no daemon at %s/agent.sock (%s)", directory, system_sentence(agent->error));
+        snprintf(out, size, "not attached: no daemon at %s/agent.sock (%s)", directory,
+                 system_sentence(agent->error));
         break;
     case REASON_STRANGER:
-        snprintf(out, size, "not attached: %s/agent.sock belongs to uid %u, not to us", directory, agent->uid);
+        snprintf(out, size, "not attached: %s/agent.sock belongs to uid %u, not to us", directory,
+                 agent->uid);
         break;
     case REASON_LOST:
         snprintf(out, size, "not attached: the daemon at %s/agent.sock ended the connection", directory);
@@ -62,7 +64,8 @@ bool tally_agent_status(char *sentence, size_t size)
                  agent->directories[agent->directory]);
     else {
         attached = true;
-        snprintf(sentence, size, "attached to tallyd %s in %s", agent->daemon, agent->directories[agent->directory]);
+        snprintf(sentence, size, "attached to tallyd %s in %s", agent->daemon,
+                 agent->directories[agent->directory]);
     }
     pthread_mutex_unlock(&agent->lock);
     return attached;

@@ -1,5 +1,5 @@
-/* The helper thread, from the first attach to the end of the process, and the memory that a fork takes away from
- * the child. */
+/* The helper thread, from the first attach to the end of the process, and the memory that a fork takes away
+ * from the child. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,8 +21,8 @@
 
 static _Atomic(struct agent *) root;
 
-/* In ordinary memory, so that a child knows what it inherited. A note that the fork caught half-written names no
- * file, and closes none. */
+/* In ordinary memory, so that a child knows what it inherited. A note that the fork caught half-written names
+ * no file, and closes none. */
 static struct {
     bool noted;
     int fd;
@@ -60,7 +60,8 @@ void agent_fd_note(enum agent_fd which, int fd)
     notes[which].noted = true;
 }
 
-/* A parent's descriptors, as long as they are still what was noted: the child may have closed and reused them. */
+/* A parent's descriptors, as long as they are still what was noted: the child may have closed and reused
+ * them. */
 static void inherited_close(void)
 {
     struct stat status;
@@ -106,8 +107,8 @@ static void sleep_until(int wake, int link, bool reads, bool writes, uint64_t un
         continue;
 }
 
-/* connect() looks up paths that the environment names, and these may hang on a dead file system: it alone runs
- * without the lock. */
+/* connect() looks up paths that the environment names, and these may hang on a dead file system: it alone
+ * runs without the lock. */
 static void *helper(void *arg)
 {
     struct agent *agent = arg;
@@ -137,8 +138,8 @@ static void *helper(void *arg)
     return NULL;
 }
 
-/* Says goodbye if that takes no waiting. The helper may be in the middle of something, or the exiting thread in
- * a callback that it runs: then the end of the connection has to do. */
+/* Says goodbye if that takes no waiting. The helper may be in the middle of something, or the exiting thread
+ * in a callback that it runs: then the end of the connection has to do. */
 static void at_exit(void)
 {
     struct agent *agent = atomic_load_explicit(&root, memory_order_acquire);
@@ -156,8 +157,8 @@ static void at_exit(void)
     }
 }
 
-/* Starts it with every signal blocked; the host's mask is what it was. A host with much thread-local storage needs
- * a larger stack than ours. */
+/* Starts it with every signal blocked; the host's mask is what it was. A host with much thread-local storage
+ * needs a larger stack than ours. */
 static int thread_make(struct agent *agent)
 {
     pthread_attr_t attributes;

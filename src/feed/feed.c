@@ -56,8 +56,8 @@ void feed_ring_format(void *memory, uint32_t heap_number, uint32_t feed_generati
     ring->feed_generation = feed_generation;
 }
 
-/* The clock of a block's header comes from the pen's last safepoint: reading the clock is the heap's affair, and
- * the feed makes no system call. */
+/* The clock of a block's header comes from the pen's last safepoint: reading the clock is the heap's affair,
+ * and the feed makes no system call. */
 static uint64_t block_clock(const struct feed_pen *pen)
 {
     return load(&pen->counters->safepoint_ns);
@@ -74,8 +74,8 @@ static void publish(struct feed_pen *pen)
 }
 
 /* Pads what is left of the block, and starts the next. The reserve is visible before any word of the block it
- * covers is overwritten: that is what the full fence is for, and what lets the reader discard torn words after its
- * copy. */
+ * covers is overwritten: that is what the full fence is for, and what lets the reader discard torn words
+ * after its copy. */
 static void block_next(struct feed_pen *pen)
 {
     if (pen->position != pen->block_end)
@@ -105,8 +105,8 @@ void feed_event2(struct feed_pen *pen, uint64_t word, uint64_t second)
     publish(pen);
 }
 
-/* The caller's rows, descriptions, names, records and summary go over whole; the header's identity stays that of
- * the new memory, and base columns go with the descriptions. */
+/* Rows, descriptions, names, records and summary go over whole; the header's identity stays that of the new
+ * memory. */
 static void contents_copy(struct wire_counters *to, const struct wire_counters *from)
 {
     size_t head = offsetof(struct wire_counters, type_count);
@@ -115,8 +115,8 @@ static void contents_copy(struct wire_counters *to, const struct wire_counters *
            WIRE_COUNTERS_BYTES - WIRE_HEADER_BYTES);
 }
 
-/* A new ring tells of nothing that was before: the base begins at zero, and the switch to a level that has events
- * adds all that the rows hold. */
+/* A new ring tells of nothing that was before: the base begins at zero, and the switch to a level that has
+ * events adds all that the rows hold. */
 static void base_restart(struct feed *feed)
 {
     for (uint32_t row = 0; row < WIRE_ROW_COUNT; row++) {

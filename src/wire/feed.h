@@ -123,8 +123,8 @@ struct wire_desc { /* written once, before type_count is raised past it (release
     uint32_t ref_count;  /* slots of the fixed part */
     uint64_t size_bytes; /* fixed part of the payload, rounded up to 8 */
     uint64_t reserved;
-    /* Operations that no event tells of (made before the feed, or at level off), as of the last level
-     * change: with no event lost, base + events = row. */
+    /* Operations that no event of this ring tells of (made before it, or at level off), as of the last
+     * level change: with no event lost, base + this ring's events = row. */
     _Atomic uint64_t base_allocated;
     _Atomic uint64_t base_freed_refcount;
     _Atomic uint64_t base_freed_cycle;

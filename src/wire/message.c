@@ -1,5 +1,5 @@
-/* Checking and encoding of messages. Every check copies the fixed part out first, so that no field is read twice,
- * and compares lengths with what really arrived before it follows them. */
+/* Checking and encoding of messages. Every check copies the fixed part out first, so that no field is read
+ * twice, and compares lengths with what really arrived before it follows them. */
 #include "wire/message.h"
 
 #include <string.h>
@@ -27,7 +27,8 @@ const char *wire_fault_sentence(int fault)
 static size_t sequence_bytes(const unsigned char *at, size_t left)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t bytes = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
+    unsigned first = at[0];
+    size_t bytes = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
     if (bytes < 2 || bytes > left)
         return bytes > left ? 0 : bytes;
     uint32_t code = at[0] & (0x7fu >> bytes);
@@ -103,7 +104,8 @@ struct text_cursor {
     size_t left;
 };
 
-/* Takes the next `bytes` as a NUL-terminated copy; out has room for WIRE_NAME_MAX + 1, and bytes is a uint8_t's. */
+/* Takes the next `bytes` as a NUL-terminated copy; out has room for WIRE_NAME_MAX + 1, and bytes is a
+ * uint8_t's. */
 static bool text_take(struct text_cursor *cursor, size_t bytes, char *out)
 {
     if (bytes > cursor->left || !wire_text_valid(cursor->at, bytes))
@@ -115,7 +117,8 @@ static bool text_take(struct text_cursor *cursor, size_t bytes, char *out)
     return true;
 }
 
-static int labels_take(const struct wire_hello *hello, struct text_cursor *cursor, struct wire_hello_view *view)
+static int labels_take(const struct wire_hello *hello, struct text_cursor *cursor,
+                       struct wire_hello_view *view)
 {
     for (unsigned i = 0; i < view->label_count; i++) {
         struct wire_label *label = &view->labels[i];
@@ -220,8 +223,8 @@ static bool view_valid(const struct wire_hello_view *view)
     for (unsigned i = 0; i < view->label_count; i++) {
         const struct wire_label *label = &view->labels[i];
         size_t value_bytes = strnlen(label->value, sizeof label->value);
-        if (!wire_key_valid(label->key, strnlen(label->key, sizeof label->key)) || value_bytes > WIRE_NAME_MAX ||
-            !wire_text_valid(label->value, value_bytes))
+        if (!wire_key_valid(label->key, strnlen(label->key, sizeof label->key)) ||
+            value_bytes > WIRE_NAME_MAX || !wire_text_valid(label->value, value_bytes))
             return false;
     }
     return true;

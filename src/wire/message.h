@@ -110,8 +110,9 @@ _Static_assert(sizeof(struct wire_heap) == 24, "heap layout");
 _Static_assert(sizeof(struct wire_command) == 64, "command layout");
 _Static_assert(sizeof(struct wire_ack) == 64, "ack layout");
 
-/* ---- Checking and encoding, for both ends. What a peer sent is hostile: these take the bytes that one recvmsg()
- * put into memory of the caller's own, believe no length in them, and fill *out only when all is well. */
+/* ---- Checking and encoding, for both ends. What a peer sent is hostile: these take the bytes that one
+ * recvmsg() put into memory of the caller's own, believe no length in them, and fill *out only when all is
+ * well. */
 
 /* X(NAME, value, sentence) */
 #define WIRE_FAULTS(X) \
@@ -153,8 +154,9 @@ bool wire_text_valid(const char *text, size_t bytes);
 /* [a-z0-9_.-]{1,63} */
 bool wire_key_valid(const char *key, size_t bytes);
 
-/* Each returns 0 or a WIRE_FAULT_*. head: any kind, known or not; the others begin with the same check and want
- * their kind. heap: COUNTERS, RING and GONE. command: an unknown command is no fault here (it is answered FAILED). */
+/* Each returns 0 or a WIRE_FAULT_*. head: any kind, known or not; the others begin with the same check and
+ * want their kind. heap: COUNTERS, RING and GONE. command: an unknown command is no fault here (it is
+ * answered FAILED). */
 int wire_head_check(const void *data, size_t bytes, struct wire_head *out);
 int wire_hello_check(const void *data, size_t bytes, struct wire_hello_view *out);
 int wire_welcome_check(const void *data, size_t bytes, struct wire_welcome *out);

@@ -1,5 +1,5 @@
-/* Copy, then check, then decode: the words of one block at a time go into a buffer on the stack, the reserve tells
- * whether they were whole, and only the buffer is looked at from there on. */
+/* Copy, then check, then decode: the words of one block at a time go into a buffer on the stack, the reserve
+ * tells whether they were whole, and only the buffer is looked at from there on. */
 #include "wire/ring_read.h"
 
 #include <string.h>
@@ -63,8 +63,8 @@ static uint64_t whole_from(const struct wire_ring_reader *reader)
     return reserve > reader->capacity_words ? reserve - reader->capacity_words : 0;
 }
 
-/* Copies [position, position + count), which lies in one block. False: the writer came by meanwhile; the reader
- * has been moved on. */
+/* Copies [position, position + count), which lies in one block. False: the writer came by meanwhile; the
+ * reader has been moved on. */
 static bool words_copy(struct wire_ring_reader *reader, uint64_t count, uint64_t *to)
 {
     for (uint64_t i = 0; i < count; i++)
@@ -77,8 +77,8 @@ static bool words_copy(struct wire_ring_reader *reader, uint64_t count, uint64_t
     return false;
 }
 
-/* The header of a block: what stands between the records accounted for and its sequence was lost. A sequence that
- * goes backwards is a lie, which costs the liar its own figures only. */
+/* The header of a block: what stands between the records accounted for and its sequence was lost. A sequence
+ * that goes backwards is a lie, which costs the liar its own figures only. */
 static void block_header(struct wire_ring_reader *reader, const uint64_t *words)
 {
     uint64_t sequence = words[0];
@@ -92,7 +92,8 @@ static void block_header(struct wire_ring_reader *reader, const uint64_t *words)
     reader->in_block = true;
 }
 
-static void show(struct wire_ring_reader *reader, const struct wire_event_view *event, wire_event_fn fn, void *arg)
+static void show(struct wire_ring_reader *reader, const struct wire_event_view *event, wire_event_fn fn,
+                 void *arg)
 {
     reader->sequence++;
     reader->seen++;
@@ -100,8 +101,8 @@ static void show(struct wire_ring_reader *reader, const struct wire_event_view *
         fn(event, arg);
 }
 
-/* Decodes the record at words[0]; `left` are whole words to the head or the block's end. Returns its length, or 0
- * where the words make no sense. */
+/* Decodes the record at words[0]; `left` are whole words to the head or the block's end. Returns its length,
+ * or 0 where the words make no sense. */
 static unsigned record_decode(struct wire_ring_reader *reader, const uint64_t *words, uint64_t left,
                               wire_event_fn fn, void *arg)
 {
@@ -141,8 +142,8 @@ static bool is_pad(uint64_t word)
 }
 
 /* Decodes a block's whole words; `count` of them, from the reader's position. */
-static void block_decode(struct wire_ring_reader *reader, const uint64_t *words, uint64_t count, wire_event_fn fn,
-                         void *arg)
+static void block_decode(struct wire_ring_reader *reader, const uint64_t *words, uint64_t count,
+                         wire_event_fn fn, void *arg)
 {
     uint64_t end = reader->position + count, i = 0;
     uint64_t next_block = (reader->position & ~(uint64_t)(WIRE_BLOCK_SIZE - 1)) + WIRE_BLOCK_SIZE;

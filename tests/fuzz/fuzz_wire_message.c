@@ -1,5 +1,5 @@
-/* Every check of wire/message.h on every input. What is accepted must be what it promises: text that is valid, and
- * a hello that encodes to one which reads the same. */
+/* Every check of wire/message.h on every input. What is accepted must be what it promises: text that is
+ * valid, and a hello that encodes to one which reads the same. */
 #include <stdlib.h>
 #include <string.h>
 

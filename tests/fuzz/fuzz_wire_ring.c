@@ -1,5 +1,5 @@
-/* The ring's reader on a mapping made of the input: the first words are head and reserve for a few readings, the rest
- * fills the ring over and over. The reader must stay inside, end, and never show a record twice. */
+/* The ring's reader on a mapping made of the input: the first words are head and reserve for a few readings,
+ * the rest fills the ring over and over. The reader must stay inside, end, and never show a record twice. */
 #include <stdlib.h>
 #include <string.h>
 

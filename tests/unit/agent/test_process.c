@@ -1,5 +1,5 @@
-/* What the agent does to its process: fork and raw clone, exit, descriptors, threads, failures, and the sentences
- * that say why it is not attached. */
+/* What the agent does to its process: fork and raw clone, exit, descriptors, threads, failures, and the
+ * sentences that say why it is not attached. */
 #include "fake_daemon.h"
 
 #include <dirent.h>
@@ -67,7 +67,8 @@ static pid_t raw_clone(void)
     return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
-/* The child allocates 1,000 times, stays until the other end of `gate` closes, and leaves by exit() if it may. */
+/* The child allocates 1,000 times, stays until the other end of `gate` closes, and leaves by exit() if it
+ * may. */
 static void child_run(struct tally_heap *heap, int gate, bool orderly)
 {
     char byte;
@@ -291,7 +292,8 @@ static void *sender_run(void *arg)
     for (unsigned i = 0; i < OPERATIONS; i++) {
         struct wire_command command = {.head = wire_head_make(WIRE_COMMAND, sizeof command), .operation = i,
                                        .heap_number = sender->heap_number, .kind = WIRE_COMMAND_COLLECT,
-                                       .generation = (int32_t)(i % 3), .deadline_ns = clock_mono_ns() + 200000 * (i % 7)};
+                                       .generation = (int32_t)(i % 3),
+                                       .deadline_ns = clock_mono_ns() + 200000 * (i % 7)};
         if (i % 5 == 0) {
             command.kind = WIRE_COMMAND_CONFIG;
             command.mask = WIRE_CONFIG_LEVEL;

@@ -212,7 +212,8 @@ static void test_bad_commands_are_answered_failed(void **state)
         {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_ENABLED, .enabled = 2}, TALLY_EINVAL},
         {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_LEVEL, .level = 7}, TALLY_EINVAL},
         {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_DEBUG, .debug = 1}, TALLY_EINVAL},
-        {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_THRESHOLDS, .thresholds = {0, 0, 1u << 31}}, TALLY_EINVAL},
+        {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_THRESHOLDS, .thresholds = {0, 0, 1u << 31}},
+         TALLY_EINVAL},
         {{.kind = WIRE_COMMAND_COLLECT, .heap_number = 4000000000u}, TALLY_ESTATE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

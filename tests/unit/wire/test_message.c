@@ -12,8 +12,8 @@
 
 static struct wire_hello_view view_make(void)
 {
-    struct wire_hello_view view = {.id = {1, 2, 3}, .clock_ns = 42, .version = 1, .library = "0.1.0", .name = "n\xc3\xa4me",
-                                   .label_count = 2,
+    struct wire_hello_view view = {.id = {1, 2, 3}, .clock_ns = 42, .version = 1, .library = "0.1.0",
+                                   .name = "n\xc3\xa4me", .label_count = 2,
                                    .labels = {{"tier", "gold"}, {"a.b-c_9", ""}}};
     return view;
 }
@@ -147,7 +147,8 @@ static void test_fixed_messages(void **state)
     struct wire_heap heap = {.head = wire_head_make(WIRE_HEAP_GONE, sizeof heap), .heap_number = 3}, heap_out;
     struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof ack), .state = WIRE_ACK_RUNNING}, ack_out;
     struct wire_command command = {.head = wire_head_make(WIRE_COMMAND, sizeof command), .kind = 77}, command_out;
-    struct wire_welcome welcome = {.head = wire_head_make(WIRE_WELCOME, sizeof welcome), .daemon = "0.1.0"}, welcome_out;
+    struct wire_welcome welcome = {.head = wire_head_make(WIRE_WELCOME, sizeof welcome), .daemon = "0.1.0"};
+    struct wire_welcome welcome_out;
     assert_int_equal(wire_heap_check(&heap, sizeof heap, &heap_out), 0);
     assert_int_equal(wire_ack_check(&ack, sizeof ack, &ack_out), 0);
     assert_int_equal(wire_command_check(&command, sizeof command, &command_out), 0);
@@ -170,7 +171,8 @@ static void test_longer_messages_are_read_up_to_the_known_part(void **state)
 {
     (void)state;
     char bytes[sizeof(struct wire_ack) + 16] = {0};
-    struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof bytes), .operation = 5, .state = WIRE_ACK_FAILED}, out;
+    struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof bytes), .operation = 5,
+                           .state = WIRE_ACK_FAILED}, out;
     ack.head.version = 2;
     memcpy(bytes, &ack, sizeof ack);
     assert_int_equal(wire_ack_check(bytes, sizeof bytes, &out), 0);
