@@ -127,7 +127,8 @@ def run_browser(build):
     result = Result()
     for file in files:
         command = ["node", "--test", "--test-reporter=tap", file]
-        result.add(read_node(os.path.relpath(file, ROOT), *execute(command, RUNNER_SECONDS, TALLY_BUILD=build, TALLY_REQUIRE_ALL="1")))
+        outcome = execute(command, RUNNER_SECONDS, TALLY_BUILD=build, TALLY_REQUIRE_ALL="1")
+        result.add(read_node(os.path.relpath(file, ROOT), *outcome))
     return result
 
 

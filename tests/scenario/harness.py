@@ -159,7 +159,8 @@ class Scenario(unittest.TestCase):
     def address_pid_alive(self):
         """http.addr may be a dead daemon's: only an answer from ours counts."""
         try:
-            return self.unix("GET", "/v1/info").json["pid"] == self.daemon.pid and os.path.exists(self.path("http.addr"))
+            ours = self.unix("GET", "/v1/info").json["pid"] == self.daemon.pid
+            return ours and os.path.exists(self.path("http.addr"))
         except (OSError, http.client.HTTPException, ValueError, KeyError):
             return False
 

@@ -42,7 +42,8 @@ class Daemon(Scenario):
 
     def test_the_directories_come_from_the_options_first(self):
         other, state = os.path.join(self.dir, "other"), os.path.join(self.dir, "other-state")
-        daemon = self.spawn(program("tallyd"), "--http-listen", "127.0.0.1:0", "--runtime-dir", other, "--state-dir", state)
+        daemon = self.spawn(program("tallyd"), "--http-listen", "127.0.0.1:0", "--runtime-dir", other,
+                            "--state-dir", state)
         until(lambda: os.path.exists(os.path.join(other, "http.addr")), "tallyd is ready")
         self.assertTrue(os.listdir(state))
         self.assertEqual(os.listdir(self.runtime), [])
@@ -53,7 +54,8 @@ class Daemon(Scenario):
             self.start_daemon()
             host = self.start_host("ledger")
             self.attached(host)
-            stream = self.spawn("curl", "-sN", "--unix-socket", self.path("api.sock"), "http://localhost/v1/stream?topics=fleet")
+            stream = self.spawn("curl", "-sN", "--unix-socket", self.path("api.sock"),
+                                "http://localhost/v1/stream?topics=fleet")
             until(lambda: "event: hello" in stream.log(), "the stream flows")
             start = time.monotonic()
             self.daemon.signal(number)
@@ -90,8 +92,8 @@ class Daemon(Scenario):
             self.assertLess(self.took, 1.5)
 
     def test_wrong_words_are_status_2(self):
-        for words in (["--nonsense"], ["--http-listen"], ["--http-listen", "nonsense"], ["--http-listen", "127.0.0.1:99999"],
-                      ["nonsense"]):
+        for words in (["--nonsense"], ["nonsense"], ["--http-listen"], ["--http-listen", "nonsense"],
+                      ["--http-listen", "127.0.0.1:99999"]):
             status, log = self.run_daemon(*words)
             self.assertEqual(status, 2, (words, log))
             self.assertTrue(log.strip())

@@ -64,7 +64,8 @@ class Ledger(Scenario):
         self.daemon.signal(signal.SIGCONT)
         ledger = host.own_ledger()
         self.assert_agrees(process, ledger)
-        objects = sum(sum(ledger[name][key] for key in ("allocations", "refcount", "cycle")) for name in ("node", "leaf", "text"))
+        objects = sum(ledger[name][key] for name in ("node", "leaf", "text")
+                      for key in ("allocations", "refcount", "cycle"))
 
         def settled():
             events = self.stats(process)["events"]
@@ -121,7 +122,8 @@ class Ledger(Scenario):
         host.ask("collect 2")
         child = until(lambda: host.ledger("child"), "the child has worked")
         self.assertEqual(child["pid"], pid)
-        shown = until(lambda: [p for p in self.processes("live") if p["pid"] == pid and p["heaps"]], "the child attaches")[0]
+        shown = until(lambda: [p for p in self.processes("live") if p["pid"] == pid and p["heaps"]],
+                      "the child attaches")[0]
         self.assertNotEqual(shown["id"], parent)
         self.assert_agrees(shown["id"], child)
         self.assert_agrees(parent, host.own_ledger())

@@ -78,7 +78,7 @@ class Programs(Scenario):
         answer = self.collect(process)
         self.assertEqual(answer.status, 200, answer)
         operation = answer.json
-        self.assertEqual((operation["state"], operation["kind"], operation["process"]), ("succeeded", "collect", process))
+        self.assertEqual([operation[key] for key in ("state", "kind", "process")], ["succeeded", "collect", process])
         self.assertEqual(operation["result"]["collected"], 25)
         self.assertEqual(operation["heaps"][0]["collected"], 25)
         self.assertEqual(self.collect(process).json["result"]["collected"], 0)

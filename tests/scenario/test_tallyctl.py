@@ -90,7 +90,8 @@ class Ctl(Scenario):
         host, _ = self.host()
         host.ask("automatic 0")
         host.ask("ring 21")
-        self.assertRegex(self.succeeds("collect", "ledger"), r"^collected 42 objects, 1008 B, in .+ after waiting .+ for a safepoint\n$")
+        self.assertRegex(self.succeeds("collect", "ledger"),
+                         r"^collected 42 objects, 1008 B, in .+ after waiting .+ for a safepoint\n$")
         self.assertRegex(self.succeeds("collect", "ledger", "0", "--wait", "2s"), "^collected 0 objects, 0 B")
         for generation in ("3", "-1", "x", ""):
             self.fails(2, "collect", "--", "ledger", generation)
@@ -167,9 +168,9 @@ class Ctl(Scenario):
         self.assertIn("bakery", found.stdout)
 
     def test_wrong_words_are_2(self):
-        for words in ([], ["nonsense"], ["list", "x"], ["stats"], ["stats", "a", "b"], ["--nonsense"], ["list", "--wait"],
-                      ["list", "--wait", "x"], ["list", "--wait", "-1s"], ["list", "--wait", "99h"], ["list", "--heap", "0"],
-                      ["list", "--heap", "x"], ["-x"], ["list", "--runtime-dir", ""]):
+        for words in ([], ["nonsense"], ["list", "x"], ["stats"], ["stats", "a", "b"], ["--nonsense"], ["-x"],
+                      ["list", "--wait"], ["list", "--wait", "x"], ["list", "--wait", "-1s"], ["list", "--wait", "61s"],
+                      ["list", "--heap", "0"], ["list", "--heap", "x"], ["list", "--runtime-dir", ""]):
             self.fails(2, *words)
 
     def test_help_and_version(self):
@@ -184,12 +185,12 @@ class Ctl(Scenario):
 
     def test_a_pipe_that_closes_is_no_crash(self):
         self.host()
-        done = subprocess.run(["bash", "-c", f"set -o pipefail; {program('tallyctl')} help | true; {program('tallyctl')} list | head -c1"],
-                              env=self.environment, capture_output=True, timeout=20, check=False)
+        script = f"set -o pipefail; {program('tallyctl')} help | true; {program('tallyctl')} list | head -c1 >/dev/null"
+        done = subprocess.run(["bash", "-c", script], env=self.environment, capture_output=True, timeout=20, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
         with open("/dev/full", "w", encoding="ascii") as full:
-            done = subprocess.run([program("tallyctl"), "list"], env=self.environment, stdout=full, stderr=subprocess.PIPE,
-                                  timeout=20, check=False)
+            done = subprocess.run([program("tallyctl"), "list"], env=self.environment, stdout=full,
+                                  stderr=subprocess.PIPE, timeout=20, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"cannot write", done.stderr)
 
@@ -242,7 +243,8 @@ class Doctor(Scenario):
         silent = self.start_host("ledger", "silent", "unattached")
         for host in (disabled, elsewhere, silent):
             host.ask("make 1")
-        for word, sentence in ((str(disabled.pid), "TALLY_DISABLE=1"), (str(elsewhere.pid), "looks for tallyd in /nonexistent alone"),
+        for word, sentence in ((str(disabled.pid), "TALLY_DISABLE=1"),
+                               (str(elsewhere.pid), "looks for tallyd in /nonexistent alone"),
                                (str(silent.pid), "tally_attach"), ("999999999", "no process 999999999"),
                                ("nobody", "knows no process nobody"), (b"\xff", r"knows no process \xff")):
             status, text = self.doctor(word)
@@ -255,8 +257,10 @@ class Hostile(Scenario):
     NAME = "evil\x1b[31m\x7f\x9b\n\u202egnp\\"
 
     def answer(self, server):
-        body = {"processes": [{"id": "a" * 32, "pid": 7, "name": self.NAME, "state": "live", "labels": {"k\x07": "v\x1b]0;x\x07"},
-                               "live_bytes": "strange", "frees": None}], "next_cursor": None}
+        process = {"id": "a" * 32, "pid": 7, "name": self.NAME, "state": "live", "live_bytes": "strange", "frees": None,
+                   "labels": {"k\x07": "v\x1b]0;x\x07"}}
+        body = {"processes": [process], "next_cursor": None}
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
         while True:
             try:
                 connection, _ = server.accept()
@@ -266,7 +270,7 @@ class Hostile(Scenario):
                 connection.settimeout(5)
                 if connection.recv(65536):
                     text = json.dumps(body, ensure_ascii=False).encode()
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(text) + text)
+                    connection.sendall(head % len(text) + text)
 
     def test_control_characters_never_reach_the_terminal(self):
         server = socket.socket(socket.AF_UNIX)
@@ -277,7 +281,8 @@ class Hostile(Scenario):
         self.addCleanup(thread.join)
         self.addCleanup(server.close)
         self.addCleanup(server.shutdown, socket.SHUT_RDWR)
-        for words in (["list"], ["list", "--json"], ["stats", self.NAME], ["stats", "x\x1b[2J"], ["doctor"], ["stats", "7"]):
+        for words in (["list"], ["list", "--json"], ["stats", self.NAME], ["stats", "x\x1b[2J"], ["stats", "7"],
+                      ["doctor"]):
             done = self.ctl(*words)
             for text in (done.stdout, done.stderr):
                 for character in text.replace("\n", ""):
