@@ -29,7 +29,8 @@ struct actions {
     struct action list[];
 };
 
-static enum reason parse_operand(struct names *names, enum operand kind, struct word word, struct action *action)
+static enum reason parse_operand(struct names *names, enum operand kind, struct word word,
+                                 struct action *action)
 {
     struct place place = {.slot = 0};
     uint64_t slot = 0;

@@ -1,5 +1,5 @@
-/* ACTIONS: what a finalizer or callback does after its event. A list is made by `new` or `weak`, belongs to the
- * object and goes with it. */
+/* ACTIONS: what a finalizer or callback does after its event. A list is made by `new` or `weak`, belongs to
+ * the object and goes with it. */
 #ifndef TALLY_REPLAY_ACTION_H
 #define TALLY_REPLAY_ACTION_H
 

@@ -14,7 +14,8 @@ const struct command *command_find(struct word word)
     return NULL;
 }
 
-enum reason command_run(const struct command *command, struct world *world, const struct word *args, size_t count)
+enum reason command_run(const struct command *command, struct world *world, const struct word *args,
+                        size_t count)
 {
     if (count < command->fewest || count > command->most)
         return REASON_BAD_SYNTAX;

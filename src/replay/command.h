@@ -19,7 +19,8 @@ struct command {
 /* NULL: unknown. */
 const struct command *command_find(struct word word);
 /* Checks the number of words and the `=`, then runs it. */
-enum reason command_run(const struct command *command, struct world *world, const struct word *args, size_t count);
+enum reason command_run(const struct command *command, struct world *world, const struct word *args,
+                        size_t count);
 
 #define COMMAND(verb, fewest, most, equals) \
     enum reason command_##verb(struct world *world, const struct word *args, size_t count);

@@ -155,7 +155,8 @@ enum reason command_stats(struct world *world, const struct word *args, size_t c
     struct tally_stats stats;
     tally_get_stats(world->heap, &stats, sizeof stats);
     const struct tally_generation_stats *row = &stats.generations[generation];
-    fprintf(world->out, "stats %" PRIu64 " collections %" PRIu64 " collected %" PRIu64 " uncollectable %" PRIu64 "\n",
+    fprintf(world->out,
+            "stats %" PRIu64 " collections %" PRIu64 " collected %" PRIu64 " uncollectable %" PRIu64 "\n",
             generation, row->collections, row->collected, row->uncollectable);
     return REASON_NONE;
 }

@@ -31,7 +31,8 @@ void event_callback(struct events *events, const struct label *label)
         line(events, "callback ", label);
 }
 
-void event_deref(struct events *events, const struct label *self, struct name *asked, const struct label *found)
+void event_deref(struct events *events, const struct label *self, struct name *asked,
+                 const struct label *found)
 {
     if (!note(events))
         return;

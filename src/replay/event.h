@@ -19,7 +19,8 @@ struct events {
 void event_finalize(struct events *events, const struct label *label);
 void event_callback(struct events *events, const struct label *label);
 /* An action of `self` asked what the weak reference bound to `asked` refers to (NULL: nil). */
-void event_deref(struct events *events, const struct label *self, struct name *asked, const struct label *found);
+void event_deref(struct events *events, const struct label *self, struct name *asked,
+                 const struct label *found);
 void event_collected(struct events *events, const struct label *self, uint64_t collected);
 void event_collection(struct events *events, const struct tally_collection *info);
 

@@ -1,4 +1,4 @@
-/* Commands that make or change whole graphs. The nodes of a graph are P[0], P[1], ... in the order of making. */
+/* Commands that make or change whole graphs. A graph's nodes are P[0], P[1], ... in the order of making. */
 #include <stdlib.h>
 
 #include "replay/command.h"
@@ -45,7 +45,8 @@ static enum reason parse_graph(const struct word *args, struct word *prefix, uin
 enum shape { SHAPE_CHAIN, SHAPE_RING, SHAPE_DLIST };
 
 /* New reference to the first node, or NULL. */
-static struct node *make_line(struct world *world, struct word prefix, uint64_t nodes, bool final, enum shape shape)
+static struct node *make_line(struct world *world, struct word prefix, uint64_t nodes, bool final,
+                              enum shape shape)
 {
     struct node *first = new_at(world, prefix, 0, final);
     struct node *last = first;
@@ -150,7 +151,8 @@ struct random_graph {
     uint64_t total, edges, seed, roots;
 };
 
-static enum reason parse_random(struct world *world, const struct word *args, size_t count, struct random_graph *graph)
+static enum reason parse_random(struct world *world, const struct word *args, size_t count,
+                                struct random_graph *graph)
 {
     enum reason reason = parse_graph(args, &graph->prefix, &graph->total);
     if (!reason)

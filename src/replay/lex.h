@@ -1,4 +1,4 @@
-/* The words of a line, and what FORMAT.md calls NAME, PREFIX, N, SLOT and X.SLOT. Pure: nothing is looked up. */
+/* The words of a line, and what FORMAT.md calls NAME, PREFIX, N, SLOT and X.SLOT. No look-ups. */
 #ifndef TALLY_REPLAY_LEX_H
 #define TALLY_REPLAY_LEX_H
 
@@ -17,7 +17,7 @@ struct word {
     size_t length;
 };
 
-/* A NAME: `n[17]` is the prefix `n` and the index 17. An index of 2^64-1 or more stays in the prefix's text. */
+/* A NAME: `n[17]` is the prefix `n` and the index 17. An index of 2^64-1 or more stays text. */
 #define INDEX_NONE UINT64_MAX
 struct spelling {
     struct word prefix;

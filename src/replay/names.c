@@ -6,8 +6,8 @@
 #define CHUNK_NAMES 1024u
 #define WORD_BITS 64u
 
-/* Names that come in the order of their indexes, as graphs make them, are found by index; others, and those that
- * leave a gap, are in the table. A name that is in the table stays there. */
+/* Names that come in the order of their indexes, as graphs make them, are found by index; others, and those
+ * that leave a gap, are in the table. A name that is in the table stays there. */
 struct prefix {
     struct names *names;
     uint64_t hash;
@@ -88,7 +88,8 @@ static struct prefix *find_prefix(const struct table *table, struct word word)
     uint64_t hash = hash_text(word);
     for (size_t at = (size_t)hash & table->mask; table->slots[at]; at = (at + 1) & table->mask) {
         struct prefix *prefix = table->slots[at];
-        if (prefix->hash == hash && prefix->length == word.length && !memcmp(prefix->text, word.text, word.length))
+        if (prefix->hash == hash && prefix->length == word.length &&
+            !memcmp(prefix->text, word.text, word.length))
             return prefix;
     }
     return NULL;
@@ -155,7 +156,8 @@ static struct name *new_name(struct names *names, struct prefix *prefix, uint64_
     }
     struct name *name = &names->chunks->names[names->chunks->used];
     *name = (struct name){.prefix = prefix, .index = index};
-    bool placed = index == prefix->dense_count ? put_dense(prefix, name) : table_put(&names->names, name, name_hash_of);
+    bool placed = index == prefix->dense_count ? put_dense(prefix, name)
+                                               : table_put(&names->names, name, name_hash_of);
     if (!placed)
         return NULL;
     names->chunks->used++;

@@ -4,7 +4,8 @@
  *           └─ table of names ("n", 17) ─┴▶ struct name: made, alive (a bit an object), root
  *
  * What is always true
- *  - A name is made once, never moves and stays until names_free(): the script may ask for it again at any time.
+ *  - A name is made once, never moves and stays until names_free(): the script may ask for it again at any
+ *    time.
  *  - A label is a name and which of its objects it was; no text of it is kept, and no list of labels.
  *  - The bound names form a list in the order in which they became bound (roots.h).
  */

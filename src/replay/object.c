@@ -152,7 +152,8 @@ struct atom *object_new_atom(struct world *world, struct name *name, const struc
 struct weak *object_new_weak(struct world *world, struct name *name, struct node *target, bool callback,
                              struct actions *actions, struct node *hold)
 {
-    struct weak *weak = tally_weak_new(world->heap, types[KIND_WEAK], target, callback ? call_back : NULL, hold);
+    tally_weak_fn fn = callback ? call_back : NULL;
+    struct weak *weak = tally_weak_new(world->heap, types[KIND_WEAK], target, fn, hold);
     if (!weak) {
         actions_free(actions);
         return NULL;

@@ -1,5 +1,5 @@
-/* The script's objects as libtally's: four types for the two kinds with and without a finalizer, and one for weak
- * references.
+/* The script's objects as libtally's: four types for the two kinds with and without a finalizer, and one for
+ * weak references.
  *
  *     node   label, slots ──▶ array that grows (external slots), payload bytes   tracked
  *     atom   label, payload bytes                                               a leaf
@@ -50,7 +50,7 @@ int object_types_init(void);
 /* New references; NULL: no memory. options may be NULL. Atoms have no actions. */
 struct node *object_new_node(struct world *world, struct name *name, const struct object_options *options);
 struct atom *object_new_atom(struct world *world, struct name *name, const struct object_options *options);
-/* With `callback` it calls back: runs the actions (stolen, also on failure) and owns `hold` (NULL: nothing). */
+/* With `callback` it calls back: runs the actions (stolen, also on failure) and owns `hold` (or NULL). */
 struct weak *object_new_weak(struct world *world, struct name *name, struct node *target, bool callback,
                              struct actions *actions, struct node *hold);
 
@@ -59,7 +59,7 @@ struct node *as_node(void *object);
 struct weak *as_weak(void *object);
 const struct label *label_of(const void *object);
 
-/* Slots. All hold the node, and the value that comes in, while the old value is released; false: no memory. */
+/* Slots. Node and incoming value are held while the old value is released; false: no memory. */
 void *node_get(const struct node *node, size_t slot); /* borrowed; NULL beyond the end */
 bool node_set(struct node *node, size_t slot, void *value); /* grows the node; value may be NULL */
 void node_clear(struct node *node, size_t slot); /* never grows it */

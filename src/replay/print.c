@@ -50,7 +50,8 @@ int labels_add(void *object, void *text)
     return 0;
 }
 
-enum reason print_labels(struct world *world, const char *what, const struct word *operand, struct text *labels)
+enum reason print_labels(struct world *world, const char *what, const struct word *operand,
+                         struct text *labels)
 {
     size_t count;
     struct word *lines = text_sorted_lines(labels, &count);

@@ -14,6 +14,7 @@ enum reason print_label(struct world *world, const char *what, struct word opera
 /* A tally_object_fn: notes the object's label in a struct text. */
 int labels_add(void *object, void *text);
 /* `WHAT [OPERAND] COUNT LABEL...`, sorted; frees the text. */
-enum reason print_labels(struct world *world, const char *what, const struct word *operand, struct text *labels);
+enum reason print_labels(struct world *world, const char *what, const struct word *operand,
+                         struct text *labels);
 
 #endif

@@ -10,7 +10,7 @@ void root_bind(struct names *names, struct name *name, void *object);
 void root_bind_steal(struct names *names, struct name *name, void *object);
 /* Unbinds a bound name, then releases what it had. */
 void root_drop(struct names *names, struct name *name);
-/* Drops those that begin with `start` and are bound now, oldest first. False: no memory, nothing is dropped. */
+/* Drops those that begin with `start` and are bound now, oldest first. False: no memory, none is dropped. */
 bool roots_drop_matching(struct names *names, struct word start);
 
 #endif

@@ -35,8 +35,8 @@ struct words {
     size_t text_room;
 };
 
-/* Splits a line into words; each `$` of a line in a loop is replaced by *iteration first (NULL: not in a loop).
- * They are valid until the next call. False: no memory. */
+/* Splits a line into words; each `$` of a line in a loop is replaced by *iteration first (NULL: not in a
+ * loop). They are valid until the next call. False: no memory. */
 bool words_split(struct words *words, const struct line *line, const uint64_t *iteration);
 void words_free(struct words *words);
 

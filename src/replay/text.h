@@ -1,4 +1,4 @@
-/* Bytes that grow, and lists of lines in them that can be sorted. Running out of memory sets `failed`, which stays. */
+/* Bytes that grow, and lists of lines in them that can be sorted. Want of memory sets `failed` for good. */
 #ifndef TALLY_REPLAY_TEXT_H
 #define TALLY_REPLAY_TEXT_H
 
@@ -21,8 +21,8 @@ void text_add_number(struct text *text, uint64_t number);
 void text_clear(struct text *text);
 void text_free(struct text *text);
 
-/* Cuts the content at each '\n' (the last line ends with one too) and returns the lines, without it, sorted by bytes: the
- * caller's to free(). NULL: no line, or no memory (*count tells). They point into the text. */
+/* Cuts the content at each '\n' (the last line ends with one too) and returns the lines, without it, sorted
+ * by bytes: the caller's to free(). NULL: no line, or no memory (*count tells). They point into the text. */
 struct word *text_sorted_lines(const struct text *text, size_t *count);
 
 #endif

@@ -28,8 +28,8 @@ void world_fini(struct world *world);
 /* REASON_WORK where the run has come to its limit. */
 enum reason world_charge(struct world *world, uint64_t work);
 
-/* The checks of an operand, in this order: bad name, unknown name, name is nil, not a node (or weak reference).
- * What they give is borrowed from the root. */
+/* The checks of an operand, in this order: bad name, unknown name, name is nil, not a node (or weak
+ * reference). What they give is borrowed from the root. */
 enum reason world_target(struct world *world, struct word word, struct name **name); /* bound or not */
 enum reason world_root(struct world *world, struct word word, struct name **name);
 enum reason world_object(struct world *world, struct word word, void **object);

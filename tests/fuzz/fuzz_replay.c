@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static FILE *sink;
     if (!sink)
         sink = fopen("/dev/null", "w");
+    const struct replay_options options = {.out = sink, .err = sink, .work = WORK};
     if (sink)
-        replay_run((const char *)data, size, &(struct replay_options){.out = sink, .err = sink, .work = WORK});
+        replay_run((const char *)data, size, &options);
     return 0;
 }

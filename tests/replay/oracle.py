@@ -4,9 +4,9 @@
     oracle.py [--replay PROGRAM] [--lines N] [--mutate] COUNT SEED
 
 Runs COUNT scripts by gen.py, with seeds from SEED on and its profiles in turn, through replay.py and PROGRAM.
---mutate damages a line of each, so that the checks of words are compared too. A script that makes a difference is
-shortened, line by line, as long as the difference stays, and printed with both answers. Needs Python 3.11, whose
-collector is the reference.
+--mutate damages a line of each, so that the checks of words are compared too. A script that makes a
+difference is shortened, line by line, as long as the difference stays, and printed with both answers. Needs
+Python 3.11, whose collector is the reference.
 """
 import argparse
 import os
@@ -35,7 +35,8 @@ class Scripts:
         """(CPython's, tally-replay's): status, output, error."""
         with open(self.path, "w", encoding="ascii") as file:
             file.write("\n".join(lines) + "\n")
-        return self.run(sys.executable, os.path.join(HERE, "replay.py"), self.path), self.run(self.program, self.path)
+        reference = os.path.join(HERE, "replay.py")
+        return self.run(sys.executable, reference, self.path), self.run(self.program, self.path)
 
     def differs(self, lines):
         want, got = self.answers(lines)
@@ -64,7 +65,8 @@ class Scripts:
 
 def generate(seed, lines, profile):
     command = (sys.executable, os.path.join(HERE, "gen.py"), str(seed), str(lines), profile)
-    return subprocess.run(command, capture_output=True, check=True, timeout=SECONDS).stdout.decode().splitlines()
+    done = subprocess.run(command, capture_output=True, check=True, timeout=SECONDS)
+    return done.stdout.decode().splitlines()
 
 
 def damage(lines, rand):
@@ -75,7 +77,7 @@ def damage(lines, rand):
     donor = rand.choice(rand.choice(lines).split(" ")) or "x"
     word = words[where] or "x"
     cut = rand.randrange(len(word))
-    odd = rand.choice(list("[].=+:*#$ \t@0-9") + ["[0]", "nil", "fin", "callback", "hold=", "kind=", "1" * 20, "end", "repeat"])
+    odd = rand.choice([*"[].=+:*#$ \t@0-9", *"[0] nil fin callback hold= kind= end repeat".split(), "1" * 20])
     words[where:where + 1] = rand.choice([[], [word, donor], [donor], [word[:cut] + odd + word[cut:]],
                                           [word[:cut] + word[cut + 1:]], [odd], [word, odd]])
     return lines[:at] + [" ".join(words)] + lines[at + 1:]

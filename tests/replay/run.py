@@ -3,8 +3,9 @@
 
     run.py --replay PROGRAM [--jobs N] [FOLDER...]      public/ and edges/ if none is given
 
-Compares standard output, standard error (NAME.error, or nothing) and the exit status (2 with an error, else 0).
-Scripts named in pending.txt are expected to fail: one that passes is a failure too, so that the list stays true.
+Compares standard output, standard error (NAME.error, or nothing) and the exit status (2 with an error,
+else 0). Scripts named in pending.txt are expected to fail: one that passes is a failure too, so that the
+list stays true.
 """
 import argparse
 import concurrent.futures
@@ -55,12 +56,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--replay", required=True)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("folder", nargs="*", default=[os.path.join(HERE, name) for name in ("public", "edges")])
+    parser.add_argument("folder", nargs="*")
     options = parser.parse_args()
     with open(os.path.join(HERE, "pending.txt"), encoding="utf-8") as file:
         pending = {line.strip() for line in file if line.strip() and not line.startswith("#")}
     paths = []
-    for folder in options.folder:
+    for folder in options.folder or [os.path.join(HERE, name) for name in ("public", "edges")]:
         found = sorted(glob.glob(os.path.join(folder, "*.script")))
         if not found:
             sys.exit(f"no scripts in {folder}")

@@ -57,8 +57,8 @@ static void test_name_index_too_big_stays_text(void **state)
 static void test_name_bad(void **state)
 {
     (void)state;
-    const char *const bad[] = {"", "9a", "a-b", "a[", "a[]", "a]", "[1]", "a[01]", "a[1", "a[1]x", "a[-1]", "a[ 1]",
-                               "a[1][2]", "a.b", "a#2", "\xc3\xa9", "a*"};
+    const char *const bad[] = {"", "9a", "a-b", "a[", "a[]", "a]", "[1]", "a[01]", "a[1", "a[1]x", "a[-1]",
+                               "a[ 1]", "a[1][2]", "a.b", "a#2", "\xc3\xa9", "a*"};
     struct spelling name;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(lex_name(word(bad[i]), &name), REASON_BAD_NAME);

@@ -128,8 +128,8 @@ static void test_alive_takes_odd_labels(void **state)
         assert_true(label_take(&label, intern("a")));
     assert_true(alive("a"));
     assert_true(alive("a#2"));
-    const char *const none[] = {"a#", "a#0", "a#1", "a#02", "a#3", "a#2x", "a#2#2", "a#18446744073709551616", "b",
-                                "a[0]"};
+    const char *const none[] = {"a#", "a#0", "a#1", "a#02", "a#3", "a#2x", "a#2#2", "a#18446744073709551616",
+                                "b", "a[0]"};
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
         assert_false(alive(none[i]));
     bool is;

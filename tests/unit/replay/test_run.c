@@ -96,7 +96,8 @@ static void test_run_checks_go_from_left_to_right(void **state)
 static void test_run_failed_command_changes_nothing(void **state)
 {
     (void)state;
-    assert_run("new a\nlive\nnew a fin=keep:k+put:a\n", REPLAY_BAD_SCRIPT, "live 1\n", "error 3: bad syntax\n");
+    assert_run("new a\nlive\nnew a fin=keep:k+put:a\n", REPLAY_BAD_SCRIPT, "live 1\n",
+               "error 3: bad syntax\n");
     assert_run("new a fin\nlive\nlet a = b", REPLAY_BAD_SCRIPT, "live 1\n", "error 3: unknown name\n");
 }
 
@@ -175,7 +176,8 @@ int main(void)
         cmocka_unit_test(test_run_nothing), cmocka_unit_test(test_run_odd_bytes_are_words),
         cmocka_unit_test(test_run_checks_go_from_left_to_right),
         cmocka_unit_test(test_run_failed_command_changes_nothing),
-        cmocka_unit_test(test_run_skipped_lines_are_not_checked), cmocka_unit_test(test_run_inner_times_may_count),
+        cmocka_unit_test(test_run_skipped_lines_are_not_checked),
+        cmocka_unit_test(test_run_inner_times_may_count),
         cmocka_unit_test(test_run_deep_loops), cmocka_unit_test(test_run_finalizer_drops_what_is_in_use),
         cmocka_unit_test(test_run_stops_at_its_limit), cmocka_unit_test(test_run_says_that_output_failed),
     };
