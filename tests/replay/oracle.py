@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Random scripts: what CPython answers against what tally-replay answers.
 
-    oracle.py [--replay PROGRAM] [--lines N] [--mutate] COUNT SEED
+    oracle.py [--replay PROGRAM] [--lines N] [--acts | --mutate] COUNT SEED
 
-Runs COUNT scripts by gen.py, with seeds from SEED on and its profiles in turn, through replay.py and PROGRAM.
+Runs COUNT scripts by gen.py (--acts: by acts.py), with seeds from SEED on and its profiles in turn, through
+replay.py and PROGRAM.
 --mutate damages a line of each, so that the checks of words are compared too. A script that makes a
 difference is shortened, line by line, as long as the difference stays, and printed with both answers. Needs
 Python 3.11, whose collector is the reference.
@@ -63,8 +64,8 @@ class Scripts:
         return lines
 
 
-def generate(seed, lines, profile):
-    command = (sys.executable, os.path.join(HERE, "gen.py"), str(seed), str(lines), profile)
+def generate(program, seed, lines, profile):
+    command = (sys.executable, os.path.join(HERE, program), str(seed), str(lines), profile)
     done = subprocess.run(command, capture_output=True, check=True, timeout=SECONDS)
     return done.stdout.decode().splitlines()
 
@@ -87,18 +88,21 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--replay", default=os.path.join(HERE, "../../build/tally-replay"))
     parser.add_argument("--lines", type=int, default=150)
-    parser.add_argument("--mutate", action="store_true")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--acts", action="store_true")
+    way.add_argument("--mutate", action="store_true")
     parser.add_argument("count", type=int)
     parser.add_argument("seed", type=int)
     options = parser.parse_args()
     if sys.version_info[:2] != (3, 11):
         sys.exit("needs Python 3.11")
     profiles = QUIET_PROFILES if options.mutate else PROFILES
+    program = "acts.py" if options.acts else "gen.py"
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         scripts = Scripts(options.replay, folder)
         for seed in range(options.seed, options.seed + options.count):
-            lines = generate(seed, options.lines, profiles[seed % len(profiles)])
+            lines = generate(program, seed, options.lines, profiles[seed % len(profiles)])
             if options.mutate:
                 lines = damage(lines, random.Random(seed))
             if not scripts.differs(lines):
