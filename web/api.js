@@ -77,7 +77,7 @@ export const types = (id) => json("GET", `${one(id)}/types`);
 /** @param {string} id @returns {Promise<import("./types").Collections>} */
 export const collections = (id) => json("GET", `${one(id)}/collections?limit=256`);
 /** @returns {Promise<{operations: import("./types").Operation[]}>} */
-export const operations = () => json("GET", "/v1/operations");
+export const operations = () => json("GET", "/v1/operations?limit=50");
 /** The operation once it has ended, or as it stands after 5 s. @param {string} id @returns {Promise<import("./types").Operation>} */
 export const operation = (id) => json("GET", `/v1/operations/${encodeURIComponent(id)}?wait=5s`, undefined, PATIENCE_MS + 5000);
 /** @param {string} id */

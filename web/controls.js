@@ -55,7 +55,7 @@ export function setEnabled(store, enabled) {
     const asked = enabled ? "Enable" : "Disable";
     return answered(store, asked, async (show) => {
         const answer = await api.configure(store.chosen, { enabled });
-        if (answer.id && answer.state) {
+        if (answer.kind) { /* an operation, since no heap has taken it over yet */
             await followOperation(store, /** @type {Operation} */ (/** @type {unknown} */ (answer)), show);
         } else {
             show({ tone: "good", text: format.configText({ enabled: answer.enabled }) });

@@ -11,6 +11,9 @@ import { Follower } from "./stream.js";
 const CALM_FRAME_MS = 1000;
 const CONFIRM_AFTER_MS = 2000;
 const TYPES_EVERY_MS = 2000;
+const FLEET = ["fleet", "operations"];
+/** How a stream of something that is no process, or none any more, is refused. */
+const NOT_A_PROCESS = [400, 404, 422];
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const app = /** @type {HTMLElement} */ (document.getElementById("app"));
@@ -46,9 +49,9 @@ const follower = new Follower({
     },
     onRefused(problem) {
         refused(problem);
-        if (problem.status === 404) {
+        if (NOT_A_PROCESS.includes(problem.status) && follower.topics !== FLEET) {
             noSuchProcess();
-            follower.follow(["fleet", "operations"]);
+            follower.follow(FLEET);
         }
     },
 });
@@ -130,7 +133,7 @@ function welcomeBack() {
 
 function follow() {
     const id = store.chosen;
-    follower.follow(["fleet", "operations", ...id ? [`stats:${id}`, `collections:${id}`] : []]);
+    follower.follow([...FLEET, ...id ? [`stats:${id}`, `collections:${id}`] : []]);
 }
 
 /** @param {string} id */

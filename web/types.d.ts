@@ -62,7 +62,7 @@ export type OperationState = "queued" | "waiting_for_safepoint" | "running" | "s
 
 export interface Operation {
     id: string; kind: "collect" | "config"; process: string; state: OperationState; code: string | null;
-    detail: string | null; deadline_ms: number; created_at: string; finished_at: string | null;
+    detail?: string | null; deadline_ms: number; created_at: string; finished_at: string | null;
     safepoint_wait_ns: number | null; pause_ns: number | null;
     result: { collected?: number; freed_bytes?: number } & Partial<Config> | null;
     heaps: { n: number; state: string; collected: number | null }[];

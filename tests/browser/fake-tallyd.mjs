@@ -292,7 +292,7 @@ class Fake {
         }
         p.enabled = body.enabled ?? p.enabled;
         this.#finish(operation, "succeeded", { result: configOf(p), safepoint_wait_ns: 100_000 });
-        return this.#json(response, 200, this.#view(configOf(p)));
+        return this.#json(response, 200, this.#view({ id: p.id, pid: p.pid, state: p.state, ...configOf(p) }));
     }
 
     #collect(p, body, response) {

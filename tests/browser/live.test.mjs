@@ -153,6 +153,7 @@ describe("the real tallyd", { skip }, () => {
     test("disabled, live objects rise and no collection runs; collecting brings them down", PATIENCE, async () => {
         await byId(page, "disable").click();
         await byId(page, "answer").getByText("Disable: in force: automatic collection disabled").waitFor();
+        await page.locator('[data-testid="config"] [data-badge="enabled"]', { hasText: "collector disabled" }).waitFor();
         const collections = await figure("collections");
         const start = await figure("live_objects");
         await eventually("live objects rise", async () => await figure("live_objects") > start + 5000 || await figure("live_objects"));

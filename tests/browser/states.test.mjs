@@ -221,8 +221,11 @@ state("a process that has ended keeps its numbers and loses its controls", {}, a
 
 state("an unknown process in the address is said, and the list still works", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
-    await page.goto(`${fake.url}#process=${"0".repeat(32)}`);
-    await byId(page, "process-problem").getByText("No such process").waitFor();
+    for (const id of ["0".repeat(32), "no, such/%25 process"]) {
+        await page.goto(`${fake.url}#process=${encodeURIComponent(id)}`);
+        await byId(page, "process-problem").getByText("No such process").waitFor();
+        await page.locator('[data-testid="link"][data-state="live"]').waitFor();
+    }
     await page.locator('[data-testid="process"]').first().click();
     await page.waitForSelector(viewOf(0, fake));
 });
