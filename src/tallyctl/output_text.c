@@ -155,12 +155,10 @@ static void print_stats(const struct client_reply *reply, const json_t *fields)
 {
     static const char *const headings[] = {"FIGURE", ">VALUE", "UNIT"};
     char age[TEXT_FIGURE_MAX];
-    if (json_object_get(reply->json, "name")) {
-        print_escaped("", client_text(reply->json, "name"), "");
-        print_escaped(" (", client_text(reply->json, "state"), ")");
-    } else {
-        printf("heap %llu", (unsigned long long)client_number(reply->json, "n"));
-    }
+    print_escaped("", client_text(reply->json, "name"), "");
+    print_escaped(" (", client_text(reply->json, "state"), ")");
+    if (json_object_get(reply->json, "n"))
+        printf(", heap %llu", (unsigned long long)client_number(reply->json, "n"));
     printf(", last safepoint %s ago%s\n\n",
            text_duration(age, client_number(reply->json, "safepoint_age_ns")),
            json_is_false(json_object_get(reply->json, "complete")) ? ", incomplete: not every event was seen"

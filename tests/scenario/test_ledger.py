@@ -110,7 +110,7 @@ class Ledger(Scenario):
         host.ask("make 5")
         self.assert_agrees(process, host.own_ledger())
 
-    def children(self, raw):
+    def check_child(self, raw):
         self.start_daemon()
         host = self.start_host("ledger")
         parent = self.attached(host)
@@ -142,10 +142,10 @@ class Ledger(Scenario):
             pass
 
     def test_fork_counts_for_itself(self):
-        self.children(0)
+        self.check_child(0)
 
     def test_raw_clone_counts_for_itself(self):
-        self.children(1)
+        self.check_child(1)
 
     def test_exec_leaks_no_descriptor(self):
         self.start_daemon()
