@@ -2,18 +2,15 @@
  * what the API says. Skipped where nothing is built, unless TALLY_REQUIRE_ALL is set. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
-import { request } from "node:http";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { byId, drawn, eventually, launch, open, pixels } from "./page.mjs";
+import { byId, drawn, eventually, open, pixels } from "./page.mjs";
+import { BUILD, World } from "./world.mjs";
 
-const BUILD = resolve(process.env.TALLY_BUILD ?? new URL("../../build", import.meta.url).pathname);
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
 const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
 const PATIENCE = { timeout: 120_000 };
@@ -23,94 +20,23 @@ const PROGRAM = `(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil)))
 (def! churn (fn* [n] (if (> n 0) (do (knot) (churn (- n 1))) nil)))
 `;
 
-/** Ends a child of ours, gently first. */
-async function end(child) {
-    if (child.exitCode === null && child.signalCode === null) {
-        const ended = once(child, "exit");
-        child.kill("SIGTERM");
-        const gently = await Promise.race([ended.then(() => true), sleep(2000).then(() => false)]);
-        if (!gently) {
-            child.kill("SIGKILL");
-            await ended;
-        }
-    }
-}
-
-class World {
-    async start() {
-        this.dir = await mkdtemp(join(tmpdir(), "tally-page-"));
-        this.run = join(this.dir, "run");
-        this.env = { ...process.env, TALLY_RUNTIME_DIR: this.run, TALLY_STATE_DIR: join(this.dir, "state") };
-        await mkdir(this.run, { mode: 0o700 });
-        await mkdir(this.env.TALLY_STATE_DIR, { mode: 0o700 });
-        await this.startDaemon("127.0.0.1:0");
-        this.bakery = this.program("bakery", "kind=cycles");
-        this.orchard = this.program("orchard", "kind=idle");
-        this.baking = setInterval(() => this.bakery.stdin.write("(churn 150)\n"), 60);
-        this.browser = await launch();
-    }
-
-    async startDaemon(listen) {
-        this.daemon = spawn(join(BUILD, "tallyd"), ["--http-listen", listen], { env: this.env, stdio: ["ignore", "ignore", "pipe"] });
-        this.daemon.said = "";
-        this.daemon.stderr.on("data", (text) => { this.daemon.said += text; });
-        await eventually("tallyd is ready", async () => {
-            assert.equal(this.daemon.exitCode, null, `tallyd ended: ${this.daemon.said}`);
-            this.address = await readFile(join(this.run, "http.addr"), "utf8").then((text) => text.trim(), () => "");
-            return this.address !== "";
-        });
-    }
-
-    program(name, label) {
-        const child = spawn(join(BUILD, "tally-mal"), ["--name", name, "--label", label], { env: this.env, stdio: ["pipe", "ignore", "inherit"] });
-        child.stdin.on("error", () => {});
-        child.stdin.write(PROGRAM);
-        return child;
-    }
-
-    /** A login link, from the daemon's own socket. */
-    link() {
-        return new Promise((done, failed) => {
-            const asked = request({ socketPath: join(this.run, "api.sock"), path: "/v1/session", method: "POST",
-                headers: { "Content-Type": "application/json" } }, async (answer) => {
-                let text = "";
-                for await (const piece of answer) {
-                    text += piece;
-                }
-                done(JSON.parse(text).url);
-            });
-            asked.on("error", failed);
-            asked.end("{}");
-        });
-    }
-
-    async api(path) {
-        const token = (await readFile(join(this.run, "token"), "utf8")).trim();
-        const answer = await fetch(`http://${this.address}${path}`, { headers: { Authorization: `Bearer ${token}` } });
-        assert.equal(answer.status, 200, path);
-        return answer.json();
-    }
-
-    async stop() {
-        clearInterval(this.baking);
-        await this.browser?.close();
-        await Promise.all([this.daemon, this.bakery, this.orchard].filter(Boolean).map(end));
-        await rm(this.dir, { recursive: true, force: true });
-    }
-}
-
 describe("the real tallyd", { skip }, () => {
     const world = new World();
-    let page, faults, close;
+    let page, faults, close, bakery, baking;
 
     before(async () => {
         await world.start();
+        bakery = world.program("bakery", "kind=cycles");
+        bakery.stdin.write(PROGRAM);
+        baking = setInterval(() => bakery.stdin.write("(churn 150)\n"), 60);
+        world.program("orchard", "kind=idle");
         await eventually("both programs are listed", async () => (await world.api("/v1/processes")).processes.length === 2);
         ({ page, faults, close } = await open(world.browser, await world.link()));
         await page.locator('[data-testid="process"]', { hasText: "bakery" }).click();
         await byId(page, "name").getByText("bakery").waitFor();
     }, PATIENCE);
     after(async () => {
+        clearInterval(baking);
         await close?.();
         await world.stop();
     }, PATIENCE);
@@ -205,8 +131,8 @@ describe("the real tallyd", { skip }, () => {
     });
 
     test("a program that ends is shown as gone, with its last numbers", PATIENCE, async () => {
-        clearInterval(world.baking);
-        world.bakery.stdin.end();
+        clearInterval(baking);
+        bakery.stdin.end();
         await byId(page, "controls-gone").waitFor();
         await page.locator('[data-testid="process-view"] [data-badge="state"]', { hasText: "gone" }).waitFor();
         assert.ok(await figure("allocations") > 0);

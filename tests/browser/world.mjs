@@ -1,0 +1,90 @@
+/* A real tallyd in folders of its own, programs beside it, and a browser; ended whole, whatever happened. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { eventually, launch } from "./page.mjs";
+
+export const BUILD = resolve(process.env.TALLY_BUILD ?? fileURLToPath(new URL("../../build", import.meta.url)));
+
+/** Ends a child of ours, gently first. */
+async function end(child) {
+    if (child.exitCode === null && child.signalCode === null) {
+        const ended = once(child, "exit");
+        child.kill("SIGTERM");
+        const gently = await Promise.race([ended.then(() => true), sleep(2000).then(() => false)]);
+        if (!gently) {
+            child.kill("SIGKILL");
+            await ended;
+        }
+    }
+}
+
+export class World {
+    programs = [];
+
+    async start() {
+        this.dir = await mkdtemp(join(tmpdir(), "tally-page-"));
+        this.run = join(this.dir, "run");
+        this.env = { ...process.env, TALLY_RUNTIME_DIR: this.run, TALLY_STATE_DIR: join(this.dir, "state") };
+        await mkdir(this.run, { mode: 0o700 });
+        await mkdir(this.env.TALLY_STATE_DIR, { mode: 0o700 });
+        await this.startDaemon("127.0.0.1:0");
+        this.browser = await launch();
+    }
+
+    async startDaemon(listen) {
+        this.daemon = spawn(join(BUILD, "tallyd"), ["--http-listen", listen], { env: this.env, stdio: ["ignore", "ignore", "pipe"] });
+        this.daemon.said = "";
+        this.daemon.stderr.on("data", (text) => { this.daemon.said += text; });
+        await eventually("tallyd is ready", async () => {
+            assert.equal(this.daemon.exitCode, null, `tallyd ended: ${this.daemon.said}`);
+            this.address = await readFile(join(this.run, "http.addr"), "utf8").then((text) => text.trim(), () => "");
+            return this.address !== "";
+        });
+    }
+
+    /** A mal program, or the REPL, which reads what `stdin` is given. */
+    program(name, label, ...file) {
+        const child = spawn(join(BUILD, "tally-mal"), ["--name", name, "--label", label, ...file],
+            { env: this.env, stdio: ["pipe", "ignore", "inherit"] });
+        child.stdin.on("error", () => {}); /* it may end before it has read everything */
+        this.programs.push(child);
+        return child;
+    }
+
+    /** A login link, from the daemon's own socket. */
+    link() {
+        return new Promise((done, failed) => {
+            const asked = request({ socketPath: join(this.run, "api.sock"), path: "/v1/session", method: "POST",
+                headers: { "Content-Type": "application/json" } }, async (answer) => {
+                let text = "";
+                for await (const piece of answer) {
+                    text += piece;
+                }
+                done(JSON.parse(text).url);
+            });
+            asked.on("error", failed);
+            asked.end("{}");
+        });
+    }
+
+    async api(path) {
+        const token = (await readFile(join(this.run, "token"), "utf8")).trim();
+        const answer = await fetch(`http://${this.address}${path}`, { headers: { Authorization: `Bearer ${token}` } });
+        assert.equal(answer.status, 200, path);
+        return answer.json();
+    }
+
+    async stop() {
+        await this.browser?.close();
+        await Promise.all([this.daemon, ...this.programs].filter(Boolean).map(end));
+        await rm(this.dir, { recursive: true, force: true });
+    }
+}
