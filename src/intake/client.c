@@ -50,13 +50,15 @@ static int receive(int fd, struct received *out)
     while (bytes < 0 && errno == EINTR);
     if (bytes < 0)
         return errno == EAGAIN ? 0 : -1;
-    if (bytes == 0)
-        return -1;
     out->bytes = (size_t)bytes;
     out->fd = -1;
     out->truncated = message.msg_flags & (MSG_TRUNC | MSG_CTRUNC);
     fds_take(&message, out);
-    return 1;
+    if (bytes > 0)
+        return 1;
+    if (out->fd >= 0) /* an empty message looks like the end, and may still have carried a descriptor */
+        close(out->fd);
+    return -1;
 }
 
 static void id_text(const uint8_t id[WIRE_ID_BYTES], char out[INTAKE_ID_CHARS])
@@ -81,9 +83,10 @@ static bool welcome(struct client *client)
 static void heaps_inherit(struct client *client)
 {
     for (struct client *old = client->intake->clients; old; old = old->next) {
-        if (old == client || !old->over || strcmp(old->id, client->id))
+        if (old == client || !old->over || old->uid != client->uid || strcmp(old->id, client->id))
             continue;
         client->heaps = old->heaps;
+        client->commands_open = old->commands_open;
         old->heaps = NULL;
         if (old->pidfd >= 0)
             close(old->pidfd);
@@ -111,7 +114,7 @@ static const char *hello_take(struct client *client, const struct received *rece
     memcpy(process.id, client->id, sizeof process.id);
     client->handle = client->intake->sink.attached(client->intake->sink.arg, &process);
     if (!client->handle)
-        return "too many processes";
+        return "its id is another user's, or memory is short";
     client->hello = true;
     intake_ids_changed(client->intake);
     return welcome(client) ? NULL : "it does not read";
@@ -121,14 +124,13 @@ static const char *heap_gone(struct client *client, uint32_t number)
 {
     struct heap_feed *heap = intake_feed_find(client, number);
     const char *fault = NULL;
-    if (!heap || heap->gone)
+    if (!heap)
         return NULL;
     heap->told = false;
     intake_heap_sample(client, heap, &fault);
-    heap->gone = true;
-    intake_feed_close(client, heap);
     if (!fault)
         client->intake->sink.heap_gone(client->intake->sink.arg, client->handle, number);
+    intake_feed_free(client, heap);
     return fault;
 }
 
@@ -138,7 +140,9 @@ static const char *ack_take(struct client *client, const struct received *receiv
     int fault = wire_ack_check(received->data, received->bytes, &ack);
     if (fault)
         return wire_fault_sentence(fault);
-    if (ack.state >= WIRE_ACK_SUCCEEDED) { /* what the answer tells of is seen before the answer */
+    /* What the answer tells of is seen before the answer. One that nobody asked for has no such claim. */
+    if (ack.state >= WIRE_ACK_SUCCEEDED && client->commands_open) {
+        client->commands_open--;
         intake_client_sweep(client);
         client->intake->sink.swept(client->intake->sink.arg, true);
     }
@@ -216,7 +220,20 @@ void intake_client_receive(struct client *client)
 void intake_client_drop(struct client *client, const char *reason)
 {
     intake_refuse(client->intake, reason, client->pid, client->uid);
-    intake_client_end(client, "refused");
+    intake_client_end(client, "closed");
+}
+
+/* What is over waits for its process's end, to tell of it; once is enough for one process, and one that never said
+ * hello has nothing to tell. Else a process that comes and goes could fill the house. */
+static void waiting_bound(struct client *client)
+{
+    for (struct client *old = client->intake->clients; old; old = old->next) {
+        bool same = old->over && old->pid == client->pid && old->uid == client->uid && old != client;
+        if ((same || (old == client && !old->handle)) && old->pidfd >= 0) {
+            close(old->pidfd);
+            old->pidfd = -1;
+        }
+    }
 }
 
 void intake_client_end(struct client *client, const char *end)
@@ -234,6 +251,7 @@ void intake_client_end(struct client *client, const char *end)
     for (struct heap_feed *heap = client->heaps; heap; heap = heap->next)
         intake_feed_close(client, heap);
     intake_client_close(client);
+    waiting_bound(client);
     intake_ids_changed(client->intake);
 }
 

@@ -134,8 +134,20 @@ static const char *counters_take(struct client *client, struct heap_feed *heap, 
     heap->record_offset = fresh.record_offset;
     heap->record_capacity = fresh.record_capacity;
     heap->type_count = 0;
-    heap->told = heap->gone = false;
+    heap->told = false;
     return NULL;
+}
+
+/* A new ring's base tells of all that older rings told, so the sums of events start anew with it. */
+static void ring_leave(struct heap_feed *heap)
+{
+    heap->seen_before += heap->reader.seen;
+    heap->lost_before += heap->reader.lost;
+    heap->malformed_before += heap->reader.malformed;
+    for (unsigned i = 0; i < WIRE_ROW_COUNT; i++) {
+        struct intake_row *row = &heap->rows[i];
+        row->event_allocated = row->event_freed_refcount = row->event_freed_cycle = 0;
+    }
 }
 
 /* The same ring again (after a lost connection) goes on where it was read last. */
@@ -146,6 +158,8 @@ static const char *ring_take(struct client *client, struct heap_feed *heap, cons
     uint32_t number, generation;
     if (!heap->counters)
         return "a ring came before its counters";
+    if (heap->ring && heap->ring_inode != file->inode)
+        wire_ring_read(&heap->reader, intake_event_add, heap);
     if (wire_ring_reader_init(&reader, file->memory, file->bytes))
         return "a ring feed has a header of another kind or version";
     wire_ring_identity(file->memory, &number, &generation);
@@ -161,9 +175,7 @@ static const char *ring_take(struct client *client, struct heap_feed *heap, cons
         reader.clock_ns = heap->reader.clock_ns;
         reader.level = heap->reader.level;
     } else {
-        heap->seen_before += heap->reader.seen;
-        heap->lost_before += heap->reader.lost;
-        heap->malformed_before += heap->reader.malformed;
+        ring_leave(heap);
     }
     unmap(client, heap->ring, heap->ring_bytes);
     heap->ring = file->memory;
@@ -202,4 +214,14 @@ void intake_feed_close(struct client *client, struct heap_feed *heap)
     unmap(client, heap->ring, heap->ring_bytes);
     heap->counters = NULL;
     heap->ring = NULL;
+}
+
+void intake_feed_free(struct client *client, struct heap_feed *heap)
+{
+    struct heap_feed **link = &client->heaps;
+    while (*link != heap)
+        link = &(*link)->next;
+    *link = heap->next;
+    intake_feed_close(client, heap);
+    free(heap);
 }

@@ -66,12 +66,8 @@ static void client_free(struct client *client)
     intake_client_close(client);
     if (client->pidfd >= 0)
         close(client->pidfd);
-    while (client->heaps) {
-        struct heap_feed *heap = client->heaps;
-        client->heaps = heap->next;
-        intake_feed_close(client, heap);
-        free(heap);
-    }
+    while (client->heaps)
+        intake_feed_free(client, client->heaps);
     if (client->handle)
         intake->sink.released(intake->sink.arg, client->handle);
     free(client);
@@ -197,6 +193,8 @@ static void command_send(struct intake *intake, struct command *command)
         command->wire.deadline_ns += (uint64_t)client->clock_offset_ns;
         if (send(client->fd, &command->wire, sizeof command->wire, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
             failed_ack(intake, command, TALLY_EBUSY);
+        else
+            client->commands_open++;
         return;
     }
     failed_ack(intake, command, TALLY_ESTATE);

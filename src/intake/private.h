@@ -15,9 +15,13 @@
 #define HEAPS_PER_CLIENT 1024u
 #define MAPPED_PER_UID ((uint64_t)1 << 30)
 #define FEED_BYTES_MIN 16384u
-#define FEED_BYTES_MAX ((uint64_t)64 << 20)
+#define FEED_BYTES_MAX ((uint64_t)1 << 20) /* bounds what one ring can cost a turn */
 #define COMMANDS_MAX 1024u
 #define MESSAGES_A_TURN 64u
+
+struct feed_marks { /* as of the last turn; no padding, since they are compared as bytes */
+    uint64_t safepoint_ns, seq, head, record_head, state;
+};
 
 struct heap_feed {
     struct heap_feed *next;
@@ -34,8 +38,8 @@ struct heap_feed {
     struct intake_row rows[WIRE_ROW_COUNT];
     struct intake_summary summary;
     uint64_t record_head; /* newest record that has been told */
-    uint64_t seen_safepoint_ns, seen_seq, seen_head, seen_record_head;
-    bool told, gone;
+    struct feed_marks marks;
+    bool told;
 };
 
 struct client_event { /* what epoll gives back */
@@ -54,6 +58,7 @@ struct client {
     char id[INTAKE_ID_CHARS];
     int64_t clock_offset_ns; /* theirs minus ours, where they differ by more than a second */
     uint64_t mapped_bytes;
+    unsigned commands_open; /* sent, and not answered for good */
     void *handle; /* the sink's */
     struct heap_feed *heaps;
     struct client_event fd_event, pid_event;
@@ -89,10 +94,13 @@ struct intake {
 /* feed.c: each returns NULL, or the reason to drop the client (static storage) */
 const char *intake_feed_open(struct client *client, const struct wire_heap *message, int fd);
 void intake_feed_close(struct client *client, struct heap_feed *heap);
+/* Closes it and takes it out of the client's list: the heap is gone, and its number does not come back. */
+void intake_feed_free(struct client *client, struct heap_feed *heap);
 struct heap_feed *intake_feed_find(const struct client *client, uint32_t number);
 
 /* sample.c: reads what is new of a heap and tells the sink; returns whether anything was. A feed that lies gives
  * the reason to drop its client. */
+void intake_event_add(const struct wire_event_view *event, void *heap);
 bool intake_heap_sample(struct client *client, struct heap_feed *heap, const char **fault);
 
 /* client.c */

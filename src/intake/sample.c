@@ -5,7 +5,7 @@
 #include "intake/private.h"
 
 #define SUMMARY_TRIES 64
-#define RECORDS_A_TURN 64u
+#define RECORDS_A_TURN WIRE_RECORD_COUNT
 
 static uint64_t load(const _Atomic uint64_t *from)
 {
@@ -136,6 +136,10 @@ static size_t records_copy(struct heap_feed *heap, struct intake_record *records
 {
     uint64_t head = atomic_load_explicit(&heap->counters->record_head, memory_order_acquire);
     uint64_t from = heap->record_head;
+    if (head < from) { /* only a liar's goes back */
+        heap->record_head = head;
+        return 0;
+    }
     if (head - from > heap->record_capacity)
         from = head - heap->record_capacity;
     if (head - from > RECORDS_A_TURN)
@@ -147,7 +151,7 @@ static size_t records_copy(struct heap_feed *heap, struct intake_record *records
     return count;
 }
 
-static void event_add(const struct wire_event_view *event, void *arg)
+void intake_event_add(const struct wire_event_view *event, void *arg)
 {
     struct heap_feed *heap = arg;
     if (event->kind == WIRE_EVENT_RARE || event->row >= WIRE_ROW_COUNT)
@@ -161,21 +165,23 @@ static void event_add(const struct wire_event_view *event, void *arg)
         row->event_freed_cycle++;
 }
 
-/* Whether anything has been written since the last turn, told by the fields that nearly every write moves. With
- * events off, frees move none of them: then every turn reads. */
-static bool changed(struct heap_feed *heap)
+/* Whether any of the fields has moved that nearly every write moves. They are read before what they tell of, so
+ * that a write in between shows at the next turn. */
+static bool marks_moved(struct heap_feed *heap)
 {
     const struct wire_counters *counters = heap->counters;
-    uint64_t safepoint = load(&counters->safepoint_ns), seq = load(&counters->seq);
-    uint64_t record = load(&counters->record_head), head = heap->ring ? load(heap->reader.head) : 0;
-    bool same = safepoint == heap->seen_safepoint_ns && seq == heap->seen_seq && head == heap->seen_head &&
-                record == heap->seen_record_head && heap->told &&
-                (heap->ring && heap->summary.valid && heap->summary.level == WIRE_LEVEL_ALL);
-    heap->seen_safepoint_ns = safepoint;
-    heap->seen_seq = seq;
-    heap->seen_head = head;
-    heap->seen_record_head = record;
-    return !same;
+    struct feed_marks now = {.safepoint_ns = load(&counters->safepoint_ns), .seq = load(&counters->seq),
+                             .record_head = load(&counters->record_head), .state = load32(&counters->state),
+                             .head = heap->ring ? load(heap->reader.head) : 0};
+    bool moved = memcmp(&now, &heap->marks, sizeof now) || !heap->told;
+    heap->marks = now;
+    return moved;
+}
+
+/* With events on, nothing happens that the marks do not show. */
+static bool marks_tell_all(const struct heap_feed *heap)
+{
+    return heap->ring && heap->summary.valid && heap->summary.level == WIRE_LEVEL_ALL;
 }
 
 static void tell(struct client *client, const struct heap_feed *heap, const struct intake_record *records, size_t count)
@@ -205,11 +211,16 @@ static void tell(struct client *client, const struct heap_feed *heap, const stru
 /* Events before counters: while the heap runs on, counters may be ahead of the events, never behind. */
 bool intake_heap_sample(struct client *client, struct heap_feed *heap, const char **fault)
 {
-    if (!heap->counters || !changed(heap))
+    if (!heap->counters)
+        return false;
+    bool moved = marks_moved(heap);
+    if (!moved && marks_tell_all(heap))
         return false;
     struct intake_record records[RECORDS_A_TURN];
+    struct intake_row before[WIRE_ROW_COUNT];
+    memcpy(before, heap->rows, sizeof before);
     *fault = types_take(heap);
-    if (!*fault && heap->ring && wire_ring_read(&heap->reader, event_add, heap) < 0)
+    if (!*fault && heap->ring && wire_ring_read(&heap->reader, intake_event_add, heap) < 0)
         *fault = "a ring's positions are impossible";
     if (*fault)
         return false;
@@ -217,6 +228,8 @@ bool intake_heap_sample(struct client *client, struct heap_feed *heap, const cha
     rows_copy(heap);
     size_t count = records_copy(heap, records);
     heap->told = true;
+    if (!moved && !count && !memcmp(before, heap->rows, sizeof before))
+        return false; /* it is at rest, and what was told last stands */
     tell(client, heap, records, count);
     return true;
 }
