@@ -87,6 +87,8 @@ static void *attached(void *arg, const struct intake_process *from)
 {
     struct stats *stats = arg;
     struct model_process *process = process_find(stats, from->id);
+    if (process && process->view.uid != from->uid)
+        return NULL; /* ids are no secret: one user cannot go on as another's process */
     if (!process) {
         process = calloc(1, sizeof *process);
         if (!process)
