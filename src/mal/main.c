@@ -14,12 +14,16 @@ static const char help[] =
     "  --label KEY=VALUE   shown by the daemon; up to 16\n"
     "  --no-attach         keep away from the daemon\n"
     "  --stats             at the end, say on standard error what the heap did and what is left in it\n"
+    "  --step N            read lines as step N of the guide does: 0 says them, 1 reads and prints them\n"
     "  --help, --version\n\n"
     "Without FILE it reads lines from standard input. ARGUMENTs are *ARGV* in the program.\n"
     "exit status: 0 done, 1 the program failed, 2 wrong usage\n";
 
+#define STEP_LAST 10
+
 struct settings {
     bool attach, stats;
+    int step; /* of the guide, STEP_LAST: all of mal */
 };
 
 static bool label_set(const char *text)
@@ -30,6 +34,15 @@ static bool label_set(const char *text)
         return false;
     snprintf(key, sizeof key, "%.*s", (int)(equals - text), text);
     return tally_set_label(key, equals + 1) == 0;
+}
+
+static bool step_take(const char *text, int *step)
+{
+    static const char steps[] = "0123456789A";
+    const char *at = *text && !text[1] ? strchr(steps, *text) : NULL;
+    if (at)
+        *step = (int)(at - steps);
+    return at;
 }
 
 static void error_show(struct mal *mal)
@@ -45,13 +58,13 @@ static void error_show(struct mal *mal)
         tally_decref(error);
 }
 
-static bool run_line(struct mal *mal, const char *line, size_t length, bool show)
+static bool run_line(struct mal *mal, const char *line, size_t length, bool show, int step)
 {
     bool nothing;
-    TALLY_LOCAL void *form = mal_read(mal, line, length, &nothing);
-    if (nothing)
+    TALLY_LOCAL void *form = step ? mal_read(mal, line, length, &nothing) : mal_symbol(mal, line, length);
+    if (step && nothing)
         return true;
-    TALLY_LOCAL void *value = form ? mal_eval(mal, form, mal->root) : NULL;
+    TALLY_LOCAL void *value = form && step > 1 ? mal_eval(mal, form, mal->root) : tally_dup(form);
     TALLY_LOCAL struct string *text = value && show ? mal_print(mal, &value, 1, true, "") : NULL;
     if (text) {
         fwrite(text->bytes, 1, text->length, stdout);
@@ -64,15 +77,15 @@ static bool run_line(struct mal *mal, const char *line, size_t length, bool show
     return true;
 }
 
-static void repl(struct mal *mal)
+static void repl(struct mal *mal, int step)
 {
     static const char banner[] = "(println (str \"Mal [\" *host-language* \"]\"))";
-    run_line(mal, banner, sizeof banner - 1, false);
+    run_line(mal, banner, sizeof banner - 1, false, STEP_LAST);
     size_t length;
     for (const char *line = mal_line(mal, "user> ", &length); line; line = mal_line(mal, "user> ", &length)) {
         TALLY_LOCAL struct string *copy = mal_string(mal, line, length); /* readline may reuse the buffer */
         if (copy)
-            run_line(mal, copy->bytes, copy->length, true);
+            run_line(mal, copy->bytes, copy->length, true, step);
         else
             error_show(mal);
     }
@@ -113,7 +126,7 @@ static int run(struct tally_heap *heap, const struct settings *settings, int arg
     if (argc > 0)
         good = run_file(&mal, argv[0]);
     else
-        repl(&mal);
+        repl(&mal, settings->step);
     mal_close(&mal);
     tally_collect(heap, 2);
     if (settings->stats)
@@ -127,6 +140,7 @@ static int options_take(int argc, char **argv, struct settings *settings)
     static const struct option table[] = {
         {"name", required_argument, NULL, 'n'}, {"label", required_argument, NULL, 'l'},
         {"no-attach", no_argument, NULL, 'x'},  {"stats", no_argument, NULL, 's'},
+        {"step", required_argument, NULL, 'g'},
         {"help", no_argument, NULL, 'h'},       {"version", no_argument, NULL, 'v'}, {NULL, 0, NULL, 0}};
     bool named = false;
     for (;;) {
@@ -143,9 +157,11 @@ static int options_take(int argc, char **argv, struct settings *settings)
             settings->attach = false;
         else if (option == 's')
             settings->stats = true;
+        else if (option == 'g' && step_take(optarg, &settings->step))
+            continue;
         else if (option != 'l' || !label_set(optarg)) {
             if (option != '?')
-                fprintf(stderr, "tally-mal: %s: is no name or label\n", optarg);
+                fprintf(stderr, "tally-mal: %s: is no %s\n", optarg, option == 'g' ? "step" : "name or label");
             return 2;
         }
     }
@@ -157,7 +173,7 @@ static int options_take(int argc, char **argv, struct settings *settings)
 
 int main(int argc, char **argv)
 {
-    struct settings settings = {.attach = true};
+    struct settings settings = {.attach = true, .step = STEP_LAST};
     struct tally_heap *heap;
     int status = options_take(argc, argv, &settings);
     if (status >= 0)

@@ -92,9 +92,9 @@ static void *read_string(struct reader *reader)
     }
     struct string *string = mal_new_array(mal, MAL_STRING, length);
     for (size_t i = 0; i < length && string; i++, start++) {
-        if (*start == '\\')
-            start++;
-        string->bytes[i] = start[-1] == '\\' && *start == 'n' ? '\n' : *start;
+        bool escaped = *start == '\\';
+        start += escaped;
+        string->bytes[i] = escaped && *start == 'n' ? '\n' : *start;
     }
     reader->at++;
     return string;
