@@ -99,6 +99,7 @@ static void *attached(void *arg, const struct intake_process *from)
             return NULL;
         }
         process->stats = stats;
+        process->retired.view.complete = true;
         memcpy(process->view.id, from->id, sizeof process->view.id);
         process->view.name = process->texts->name;
         process->view.library = process->texts->library;
@@ -140,6 +141,12 @@ static uint64_t bytes_of(const struct intake_type *type, bool other, uint64_t co
     return other || type->flags & WIRE_TYPE_VARIABLE ? counted : count * type->size_bytes;
 }
 
+/* What is left; nothing where a liar took more than there was. */
+static uint64_t rest_of(uint64_t whole, uint64_t taken)
+{
+    return whole > taken ? whole - taken : 0;
+}
+
 static void type_fold(struct stats_type_view *to, const struct intake_type *type, const struct intake_row *row,
                       bool other)
 {
@@ -152,8 +159,8 @@ static void type_fold(struct stats_type_view *to, const struct intake_type *type
     to->allocated_bytes = bytes_of(type, other, row->allocated, row->allocated_bytes);
     to->freed_refcount_bytes = bytes_of(type, other, row->freed_refcount, row->freed_refcount_bytes);
     to->freed_cycle_bytes = bytes_of(type, other, row->freed_cycle, row->freed_cycle_bytes);
-    to->live_objects = to->allocations - to->frees_refcount - to->frees_cycle - row->moved_out;
-    to->live_bytes = to->allocated_bytes - to->freed_refcount_bytes - to->freed_cycle_bytes;
+    to->live_objects = rest_of(to->allocations, to->frees_refcount + to->frees_cycle + row->moved_out);
+    to->live_bytes = rest_of(to->allocated_bytes, to->freed_refcount_bytes + to->freed_cycle_bytes);
     to->event_allocations = row->base_allocated + row->event_allocated;
     to->event_frees_refcount = row->base_freed_refcount + row->event_freed_refcount;
     to->event_frees_cycle = row->base_freed_cycle + row->event_freed_cycle;
@@ -164,7 +171,7 @@ static bool type_impossible(const struct stats_type_view *before, const struct s
 {
     return now->frees_refcount + now->frees_cycle > now->allocations || now->allocations < before->allocations ||
            now->frees_refcount < before->frees_refcount || now->frees_cycle < before->frees_cycle ||
-           (int64_t)now->live_bytes < 0;
+           now->freed_refcount_bytes + now->freed_cycle_bytes > now->allocated_bytes;
 }
 
 static void figures_add(struct stats_figures *sum, const struct stats_type_view *type)
@@ -262,6 +269,43 @@ static void sample_take(void *arg, void *handle, const struct intake_sample *sam
     touch(process);
 }
 
+/* Sums that outlive their heap: its figures go to the process's rest, its types by name; where there is no room, under
+ * the rest's first row. */
+static void heap_retire(struct model_process *process, struct model_heap *heap)
+{
+    struct model_heap *rest = &process->retired;
+    stats_figures_add(&rest->view.figures, &heap->view.figures);
+    rest->view.inconsistent |= heap->view.inconsistent;
+    rest->view.complete &= heap->view.complete;
+    for (uint32_t i = 0; i < heap->type_count; i++) {
+        if (rest->type_count < WIRE_ROW_COUNT)
+            rest->type_count = (uint32_t)stats_type_merge(rest->types, rest->type_count, &heap->types[i]);
+        else if (stats_type_merge_known(rest->types, WIRE_ROW_COUNT, &heap->types[i]))
+            continue;
+        else
+            stats_type_add(&rest->types[0], &heap->types[i]);
+    }
+    free(heap);
+}
+
+/* Gone heaps stay in the view up to a number; then the oldest go to the rest. */
+static void heaps_prune(struct model_process *process)
+{
+    size_t count = 0;
+    for (const struct model_heap *heap = process->heaps; heap; heap = heap->next)
+        count += heap->view.gone;
+    for (struct model_heap **link = &process->heaps; *link && count > GONE_HEAPS_KEPT;) {
+        struct model_heap *heap = *link;
+        if (heap->view.gone) {
+            *link = heap->next;
+            heap_retire(process, heap);
+            count--;
+        } else {
+            link = &heap->next;
+        }
+    }
+}
+
 static void heap_gone(void *arg, void *handle, uint32_t number)
 {
     struct model_process *process = handle;
@@ -269,6 +313,7 @@ static void heap_gone(void *arg, void *handle, uint32_t number)
     for (struct model_heap *heap = process->heaps; heap; heap = heap->next)
         if (heap->view.n == number)
             heap->view.gone = true;
+    heaps_prune(process);
     touch(process);
 }
 

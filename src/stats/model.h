@@ -11,6 +11,7 @@
 
 #define GONE_KEPT 256u
 #define GONE_KEPT_NS 600000000000u
+#define GONE_HEAPS_KEPT 64u
 #define PUBLISH_NS 50000000u
 #define REFUSALS_KEPT 32u
 
@@ -29,7 +30,6 @@ struct model_heap {
     struct stats_heap_view view; /* types: filled at publication */
     uint32_t type_count;
     struct stats_type_view types[WIRE_ROW_COUNT];
-    bool level_all; /* events have been on and whole since the first sample */
 };
 
 struct model_process {
@@ -40,6 +40,7 @@ struct model_process {
     bool dirty;
     struct stats_process_view view;
     struct model_heap *heaps;
+    struct model_heap retired; /* sums of the gone heaps that the view shows no longer */
     uint64_t gone_mono_ns;
     size_t collection_count; /* ring of the newest, by model_process.collection_next */
     size_t collection_next;
@@ -64,5 +65,11 @@ struct stats {
 /* publish.c */
 bool stats_publish(struct stats *stats);
 void stats_texts_unref(struct texts *texts);
+void stats_figures_add(struct stats_figures *sum, const struct stats_figures *add);
+void stats_type_add(struct stats_type_view *to, const struct stats_type_view *from);
+/* Adds a type to its like among `count` merged ones: false where there is none. */
+bool stats_type_merge_known(struct stats_type_view *merged, size_t count, const struct stats_type_view *type);
+/* Likewise, or appends it; returns the new count. */
+size_t stats_type_merge(struct stats_type_view *merged, size_t count, const struct stats_type_view *type);
 
 #endif

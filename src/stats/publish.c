@@ -68,7 +68,7 @@ static size_t types_used(const struct model_heap *heap)
     return count;
 }
 
-static void type_add(struct stats_type_view *to, const struct stats_type_view *from)
+void stats_type_add(struct stats_type_view *to, const struct stats_type_view *from)
 {
     to->allocations += from->allocations;
     to->allocated_bytes += from->allocated_bytes;
@@ -84,19 +84,26 @@ static void type_add(struct stats_type_view *to, const struct stats_type_view *f
 }
 
 /* Merges one type into the process's table by name (one text each, so its address), size and kind. */
-static size_t type_merge(struct stats_type_view *merged, size_t count, const struct stats_type_view *type)
+bool stats_type_merge_known(struct stats_type_view *merged, size_t count, const struct stats_type_view *type)
 {
     for (size_t i = 0; i < count; i++)
         if (merged[i].name == type->name && merged[i].size_bytes == type->size_bytes &&
             merged[i].tracked == type->tracked && merged[i].variable == type->variable) {
-            type_add(&merged[i], type);
-            return count;
+            stats_type_add(&merged[i], type);
+            return true;
         }
+    return false;
+}
+
+size_t stats_type_merge(struct stats_type_view *merged, size_t count, const struct stats_type_view *type)
+{
+    if (stats_type_merge_known(merged, count, type))
+        return count;
     merged[count] = *type;
     return count + 1;
 }
 
-static void figures_add(struct stats_figures *sum, const struct stats_figures *add)
+void stats_figures_add(struct stats_figures *sum, const struct stats_figures *add)
 {
     uint64_t longest = sum->max_pause_ns > add->max_pause_ns ? sum->max_pause_ns : add->max_pause_ns;
 #define STATS_FIELD(member, path, kind, unit, label, help) sum->member += add->member;
@@ -108,9 +115,13 @@ static void figures_add(struct stats_figures *sum, const struct stats_figures *a
 static void heaps_fill(struct stats_process_view *view, const struct model_process *process,
                        struct stats_heap_view *heaps, struct stats_type_view *types, struct stats_type_view *merged)
 {
-    memset(&view->figures, 0, sizeof view->figures);
-    view->complete = true;
+    const struct model_heap *retired = &process->retired;
+    view->figures = retired->view.figures;
+    view->complete = retired->view.complete;
     view->heap_count = view->type_count = 0;
+    for (uint32_t i = 0; i < retired->type_count; i++)
+        if (type_used(&retired->types[i]))
+            view->type_count = stats_type_merge(merged, view->type_count, &retired->types[i]);
     for (const struct model_heap *heap = process->heaps; heap; heap = heap->next) {
         struct stats_heap_view *to = &heaps[view->heap_count++];
         *to = heap->view;
@@ -119,10 +130,10 @@ static void heaps_fill(struct stats_process_view *view, const struct model_proce
         for (uint32_t i = 0; i < heap->type_count; i++)
             if (type_used(&heap->types[i])) {
                 types[to->type_count++] = heap->types[i];
-                view->type_count = type_merge(merged, view->type_count, &heap->types[i]);
+                view->type_count = stats_type_merge(merged, view->type_count, &heap->types[i]);
             }
         types += to->type_count;
-        figures_add(&view->figures, &heap->view.figures);
+        stats_figures_add(&view->figures, &heap->view.figures);
         view->complete &= heap->view.complete;
     }
     view->heaps = heaps;
@@ -142,13 +153,13 @@ static void collections_fill(struct stats_process_view *view, const struct model
 
 static const struct stats_process_view *process_build(const struct model_process *process, uint64_t seq)
 {
-    size_t heap_count = 0, type_count = 0;
+    size_t heap_count = 0, type_count = 0, merged_count = types_used(&process->retired);
     for (const struct model_heap *heap = process->heaps; heap; heap = heap->next) {
         heap_count++;
         type_count += types_used(heap);
     }
     size_t bytes = sizeof(struct process_box) + heap_count * sizeof(struct stats_heap_view) +
-                   2 * type_count * sizeof(struct stats_type_view) +
+                   (2 * type_count + merged_count) * sizeof(struct stats_type_view) +
                    process->collection_count * sizeof(struct stats_collection_view);
     struct process_box *box = malloc(bytes);
     if (!box)
@@ -161,7 +172,7 @@ static const struct stats_process_view *process_build(const struct model_process
     struct stats_heap_view *heaps = (struct stats_heap_view *)(box + 1);
     struct stats_type_view *types = (struct stats_type_view *)(heaps + heap_count);
     heaps_fill(&box->view, process, heaps, types, types + type_count);
-    collections_fill(&box->view, process, (struct stats_collection_view *)(types + 2 * type_count));
+    collections_fill(&box->view, process, (struct stats_collection_view *)(types + 2 * type_count + merged_count));
     return &box->view;
 }
 
