@@ -196,6 +196,8 @@ static enum MHD_Result start_on(struct request *request, const struct stats_proc
     for (size_t i = 0; i < process->heap_count && count < sizeof heaps / sizeof *heaps; i++)
         if (!process->heaps[i].gone && (!heap || process->heaps[i].n == heap))
             heaps[count++] = process->heaps[i].n;
+    if (heap && !count)
+        return respond_problem(request, PROBLEM_heap_gone, NULL);
     int error = operations_start(request->api->operations, process->id, heaps, count, command, (uint64_t)deadline_ms,
                                  request->operation);
     if (error)

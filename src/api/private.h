@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "api/api.h"
 
@@ -56,11 +57,12 @@ struct connection { /* one socket; in the listener's list */
     int fd;
     bool is_unix;
     uid_t uid;           /* is_unix: the peer's */
-    enum { PHASE_OPENED, PHASE_IDLE, PHASE_REQUEST, PHASE_WAITING } phase;
+    enum phase { PHASE_OPENED, PHASE_IDLE, PHASE_REQUEST, PHASE_WAITING } phase;
     uint64_t since_ns;
 };
 
 struct route;
+struct stream;
 
 struct request {
     struct api *api;
@@ -86,6 +88,7 @@ struct request {
     bool waiting, suspended;
     char operation[OPERATION_ID_CHARS];
     uint64_t wait_until_ns;
+    const struct stream *stream; /* that it became */
 };
 
 struct session {
@@ -104,8 +107,6 @@ struct body { /* a response that is reused */
 };
 #define BODIES_MAX 64u
 
-struct stream;
-
 struct api {
     struct stats *stats;
     struct operations *operations;
@@ -123,7 +124,8 @@ struct api {
     struct request *waiting;
     struct session sessions[SESSIONS_MAX];
     struct login_code codes[CODES_MAX];
-    bool draining, stopping;
+    bool stopping;
+    atomic_bool draining; /* set once; read without the lock */
 
     pthread_mutex_t bodies_lock;
     struct body bodies[BODIES_MAX];
@@ -182,7 +184,7 @@ json_t *view_process(const struct stats_process_view *process, uint64_t now_mono
 json_t *view_stats(const struct api *api, const struct stats_process_view *process, uint32_t heap);
 json_t *view_types(const struct stats_process_view *process, uint32_t heap, const char *sort, size_t limit);
 json_t *view_collections(struct api *api, const struct stats_process_view *process, uint32_t heap, size_t limit,
-                         uint64_t after_mono_ns);
+                         const struct stats_process_view *since);
 json_t *view_config(const struct stats_process_view *process, uint32_t heap);
 json_t *view_operation(struct api *api, const struct operation_view *operation);
 json_t *view_time(uint64_t wall_ns);
@@ -207,9 +209,11 @@ bool parse_number(const char *text, uint64_t max, uint64_t *out);
 bool parse_duration(const char *text, uint64_t *out_ns);
 void stream_operation(struct api *api, const char *id);
 void streams_tick(struct api *api);
+void stream_detach(struct api *api, const struct stream *gone);
 void streams_end(struct api *api);
 
 /* server.c */
+void phase_set(struct connection *connection, enum phase phase);
 void request_wait(struct request *request);
 void waiting_resume(struct api *api, const char *operation);
 

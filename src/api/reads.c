@@ -227,7 +227,7 @@ static json_t *types_make(struct request *request, const void *arg)
 static json_t *collections_make(struct request *request, const void *arg)
 {
     const struct subject *subject = arg;
-    return view_collections(request->api, subject->process, subject->heap, subject->limit, 0);
+    return view_collections(request->api, subject->process, subject->heap, subject->limit, NULL);
 }
 static json_t *config_make(struct request *request, const void *arg)
 {

@@ -52,7 +52,7 @@ static void connection_changed(void *arg, struct MHD_Connection *mhd, void **con
     }
 }
 
-static void phase_set(struct connection *connection, int phase)
+void phase_set(struct connection *connection, enum phase phase)
 {
     pthread_mutex_lock(&connection->api->lock);
     connection->phase = phase;
@@ -116,6 +116,11 @@ void waiting_resume(struct api *api, const char *operation)
 static void operation_changed(void *arg, const char *id)
 {
     struct api *api = arg;
+    struct operation_view *operation = operations_get_new(api->operations, id);
+    if (operation && operation_is_over(operation->state))
+        log_info("audit: operation %s: %s%s%s", id, operation_state_word(operation->state), operation->code ? ", " : "",
+                 operation->code ? operation->code : "");
+    operations_view_free(operation);
     stream_operation(api, id);
     waiting_resume(api, id);
 }
@@ -126,8 +131,12 @@ static void *request_new(void *arg, const char *target, struct MHD_Connection *m
 {
     struct listener *listener = arg;
     struct request *request = calloc(1, sizeof *request);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct connection *connection = info ? info->socket_context : NULL;
     if (!request)
         return NULL;
+    if (connection && connection->phase == PHASE_IDLE) /* a further request: its header has a deadline too */
+        phase_set(connection, PHASE_OPENED);
     request->api = listener->api;
     request->mhd = mhd;
     request->pending = PROBLEM_NONE;
@@ -153,6 +162,8 @@ static void request_over(void *arg, struct MHD_Connection *mhd, void **context,
             break;
         }
     pthread_mutex_unlock(&api->lock);
+    if (request->stream)
+        stream_detach(api, request->stream);
     if (request->connection)
         phase_set(request->connection, PHASE_IDLE);
     free(request->body);
@@ -393,9 +404,7 @@ int api_start(const struct api_options *options, struct api **out)
 /* Streams get a moment to carry their last word out; nothing may be suspended when the listeners stop. */
 void api_stop(struct api *api)
 {
-    pthread_mutex_lock(&api->lock);
     api->draining = true;
-    pthread_mutex_unlock(&api->lock);
     waiting_resume(api, NULL);
     streams_end(api);
     for (int i = 0; i < 20; i++) {

@@ -1,30 +1,34 @@
 /* Server-sent events. Each stream has a bounded queue: what does not fit is dropped and counted, and a gap event
- * says so when there is room again. The ticker looks for news; operations are told as they change. A stream with
- * an empty queue is suspended, and resumed with its next frame. */
+ * says so when there is room again; a frame that is larger than the bound goes into an empty queue only. The ticker
+ * looks for news; operations are told as they change. A stream with an empty queue is suspended, and resumed with
+ * its next frame. One whose reader takes nothing for STALLED_NS is cut off. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "api/private.h"
 #include "base/clock.h"
 
 #define TOPIC_EVERY_NS 250000000u
 #define TOPIC_AT_LEAST_NS 1000000000u
+#define STALLED_NS 30000000000u
 
 enum topic_kind { TOPIC_FLEET, TOPIC_STATS, TOPIC_COLLECTIONS, TOPIC_OPERATIONS };
 struct topic {
     enum topic_kind kind;
     char id[33];
-    uint64_t seq, sent_ns;  /* of the last frame */
-    uint64_t after_mono_ns; /* collections: newest that was sent */
+    uint64_t seq, sent_ns;                   /* of the last frame */
+    const struct stats_process_view *before; /* collections: the view of the last look, a reference */
 };
 
 struct stream { /* all under streams_lock */
     struct stream *next;
     struct api *api;
     struct MHD_Connection *mhd;
+    struct connection *connection; /* NULL: its request is over */
     bool suspended, ending;
-    uint64_t missed, written_ns;
+    uint64_t missed, written_ns, taken_ns; /* taken: what was queued, by the reader */
     unsigned topic_count;
     struct topic topics[STREAM_TOPICS];
     char *queue;
@@ -40,7 +44,7 @@ static bool queue_reserve(struct stream *stream, size_t bytes)
         stream->end -= stream->start;
         stream->start = 0;
     }
-    if (stream->end + bytes > STREAM_QUEUE_BYTES)
+    if (stream->end && stream->end + bytes > STREAM_QUEUE_BYTES)
         return false;
     if (stream->end + bytes <= stream->room)
         return true;
@@ -60,8 +64,10 @@ static bool append(struct stream *stream, const char *text, size_t bytes)
     if (!queue_reserve(stream, bytes))
         return false;
     memcpy(stream->queue + stream->end, text, bytes);
-    stream->end += bytes;
     stream->written_ns = clock_mono_ns();
+    if (!stream->end)
+        stream->taken_ns = stream->written_ns;
+    stream->end += bytes;
     if (stream->suspended) {
         stream->suspended = false;
         MHD_resume_connection(stream->mhd);
@@ -100,6 +106,8 @@ static ssize_t read_queue(void *arg, uint64_t position, char *out, size_t room)
     ssize_t result = (ssize_t)(bytes < room ? bytes : room);
     memcpy(out, stream->queue + stream->start, (size_t)result);
     stream->start += (size_t)result;
+    if (result)
+        stream->taken_ns = clock_mono_ns();
     if (!result && stream->ending) {
         result = MHD_CONTENT_READER_END_OF_STREAM;
     } else if (!result) {
@@ -108,6 +116,15 @@ static ssize_t read_queue(void *arg, uint64_t position, char *out, size_t room)
     }
     pthread_mutex_unlock(&api->streams_lock);
     return result;
+}
+
+static void stream_drop(struct stream *stream)
+{
+    for (unsigned i = 0; i < stream->topic_count; i++)
+        if (stream->topics[i].before)
+            stats_process_unref(stream->topics[i].before);
+    free(stream->queue);
+    free(stream);
 }
 
 static void stream_free(void *arg)
@@ -122,8 +139,17 @@ static void stream_free(void *arg)
             break;
         }
     pthread_mutex_unlock(&api->streams_lock);
-    free(stream->queue);
-    free(stream);
+    stream_drop(stream);
+}
+
+/* The request is over, and its connection may go. */
+void stream_detach(struct api *api, const struct stream *gone)
+{
+    pthread_mutex_lock(&api->streams_lock);
+    for (struct stream *stream = api->streams; stream; stream = stream->next)
+        if (stream == gone)
+            stream->connection = NULL;
+    pthread_mutex_unlock(&api->streams_lock);
 }
 
 static bool topic_parse(struct stream *stream, const char *word, size_t bytes)
@@ -179,9 +205,10 @@ static char *topic_news(struct api *api, struct topic *topic, const struct stats
     } else if (topic->kind == TOPIC_STATS) {
         json = view_stats(api, process, 0);
     } else {
-        json = view_collections(api, process, 0, PAGE_LIMIT, topic->after_mono_ns);
-        if (process->collection_count)
-            topic->after_mono_ns = process->collections[0].start_mono_ns;
+        json = view_collections(api, process, 0, PAGE_LIMIT, topic->before);
+        if (topic->before)
+            stats_process_unref(topic->before);
+        topic->before = stats_process_ref(process);
         if (json && !json_array_size(json_object_get(json, "collections"))) {
             json_decref(json);
             return NULL;
@@ -208,6 +235,8 @@ void streams_tick(struct api *api)
         }
         if (now - stream->written_ns > HEARTBEAT_NS && now > stream->written_ns)
             append(stream, ":\n\n", 3);
+        if (stream->connection && stream->end > stream->start && now > stream->taken_ns && now - stream->taken_ns > STALLED_NS)
+            shutdown(stream->connection->fd, SHUT_RDWR);
     }
     pthread_mutex_unlock(&api->streams_lock);
     stats_view_unref(view);
@@ -261,9 +290,11 @@ static void hello(struct stream *stream)
 {
     char text[160];
     const struct stats_view *view = stats_view_get_new(stream->api->stats);
-    int bytes = snprintf(text, sizeof text, "retry: 1000\nid: %s-%llu\nevent: hello\ndata: {\"start_id\":\"%s\",\"seq\":%llu}\n\n",
-                         stream->api->start_id, (unsigned long long)view->seq, stream->api->start_id,
-                         (unsigned long long)view->seq);
+    unsigned long long seq = view->seq;
+    const char *start_id = stream->api->start_id;
+    int bytes = snprintf(text, sizeof text,
+                         "retry: 1000\nid: %s-%llu\nevent: hello\ndata: {\"start_id\":\"%s\",\"seq\":%llu}\n\n", start_id,
+                         seq, start_id, seq);
     stats_view_unref(view);
     append(stream, text, (size_t)bytes);
 }
@@ -276,8 +307,9 @@ enum MHD_Result api_stream(struct request *request)
         return respond_problem(request, PROBLEM_internal, "out of memory");
     stream->api = request->api;
     stream->mhd = request->mhd;
+    stream->connection = request->connection;
     if (!topics || !topics_parse(stream, topics)) {
-        free(stream);
+        stream_drop(stream);
         return respond_problem(request, PROBLEM_bad_value,
                                "topics must be a list of fleet, stats:ID, collections:ID, operations");
     }
@@ -285,12 +317,12 @@ enum MHD_Result api_stream(struct request *request)
     struct MHD_Response *response = NULL;
     if (request->head || !stream_add(request->api, stream)) {
         bool head = request->head;
-        free(stream->queue);
-        free(stream);
+        stream_drop(stream);
         if (!head)
             return respond_problem(request, PROBLEM_too_many_streams, NULL);
         response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     } else {
+        request->stream = stream;
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_queue, stream, stream_free);
         if (!response)
             stream_free(stream);
@@ -299,6 +331,6 @@ enum MHD_Result api_stream(struct request *request)
         return MHD_NO;
     MHD_add_response_header(response, "Content-Type", "text/event-stream");
     respond_headers(response, false);
-    request->connection->phase = PHASE_WAITING;
+    phase_set(request->connection, PHASE_WAITING);
     return respond_queue(request, MHD_HTTP_OK, response);
 }

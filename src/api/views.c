@@ -382,13 +382,23 @@ static json_t *collection_json(struct api *api, const struct stats_collection_vi
     return json;
 }
 
+/* Whether an earlier view had it: the collections of one heap are numbered. */
+static bool had(const struct stats_process_view *earlier, const struct stats_collection_view *collection)
+{
+    for (size_t i = 0; earlier && i < earlier->collection_count; i++)
+        if (earlier->collections[i].heap == collection->heap)
+            return collection->sequence <= earlier->collections[i].sequence;
+    return false;
+}
+
+/* since: NULL, or an earlier view, whose collections are left out. */
 json_t *view_collections(struct api *api, const struct stats_process_view *process, uint32_t n, size_t limit,
-                         uint64_t after_mono_ns)
+                         const struct stats_process_view *since)
 {
     json_t *json = json_object(), *list = json_array();
     for (size_t i = 0; i < process->collection_count && json_array_size(list) < limit; i++) {
         const struct stats_collection_view *collection = &process->collections[i];
-        if ((!n || collection->heap == n) && collection->start_mono_ns > after_mono_ns)
+        if ((!n || collection->heap == n) && !had(since, collection))
             json_array_append_new(list, collection_json(api, collection));
     }
     identity_set(json, process);

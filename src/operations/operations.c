@@ -25,6 +25,8 @@ struct operations {
     uint64_t numbers;
     operations_changed_fn changed;
     void *changed_arg;
+    unsigned telling; /* calls to the listener that go on */
+    pthread_cond_t told;
 };
 
 const char *operation_state_word(enum operation_state state)
@@ -46,6 +48,7 @@ struct operations *operations_new(const char *start, operations_send_fn send, vo
     operations->send_arg = send_arg;
     snprintf(operations->start, sizeof operations->start, "%s", start);
     pthread_mutex_init(&operations->lock, NULL);
+    pthread_cond_init(&operations->told, NULL);
     return operations;
 }
 
@@ -56,6 +59,7 @@ void operations_free(struct operations *operations)
         operations->newest = operation->next;
         free(operation);
     }
+    pthread_cond_destroy(&operations->told);
     pthread_mutex_destroy(&operations->lock);
     free(operations);
 }
@@ -65,6 +69,8 @@ void operations_on_change(struct operations *operations, operations_changed_fn c
     pthread_mutex_lock(&operations->lock);
     operations->changed = changed;
     operations->changed_arg = arg;
+    while (operations->telling)
+        pthread_cond_wait(&operations->told, &operations->lock);
     pthread_mutex_unlock(&operations->lock);
 }
 
@@ -73,9 +79,14 @@ static void tell(struct operations *operations, const char *id)
     pthread_mutex_lock(&operations->lock);
     operations_changed_fn changed = operations->changed;
     void *arg = operations->changed_arg;
+    operations->telling++;
     pthread_mutex_unlock(&operations->lock);
     if (changed)
         changed(arg, id);
+    pthread_mutex_lock(&operations->lock);
+    if (!--operations->telling)
+        pthread_cond_broadcast(&operations->told);
+    pthread_mutex_unlock(&operations->lock);
 }
 
 static struct operation *find(const struct operations *operations, const char *id)
@@ -282,8 +293,9 @@ static const char *ack_code(int32_t error)
     return error == TALLY_EBUSY ? "busy" : error == TALLY_ESTATE ? "heap_gone" : "refused_by_host";
 }
 
-/* A state never goes back: acknowledgements of one heap come in order, but a late one may follow our own verdict. */
-static void ack_fold(struct operations *operations, struct operation *operation, size_t at, const struct wire_ack *ack)
+/* A state never goes back: acknowledgements of one heap come in order, but a late one may follow our own verdict.
+ * Whether it says anything new. */
+static bool ack_fold(struct operations *operations, struct operation *operation, size_t at, const struct wire_ack *ack)
 {
     static const enum operation_state states[] = {
         [WIRE_ACK_WAITING] = OPERATION_WAITING, [WIRE_ACK_RUNNING] = OPERATION_RUNNING,
@@ -291,10 +303,10 @@ static void ack_fold(struct operations *operations, struct operation *operation,
         [WIRE_ACK_CANCELLED] = OPERATION_CANCELLED, [WIRE_ACK_EXPIRED] = OPERATION_EXPIRED};
     struct operation_heap *heap = &operation->view.heaps[at];
     if (ack->state < WIRE_ACK_WAITING || ack->state > WIRE_ACK_EXPIRED || operation_is_over(heap->state))
-        return;
+        return false;
     enum operation_state state = states[ack->state];
-    if (state < heap->state)
-        return;
+    if (state <= heap->state)
+        return false;
     heap->collected = ack->collected;
     heap->freed_bytes = ack->freed_bytes;
     heap->pause_ns = ack->pause_ns;
@@ -302,6 +314,7 @@ static void ack_fold(struct operations *operations, struct operation *operation,
     heap->code = state == OPERATION_FAILED ? ack_code(ack->error) : NULL;
     heap->state = state;
     reckon(operations, operation);
+    return true;
 }
 
 void operations_ack(struct operations *operations, const char *process, const struct wire_ack *ack)
@@ -310,29 +323,31 @@ void operations_ack(struct operations *operations, const char *process, const st
     pthread_mutex_lock(&operations->lock);
     struct operation *operation = find_number(operations, ack->operation);
     if (operation && !strcmp(operation->view.process, process)) {
-        memcpy(id, operation->view.id, sizeof id);
         for (size_t i = 0; i < operation->view.heap_count; i++)
-            if (operation->view.heaps[i].n == ack->heap_number)
-                ack_fold(operations, operation, i, ack);
+            if (operation->view.heaps[i].n == ack->heap_number && ack_fold(operations, operation, i, ack))
+                memcpy(id, operation->view.id, sizeof id);
     }
     pthread_mutex_unlock(&operations->lock);
     if (*id)
         tell(operations, id);
 }
 
-/* Ends the open operations that `over` picks, one a turn, so that the listener runs without the lock. */
-static void end_each(struct operations *operations, bool (*over)(const struct operation *, const void *),
-                     const void *arg, const char *code)
+/* Ends the open heaps that `over` picks, one operation a turn, so that the listener runs without the lock. */
+static void end_each(struct operations *operations,
+                     bool (*over)(const struct operation *, const struct operation_heap *, const void *), const void *arg,
+                     const char *code)
 {
     for (;;) {
         char id[OPERATION_ID_CHARS] = "";
         pthread_mutex_lock(&operations->lock);
         for (struct operation *operation = operations->newest; operation && !*id; operation = operation->next) {
-            if (operation_is_over(operation->view.state) || !over(operation, arg))
-                continue;
-            memcpy(id, operation->view.id, sizeof id);
-            for (size_t i = 0; i < operation->view.heap_count; i++)
+            for (size_t i = 0; i < operation->view.heap_count; i++) {
+                const struct operation_heap *heap = &operation->view.heaps[i];
+                if (operation_is_over(heap->state) || !over(operation, heap, arg))
+                    continue;
+                memcpy(id, operation->view.id, sizeof id);
                 heap_end(operations, operation, i, OPERATION_FAILED, code);
+            }
         }
         pthread_mutex_unlock(&operations->lock);
         if (!*id)
@@ -341,15 +356,16 @@ static void end_each(struct operations *operations, bool (*over)(const struct op
     }
 }
 
-static bool of_process(const struct operation *operation, const void *process)
+static bool of_process(const struct operation *operation, const struct operation_heap *heap, const void *process)
 {
+    (void)heap;
     return !strcmp(operation->view.process, process);
 }
 
 /* What runs has the host's word already, and may take its time. */
-static bool past_grace(const struct operation *operation, const void *now)
+static bool past_grace(const struct operation *operation, const struct operation_heap *heap, const void *now)
 {
-    return operation->view.state != OPERATION_RUNNING &&
+    return heap->state != OPERATION_RUNNING &&
            *(const uint64_t *)now > operation->deadline_ns + OPERATION_GRACE_NS;
 }
 

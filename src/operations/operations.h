@@ -3,8 +3,8 @@
  *   queued ──▶ waiting_for_safepoint ──▶ running ──▶ succeeded | failed | cancelled | expired
  *
  * What is always true
- *  - An operation ends once, and never changes afterwards. `expired` and `succeeded` are the host's word; where it
- *    says nothing by the deadline and a little more, the operation has failed, code `unconfirmed`.
+ *  - An operation ends once, and never changes afterwards. `expired` and `succeeded` are the host's word; a heap of
+ *    which it says nothing by the deadline and a little more has failed, code `unconfirmed`. What runs may take its time.
  *  - The state of an operation is that of its heaps: the earliest of those that go on, else the worst end.
  *  - The last OPERATIONS_KEPT are kept; those that go on are never dropped.
  * Any thread. The listener is called with no lock held.
@@ -69,6 +69,7 @@ struct operations;
 /* `start` prefixes ids, so that those of an earlier daemon are not taken for ours. NULL: out of memory. */
 struct operations *operations_new(const char *start, operations_send_fn send, void *send_arg);
 void operations_free(struct operations *operations);
+/* Returns when no call to the listener before goes on; so not from a listener. */
 void operations_on_change(struct operations *operations, operations_changed_fn changed, void *arg);
 
 /* Starts an operation on heaps of a process: command says what (heap_number, operation and deadline are filled in).

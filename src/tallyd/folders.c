@@ -90,7 +90,9 @@ static int folder_take(const char *path, mode_t mode, int *lock, char *why, size
         snprintf(why, why_bytes, "%s: %s", name, strerror(errno));
         return EXIT_REFUSAL;
     }
-    if (flock(*lock, LOCK_EX | LOCK_NB)) {
+    struct stat locked;
+    if (flock(*lock, LOCK_EX | LOCK_NB) || fstat(*lock, &locked) || stat(name, &status) ||
+        locked.st_ino != status.st_ino) { /* the last: its owner has just removed it */
         snprintf(why, why_bytes, "%s: another tallyd uses it", path);
         return EXIT_SECOND;
     }

@@ -219,15 +219,14 @@ int main(int argc, char **argv)
         daemon.options.help ? options_print_help() : print_versions();
         return EXIT_OK;
     }
-    int code = address_open(&daemon);
-    if (code)
-        return code;
-    code = folders_open(&daemon.folders, &daemon.options, why, sizeof why);
+    int code = folders_open(&daemon.folders, &daemon.options, why, sizeof why);
     if (code) {
         log_warn("%s", why);
         return code;
     }
-    code = run(&daemon);
+    code = address_open(&daemon);
+    if (!code)
+        code = run(&daemon);
     folders_close(&daemon.folders);
     return code;
 }

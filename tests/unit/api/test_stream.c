@@ -1,0 +1,159 @@
+/* Streams: what comes first, news, operations, what happens to a slow reader, to the 65th, and at the end. */
+#include "world.h"
+
+#include <signal.h>
+
+#define STREAM(topics) "GET /v1/stream?topics=" topics " HTTP/1.1\r\nHost: x\r\n\r\n"
+#define COLLECT "POST /v1/processes/" PROCESS "/collect?wait=5s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+static int open_stream(const struct world *world, const char *request)
+{
+    int fd = dial_unix(world);
+    say(world, fd, request);
+    return fd;
+}
+
+static void test_hello_then_news(void **state)
+{
+    struct world *world = *state;
+    int fd = open_stream(world, STREAM("fleet,stats:" PROCESS));
+    const char *text = hear(fd, "event: stats");
+    const char *hello = strstr(text, "event: hello\ndata: {\"start_id\":\"feedbeef\",\"seq\":");
+    assert_non_null(strstr(text, "text/event-stream"));
+    assert_non_null(strstr(text, "retry: 1000\nid: feedbeef-"));
+    assert_non_null(hello);
+    assert_true(hello < strstr(text, "event: fleet"));
+    assert_non_null(strstr(text, "\"processes\":[{\"id\":\"" PROCESS "\""));
+    world_sample(world, 1, 12345, false);
+    assert_non_null(strstr(hear(fd, "\"live_objects\":12345"), "\"live_objects\":12345"));
+    close(fd);
+}
+
+static void test_collections_come_once(void **state)
+{
+    struct world *world = *state;
+    int fd = open_stream(world, STREAM("collections:4242"));
+    assert_non_null(strstr(hear(fd, "event: collections"), "\"sequence\":1"));
+    usleep(300000);
+    world_sample(world, 1, 10, true);
+    const char *text = hear(fd, "\"sequence\":2");
+    assert_non_null(strstr(text, "\"sequence\":2"));
+    assert_null(strstr(text, "\"sequence\":1,"));
+    close(fd);
+}
+
+static void test_operations_are_told(void **state)
+{
+    struct world *world = *state;
+    int fd = open_stream(world, STREAM("operations"));
+    hear(fd, "event: hello");
+    assert_int_equal(status_of(ask_on(world, dial_unix(world), COLLECT)), 200);
+    const char *text = hear(fd, "\"state\":\"succeeded\"");
+    assert_non_null(strstr(text, "event: operation\ndata: {\"id\":\"feedbeef-1\""));
+    assert_non_null(strstr(text, "\"state\":\"succeeded\""));
+    close(fd);
+}
+
+static void test_no_more_streams_than_the_limit(void **state)
+{
+    struct world *world = *state;
+    int fds[STREAMS_MAX];
+    for (size_t i = 0; i < STREAMS_MAX; i++) {
+        fds[i] = dial_tcp(world);
+        say(world, fds[i], "GET /v1/stream?topics=operations HTTP/1.1\r\nHost: 127.0.0.1:$\r\n" BEARER "\r\n");
+        assert_int_equal(status_of(hear(fds[i], "event: hello")), 200);
+    }
+    const char *text = ask_on(world, dial_unix(world), "GET /v1/stream?topics=operations HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_int_equal(status_of(text), 503);
+    assert_non_null(strstr(text, "Retry-After: "));
+    for (size_t i = 0; i < STREAMS_MAX; i++)
+        close(fds[i]);
+}
+
+static void collect(const struct world *world)
+{
+    const uint32_t heap = 1;
+    char id[OPERATION_ID_CHARS];
+    operations_start(world->operations, PROCESS, &heap, 1, &(struct wire_command){.kind = WIRE_COMMAND_COLLECT}, 1000, id);
+}
+
+/* A reader that takes nothing costs its queue; when it reads again, it hears what it missed. */
+static void test_slow_reader_hears_of_a_gap(void **state)
+{
+    struct world *world = *state;
+    int fd = open_stream(world, STREAM("operations"));
+    hear(fd, "event: hello");
+    for (int i = 0; i < 3000; i++) /* over a megabyte: more than the sockets and the queue hold */
+        collect(world);
+    size_t before = strlen(hear(fd, "\n\n:\n\n"));
+    assert_true(before > STREAM_QUEUE_BYTES / 2 && before < 1000000);
+    collect(world);
+    const char *text = hear(fd, "event: operation");
+    assert_non_null(strstr(text, "event: gap\ndata: {\"missed\":"));
+    close(fd);
+}
+
+static void test_bye_at_the_end(void **state)
+{
+    struct world *world = *state;
+    int fd = open_stream(world, STREAM("fleet"));
+    int bad = open_stream(world, STREAM("fleet,operations"));
+    hear(fd, "event: fleet");
+    hear(bad, "event: fleet");
+    close(bad); /* gone without a word */
+    world_stop(state);
+    assert_non_null(strstr(hear(fd, NULL), "event: bye\ndata: {}\n\n"));
+    close(fd);
+}
+
+/* Streams, waits, changes and samples at once; a sanitizer sees what is wrong. */
+static void *come_and_go(void *arg)
+{
+    const struct world *world = arg;
+    for (int i = 0; i < 30; i++) {
+        int fd = open_stream(world, STREAM("fleet,stats:4242,collections:4242,operations"));
+        char byte[512];
+        assert_true(recv(fd, byte, sizeof byte, 0) > 0);
+        close(fd);
+    }
+    return NULL;
+}
+
+static void *control(void *arg)
+{
+    const struct world *world = arg;
+    for (int i = 0; i < 30; i++) {
+        int fd = dial_unix(world);
+        char bytes[512];
+        say(world, fd, COLLECT);
+        assert_true(recv(fd, bytes, sizeof bytes, 0) > 0);
+        close(fd);
+    }
+    return NULL;
+}
+
+static void test_all_at_once(void **state)
+{
+    struct world *world = *state;
+    pthread_t threads[4];
+    for (size_t i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, i % 2 ? control : come_and_go, world);
+    for (uint64_t i = 0; i < 100; i++) {
+        world_sample(world, 1, i, i % 8 == 0);
+        operations_tick(world->operations);
+        usleep(2000);
+    }
+    for (size_t i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
+    const struct CMUnitTest tests[] = {
+        TEST(test_hello_then_news), TEST(test_collections_come_once), TEST(test_operations_are_told),
+        TEST(test_no_more_streams_than_the_limit), TEST(test_slow_reader_hears_of_a_gap),
+        cmocka_unit_test_setup(test_bye_at_the_end, world_start), TEST(test_all_at_once)};
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
