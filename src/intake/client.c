@@ -73,7 +73,8 @@ static void id_text(const uint8_t id[WIRE_ID_BYTES], char out[INTAKE_ID_CHARS])
 
 static bool welcome(struct client *client)
 {
-    struct wire_welcome message = {.head = wire_head_make(WIRE_WELCOME, sizeof message), .clock_ns = clock_mono_ns()};
+    struct wire_welcome message = {.head = wire_head_make(WIRE_WELCOME, sizeof message),
+                                   .clock_ns = clock_mono_ns()};
     memcpy(message.daemon_id, client->intake->daemon_id, WIRE_ID_BYTES);
     snprintf(message.daemon, sizeof message.daemon, "%s", TALLY_VERSION);
     return send(client->fd, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof message;
@@ -158,7 +159,9 @@ static const char *feed_take(struct client *client, struct received *received)
         return wire_fault_sentence(fault);
     if (message.head.kind == WIRE_HEAP_GONE)
         return heap_gone(client, message.heap_number);
-    return received->fd < 0 ? "a feed came without its memory" : intake_feed_open(client, &message, received->fd);
+    if (received->fd < 0)
+        return "a feed came without its memory";
+    return intake_feed_open(client, &message, received->fd);
 }
 
 /* Returns NULL, or the reason to drop the client; sets *bye. */
@@ -223,8 +226,8 @@ void intake_client_drop(struct client *client, const char *reason)
     intake_client_end(client, "closed");
 }
 
-/* What is over waits for its process's end, to tell of it; once is enough for one process, and one that never said
- * hello has nothing to tell. Else a process that comes and goes could fill the house. */
+/* What is over waits for its process's end, to tell of it; once is enough for one process, and one that
+ * never said hello has nothing to tell. Else a process that comes and goes could fill the house. */
 static void waiting_bound(struct client *client)
 {
     for (struct client *old = client->intake->clients; old; old = old->next) {

@@ -1,4 +1,4 @@
-/* Taking over a program's memory: one memfd a message, believed in nothing that the kernel does not vouch for. */
+/* A program's memory: one memfd a message, believed in nothing that the kernel does not vouch for. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -28,7 +28,8 @@ static const char *file_map(int fd, uint64_t promised, struct feed_file *out)
         return "a feed is not a memfd";
     if ((seals & SEALS) != SEALS)
         return "a feed lacks a seal";
-    if (fstat(fd, &status) || fstatfs(fd, &system) || !S_ISREG(status.st_mode) || system.f_type != TMPFS_MAGIC)
+    if (fstat(fd, &status) || fstatfs(fd, &system) || !S_ISREG(status.st_mode) ||
+        system.f_type != TMPFS_MAGIC)
         return "a feed is not on tmpfs";
     if ((uint64_t)status.st_size != promised || promised < FEED_BYTES_MIN || promised > FEED_BYTES_MAX)
         return "a feed is not of the promised size";
@@ -65,7 +66,8 @@ static const char *counters_check(struct heap_feed *heap, const struct feed_file
     heap->string_bytes = rest[7];
     heap->record_offset = rest[8];
     heap->record_capacity = rest[9];
-    if (rest[5] != sizeof(struct wire_desc) || heap->row_capacity > WIRE_ROW_COUNT || !heap->record_capacity ||
+    if (rest[5] != sizeof(struct wire_desc) || heap->row_capacity > WIRE_ROW_COUNT ||
+        !heap->record_capacity ||
         !inside(heap->row_offset, heap->row_capacity, sizeof(struct wire_row), file->bytes) ||
         !inside(heap->desc_offset, heap->row_capacity, sizeof(struct wire_desc), file->bytes) ||
         !inside(heap->string_offset, heap->string_bytes, 1, file->bytes) ||

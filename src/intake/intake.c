@@ -95,7 +95,8 @@ static const char *may_attach(const struct intake *intake, const struct ucred *p
     return of_user >= CLIENTS_PER_UID ? "its user has too many clients" : NULL;
 }
 
-/* A socket that says nothing costs little; beyond some the oldest goes, since an honest one says hello at once. */
+/* A socket that says nothing costs little; beyond some the oldest goes, since an honest one says hello at
+ * once. */
 static void silent_evict(struct intake *intake)
 {
     unsigned silent = 0;
@@ -134,8 +135,8 @@ static void client_add(struct intake *intake, int fd, const struct ucred *peer)
     silent_evict(intake);
 }
 
-/* Without a descriptor left, accepting would spin: the spare one takes the connection off the queue, and the listener
- * rests for a moment. */
+/* Without a descriptor left, accepting would spin: the spare one takes the connection off the queue, and the
+ * listener rests for a moment. */
 static void accept_without_fd(struct intake *intake)
 {
     close(intake->spare_fd);
@@ -160,8 +161,8 @@ static void accept_some(struct intake *intake)
         }
         struct ucred peer = {.pid = 0};
         socklen_t length = sizeof peer;
-        const char *reason = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) ? "it has no credentials"
-                                                                                     : may_attach(intake, &peer);
+        bool known = !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+        const char *reason = known ? may_attach(intake, &peer) : "it has no credentials";
         if (reason) {
             intake_refuse(intake, reason, peer.pid, peer.uid);
             close(fd);
@@ -173,14 +174,16 @@ static void accept_some(struct intake *intake)
 
 static void listener_resume(struct intake *intake)
 {
-    if (intake->paused && clock_mono_ns() >= intake->resume_ns && !epoll_add(intake, intake->listen_fd, &listen_tag))
+    if (intake->paused && clock_mono_ns() >= intake->resume_ns &&
+        !epoll_add(intake, intake->listen_fd, &listen_tag))
         intake->paused = false;
 }
 
 static void failed_ack(struct intake *intake, const struct command *command, int error)
 {
     struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof ack), .operation = command->wire.operation,
-                           .heap_number = command->wire.heap_number, .state = WIRE_ACK_FAILED, .error = error};
+                           .heap_number = command->wire.heap_number, .state = WIRE_ACK_FAILED,
+                           .error = error};
     intake->sink.ack(intake->sink.arg, command->id, &ack);
 }
 

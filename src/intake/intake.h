@@ -1,12 +1,12 @@
-/* The intake: accepts processes on agent.sock, checks them, maps their feeds read-only, and tells a sink what they
- * show. It has one thread; every callback of the sink runs in it.
+/* The intake: accepts processes on agent.sock, checks them, maps their feeds read-only, and tells a sink
+ * what they show. It has one thread; every callback of the sink runs in it.
  *
  * What is always true
  *  - Who a process is comes from the socket's credentials; its messages only name and label it.
- *  - A feed is mapped only sealed, of the size that was promised, on tmpfs, with its blocks allocated. What lies in
- *    it is copied first and checked then; a feed that lies costs its own process alone.
- *  - Each client has a budget: bytes mapped per user, clients per user, one ring's worth of records a turn. A new
- *    silent socket evicts the oldest one where there are too many.
+ *  - A feed is mapped only sealed, of the size that was promised, on tmpfs, with its blocks allocated. What
+ *    lies in it is copied first and checked then; a feed that lies costs its own process alone.
+ *  - Each client has a budget: bytes mapped per user, clients per user, one ring's worth of records a turn.
+ *    A new silent socket evicts the oldest one where there are too many.
  *  - When a command's last acknowledgement is handed on, the sink has seen counters that were read after it.
  */
 #ifndef TALLY_INTAKE_INTAKE_H
@@ -94,13 +94,15 @@ struct intake_options {
     bool system;             /* any user may attach, and the socket is 0666; else our own uid and root's */
 };
 
-/* Binds the socket (under another name, renamed into place with its mode) and starts the thread. 0 or -errno. */
+/* Binds the socket (under another name, renamed into place with its mode) and starts the thread. 0 or
+ * -errno. */
 int intake_start(const struct intake_options *options, const struct intake_sink *sink, struct intake **out);
 /* Ends the thread, removes the socket and frees everything; hosts notice a lost daemon. */
 void intake_stop(struct intake *intake);
 
-/* Sends a command to a heap of a process. deadline_ns is of our clock. Any thread. 0, -ESRCH (no such process is
- * attached) or -ENOBUFS (too many wait). What cannot be delivered later is answered with a FAILED ack. */
+/* Sends a command to a heap of a process. deadline_ns is of our clock. Any thread. 0, -ESRCH (no such
+ * process is attached) or -ENOBUFS (too many wait). What cannot be delivered later is answered with a FAILED
+ * ack. */
 int intake_command(struct intake *intake, const char *id, const struct wire_command *command);
 
 #endif

@@ -32,7 +32,8 @@ struct heap_feed {
     uint64_t ring_bytes, ring_inode;
     struct wire_ring_reader reader;
     uint64_t seen_before, lost_before, malformed_before; /* of rings that were replaced */
-    uint32_t row_capacity, row_offset, desc_offset, string_offset, string_bytes, record_offset, record_capacity;
+    uint32_t row_capacity, row_offset, desc_offset, string_offset, string_bytes;
+    uint32_t record_offset, record_capacity;
     uint32_t type_count; /* descs that have been taken over */
     struct intake_type types[WIRE_ROW_COUNT];
     struct intake_row rows[WIRE_ROW_COUNT];
@@ -98,8 +99,8 @@ void intake_feed_close(struct client *client, struct heap_feed *heap);
 void intake_feed_free(struct client *client, struct heap_feed *heap);
 struct heap_feed *intake_feed_find(const struct client *client, uint32_t number);
 
-/* sample.c: reads what is new of a heap and tells the sink; returns whether anything was. A feed that lies gives
- * the reason to drop its client. */
+/* sample.c: reads what is new of a heap and tells the sink; returns whether anything was. A feed that lies
+ * gives the reason to drop its client. */
 void intake_event_add(const struct wire_event_view *event, void *heap);
 bool intake_heap_sample(struct client *client, struct heap_feed *heap, const char **fault);
 

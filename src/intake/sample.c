@@ -51,7 +51,8 @@ static const char *types_take(struct heap_feed *heap)
         struct intake_type *type = &heap->types[i];
         uint32_t offset = descs[i].name_offset, bytes = descs[i].name_bytes;
         atomic_signal_fence(memory_order_seq_cst); /* offset and bytes are ours from here on */
-        if (offset > heap->string_bytes || bytes > heap->string_bytes - offset || bytes > WIRE_NAME_MAX || !bytes)
+        if (offset > heap->string_bytes || bytes > heap->string_bytes - offset || bytes > WIRE_NAME_MAX ||
+            !bytes)
             return "a feed's type has a name that leads out of it";
         memcpy(type->name, at(heap, heap->string_offset + offset), bytes);
         type->name[bytes] = '\0';
@@ -113,26 +114,36 @@ static void summary_copy(struct heap_feed *heap)
     }
 }
 
-static bool record_copy(const struct heap_feed *heap, uint64_t number, struct intake_record *to)
+static bool record_copy(const struct heap_feed *heap, uint64_t number, int64_t clock_offset_ns,
+                        struct intake_record *to)
 {
     const struct wire_record *records = at(heap, heap->record_offset);
     const struct wire_record *from = &records[(number - 1) % heap->record_capacity];
     if (atomic_load_explicit(&from->sequence, memory_order_acquire) != number)
         return false;
-    *to = (struct intake_record){
-        .sequence = number, .start_ns = load(&from->start_ns), .pause_ns = load(&from->pause_ns),
-        .find_ns = load(&from->find_ns), .callback_ns = load(&from->callback_ns), .free_ns = load(&from->free_ns),
-        .examined = load(&from->examined), .collected = load(&from->collected),
-        .freed_bytes = load(&from->freed_bytes), .uncollectable = load(&from->uncollectable),
-        .live_bytes_before = load(&from->live_bytes_before), .live_bytes_after = load(&from->live_bytes_after),
-        .safepoint_wait_ns = load(&from->safepoint_wait_ns), .operation = load(&from->operation),
-        .reason = load32(&from->reason), .generation = load32(&from->generation), .manager = load32(&from->manager)};
+    to->sequence = number;
+    to->start_ns = load(&from->start_ns) - (uint64_t)clock_offset_ns;
+    to->pause_ns = load(&from->pause_ns);
+    to->find_ns = load(&from->find_ns);
+    to->callback_ns = load(&from->callback_ns);
+    to->free_ns = load(&from->free_ns);
+    to->examined = load(&from->examined);
+    to->collected = load(&from->collected);
+    to->freed_bytes = load(&from->freed_bytes);
+    to->uncollectable = load(&from->uncollectable);
+    to->live_bytes_before = load(&from->live_bytes_before);
+    to->live_bytes_after = load(&from->live_bytes_after);
+    to->safepoint_wait_ns = load(&from->safepoint_wait_ns);
+    to->operation = load(&from->operation);
+    to->reason = load32(&from->reason);
+    to->generation = load32(&from->generation);
+    to->manager = load32(&from->manager);
     atomic_thread_fence(memory_order_acquire);
     return load(&from->sequence) == number;
 }
 
-/* The records since the last turn that are still there; what was overwritten meanwhile shows in the totals only. */
-static size_t records_copy(struct heap_feed *heap, struct intake_record *records)
+/* The records since the last turn that are still there; what was overwritten shows in the totals only. */
+static size_t records_copy(struct heap_feed *heap, int64_t clock_offset_ns, struct intake_record *records)
 {
     uint64_t head = atomic_load_explicit(&heap->counters->record_head, memory_order_acquire);
     uint64_t from = heap->record_head;
@@ -146,7 +157,7 @@ static size_t records_copy(struct heap_feed *heap, struct intake_record *records
         from = head - RECORDS_A_TURN;
     size_t count = 0;
     for (uint64_t number = from + 1; number <= head; number++)
-        count += record_copy(heap, number, &records[count]);
+        count += record_copy(heap, number, clock_offset_ns, &records[count]);
     heap->record_head = head;
     return count;
 }
@@ -165,8 +176,8 @@ void intake_event_add(const struct wire_event_view *event, void *arg)
         row->event_freed_cycle++;
 }
 
-/* Whether any of the fields has moved that nearly every write moves. They are read before what they tell of, so
- * that a write in between shows at the next turn. */
+/* Whether any of the fields has moved that nearly every write moves. They are read before what they tell of,
+ * so that a write in between shows at the next turn. */
 static bool marks_moved(struct heap_feed *heap)
 {
     const struct wire_counters *counters = heap->counters;
@@ -184,7 +195,8 @@ static bool marks_tell_all(const struct heap_feed *heap)
     return heap->ring && heap->summary.valid && heap->summary.level == WIRE_LEVEL_ALL;
 }
 
-static void tell(struct client *client, const struct heap_feed *heap, const struct intake_record *records, size_t count)
+static void tell(struct client *client, const struct heap_feed *heap, const struct intake_record *records,
+                 size_t count)
 {
     const struct wire_counters *counters = heap->counters;
     struct intake_sample sample = {
@@ -226,7 +238,7 @@ bool intake_heap_sample(struct client *client, struct heap_feed *heap, const cha
         return false;
     summary_copy(heap);
     rows_copy(heap);
-    size_t count = records_copy(heap, records);
+    size_t count = records_copy(heap, client->clock_offset_ns, records);
     heap->told = true;
     if (!moved && !count && !memcmp(before, heap->rows, sizeof before))
         return false; /* it is at rest, and what was told last stands */

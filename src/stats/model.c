@@ -147,8 +147,8 @@ static uint64_t rest_of(uint64_t whole, uint64_t taken)
     return whole > taken ? whole - taken : 0;
 }
 
-static void type_fold(struct stats_type_view *to, const struct intake_type *type, const struct intake_row *row,
-                      bool other)
+static void type_fold(struct stats_type_view *to, const struct intake_type *type,
+                      const struct intake_row *row, bool other)
 {
     to->tracked = type->flags & WIRE_TYPE_TRACKED;
     to->variable = other || type->flags & WIRE_TYPE_VARIABLE;
@@ -169,7 +169,8 @@ static void type_fold(struct stats_type_view *to, const struct intake_type *type
 /* Frees are read before allocations, so honest counters never show more freed than allocated, nor go back. */
 static bool type_impossible(const struct stats_type_view *before, const struct stats_type_view *now)
 {
-    return now->frees_refcount + now->frees_cycle > now->allocations || now->allocations < before->allocations ||
+    return now->frees_refcount + now->frees_cycle > now->allocations ||
+           now->allocations < before->allocations ||
            now->frees_refcount < before->frees_refcount || now->frees_cycle < before->frees_cycle ||
            now->freed_refcount_bytes + now->freed_cycle_bytes > now->allocated_bytes;
 }
@@ -186,7 +187,8 @@ static void figures_add(struct stats_figures *sum, const struct stats_type_view 
     sum->freed_cycle_bytes += type->freed_cycle_bytes;
 }
 
-static void types_fold(struct model_process *process, struct model_heap *heap, const struct intake_sample *sample)
+static void types_fold(struct model_process *process, struct model_heap *heap,
+                       const struct intake_sample *sample)
 {
     for (uint32_t i = heap->type_count; i < sample->type_count; i++) {
         heap->types[i].name = texts_type(process->texts, sample->types[i].name);
@@ -230,8 +232,9 @@ static void collection_add(struct model_process *process, uint32_t heap, const s
     uint64_t mono = clock_mono_ns(), wall = clock_wall_ns();
     process->collections[process->collection_next] = (struct stats_collection_view){
         .heap = heap, .sequence = from->sequence, .start_mono_ns = from->start_ns,
-        .start_wall_ns = wall - (mono - from->start_ns), .reason = from->reason, .generation = from->generation,
-        .manager = from->manager, .pause_ns = from->pause_ns, .find_ns = from->find_ns,
+        .start_wall_ns = wall - (mono - from->start_ns), .reason = from->reason,
+        .generation = from->generation, .manager = from->manager, .pause_ns = from->pause_ns,
+        .find_ns = from->find_ns,
         .callback_ns = from->callback_ns, .free_ns = from->free_ns, .examined = from->examined,
         .collected = from->collected, .freed_bytes = from->freed_bytes, .uncollectable = from->uncollectable,
         .live_bytes_before = from->live_bytes_before, .live_bytes_after = from->live_bytes_after,
@@ -269,8 +272,8 @@ static void sample_take(void *arg, void *handle, const struct intake_sample *sam
     touch(process);
 }
 
-/* Sums that outlive their heap: its figures go to the process's rest, its types by name; where there is no room, under
- * the rest's first row. */
+/* Sums that outlive their heap: its figures go to the process's rest, its types by name; where there is no
+ * room, under the rest's first row. */
 static void heap_retire(struct model_process *process, struct model_heap *heap)
 {
     struct model_heap *rest = &process->retired;
@@ -413,8 +416,9 @@ static void swept(void *arg, bool force)
 
 void stats_sink_init(struct stats *stats, struct intake_sink *sink)
 {
-    *sink = (struct intake_sink){.arg = stats, .attached = attached, .sample = sample_take, .heap_gone = heap_gone,
-                                 .gone = gone, .swept = swept, .refused = refused, .released = released};
+    *sink = (struct intake_sink){.arg = stats, .attached = attached, .sample = sample_take,
+                                 .heap_gone = heap_gone, .gone = gone, .swept = swept,
+                                 .refused = refused, .released = released};
 }
 
 struct stats *stats_new(void)

@@ -1,5 +1,5 @@
-/* The model behind the views: what the intake has told. Private to this folder but for the functions that the wiring
- * gives to the intake as its sink; all of them run in the intake's thread. */
+/* The model behind the views: what the intake has told. Private to this folder but for the functions that
+ * the wiring gives to the intake as its sink; all of them run in the intake's thread. */
 #ifndef TALLY_STATS_MODEL_H
 #define TALLY_STATS_MODEL_H
 

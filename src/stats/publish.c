@@ -1,5 +1,5 @@
-/* Views: built whole from the model in the intake's thread, then only read and counted. A process that did not
- * change is shared with the view before. */
+/* Views: built whole from the model in the intake's thread, then only read and counted. A process that did
+ * not change is shared with the view before. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,7 +113,8 @@ void stats_figures_add(struct stats_figures *sum, const struct stats_figures *ad
 }
 
 static void heaps_fill(struct stats_process_view *view, const struct model_process *process,
-                       struct stats_heap_view *heaps, struct stats_type_view *types, struct stats_type_view *merged)
+                       struct stats_heap_view *heaps, struct stats_type_view *types,
+                       struct stats_type_view *merged)
 {
     const struct model_heap *retired = &process->retired;
     view->figures = retired->view.figures;
@@ -172,7 +173,8 @@ static const struct stats_process_view *process_build(const struct model_process
     struct stats_heap_view *heaps = (struct stats_heap_view *)(box + 1);
     struct stats_type_view *types = (struct stats_type_view *)(heaps + heap_count);
     heaps_fill(&box->view, process, heaps, types, types + type_count);
-    collections_fill(&box->view, process, (struct stats_collection_view *)(types + 2 * type_count + merged_count));
+    collections_fill(&box->view, process,
+                     (struct stats_collection_view *)(types + 2 * type_count + merged_count));
     return &box->view;
 }
 
@@ -213,7 +215,8 @@ bool stats_publish(struct stats *stats)
         return false;
     atomic_init(&box->references, 1);
     memcpy(box->refusals, stats->refusals, sizeof box->refusals);
-    box->view = (struct stats_view){.seq = seq, .as_of_mono_ns = clock_mono_ns(), .as_of_wall_ns = clock_wall_ns(),
+    box->view = (struct stats_view){.seq = seq, .as_of_mono_ns = clock_mono_ns(),
+                                    .as_of_wall_ns = clock_wall_ns(),
                                     .processes = box->processes, .refusal_count = stats->refusal_count,
                                     .refusals = box->refusals};
     processes_list(stats, box, false);

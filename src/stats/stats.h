@@ -1,9 +1,10 @@
 /* What is known of all processes, and the immutable views of it that everybody else reads.
  *
- * The model is fed by the intake's thread alone, through the sink of stats_sink_init(); readers take views. What is always true
+ * The model is fed by the intake's thread alone, through the sink of stats_sink_init(); readers take views.
+ * What is always true
  *  - A view and all that it points to never changes; it is reference-counted and freed with its last reader.
- *  - seq grows with every published view; a process view that did not change keeps its own seq and its memory,
- *    so that bodies made from it can be reused.
+ *  - seq grows with every published view; a process view that did not change keeps its own seq and its
+ *    memory, so that bodies made from it can be reused.
  *  - Figures are read from counters, never summed from events; `complete` says whether every event was seen.
  *  - Gone processes stay for a time and up to a number; then they leave the view.
  */

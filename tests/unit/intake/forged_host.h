@@ -1,5 +1,5 @@
-/* A host that is forged by hand: real sockets and memory against a real intake whose sink is a real stats model.
- * Both ends live in this process; every wait is bounded. */
+/* A host that is forged by hand: real sockets and memory against a real intake whose sink is a real stats
+ * model. Both ends live in this process; every wait is bounded. */
 #ifndef FORGED_HOST_H
 #define FORGED_HOST_H
 

@@ -62,7 +62,8 @@ static void test_an_answer_comes_after_its_view(void **state)
 {
     struct world *world = *state;
     struct forged_heap heap;
-    struct wire_command command = {.operation = 5, .deadline_ns = clock_mono_ns() + 1000000000u, .heap_number = 1,
+    struct wire_command command = {.operation = 5, .deadline_ns = clock_mono_ns() + 1000000000u,
+                                   .heap_number = 1,
                                    .kind = WIRE_COMMAND_COLLECT, .generation = 2}, got;
     char id[33];
     id_text(1, id);
@@ -76,7 +77,8 @@ static void test_an_answer_comes_after_its_view(void **state)
         assert_int_equal(got.operation, round);
         assert_int_equal(got.deadline_ns, command.deadline_ns);
         heap_write(&heap, WIRE_EVENT_ALLOC, 10);
-        struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof ack), .operation = round, .heap_number = 1,
+        struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof ack), .operation = round,
+                               .heap_number = 1,
                                .state = WIRE_ACK_SUCCEEDED, .collected = 3};
         host_send(host, &ack, sizeof ack, NULL, 0);
         bool answered = false;
@@ -104,7 +106,7 @@ static void test_rings_that_lie_cost_their_own_process(void **state)
     heap_make(&heap, 1, ALL_SEALS);
     heap_write(&heap, WIRE_EVENT_ALLOC, 3);
     feed_event(&heap.pen, WIRE_EVENT_ALLOC | 60000u << 2 | (uint64_t)1 << 18); /* a row that is none */
-    feed_event(&heap.pen, WIRE_EVENT_RARE | 9u << 2 | 200u << 8);              /* leads out of what is written */
+    feed_event(&heap.pen, WIRE_EVENT_RARE | 9u << 2 | 200u << 8); /* leads out of what is written */
     heap_send(host, &heap);
     stats_view_unref(process_wait(world, 1, is_inconsistent, 0, &process));
     heap_free(&heap);
@@ -292,7 +294,8 @@ static void test_the_last_records_are_told(void **state)
     int host = host_attach(world, 1);
     heap_make(&heap, 1, ALL_SEALS);
     for (unsigned i = 1; i <= 300; i++)
-        feed_collection_stop(&heap.pen, &(struct feed_record){.start_ns = clock_mono_ns(), .collected = i}, i);
+        feed_collection_stop(&heap.pen, &(struct feed_record){.start_ns = clock_mono_ns(), .collected = i},
+                             i);
     heap_write(&heap, WIRE_EVENT_ALLOC, 1);
     heap_send(host, &heap);
     const struct stats_view *view = process_wait(world, 1, has_allocations, 1, &process);

@@ -1,4 +1,5 @@
-/* What the intake refuses: memory that could change or vanish, messages that make no sense, peers that are silent. */
+/* What the intake refuses: memory that could change or vanish, messages that make no sense, peers that are
+ * silent. */
 #include "forged_host.h"
 
 static void feed_refused(struct world *world, enum wire_kind kind, uint64_t bytes, int fd, const char *words)

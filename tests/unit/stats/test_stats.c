@@ -62,7 +62,8 @@ static void tell(struct world *world, void *process, uint32_t heap, const struct
 {
     struct intake_row rows[2] = {{.allocated = 0}, *row};
     static struct intake_type types[2] = {{.name = "other"}, {.name = "pair", .size_bytes = 16}};
-    struct intake_sample sample = {.heap_number = heap, .mono_ns = clock_mono_ns(), .type_count = 2, .rows = rows,
+    struct intake_sample sample = {.heap_number = heap, .mono_ns = clock_mono_ns(), .type_count = 2,
+                                   .rows = rows,
                                    .types = types, .mapped_bytes = 65536, .events_seen = 7};
     world->sink.sample(world->stats, process, &sample);
 }
