@@ -24,7 +24,7 @@ HEAP_SRCS := $(addprefix src/heap/,error.c type.c page.c object.c slot.c release
 AGENT_SRCS := $(addprefix src/agent/,attach.c link.c memory.c profile.c request.c session.c status.c thread.c)
 LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
-INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c)
+INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c guard.c)
 STATS_SRCS := $(addprefix src/stats/,model.c publish.c)
 OPERATIONS_SRCS := src/operations/operations.c
 API_SRCS := $(addprefix src/api/,server.c target.c guard.c session.c json.c respond.c views.c reads.c controls.c \

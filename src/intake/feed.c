@@ -111,6 +111,7 @@ static void unmap(struct client *client, const void *memory, uint64_t bytes)
 {
     if (!memory)
         return;
+    intake_guard_watch(NULL, 0, NULL, 0);
     munmap((void *)(uintptr_t)memory, bytes);
     client->mapped_bytes -= bytes;
 }
@@ -199,6 +200,8 @@ const char *intake_feed_open(struct client *client, const struct wire_heap *mess
     if (fault)
         return fault;
     struct heap_feed *heap = heap_get(client, message->heap_number, &fault);
+    if (heap)
+        intake_guard_watch(file.memory, file.bytes, heap->ring, heap->ring_bytes);
     if (heap)
         fault = message->head.kind == WIRE_HEAP_COUNTERS ? counters_take(client, heap, &file, message)
                                                          : ring_take(client, heap, &file, message);

@@ -354,6 +354,7 @@ int intake_start(const struct intake_options *options, const struct intake_sink 
     struct intake *intake = calloc(1, sizeof *intake);
     if (!intake)
         return -ENOMEM;
+    intake_guard_install();
     intake->sink = *sink;
     intake->system = options->system;
     intake->listen_fd = intake->epoll_fd = intake->wake_fd = intake->spare_fd = -1;

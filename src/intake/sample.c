@@ -225,6 +225,7 @@ bool intake_heap_sample(struct client *client, struct heap_feed *heap, const cha
 {
     if (!heap->counters)
         return false;
+    intake_guard_watch(heap->counters, heap->counters_bytes, heap->ring, heap->ring_bytes);
     bool moved = marks_moved(heap);
     if (!moved && marks_tell_all(heap))
         return false;
