@@ -13,8 +13,10 @@ static bool too_deep(const char *text, size_t bytes)
     bool in_string = false;
     for (size_t i = 0; i < bytes; i++) {
         if (in_string) {
-            i += text[i] == '\\';
-            in_string = i >= bytes || text[i] != '"';
+            if (text[i] == '\\')
+                i++; /* what is escaped ends no string */
+            else
+                in_string = text[i] != '"';
         } else if (text[i] == '"') {
             in_string = true;
         } else if (text[i] == '{' || text[i] == '[') {
