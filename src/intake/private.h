@@ -104,7 +104,7 @@ struct heap_feed *intake_feed_find(const struct client *client, uint32_t number)
 void intake_event_add(const struct wire_event_view *event, void *heap);
 bool intake_heap_sample(struct client *client, struct heap_feed *heap, const char **fault);
 
-/* guard.c: while memory is watched, a fault in it reads as zeroes. One thread's watch replaces its last one. */
+/* guard.c: while memory is watched, a fault in it reads as zeroes. A thread's watch replaces its last one. */
 void intake_guard_install(void);
 void intake_guard_watch(const void *first, uint64_t first_bytes, const void *second, uint64_t second_bytes);
 
