@@ -142,7 +142,8 @@ def read_node(name, status, output):
     result.skipped = int(counts["skipped"]) + int(counts["todo"])
     broken = int(counts["fail"]) + int(counts["cancelled"])
     if broken or status != 0:
-        result.fail(name, output, max(broken, 1))
+        names = re.findall(r"^not ok \d+ - (.*)$", output, re.M)
+        result.fail(": ".join([name, *names]), output, max(broken, 1))
     return result
 
 
