@@ -1,0 +1,93 @@
+/* The bytes of a connection, through libmicrohttpd and all of the api, with the trust that the Unix socket has.
+ * Whatever comes, the answer begins as HTTP or is none, and the daemon goes on. */
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "api/private.h"
+#include "base/clock.h"
+#include "intake/intake.h"
+#include "tallyd/tallyd.h"
+#include "wire/feed.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct api *api;
+static struct operations *operations;
+
+/* A host that obeys at once. */
+static int obey(void *arg, const char *process, const struct wire_command *command)
+{
+    (void)arg;
+    operations_ack(operations, process,
+                   &(struct wire_ack){.operation = command->operation, .heap_number = command->heap_number,
+                                      .state = WIRE_ACK_SUCCEEDED});
+    return 0;
+}
+
+static void process_add(struct stats *stats)
+{
+    static struct wire_hello_view hello = {.library = "0", .name = "host"};
+    struct intake_process process = {.id = "0123456789abcdef0123456789abcdef", .pid = 7, .hello = &hello};
+    const struct intake_row row = {.allocated = 3, .freed_cycle = 1};
+    const struct intake_type type = {.name = "node"};
+    struct intake_sink sink;
+    stats_sink_init(stats, &sink);
+    void *handle = sink.attached(stats, &process);
+    sink.sample(stats, handle, &(struct intake_sample){.heap_number = 1, .type_count = 1, .rows = &row, .types = &type,
+                                                       .summary = {.valid = true,
+                                                                   .manager = WIRE_MANAGER_GENERATIONAL}});
+    sink.swept(stats, true);
+}
+
+static void start(void)
+{
+    char address[64], second[64];
+    bool loopback;
+    struct stats *stats = stats_new();
+    operations = operations_new("feedbeef", obey, NULL);
+    process_add(stats);
+    struct api_options options = {.stats = stats, .operations = operations, .tcp_address = address, .loopback = true,
+                                  .start_id = "feedbeef", .token = "x", .sessions_path = "/dev/null/sessions",
+                                  .runtime_dir = "", .state_dir = ""};
+    options.tcp_fd = listen_tcp("127.0.0.1", "0", address, sizeof address, &loopback);
+    options.unix_fd = listen_tcp("127.0.0.1", "0", second, sizeof second, &loopback);
+    if (api_start(&options, &api))
+        abort();
+}
+
+static void answers_read(int fd)
+{
+    char bytes[16384];
+    bool first = true;
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    while (poll(&ready, 1, 20) == 1) {
+        ssize_t got = recv(fd, bytes, sizeof bytes, 0);
+        if (got <= 0)
+            break;
+        if (first && (got < 9 || memcmp(bytes, "HTTP/1.1 ", 9)))
+            abort();
+        first = false;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int fds[2];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!api)
+        start();
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds))
+        abort();
+    if (MHD_add_connection(api->unix_, fds[1], (struct sockaddr *)&address, sizeof address) == MHD_YES) {
+        if (send(fds[0], data, size, MSG_NOSIGNAL) >= 0)
+            answers_read(fds[0]);
+    }
+    close(fds[0]);
+    return 0;
+}
