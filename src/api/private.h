@@ -71,6 +71,7 @@ struct request {
     char target[TARGET_MAX];
     bool target_bad, target_long;
     bool checked; /* the header has been looked at */
+    bool page;    /* it asks for a file of the dashboard */
     const struct route *route;
     bool head;            /* HEAD: as GET, without a body */
     unsigned scopes;      /* of the token, all on the Unix socket */
@@ -174,7 +175,8 @@ enum MHD_Result respond_json(struct request *request, unsigned status, json_t *j
 /* The reused body for key and seq, built by make(arg) where there is none that is fresh. */
 typedef json_t *(*body_fn)(struct request *request, const void *arg);
 enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make, const void *arg);
-enum MHD_Result respond_allow(struct request *request, unsigned status, const char *allow);
+/* Which methods there are: the answer to OPTIONS (allowed), else the problem. */
+enum MHD_Result respond_allow(struct request *request, bool allowed, const char *allow);
 void respond_headers(struct MHD_Response *response, bool cacheable);
 enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response);
 void bodies_free(struct api *api);

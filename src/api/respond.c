@@ -5,6 +5,7 @@
 
 #include "api/private.h"
 #include "base/clock.h"
+#include "wire/message.h"
 
 static const struct {
     const char *code;
@@ -55,23 +56,26 @@ static struct MHD_Response *response_of(json_t *json, const char *type)
     return response;
 }
 
-enum MHD_Result respond_problem(struct request *request, enum problem problem, const char *detail)
+/* The document as RFC 9457 has it; instance is the path that was asked for. */
+static struct MHD_Response *problem_response(const struct request *request, enum problem problem, const char *detail)
 {
-    char type[96];
+    char type[96], path[256];
     snprintf(type, sizeof type, "/problems/%s", problems[problem].code);
-    char path[256];
     snprintf(path, sizeof path, "%.*s", (int)strcspn(request->target, "?"), request->target);
     for (char *at = path; *at; at++)
-        if ((unsigned char)*at >= 0x7f)
+        if ((unsigned char)*at < ' ' || (unsigned char)*at >= 0x7f)
             *at = '?';
-    json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", type, "title", problems[problem].title, "status",
-                             (int)problems[problem].status, "detail",
-                             detail && *detail ? detail : problems[problem].title, "instance", path, "code",
-                             problems[problem].code);
-    if (!json) /* a detail that is not UTF-8 */
-        json = json_pack("{s:s, s:s, s:i, s:s}", "type", type, "title", problems[problem].title, "status",
-                         (int)problems[problem].status, "code", problems[problem].code);
-    struct MHD_Response *response = response_of(json, "application/problem+json");
+    if (!detail || !*detail || !wire_text_valid(detail, strlen(detail)))
+        detail = problems[problem].title;
+    return response_of(json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", type, "title", problems[problem].title,
+                                 "status", (int)problems[problem].status, "detail", detail, "instance", path, "code",
+                                 problems[problem].code),
+                       "application/problem+json");
+}
+
+enum MHD_Result respond_problem(struct request *request, enum problem problem, const char *detail)
+{
+    struct MHD_Response *response = problem_response(request, problem, detail);
     if (!response)
         return MHD_NO;
     if (problem == PROBLEM_unauthorized)
@@ -81,23 +85,16 @@ enum MHD_Result respond_problem(struct request *request, enum problem problem, c
     return respond_queue(request, problems[problem].status, response);
 }
 
-enum MHD_Result respond_allow(struct request *request, unsigned status, const char *allow)
+enum MHD_Result respond_allow(struct request *request, bool allowed, const char *allow)
 {
-    struct MHD_Response *response;
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-        json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", "/problems/method_not_allowed", "title",
-                                 problems[PROBLEM_method_not_allowed].title, "status", (int)status, "detail", allow,
-                                 "code", "method_not_allowed");
-        response = response_of(json, "application/problem+json");
-    } else {
-        response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-        if (response)
-            respond_headers(response, false);
-    }
+    struct MHD_Response *response = allowed ? MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT)
+                                            : problem_response(request, PROBLEM_method_not_allowed, allow);
     if (!response)
         return MHD_NO;
+    if (allowed)
+        respond_headers(response, false);
     MHD_add_response_header(response, "Allow", allow);
-    return respond_queue(request, status, response);
+    return respond_queue(request, allowed ? MHD_HTTP_NO_CONTENT : MHD_HTTP_METHOD_NOT_ALLOWED, response);
 }
 
 static void etag_add(const struct request *request, struct MHD_Response *response, uint64_t seq)

@@ -232,16 +232,17 @@ static enum problem header_check(struct request *request, const char *method, ch
         return problem;
     *answered = true;
     if (page && (request->head || !strcmp(method, "GET"))) {
-        *result = files_serve(request, answered);
-        return *answered ? PROBLEM_NONE : PROBLEM_not_found;
+        /* In the next call: what is answered before the request's end costs the connection. */
+        *answered = false;
+        request->page = true;
+        return PROBLEM_NONE;
     }
     if (!page && !known) {
         *answered = false;
         return PROBLEM_not_found;
     }
     if (!request->route) {
-        bool options = !strcmp(method, "OPTIONS");
-        *result = respond_allow(request, options ? MHD_HTTP_NO_CONTENT : MHD_HTTP_METHOD_NOT_ALLOWED, allow);
+        *result = respond_allow(request, !strcmp(method, "OPTIONS"), allow);
         return PROBLEM_NONE;
     }
     *answered = false;
@@ -298,7 +299,11 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *mhd, const char 
     }
     if (request->pending != PROBLEM_NONE)
         return respond_problem(request, request->pending, request->pending_detail);
-    return request->route->handler(request);
+    if (!request->page)
+        return request->route->handler(request);
+    bool found;
+    enum MHD_Result result = files_serve(request, &found);
+    return found ? result : respond_problem(request, PROBLEM_not_found, NULL);
 }
 
 /* Targets are decoded by target.c, from the raw text. */

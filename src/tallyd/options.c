@@ -1,5 +1,6 @@
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tallyd/tallyd.h"
@@ -80,6 +81,7 @@ bool address_split(const char *text, char *host, size_t host_bytes, char *port, 
     size_t port_length = strlen(colon + 1);
     if ((size_t)(end - start) >= host_bytes || end <= start || !port_length || port_length >= port_bytes ||
         port_length > 5 || strspn(colon + 1, "0123456789") != port_length ||
+        strtoul(colon + 1, NULL, 10) > 65535 ||
         (!bracketed && memchr(start, ':', (size_t)(end - start))))
         return false;
     snprintf(host, host_bytes, "%.*s", (int)(end - start), start);
