@@ -322,6 +322,19 @@ static void test_deadlines_are_absolute(void **state)
     end_expected(fd, true);
 }
 
+static void test_pages_keep_the_connection(void **state)
+{
+    struct world *world = *state;
+    int fd = dial_tcp(world);
+    for (int i = 0; i < 2; i++) {
+        say(world, fd, "GET / HTTP/1.1\r\nHost: 127.0.0.1:$\r\n\r\n");
+        assert_int_equal(status_of(hear(fd, "</html>")), 200);
+        say(world, fd, "GET /nothing HTTP/1.1\r\nHost: 127.0.0.1:$\r\n\r\n");
+        assert_int_equal(status_of(hear(fd, "\"not_found\"}")), 404);
+    }
+    close(fd);
+}
+
 static void test_connections_that_stop_anywhere_leak_nothing(void **state)
 {
     static const char whole[] = BODY("POST", P "/collect?wait=5s", "{}");
@@ -344,6 +357,6 @@ int main(void)
         TEST(test_views), TEST(test_etag_gives_304_until_the_view_changes), TEST(test_wait_ends_with_the_operation),
         TEST(test_wait_ends_with_its_time), TEST(test_a_gone_process_answers_410),
         TEST(test_drain_with_a_waiting_client), TEST(test_deadlines_are_absolute),
-        TEST(test_connections_that_stop_anywhere_leak_nothing)};
+        TEST(test_pages_keep_the_connection), TEST(test_connections_that_stop_anywhere_leak_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
