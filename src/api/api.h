@@ -31,6 +31,7 @@
  * OPERATION = {"id","kind":"collect"|"config","process","state","code"|null,"detail"|null,"deadline_ms","created_at","finished_at"|null,
  *              "safepoint_wait_ns"|null,"pause_ns"|null,"result":{"collected","freed_bytes"}|{…config}|null,
  *              "heaps":[{"n","state","collected","pause_ns","safepoint_wait_ns"}]}
+ *              collect: also "generation"; heaps also carry "code" and "freed_bytes"; …/heaps/{n}/stats also "heap_state"
  * GET /v1/operations       {"operations":[OPERATION]} newest first; GET|DELETE /v1/operations/{op}  ?wait=5s
  * POST /v1/session         on api.sock, {} : 201 {"code","expires_in_s":60,"url":"http://HOST:PORT/#login=CODE"}
  *                          on TCP (no token needed), {"code"} : 200 {"token","scopes":["read","control"]}
