@@ -29,7 +29,8 @@ static bool member_integer(const json_t *value, json_int_t low, json_int_t high,
     return true;
 }
 
-static bool collect_member(const char *name, const json_t *value, struct wire_command *command, json_int_t *deadline_ms)
+static bool collect_member(const char *name, const json_t *value, struct wire_command *command,
+                           json_int_t *deadline_ms)
 {
     json_int_t generation;
     if (!strcmp(name, "deadline_ms"))
@@ -89,7 +90,8 @@ static bool events_member(const json_t *value, struct wire_command *command)
     return false;
 }
 
-static bool config_member(const char *name, const json_t *value, struct wire_command *command, json_int_t *deadline_ms)
+static bool config_member(const char *name, const json_t *value, struct wire_command *command,
+                          json_int_t *deadline_ms)
 {
     if (!strcmp(name, "deadline_ms"))
         return member_integer(value, 1, DEADLINE_MAX_MS, deadline_ms);
@@ -106,7 +108,8 @@ static bool config_member(const char *name, const json_t *value, struct wire_com
     return true;
 }
 
-typedef bool (*member_fn)(const char *name, const json_t *value, struct wire_command *command, json_int_t *deadline_ms);
+typedef bool (*member_fn)(const char *name, const json_t *value, struct wire_command *command,
+                          json_int_t *deadline_ms);
 
 /* Fills the command from the body's members; false: answered, naming the member. */
 static bool command_fill(struct request *request, member_fn take, struct wire_command *command,
@@ -166,7 +169,8 @@ enum MHD_Result controls_resume(struct request *request)
     if (!operation)
         return respond_problem(request, PROBLEM_no_such_operation, NULL);
     enum MHD_Result result = MHD_YES;
-    if (!operation_is_over(operation->state) && clock_mono_ns() < request->wait_until_ns && !request->api->draining)
+    bool may_wait = clock_mono_ns() < request->wait_until_ns && !request->api->draining;
+    if (!operation_is_over(operation->state) && may_wait)
         request_wait(request);
     else if (request->route->handler == api_config_change)
         result = answer_config(request, operation);

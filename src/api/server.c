@@ -187,7 +187,8 @@ static bool type_is_json(const struct request *request)
 static bool has_body(const struct request *request)
 {
     const char *length = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Content-Length");
-    return (length && strcmp(length, "0")) || MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Transfer-Encoding");
+    const char *encoding = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Transfer-Encoding");
+    return (length && strcmp(length, "0")) || encoding;
 }
 
 /* What the route asks of the rest of the header. */
@@ -395,6 +396,7 @@ int api_start(const struct api_options *options, struct api **out)
     api->unix_ = listener_start(&api->unix_listener, options->unix_fd, UNIX_CONNECTIONS);
     error = api->tcp && api->unix_ ? -pthread_create(&api->ticker, NULL, tick, api) : -EIO;
     if (error) {
+        operations_on_change(api->operations, NULL, NULL);
         if (api->tcp)
             MHD_stop_daemon(api->tcp);
         if (api->unix_)
