@@ -19,6 +19,7 @@
 #include "intake/private.h"
 #include "tally.h"
 
+#define POLL_BUSY_MS 2 /* a ring filled by more than an eighth since the last turn */
 #define POLL_ACTIVE_MS 20
 #define POLL_IDLE_MS 250
 #define PAUSE_NS 200000000u
@@ -256,6 +257,7 @@ static bool sweep(struct intake *intake)
 {
     bool any = false;
     uint64_t now = clock_mono_ns();
+    intake->busy = false;
     for (struct client *client = intake->clients; client; client = client->next) {
         if (client->over)
             continue;
@@ -289,13 +291,16 @@ static void *run(void *arg)
         listener_resume(intake);
         uint64_t now = clock_mono_ns();
         /* A stream of messages must not make the sweeps any denser. */
-        if (count <= 0 || now - swept_ns >= POLL_ACTIVE_MS * 1000000u) {
+        if (count <= 0 || now - swept_ns >= (uint64_t)wait_ms * 1000000u) {
             swept_ns = now;
             bool any = sweep(intake);
-            wait_ms = any ? POLL_ACTIVE_MS : wait_ms * 2 < POLL_IDLE_MS ? wait_ms * 2 : POLL_IDLE_MS;
+            wait_ms = intake->busy ? POLL_BUSY_MS
+                      : any        ? POLL_ACTIVE_MS
+                      : wait_ms * 2 < POLL_IDLE_MS ? wait_ms * 2 : POLL_IDLE_MS;
         } else {
             intake->sink.swept(intake->sink.arg, false);
-            wait_ms = POLL_ACTIVE_MS;
+            if (wait_ms > POLL_ACTIVE_MS)
+                wait_ms = POLL_ACTIVE_MS;
         }
         clients_reap(intake);
     }

@@ -79,6 +79,7 @@ struct intake {
     uint8_t daemon_id[WIRE_ID_BYTES];
     struct client *clients;
     unsigned client_count;
+    bool busy;   /* some ring has filled far since the last turn */
     bool paused; /* the listener is out of epoll: no fd was left */
     uint64_t resume_ns;
     struct log_limit refused_log, gone_log;

@@ -5,6 +5,7 @@
 #include "intake/private.h"
 
 #define SUMMARY_TRIES 64
+#define BUSY_PART 8u /* of a ring, filled since the last turn: the next turn comes soon */
 #define RECORDS_A_TURN WIRE_RECORD_COUNT
 
 static uint64_t load(const _Atomic uint64_t *from)
@@ -233,10 +234,12 @@ bool intake_heap_sample(struct client *client, struct heap_feed *heap, const cha
     struct intake_row before[WIRE_ROW_COUNT];
     memcpy(before, heap->rows, sizeof before);
     *fault = types_take(heap);
+    uint64_t position = heap->reader.position;
     if (!*fault && heap->ring && wire_ring_read(&heap->reader, intake_event_add, heap) < 0)
         *fault = "a ring's positions are impossible";
     if (*fault)
         return false;
+    client->intake->busy |= heap->reader.position - position > heap->reader.capacity_words / BUSY_PART;
     summary_copy(heap);
     rows_copy(heap);
     size_t count = records_copy(heap, client->clock_offset_ns, records);
