@@ -157,7 +157,7 @@ export class LiveChart {
             const x = Math.round(bbox.left + (t - start) / (end - start) * bbox.width);
             if (t >= start && t <= end && !taken.has(x)) {
                 taken.add(x);
-                const height = generation >= 2 ? bbox.height : Math.round(5 * devicePixelRatio * (generation + 1));
+                const height = generation >= 2 ? bbox.height : Math.round(3.5 * devicePixelRatio * (generation + 1));
                 ctx.fillRect(x, bbox.top + bbox.height - height, Math.max(1, Math.round(devicePixelRatio)), height);
             }
         }

@@ -12,11 +12,11 @@ try {
     await world.start();
     world.program("bakery", "demo=cycles", at("src/mal/demo/bakery.mal"));
     world.program("orchard", "demo=waves", at("src/mal/demo/orchard.mal"));
-    const { page } = await open(world.browser, await world.link(), { viewport: { width: 1180, height: 730 }, colorScheme: "light" });
+    const { page } = await open(world.browser, await world.link(), { viewport: { width: 1240, height: 800 }, colorScheme: "light" });
     await page.locator('[data-testid="process"]', { hasText: "bakery" }).click();
     await sleep(80_000);
     await byId(page, "disable").click();
-    await sleep(12_000);
+    await sleep(4000);
     await byId(page, "enable").click();
     await sleep(6000);
     await byId(page, "collect").click();
