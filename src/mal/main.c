@@ -47,15 +47,19 @@ static bool step_take(const char *text, int *step)
 
 static void error_show(struct mal *mal)
 {
-    void *error = mal->error;
+    TALLY_LOCAL void *error = mal->error;
     mal->error = NULL;
     TALLY_LOCAL struct string *text = error ? mal_print(mal, &error, 1, mal_kind(error) != MAL_STRING, "") : NULL;
-    if (text)
-        printf("Error: %.*s\n", (int)text->length, text->bytes);
-    else
-        puts("Error: one that is too large to print");
-    if (error)
-        tally_decref(error);
+    if (text) {
+        fputs("Error: ", stdout);
+        fwrite(text->bytes, 1, text->length, stdout);
+        putchar('\n');
+        return;
+    }
+    puts("Error: one that is too large to print");
+    if (mal->error) /* why it could not be printed: shown is shown, the next line starts without it */
+        tally_decref(mal->error);
+    mal->error = NULL;
 }
 
 static bool run_line(struct mal *mal, const char *line, size_t length, bool show, int step)
