@@ -36,7 +36,7 @@ static void test_figures_are_exact_and_events_agree(void **state)
 {
     struct world *world = *state;
     struct forged_heap heap;
-    const struct stats_process_view *process;
+    const struct stats_process_view *process = NULL;
     int host = host_attach(world, 1);
     heap_make(&heap, 1, ALL_SEALS);
     heap_send(host, &heap);
@@ -101,7 +101,7 @@ static void test_rings_that_lie_cost_their_own_process(void **state)
 {
     struct world *world = *state;
     struct forged_heap heap;
-    const struct stats_process_view *process;
+    const struct stats_process_view *process = NULL;
     int host = host_attach(world, 1);
     heap_make(&heap, 1, ALL_SEALS);
     heap_write(&heap, WIRE_EVENT_ALLOC, 3);
@@ -129,7 +129,7 @@ static void test_counters_that_run_backwards_are_inconsistent(void **state)
 {
     struct world *world = *state;
     struct forged_heap heap;
-    const struct stats_process_view *process;
+    const struct stats_process_view *process = NULL;
     int host = host_attach(world, 1);
     heap_make(&heap, 1, ALL_SEALS);
     heap_write(&heap, WIRE_EVENT_ALLOC, 100);
@@ -172,7 +172,7 @@ static bool has_exited(const struct stats_process_view *process, uint64_t unused
 static void test_a_killed_host_leaves_its_last_figures(void **state)
 {
     struct world *world = *state;
-    const struct stats_process_view *process;
+    const struct stats_process_view *process = NULL;
     pid_t child = fork();
     if (!child) {
         child_run(world);
@@ -192,7 +192,7 @@ static void test_coming_back_goes_on_where_it_was(void **state)
 {
     struct world *world = *state;
     struct forged_heap heap;
-    const struct stats_process_view *process;
+    const struct stats_process_view *process = NULL;
     heap_make(&heap, 1, ALL_SEALS);
     for (unsigned round = 1; round <= 3; round++) {
         int host = host_attach(world, 1);
@@ -213,7 +213,7 @@ static void test_a_new_tallyd_counts_what_the_old_one_saw_as_lost(void **state)
 {
     struct world *world = *state;
     struct forged_heap heap;
-    const struct stats_process_view *process;
+    const struct stats_process_view *process = NULL;
     heap_make(&heap, 1, ALL_SEALS);
     heap_write(&heap, WIRE_EVENT_ALLOC, 5000); /* more than the ring holds */
     world_stop(world);
@@ -242,7 +242,7 @@ static void test_gaps_are_exact_while_the_writer_runs(void **state)
     struct world *world = *state;
     struct forged_heap heap;
     pthread_t writer;
-    const struct stats_process_view *process;
+    const struct stats_process_view *process = NULL;
     int host = host_attach(world, 1);
     heap_make(&heap, 1, ALL_SEALS);
     heap_send(host, &heap);
@@ -268,7 +268,7 @@ static bool has_gone_heap(const struct stats_process_view *process, uint64_t cou
 static void test_heaps_come_and_go(void **state)
 {
     struct world *world = *state;
-    const struct stats_process_view *process;
+    const struct stats_process_view *process = NULL;
     int host = host_attach(world, 1);
     for (uint32_t number = 1; number <= 1100; number++) {
         struct forged_heap heap;
@@ -290,7 +290,7 @@ static void test_the_last_records_are_told(void **state)
 {
     struct world *world = *state;
     struct forged_heap heap;
-    const struct stats_process_view *process;
+    const struct stats_process_view *process = NULL;
     int host = host_attach(world, 1);
     heap_make(&heap, 1, ALL_SEALS);
     for (unsigned i = 1; i <= 300; i++)

@@ -134,7 +134,7 @@ static void test_unknown_messages_are_skipped(void **state)
 {
     struct world *world = *state;
     struct forged_heap heap;
-    const struct stats_process_view *process;
+    const struct stats_process_view *process = NULL;
     struct wire_head unknown = wire_head_make((enum wire_kind)77, sizeof unknown);
     int host = host_attach(world, 1);
     host_send(host, &unknown, sizeof unknown, NULL, 0);
