@@ -12,7 +12,7 @@ A case file stepN_name.cases is a dialogue with the REPL:
     @native     the next case is not run on the evaluator written in mal
 The whole dialogue goes through a pipe at once; the answers are told apart by the prompt. Steps 0 and 1 only repeat or
 print what they read, so they are asked for with --step. Besides, every dialogue must leave no live object.
-One line for each failure; the last line is "N passed, N failed".
+One line for each failure; the last line is "N passed, N failed, N skipped".
 """
 import argparse
 import glob
@@ -60,9 +60,13 @@ def answers(wanted, got):
         re.fullmatch(text, line) if mark == "~" else text == line for (mark, text), line in zip(wanted, got))
 
 
+class Skipped(Exception):
+    pass
+
+
 class Report:
     def __init__(self):
-        self.passed = self.failed = 0
+        self.passed = self.failed = self.skipped = 0
 
     def check(self, good, name, why=""):
         if good:
@@ -175,8 +179,11 @@ class Programs:
         assert b"live objects 0\n" in errors, errors
 
     def test_want_of_memory_is_an_error(self):
+        limited = ["sh", "-c", 'ulimit -v 400000; exec "$0" --no-attach "$@"', self.mal]
+        if execute([*limited, "--version"])[0] != 0:
+            raise Skipped  # a sanitizer reserves more addresses than that
         grow = b'(def! grow (fn* (s) (grow (str s s))))\n(grow "0123456789")\n(try* (grow "ab") (catch* e (+ 1 1)))\n'
-        status, output, _ = execute(["sh", "-c", 'ulimit -v 400000; exec "$0" --no-attach', self.mal], grow)
+        status, output, _ = execute(limited, grow)
         said = PROMPT.split(output)
         assert status == 0 and said[2] == b"Error: out of memory\n" and said[3] == b"2\n", (status, said)
 
@@ -212,6 +219,8 @@ def run_programs(report, mal):
             try:
                 getattr(programs, name)()
                 report.check(True, name)
+            except Skipped:
+                report.skipped += 1
             except (AssertionError, IndexError, TypeError) as error:
                 report.check(False, name, f"{type(error).__name__} {str(error)[:600]}")
 
@@ -230,7 +239,7 @@ def main():
                 run_dialogue(report, mal, path, hosted=True)
     if options.only in "programs":
         run_programs(report, mal)
-    print(f"{report.passed} passed, {report.failed} failed")
+    print(f"{report.passed} passed, {report.failed} failed, {report.skipped} skipped")
     return 1 if report.failed or not report.passed else 0
 
 
