@@ -141,7 +141,7 @@ static enum MHD_Result answer_operation(struct request *request, const struct op
     bool posted = strcmp(request->route->method, "GET");
     snprintf(location, sizeof location, "/v1/operations/%s", operation->id);
     return respond_json(request, over || !posted ? MHD_HTTP_OK : MHD_HTTP_ACCEPTED,
-                        view_operation(request->api, operation), 0, posted ? location : NULL);
+                        view_operation(operation), 0, posted ? location : NULL);
 }
 
 /* A change that every heap has taken over is answered with the configuration in force. */
@@ -150,7 +150,7 @@ static enum MHD_Result answer_config(struct request *request, const struct opera
     if (operation->state != OPERATION_SUCCEEDED) {
         char location[64];
         snprintf(location, sizeof location, "/v1/operations/%s", operation->id);
-        return respond_json(request, MHD_HTTP_ACCEPTED, view_operation(request->api, operation), 0, location);
+        return respond_json(request, MHD_HTTP_ACCEPTED, view_operation(operation), 0, location);
     }
     enum MHD_Result result = MHD_NO;
     uint32_t heap;
@@ -252,7 +252,7 @@ enum MHD_Result api_operations(struct request *request)
     size_t count = operations_list_new(request->api->operations, views, (size_t)most);
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++) {
-        json_array_append_new(list, view_operation(request->api, views[i]));
+        json_array_append_new(list, view_operation(views[i]));
         operations_view_free(views[i]);
     }
     return respond_json(request, MHD_HTTP_OK, json_pack("{s:o}", "operations", list), 0, NULL);

@@ -188,7 +188,7 @@ json_t *view_types(const struct stats_process_view *process, uint32_t heap, cons
 json_t *view_collections(struct api *api, const struct stats_process_view *process, uint32_t heap, size_t limit,
                          const struct stats_process_view *since);
 json_t *view_config(const struct stats_process_view *process, uint32_t heap);
-json_t *view_operation(struct api *api, const struct operation_view *operation);
+json_t *view_operation(const struct operation_view *operation);
 json_t *view_time(uint64_t wall_ns);
 /* Adds as_of, as_of_mono_ns and seq. */
 void view_stamp(json_t *json, uint64_t wall_ns, uint64_t mono_ns, uint64_t seq);

@@ -245,7 +245,7 @@ void streams_tick(struct api *api)
 void stream_operation(struct api *api, const char *id)
 {
     struct operation_view *operation = operations_get_new(api->operations, id);
-    json_t *json = operation ? view_operation(api, operation) : NULL;
+    json_t *json = operation ? view_operation(operation) : NULL;
     char *data = json ? json_dumps(json, JSON_COMPACT) : NULL;
     pthread_mutex_lock(&api->streams_lock);
     for (struct stream *stream = api->streams; stream && data; stream = stream->next)

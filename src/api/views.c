@@ -449,35 +449,47 @@ static json_t *operation_heaps(const struct operation_view *operation)
     return heaps;
 }
 
-/* A finished change of configuration shows what is in force now. */
-static json_t *operation_result(struct api *api, const struct operation_view *operation)
+/* What a change of configuration has put into force. */
+static json_t *config_result(const struct wire_command *command)
+{
+    json_t *json = json_object();
+    const struct stats_config config = {.debug = command->debug, .level = command->level,
+                                        .thresholds = {command->thresholds[0], command->thresholds[1],
+                                                       command->thresholds[2]}};
+    if (command->mask & WIRE_CONFIG_ENABLED)
+        json_object_set_new(json, "enabled", json_boolean(command->enabled));
+    if (command->mask & WIRE_CONFIG_THRESHOLDS)
+        json_object_set_new(json, "thresholds", thresholds_of(&config));
+    if (command->mask & WIRE_CONFIG_DEBUG)
+        json_object_set_new(json, "debug", debug_of(config.debug));
+    if (command->mask & WIRE_CONFIG_LEVEL)
+        json_object_set_new(json, "events", WORD(levels, config.level));
+    return json;
+}
+
+static json_t *operation_result(const struct operation_view *operation)
 {
     if (operation->state != OPERATION_SUCCEEDED)
         return json_null();
-    if (operation->kind == WIRE_COMMAND_COLLECT)
-        return json_pack("{s:I, s:o}", "collected", (json_int_t)operation->collected, "freed_bytes",
-                         number(operation->freed_bytes));
-    bool ambiguous;
-    const struct stats_view *view = stats_view_get_new(api->stats);
-    const struct stats_process_view *process = stats_find(view, operation->process, &ambiguous);
-    json_t *result = process ? view_config(process, 0) : json_null();
-    stats_view_unref(view);
-    return result;
+    if (operation->kind == WIRE_COMMAND_CONFIG)
+        return config_result(&operation->command);
+    return json_pack("{s:I, s:o}", "collected", (json_int_t)operation->collected, "freed_bytes",
+                     number(operation->freed_bytes));
 }
 
-json_t *view_operation(struct api *api, const struct operation_view *operation)
+json_t *view_operation(const struct operation_view *operation)
 {
     bool over = operation_is_over(operation->state);
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", operation->id, "kind",
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", operation->id, "kind",
                              operation->kind == WIRE_COMMAND_COLLECT ? "collect" : "config", "process",
                              operation->process, "state", operation_state_word(operation->state), "code",
-                             operation->code, "deadline_ms", number(operation->deadline_ms), "created_at",
+                             operation->code, "detail", operation_code_sentence(operation->code), "deadline_ms", number(operation->deadline_ms), "created_at",
                              view_time(operation->created_wall_ns), "finished_at",
                              view_time(operation->finished_wall_ns), "safepoint_wait_ns",
                              over ? number(operation->safepoint_wait_ns) : json_null(), "pause_ns",
                              over ? number(operation->pause_ns) : json_null(), "result",
-                             operation_result(api, operation), "heaps", operation_heaps(operation));
+                             operation_result(operation), "heaps", operation_heaps(operation));
     if (operation->kind == WIRE_COMMAND_COLLECT)
-        json_object_set_new(json, "generation", json_integer(operation->generation));
+        json_object_set_new(json, "generation", json_integer(operation->command.generation));
     return json;
 }

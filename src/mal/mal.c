@@ -63,8 +63,8 @@ static bool prelude_run(struct mal *mal)
     static const char *const lines[] = {
         "(def! not (fn* (a) (if a false true)))",
         "(def! load-file (fn* (f) (eval (read-string (str \"(do \" (slurp f) \"\nnil)\")))))",
-        "(defmacro! cond (fn* (& xs) (if (> (count xs) 0) (list 'if (first xs) (if (> (count xs) 1) (nth xs 1)"
-        " (throw \"odd number of forms to cond\")) (cons 'cond (rest (rest xs)))))))",
+        ("(defmacro! cond (fn* (& xs) (if (> (count xs) 0) (list 'if (first xs) (if (> (count xs) 1) (nth xs 1)"
+         " (throw \"odd number of forms to cond\")) (cons 'cond (rest (rest xs)))))))"),
         "(def! *host-language* \"tally\")",
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {

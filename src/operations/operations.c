@@ -39,6 +39,16 @@ const char *operation_state_word(enum operation_state state)
     return words[state];
 }
 
+const char *operation_code_sentence(const char *code)
+{
+#define OPERATIONS_X(word, sentence) \
+    if (code && !strcmp(code, word)) \
+        return sentence;
+    OPERATION_CODES(OPERATIONS_X)
+#undef OPERATIONS_X
+    return NULL;
+}
+
 struct operations *operations_new(const char *start, operations_send_fn send, void *send_arg)
 {
     struct operations *operations = calloc(1, sizeof *operations);
@@ -166,7 +176,7 @@ static struct operation *operation_new(struct operations *operations, const char
     snprintf(view->id, sizeof view->id, "%s-%llu", operations->start, (unsigned long long)view->number);
     snprintf(view->process, sizeof view->process, "%s", process);
     view->kind = (enum wire_command_kind)command->kind;
-    view->generation = command->generation;
+    view->command = *command;
     view->deadline_ms = deadline_ms;
     view->created_wall_ns = clock_wall_ns();
     view->heap_count = heap_count;

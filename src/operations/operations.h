@@ -34,6 +34,17 @@ enum operation_state {
 };
 const char *operation_state_word(enum operation_state state);
 
+/* Why an operation failed. X(code, sentence) */
+#define OPERATION_CODES(X) \
+    X("process_gone", "the process ended before it answered") \
+    X("heap_gone", "the heap is no longer attached") \
+    X("busy", "too many requests wait for this heap") \
+    X("undeliverable", "the request could not be delivered") \
+    X("refused_by_host", "the library refused the request") \
+    X("unconfirmed", "the deadline passed, and the process did not say what became of it")
+/* The sentence of a code; NULL for NULL. Static storage. */
+const char *operation_code_sentence(const char *code);
+
 struct operation_heap {
     uint32_t n;
     enum operation_state state;
@@ -47,7 +58,7 @@ struct operation_view { /* a copy, freed with operations_view_free() */
     uint64_t number;
     char process[33];
     enum wire_command_kind kind;
-    int generation;
+    struct wire_command command; /* what was asked: generation, or mask and the members it names */
     enum operation_state state;
     const char *code; /* FAILED: why */
     uint64_t deadline_ms; /* from receipt */
