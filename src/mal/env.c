@@ -47,8 +47,6 @@ void *mal_env_call(struct mal *mal, struct closure *closure, void *args)
     tally_store(env, &env->values, values);
     env->count = ((struct vector *)values)->length;
     env->value.flag = 1; /* names and values are not ours to write */
-    if (closure->variadic || closure->fixed)
-        mal->debug_bound |= ((struct symbol *)mal->s_debug)->value.flag != 0;
     return env;
 }
 

@@ -178,6 +178,7 @@ static bool params_take(struct mal *mal, struct closure *closure, const struct v
         if (params->items[i] == mal->s_ampersand && i + 2 != count)
             return mal_throw(mal, "fn*: one name must follow &");
         closure->variadic |= params->items[i] == mal->s_ampersand;
+        mal->debug_bound |= params->items[i] == mal->s_debug;
     }
     closure->fixed = count - (closure->variadic ? 2 : 0);
     TALLY_LOCAL struct vector *names = mal_new_array(mal, MAL_VECTOR, closure->fixed + closure->variadic);

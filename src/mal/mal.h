@@ -33,7 +33,7 @@ enum kind {
 
 struct value { /* what every object begins with */
     uint32_t kind;
-    uint32_t flag; /* boolean: true; closure: macro; symbol: ever bound */
+    uint32_t flag; /* closure: a macro; environment: names and values are shared */
 };
 struct integer {
     struct value value;
