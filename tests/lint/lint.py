@@ -17,6 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 FILE_LINES = 600
 FUNCTION_LINES = 70
 OWN_DOORS = ("base", "wire")
+AS_GIVEN = ("tests/replay/replay.py",)  # the reference of the script format: kept as it is published
 CALLS = re.compile(r"(?<![\w.])(strcpy|strcat|sprintf|vsprintf|gets|alloca)\s*\(")
 PAGE_CALLS = re.compile(r"innerHTML|outerHTML|document\.write|\beval\(|new Function")
 
@@ -98,6 +99,8 @@ def sizes():
     for path in [*files("src", ".c", ".h"), *files("include", ".h"), *files("web", ".js", ".css"),
                  *files("tests", ".c", ".h", ".py", ".mjs")]:
         lines = lines_of(path)
+        if os.path.relpath(path, ROOT) in AS_GIVEN:
+            continue
         if len(lines) > FILE_LINES:
             report(path, len(lines), f"{len(lines)} lines, more than {FILE_LINES}")
         start = None
