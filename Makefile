@@ -197,7 +197,7 @@ TESTED = all unit fuzz-programs hosts
 .PHONY: check
 check: ## the suite without the set-up; ONLY=unit,replay,... for a part of it
 	@$(MAKE) --no-print-directory $(TESTED)
-	@$(PYTHON) tests/run.py --build $(BUILD) $(if $(ONLY),--only $(ONLY))
+	@TALLY_TEST_LINK='$(filter -fsanitize%,$(CFLAGS))' $(PYTHON) tests/run.py --build $(BUILD) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: check-asan
 check-asan: ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer, with the debug checks on

@@ -67,6 +67,9 @@ class Session:
             self.bash = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=out, stderr=out, cwd=directory,
                                          env=environment, start_new_session=True)
         self.read = 0
+        flags = os.environ.get("TALLY_TEST_LINK")  # a build with sanitizers needs them where it is linked
+        if flags:
+            self.bash.stdin.write(f'cc() {{ command cc {flags} "$@"; }}\n'.encode())
 
     def run(self, command):
         """Returns (status, output). What programs in the background print later belongs to later commands."""
