@@ -135,7 +135,8 @@ void *mal_sleep_ms(struct mal *mal, void **args, size_t count)
 void *mal_gc(struct mal *mal, void **args, size_t count)
 {
     const struct integer *generation = count ? args[0] : NULL;
-    if (generation && (mal_kind(generation) != MAL_INTEGER || generation->number < 0 || generation->number > 2))
+    if (generation &&
+        (mal_kind(generation) != MAL_INTEGER || generation->number < 0 || generation->number > 2))
         return mal_throw(mal, "gc: a generation from 0 to 2 is needed");
     return mal_integer(mal, tally_collect(mal->heap, generation ? (int)generation->number : 2));
 }

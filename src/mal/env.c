@@ -1,4 +1,5 @@
-/* Environments. The outermost keeps its values in the symbols themselves; the others are short, and searched. */
+/* Environments. The outermost keeps its values in the symbols themselves; the others are short, and
+ * searched. */
 #include "mal/mal.h"
 
 void *mal_env_new(struct mal *mal, void *outer, size_t room)

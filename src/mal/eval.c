@@ -75,7 +75,8 @@ static void *eval_atomically(struct mal *mal, void *form, void *env)
         const struct symbol *symbol = form;
         void *value = mal_env_get(env, symbol);
         if (!value)
-            return mal_throw(mal, "'%.*s' not found", (int)(symbol->length < 200 ? symbol->length : 200), symbol->bytes);
+            return mal_throw(mal, "'%.*s' not found", (int)(symbol->length < 200 ? symbol->length : 200),
+                             symbol->bytes);
         return tally_dup(value);
     }
     case MAL_VECTOR:
@@ -290,7 +291,8 @@ static void *builtin_call(struct mal *mal, const struct builtin *builtin, void *
 }
 
 /* A macro gets its forms as they are; what it makes is evaluated next. */
-static void *do_macro(struct mal *mal, struct closure *macro, const struct list *form, struct turn *turn, bool *again)
+static void *do_macro(struct mal *mal, struct closure *macro, const struct list *form, struct turn *turn,
+                      bool *again)
 {
     TALLY_LOCAL void *args = mal_vector_of(mal, form->rest);
     void *expanded = args ? mal_apply(mal, macro, args) : NULL;

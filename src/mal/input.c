@@ -1,5 +1,5 @@
-/* Waiting. While the program waits for a line or sleeps, the heap's notify descriptor stands beside what it waits
- * for, so that a request from outside is served at once. */
+/* Waiting. While the program waits for a line or sleeps, the heap's notify descriptor stands beside what it
+ * waits for, so that a request from outside is served at once. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,10 +23,12 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Waits until `fd` (-1: none) is readable or the time is up (timeout < 0: never); serves requests meanwhile. */
+/* Waits until `fd` (-1: none) is readable or the time is up (timeout < 0: never), and serves requests
+ * meanwhile. */
 static void wait_for(struct mal *mal, int fd, int timeout_ms)
 {
-    struct pollfd files[2] = {{.fd = tally_notify_fd(mal->heap), .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    struct pollfd files[2] = {{.fd = tally_notify_fd(mal->heap), .events = POLLIN},
+                              {.fd = fd, .events = POLLIN}};
     tally_safepoint(mal->heap);
     if (poll(files, 2, timeout_ms) > 0 && files[0].revents)
         tally_safepoint(mal->heap);

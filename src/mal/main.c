@@ -1,5 +1,5 @@
-/* tally-mal: the REPL, or a file. The heap is attached to the daemon unless --no-attach says otherwise; that there is
- * none is no fault. */
+/* tally-mal: the REPL, or a file. The heap is attached to the daemon unless --no-attach says otherwise; that
+ * there is none is no fault. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -49,7 +49,8 @@ static void error_show(struct mal *mal)
 {
     TALLY_LOCAL void *error = mal->error;
     mal->error = NULL;
-    TALLY_LOCAL struct string *text = error ? mal_print(mal, &error, 1, mal_kind(error) != MAL_STRING, "") : NULL;
+    bool readably = error && mal_kind(error) != MAL_STRING;
+    TALLY_LOCAL struct string *text = error ? mal_print(mal, &error, 1, readably, "") : NULL;
     if (text) {
         fputs("Error: ", stdout);
         fwrite(text->bytes, 1, text->length, stdout);
@@ -112,7 +113,8 @@ static void stats_show(struct tally_heap *heap)
     struct tally_stats stats;
     tally_get_stats(heap, &stats, sizeof stats);
     fprintf(stderr,
-            "allocations %" PRIu64 "\nfreed by count %" PRIu64 "\nfreed by cycle %" PRIu64 "\nlive objects %" PRIu64 "\n",
+            "allocations %" PRIu64 "\nfreed by count %" PRIu64 "\n"
+            "freed by cycle %" PRIu64 "\nlive objects %" PRIu64 "\n",
             stats.allocations, stats.frees_refcount, stats.frees_cycle, stats.live_objects);
 }
 
@@ -165,7 +167,8 @@ static int options_take(int argc, char **argv, struct settings *settings)
             continue;
         else if (option != 'l' || !label_set(optarg)) {
             if (option != '?')
-                fprintf(stderr, "tally-mal: %s: is no %s\n", optarg, option == 'g' ? "step" : "name or label");
+                fprintf(stderr, "tally-mal: %s: is no %s\n", optarg,
+                        option == 'g' ? "step" : "name or label");
             return 2;
         }
     }

@@ -20,7 +20,8 @@ static void stack_measure(struct mal *mal)
 {
     struct rlimit limit = {.rlim_cur = (rlim_t)8 << 20};
     getrlimit(RLIMIT_STACK, &limit);
-    uintptr_t size = limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > STACK_MOST ? STACK_MOST : (uintptr_t)limit.rlim_cur;
+    bool vast = limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > STACK_MOST;
+    uintptr_t size = vast ? STACK_MOST : (uintptr_t)limit.rlim_cur;
     uintptr_t use = size > 2 * STACK_SPARE ? size - STACK_SPARE : size / 2;
     mal->stack_limit = (uintptr_t)__builtin_frame_address(0) - use;
 }
@@ -32,9 +33,11 @@ static bool names_make(struct mal *mal)
         const char *name;
     } rows[] = {{&mal->s_def, "def!"}, {&mal->s_let, "let*"}, {&mal->s_do, "do"}, {&mal->s_if, "if"},
                 {&mal->s_fn, "fn*"}, {&mal->s_quote, "quote"}, {&mal->s_quasiquote, "quasiquote"},
-                {&mal->s_unquote, "unquote"}, {&mal->s_splice, "splice-unquote"}, {&mal->s_defmacro, "defmacro!"},
+                {&mal->s_unquote, "unquote"}, {&mal->s_splice, "splice-unquote"},
+                {&mal->s_defmacro, "defmacro!"},
                 {&mal->s_try, "try*"}, {&mal->s_catch, "catch*"}, {&mal->s_ampersand, "&"},
-                {&mal->s_debug, "DEBUG-EVAL"}, {&mal->s_concat, "concat"}, {&mal->s_cons, "cons"}, {&mal->s_vec, "vec"},
+                {&mal->s_debug, "DEBUG-EVAL"}, {&mal->s_concat, "concat"}, {&mal->s_cons, "cons"},
+                {&mal->s_vec, "vec"},
                 {&mal->s_deref, "deref"}, {&mal->s_meta, "with-meta"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         *rows[i].slot = mal_symbol(mal, rows[i].name, strlen(rows[i].name));
@@ -63,7 +66,8 @@ static bool prelude_run(struct mal *mal)
     static const char *const lines[] = {
         "(def! not (fn* (a) (if a false true)))",
         "(def! load-file (fn* (f) (eval (read-string (str \"(do \" (slurp f) \"\nnil)\")))))",
-        ("(defmacro! cond (fn* (& xs) (if (> (count xs) 0) (list 'if (first xs) (if (> (count xs) 1) (nth xs 1)"
+        ("(defmacro! cond (fn* (& xs)"
+         " (if (> (count xs) 0) (list 'if (first xs) (if (> (count xs) 1) (nth xs 1)"
          " (throw \"odd number of forms to cond\")) (cons 'cond (rest (rest xs)))))))"),
         "(def! *host-language* \"tally\")",
     };

@@ -6,8 +6,8 @@
  *    mal->error, which owns it. Arguments are borrowed, unless a name says _steal.
  *  - Locals that own a reference are TALLY_LOCAL, so that every return gives them back.
  *  - Slots inside objects are written with tally_store() and tally_store_steal() alone.
- *  - Nothing but the line buffer is native memory: lists, environments, even the text that is being printed, live on
- *    the heap, so that the daemon sees what the program really uses.
+ *  - Nothing but the line buffer is native memory: lists, environments, even the text that is being printed,
+ *    live on the heap, so that the daemon sees what the program really uses.
  *  - Nothing recurses without asking mal_stack_ok() first: too deep is an exception, not a crash.
  */
 #ifndef TALLY_MAL_MAL_H
@@ -22,7 +22,8 @@
 /* KIND(NAME, type's name) */
 #define MAL_KINDS(KIND) \
     KIND(NIL, "nil") KIND(BOOLEAN, "boolean") KIND(INTEGER, "integer") KIND(STRING, "string") \
-    KIND(KEYWORD, "keyword") KIND(SYMBOL, "symbol") KIND(LIST, "list") KIND(VECTOR, "vector") KIND(MAP, "map") \
+    KIND(KEYWORD, "keyword") KIND(SYMBOL, "symbol") KIND(LIST, "list") KIND(VECTOR, "vector") \
+    KIND(MAP, "map") \
     KIND(CLOSURE, "closure") KIND(BUILTIN, "builtin") KIND(ATOM, "atom") KIND(ENV, "environment")
 enum kind {
 #define KIND(name, type) MAL_##name,
@@ -106,8 +107,8 @@ struct mal {
     void *out_of_memory;
     bool debug_bound; /* DEBUG-EVAL was bound at some time */
     uintptr_t stack_limit;
-    struct symbol *s_def, *s_let, *s_do, *s_if, *s_fn, *s_quote, *s_quasiquote, *s_unquote, *s_splice, *s_defmacro,
-        *s_try, *s_catch, *s_ampersand, *s_debug, *s_concat, *s_cons, *s_vec, *s_deref, *s_meta;
+    struct symbol *s_def, *s_let, *s_do, *s_if, *s_fn, *s_quote, *s_quasiquote, *s_unquote, *s_splice,
+        *s_defmacro, *s_try, *s_catch, *s_ampersand, *s_debug, *s_concat, *s_cons, *s_vec, *s_deref, *s_meta;
 };
 
 static inline enum kind mal_kind(const void *value)

@@ -6,18 +6,20 @@
 #include "mal/mal.h"
 
 #define SLOT(type, member) {#member, offsetof(struct type, member)}
-#define SLOTS(...) .refs = (struct tally_ref[]){__VA_ARGS__}, .ref_count = sizeof((struct tally_ref[]){__VA_ARGS__}) / sizeof(struct tally_ref)
+#define SLOTS(...) \
+    .refs = (struct tally_ref[]){__VA_ARGS__}, \
+    .ref_count = sizeof((struct tally_ref[]){__VA_ARGS__}) / sizeof(struct tally_ref)
+#define BYTES(type) \
+    .size = sizeof(struct type), .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1, \
+    .trailing_length_offset = offsetof(struct type, length)
 
 static const struct tally_type_info infos[MAL_KIND_COUNT] = {
     [MAL_NIL] = {.size = sizeof(struct value)},
     [MAL_BOOLEAN] = {.size = sizeof(struct value)},
     [MAL_INTEGER] = {.size = sizeof(struct integer)},
-    [MAL_STRING] = {.size = sizeof(struct string), .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1,
-                    .trailing_length_offset = offsetof(struct string, length)},
-    [MAL_KEYWORD] = {.size = sizeof(struct string), .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1,
-                     .trailing_length_offset = offsetof(struct string, length)},
-    [MAL_SYMBOL] = {.size = sizeof(struct symbol), .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1,
-                    .trailing_length_offset = offsetof(struct symbol, length), SLOTS(SLOT(symbol, global))},
+    [MAL_STRING] = {BYTES(string)},
+    [MAL_KEYWORD] = {BYTES(string)},
+    [MAL_SYMBOL] = {BYTES(symbol), SLOTS(SLOT(symbol, global))},
     [MAL_LIST] = {.size = sizeof(struct list), SLOTS(SLOT(list, first), SLOT(list, rest), SLOT(list, meta))},
     [MAL_VECTOR] = {.size = sizeof(struct vector), .trailing = TALLY_TRAILING_SLOTS,
                     .trailing_length_offset = offsetof(struct vector, length), SLOTS(SLOT(vector, meta))},

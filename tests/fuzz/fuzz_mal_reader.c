@@ -1,5 +1,5 @@
-/* Any bytes as mal's text: what can be read can be printed; what was printed is read again and printed the same,
- * maps excepted, whose order is their own. Nothing stays behind. */
+/* Any bytes as mal's text: what can be read can be printed; what was printed is read again and printed the
+ * same, maps excepted, whose order is their own. Nothing stays behind. */
 #include <stdlib.h>
 #include <string.h>
 

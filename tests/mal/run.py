@@ -10,8 +10,8 @@ A case file stepN_name.cases is a dialogue with the REPL:
     ~ regex     a line of the answer that must match as a whole
     # words     a remark
     @native     the next case is not run on the evaluator written in mal
-The whole dialogue goes through a pipe at once; the answers are told apart by the prompt. Steps 0 and 1 only repeat or
-print what they read, so they are asked for with --step. Besides, every dialogue must leave no live object.
+The whole dialogue goes through a pipe at once; the answers are told apart by the prompt. Steps 0 and 1 only
+repeat or print what they read, so they are asked for with --step. Besides, every dialogue must leave no live object.
 One line for each failure; the last line is "N passed, N failed, N skipped".
 """
 import argparse
@@ -80,8 +80,8 @@ def execute(command, data=b"", seconds=SECONDS, **more):
     """(status or a word, standard output, standard error)"""
     environment = {**os.environ, "TALLY_DISABLE": "1"}
     try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=seconds, cwd=HERE, env=environment,
-                              check=False, **more)
+        done = subprocess.run(command, input=data, capture_output=True, timeout=seconds, cwd=HERE,
+                              env=environment, check=False, **more)
     except subprocess.TimeoutExpired as error:
         return "hung", error.stdout or b"", error.stderr or b""
     return done.returncode, done.stdout, done.stderr
@@ -106,7 +106,8 @@ def run_dialogue(report, mal, path, hosted):
             continue
         got = said[i].decode(errors="replace").split("\n")[:-1]
         wanted = [text for _, text in case.wanted]
-        report.check(answers(case.wanted, got), f"{name}:{case.line}", f"{case.text}: {got} instead of {wanted}")
+        report.check(answers(case.wanted, got), f"{name}:{case.line}",
+                     f"{case.text}: {got} instead of {wanted}")
     report.check(status == 0, name, f"exit status {status}")
     report.check(b"live objects 0\n" in errors, name, f"objects are left: {errors.decode(errors='replace')}")
 
@@ -143,7 +144,8 @@ class Programs:
         assert status == 1 and b"/nonexistent/program.mal" in output, (status, output)
 
     def test_wrong_options_exit_2(self):
-        for options in (["--wrong"], ["--label", "novalue"], ["--label", "BAD KEY=1"], ["--step", "B"], ["--name"]):
+        for options in (["--wrong"], ["--label", "novalue"], ["--label", "BAD KEY=1"],
+                        ["--step", "B"], ["--name"]):
             status, output, errors = execute([self.mal, *options])
             assert status == 2 and errors and not output, (options, status, output, errors)
 
@@ -166,14 +168,16 @@ class Programs:
     def test_deep_values(self):
         build = "(def! nest (fn* (n x) (if (= n 0) x (nest (- n 1) (list x)))))\n"
         said = self.ask((build + "(do (def! a (nest 1000000 1)) (def! b (nest 1000000 1)) nil)\n"
-                         "(= a b)\na\n(str a)\n(throw a)\n(= 1 1)\n(try* (= a b) (catch* e (string? e)))\n").encode())
+                         "(= a b)\na\n(str a)\n(throw a)\n(= 1 1)\n"
+                         "(try* (= a b) (catch* e (string? e)))\n").encode())
         assert said[1] == "nil\n" and said[6] == "true\n" and said[7] == "true\n", said
         for answer in said[2:6]:
             assert answer.startswith("Error: "), said
 
     def test_deep_recursion_on_a_small_stack(self):
-        status, output, errors = execute(["sh", "-c", 'ulimit -s 512; exec "$0" --no-attach --stats', self.mal],
-                                         b"(def! down (fn* (n) (+ 1 (down n))))\n(down 1)\n(+ 1 1)\n")
+        status, output, errors = execute(["sh", "-c", 'ulimit -s 512; exec "$0" --no-attach --stats',
+                                          self.mal], b"(def! down (fn* (n) (+ 1 (down n))))\n"
+                                         b"(down 1)\n(+ 1 1)\n")
         said = PROMPT.split(output)
         assert status == 0 and said[2].startswith(b"Error: too deep") and said[3] == b"2\n", (status, said)
         assert b"live objects 0\n" in errors, errors
@@ -182,7 +186,8 @@ class Programs:
         limited = ["sh", "-c", 'ulimit -v 400000; exec "$0" --no-attach "$@"', self.mal]
         if execute([*limited, "--version"])[0] != 0:
             raise Skipped  # a sanitizer reserves more addresses than that
-        grow = b'(def! grow (fn* (s) (grow (str s s))))\n(grow "0123456789")\n(try* (grow "ab") (catch* e (+ 1 1)))\n'
+        grow = b'(def! grow (fn* (s) (grow (str s s))))\n(grow "0123456789")\n' \
+               b'(try* (grow "ab") (catch* e (+ 1 1)))\n'
         status, output, _ = execute(limited, grow)
         said = PROMPT.split(output)
         assert status == 0 and said[2] == b"Error: out of memory\n" and said[3] == b"2\n", (status, said)
@@ -193,7 +198,8 @@ class Programs:
         assert all("\n" in answer for answer in said), said
 
     def test_long_line(self):
-        said = self.ask(b'(= "' + b"x" * 3000000 + b'" "' + b"x" * 3000000 + b'")\n(+ ' + b"1 " * 200000 + b")\n")
+        text = b'"' + b"x" * 3000000 + b'"'
+        said = self.ask(b"(= " + text + b" " + text + b")\n(+ " + b"1 " * 200000 + b")\n")
         assert said[0] == "true\n" and said[1] == "200000\n", [answer[:80] for answer in said]
 
     def test_cycles_are_collected(self):
