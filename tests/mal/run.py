@@ -11,7 +11,8 @@ A case file stepN_name.cases is a dialogue with the REPL:
     # words     a remark
     @native     the next case is not run on the evaluator written in mal
 The whole dialogue goes through a pipe at once; the answers are told apart by the prompt. Steps 0 and 1 only
-repeat or print what they read, so they are asked for with --step. Besides, every dialogue must leave no live object.
+repeat or print what they read, so they are asked for with --step. Besides, every dialogue must leave no live
+object.
 One line for each failure; the last line is "N passed, N failed, N skipped".
 """
 import argparse
