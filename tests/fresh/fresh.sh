@@ -32,7 +32,10 @@ cp -a /etc/apt/trusted.gpg.d/. "$root/etc/apt/trusted.gpg.d/" 2>/dev/null || tru
 cp /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
 mkdir -p "$root/etc/ssl/certs"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" 2>/dev/null || true
-[ ! -f ~/.npmrc ] || cp ~/.npmrc "$root/root/.npmrc"
+for key in registry cafile; do
+    value=$(npm config get "$key" 2>/dev/null) || value=
+    case $value in '' | null | undefined) ;; *) echo "$key=$value" ;; esac
+done >"$root/root/.npmrc"
 
 for mount in proc sys dev dev/pts dev/shm; do
     mkdir -p "$root/$mount"
