@@ -65,7 +65,7 @@ $(BUILD)/obj/%.o: src/%.c
 	$(Q)$(CC) $(TALLY_CPPFLAGS) $(CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/pic/%.o: src/%.c
-	$(call say,CC,$< -fPIC)
+	$(call say,PIC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(TALLY_CPPFLAGS) $(CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) -fPIC -MMD -MP -c $< -o $@
 
