@@ -254,7 +254,7 @@ TALLY_API void tally_move(void *to_holder, void **to, void *from_holder, void **
  *     struct pair *p = tally_keep(heap, tally_new(heap, pair));
  *     ...
  *     tally_scope_close(&scope);   // p's reference is given back
- * Debug builds report scopes that are still open when the heap goes. */
+ * Debug builds of the library (TALLY_DEBUG) say so and abort where one is still open when the heap goes. */
 struct tally_scope {
     struct tally_heap *heap;
     size_t base;

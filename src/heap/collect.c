@@ -273,6 +273,8 @@ int64_t tally__collect(struct tally_heap *heap, struct collect_request *request)
     tally__limit_update(heap);
     tally__pages_sweep(heap);
     tally__summary(heap);
+    if (request->generation == 2)
+        tally__check_heap(heap);
     errno = saved;
     return (int64_t)run.collected;
 }

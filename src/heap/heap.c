@@ -135,6 +135,7 @@ void tally_heap_free(struct tally_heap *heap)
 {
     if (!heap || heap->collecting)
         return;
+    HEAP_CHECK(!heap->handles.open, "a heap is freed while handle scopes are open");
     tally__collect(heap, &(struct collect_request){.generation = 2, .reason = TALLY_REASON_SHUTDOWN});
     tally_walk(heap, finalize_left, heap);
     if (heap->attachment.detach)

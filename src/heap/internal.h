@@ -277,6 +277,16 @@ void *tally__map(size_t bytes);     /* zeroed, NULL: out of memory; errno kept *
 void *tally__reserve(size_t bytes); /* address space that costs nothing until touched */
 void tally__unmap(void *memory, size_t bytes);
 
+/* Checks of debug builds (TALLY_DEBUG), which say what is wrong and abort; release builds have none of this. */
+#ifdef TALLY_DEBUG
+__attribute__((noreturn)) void tally__broken(const char *sentence);
+#define HEAP_CHECK(condition, sentence) ((condition) ? (void)0 : tally__broken(sentence))
+void tally__check_heap(struct tally_heap *heap); /* tally_verify() */
+#else
+#define HEAP_CHECK(condition, sentence) ((void)0)
+#define tally__check_heap(heap) ((void)(heap))
+#endif
+
 #define MARK_STACK_ENTRIES ((size_t)65536)
 #define HUB_ENTRIES ((size_t)65536)
 #define GARBAGE_ENTRIES ((size_t)1 << 27)

@@ -193,6 +193,7 @@ void tally__release(void *object)
     struct tally_heap *heap = page_of(object)->heap;
     const struct tally_type *type = type_of(object);
     uint64_t word = *word_of(object);
+    HEAP_CHECK(!(word & FLAG_GONE), "a reference is given back to an object that is dying");
     if (!type->tracked && !type->ref_count && !type->info.has_external && !(word & (FLAG_FINALIZER | FLAG_WEAK)) &&
         type->info.trailing != TALLY_TRAILING_SLOTS && !type->info.traverse)
         tally__object_free(heap, object, WIRE_EVENT_FREE_REFCOUNT);

@@ -45,9 +45,17 @@ void tally__slots_visit(const struct tally_type *type, void *object, tally_slot_
         type->info.traverse(object, visit, arg);
 }
 
+#ifdef TALLY_DEBUG
+static bool fits(const void *holder, const void *value)
+{
+    return *word_of(holder) && (!value || (*word_of(value) && page_of(value)->heap == page_of(holder)->heap));
+}
+#endif
+
 void tally_store_steal(void *holder, void **slot, void *value)
 {
     (void)holder;
+    HEAP_CHECK(fits(holder, value), "a store into a freed object, or of one that is freed or of another heap");
     void *old = *slot;
     *slot = value;
     if (old)

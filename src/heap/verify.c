@@ -161,3 +161,18 @@ int tally_verify(struct tally_heap *heap, char *message, size_t size)
     map_fini(&check.edges);
     return check.failed ? TALLY_ESTATE : 0;
 }
+
+#ifdef TALLY_DEBUG
+void tally__broken(const char *sentence)
+{
+    fprintf(stderr, "tally: %s\n", sentence);
+    abort();
+}
+
+void tally__check_heap(struct tally_heap *heap)
+{
+    char message[256];
+    if (tally_verify(heap, message, sizeof message))
+        tally__broken(message);
+}
+#endif
