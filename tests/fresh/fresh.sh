@@ -30,12 +30,13 @@ cp -a /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
 cp -a /usr/share/keyrings/. "$root/usr/share/keyrings/" 2>/dev/null || true
 cp -a /etc/apt/trusted.gpg.d/. "$root/etc/apt/trusted.gpg.d/" 2>/dev/null || true
 cp /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
-mkdir -p "$root/etc/ssl/certs"
-cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" 2>/dev/null || true
-for key in registry cafile; do
-    value=$(npm config get "$key" 2>/dev/null) || value=
-    case $value in '' | null | undefined) ;; *) echo "$key=$value" ;; esac
-done >"$root/root/.npmrc"
+registry=$(npm config get registry 2>/dev/null) || registry=
+authorities=$(npm config get cafile 2>/dev/null) || authorities=
+[ -z "$registry" ] || echo "registry=$registry" >"$root/root/.npmrc"
+if [ -f "$authorities" ]; then # beside the system's own list, which its package rewrites
+    cp -L "$authorities" "$root/etc/authorities.crt"
+    echo "cafile=/etc/authorities.crt" >>"$root/root/.npmrc"
+fi
 
 for mount in proc sys dev dev/pts dev/shm; do
     mkdir -p "$root/$mount"
@@ -46,7 +47,7 @@ done
 inside() {
     chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
         ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
-        ${NODE_EXTRA_CA_CERTS:+NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt} bash -euc "$1"
+        bash -euc "$1"
 }
 
 inside 'export DEBIAN_FRONTEND=noninteractive; apt-get update -qq && apt-get install -y -qq --no-install-recommends git make ca-certificates' >/dev/null 2>&1
