@@ -309,13 +309,18 @@ static void heaps_prune(struct model_process *process)
     }
 }
 
+/* Its counters stay in the sums; what it held at the end it holds no more. */
 static void heap_gone(void *arg, void *handle, uint32_t number)
 {
     struct model_process *process = handle;
     (void)arg;
-    for (struct model_heap *heap = process->heaps; heap; heap = heap->next)
-        if (heap->view.n == number)
-            heap->view.gone = true;
+    for (struct model_heap *heap = process->heaps; heap; heap = heap->next) {
+        struct stats_figures *figures = &heap->view.figures;
+        if (heap->view.n != number)
+            continue;
+        heap->view.gone = true;
+        figures->mapped_bytes = figures->garbage = figures->frozen = 0;
+    }
     heaps_prune(process);
     touch(process);
 }
