@@ -152,7 +152,9 @@ TALLY_API bool tally_type_is_tracked(const struct tally_type *type);
 
 /* ---- Heaps ------------------------------------------------------------- */
 
-enum tally_manager { TALLY_MANAGER_GENERATIONAL = 3 }; /* reference counts and three generations, as CPython 3.11 */
+enum tally_manager {
+    TALLY_MANAGER_GENERATIONAL = 3
+}; /* reference counts and three generations, as CPython 3.11 */
 
 /* Where pages come from: `bytes` is a multiple of 64 KiB, and so must the address be. */
 struct tally_page_hooks {
@@ -389,7 +391,8 @@ TALLY_API int tally_referrers(struct tally_heap *heap, const void *target, tally
 TALLY_API int tally_walk(struct tally_heap *heap, tally_object_fn fn, void *arg);
 
 /* Checks the whole heap: counts against edges, free lists, side tables, counters. 0, or TALLY_ESTATE with a
- * sentence in `message` (at most `size` bytes with its NUL; may be NULL). For tests: takes memory and time. */
+ * sentence in `message` (at most `size` bytes with its NUL; may be NULL). For tests: takes memory and time.
+ */
 TALLY_API int tally_verify(struct tally_heap *heap, char *message, size_t size);
 /* Collects generation 2 at every n-th allocation (0: off). TALLY_STRESS=n in the environment sets it. */
 TALLY_API void tally_set_stress(struct tally_heap *heap, unsigned nth);
@@ -406,7 +409,8 @@ TALLY_API int tally_safepoint(struct tally_heap *heap);
 typedef void (*tally_notify_fn)(void *arg);
 TALLY_API void tally_set_notify(struct tally_heap *heap, tally_notify_fn notify, void *arg);
 /* For poll(): an eventfd, owned by the heap, that turns readable when a request waits and is drained by
- * tally_safepoint(). It takes the place of a notify callback. TALLY_ESYS. After fork() the child asks anew. */
+ * tally_safepoint(). It takes the place of a notify callback. TALLY_ESYS. After fork() the child asks anew.
+ */
 TALLY_API int tally_notify_fd(struct tally_heap *heap);
 
 /* ---- The daemon -------------------------------------------------------- */

@@ -166,7 +166,8 @@ void agent_detach(struct tally_heap *heap, void *attached)
         agent_heap_release(shown);
 }
 
-/* In the middle of a collection or of a command the feed cannot be swapped: the doorbell does it after that. */
+/* In the middle of a collection or of a command the feed cannot be swapped: the doorbell does it after that.
+ */
 void tally_detach(struct tally_heap *heap)
 {
     int saved = errno;

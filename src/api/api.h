@@ -1,53 +1,82 @@
 /* The daemon's whole interface: HTTP on two listeners, TCP (`http.addr`) and the Unix socket `api.sock`.
  *
- * JSON shapes. Every view carries "as_of" (RFC 3339 UTC, ms), "as_of_mono_ns" and "seq"; ETag "<start id>-<seq>".
+ * JSON shapes. Every view carries "as_of" (RFC 3339 UTC, ms), "as_of_mono_ns" and "seq";
+ *                           ETag "<start id>-<seq>".
  *
  * GET /healthz             {"status":"ok"}
- * GET /v1/info             {"version","start_id","pid","mode":"user","started_at","uptime_ns","seq","as_of",...,
- *                           "http":"127.0.0.1:7717","runtime_dir","state_dir","libraries":{"libmicrohttpd","jansson"},
- *                           "processes":{"live","gone"},"refused":[{"reason","count","last_at","last_pid","last_uid"}],
+ * GET /v1/info             {"version","start_id","pid","mode":"user","started_at","uptime_ns","seq",
+ *                           "as_of",...,
+ *                           "http":"127.0.0.1:7717","runtime_dir","state_dir",
+ *                           "libraries":{"libmicrohttpd","jansson"},
+ *                           "processes":{"live","gone"},"refused":[{"reason","count","last_at","last_pid",
+ *                           "last_uid"}],
  *                           "limits":{...},"fields":[{"path","kind","unit","label","help"}]}
- * GET /v1/processes        {...,"processes":[SUMMARY],"next_cursor":null|"…"}   ?state=live|gone &label=k:v &limit=1..1000 &cursor= &sort=
- *   SUMMARY = {"id","pid"|null,"uid","name","state":"live"|"gone","labels":{},"library","attached_at","gone_at"|null,
- *              "end"|null,"complete","safepoint_age_ns","live_objects","live_bytes","allocations","frees":{"refcount","cycle"},
- *              "collections","enabled":true|false|null,"manager":"generational"|null,"heaps":[{"n","live_objects","live_bytes","state"}]}
+ * GET /v1/processes        {...,"processes":[SUMMARY],
+ *                           "next_cursor":null|"…"}   ?state=live|gone &label=k:v &limit=1..1000 &cursor=
+ *                           &sort=
+ *   SUMMARY = {"id","pid"|null,"uid","name","state":"live"|"gone","labels":{},"library","attached_at",
+ *                           "gone_at"|null,
+ *              "end"|null,"complete","safepoint_age_ns","live_objects","live_bytes","allocations",
+ *              "frees":{"refcount","cycle"},
+ *              "collections","enabled":true|false|null,"manager":"generational"|null,"heaps":[{"n",
+ *              "live_objects","live_bytes","state"}]}
  * GET /v1/processes/{id}   SUMMARY + view members
  * GET …/stats              {view…,"id","pid","name","state","complete", all paths of stats/fields.def nested
- *                           ("frees":{"refcount","cycle"}, "events":{"level","written","lost","seen"} …),"enabled","manager",
- *                           "thresholds":[3],"debug":[],"counts":[3],"generations":[{"collections","collected","uncollectable"}×3],
- *                           "last_pause_ns","safepoint_age_ns","heaps":[{"n","state","gone","complete", the same members}]}
- *                           Where heaps differ in enabled, manager, thresholds, debug, events.level: null at the top.
- * GET …/types              {view…,"types":[{"name","tracked","size_bytes"|null,"live_objects","live_bytes","allocations",
+ *                           ("frees":{"refcount","cycle"}, "events":{"level","written","lost","seen"} …),
+ *                           "enabled","manager",
+ *                           "thresholds":[3],"debug":[],"counts":[3],"generations":[{"collections",
+ *                           "collected","uncollectable"}×3],
+ *                           "last_pause_ns","safepoint_age_ns","heaps":[{"n","state","gone","complete",
+ *                           the same members}]}
+ *                           Where heaps differ in enabled, manager, thresholds, debug,
+ *                           events.level: null at the top.
+ * GET …/types              {view…,"types":[{"name","tracked","size_bytes"|null,"live_objects",
+ *                           "live_bytes","allocations",
  *                           "allocated_bytes","frees":{"refcount","cycle"},"freed_bytes":{…},
- *                           "events":{"allocations","frees":{"refcount","cycle"}}}]}  most live bytes first; ?sort=name|live_bytes|…
- * GET …/collections        {view…,"collections":[{"heap","sequence","started_at","start_mono_ns","reason","generation","manager",
- *                           "pause_ns","phases":{"find_ns","callback_ns","free_ns"},"examined","collected","freed_bytes","uncollectable",
- *                           "live_bytes_before","live_bytes_after","safepoint_wait_ns","operation":null|"…"}]}  newest first; ?limit=
- * GET …/config             {view…,"enabled","manager","thresholds","debug":["saveall"],"events":"all","heaps":[{"n",…}]}
- * PATCH …/config           body: any of enabled, thresholds, debug, events, and deadline_ms; ?wait=; 200 config in force | 202 operation
+ *                           "events":{"allocations","frees":{"refcount",
+ *                           "cycle"}}}]}  most live bytes first; ?sort=name|live_bytes|…
+ * GET …/collections        {view…,"collections":[{"heap","sequence","started_at","start_mono_ns","reason",
+ *                           "generation","manager",
+ *                           "pause_ns","phases":{"find_ns","callback_ns","free_ns"},"examined",
+ *                           "collected","freed_bytes","uncollectable",
+ *                           "live_bytes_before","live_bytes_after","safepoint_wait_ns",
+ *                           "operation":null|"…"}]}  newest first; ?limit=
+ * GET …/config             {view…,"enabled","manager","thresholds","debug":["saveall"],"events":"all",
+ *                           "heaps":[{"n",…}]}
+ * PATCH …/config           body: any of enabled, thresholds, debug, events, and deadline_ms; ?wait=;
+ *                           200 config in force | 202 operation
  * POST …/collect           {"generation":0..2 (default 2),"deadline_ms":1..3600000 (default 30000)}; ?wait=5s
  *                          200 finished operation | 202 + Location
  * …/heaps/{n} and …/heaps/{n}/stats|types|collections|config|collect: the same for one heap.
- * OPERATION = {"id","kind":"collect"|"config","process","state","code"|null,"detail"|null,"deadline_ms","created_at","finished_at"|null,
+ * OPERATION = {"id","kind":"collect"|"config","process","state","code"|null,"detail"|null,"deadline_ms",
+ *                           "created_at","finished_at"|null,
  *              "safepoint_wait_ns"|null,"pause_ns"|null,"result":{"collected","freed_bytes"}|{…config}|null,
  *              "heaps":[{"n","state","collected","pause_ns","safepoint_wait_ns"}]}
- *              collect: also "generation"; heaps also carry "code" and "freed_bytes"; …/heaps/{n}/stats also "heap_state"
+ *              collect: also "generation"; heaps also carry "code" and "freed_bytes";
+ *              …/heaps/{n}/stats also "heap_state"
  * GET /v1/operations       {"operations":[OPERATION]} newest first; GET|DELETE /v1/operations/{op}  ?wait=5s
- * POST /v1/session         on api.sock, {} : 201 {"code","expires_in_s":60,"url":"http://HOST:PORT/#login=CODE"}
+ * POST /v1/session         on api.sock, {} : 201 {"code","expires_in_s":60,
+ *                           "url":"http://HOST:PORT/#login=CODE"}
  *                          on TCP (no token needed), {"code"} : 200 {"token","scopes":["read","control"]}
  * GET /v1/stream?topics=fleet,stats:{id},collections:{id},operations
- *                          text/event-stream; "id: <start id>-<seq>", "retry: 1000"; comment heartbeat each 10 s.
- *                          events: hello {"start_id","seq"} first; fleet (body of GET /v1/processes); stats (body of GET …/stats);
- *                          collections {"id","collections":[new ones]}; operation (OPERATION); gap {"missed"} when frames were dropped;
- *                          bye {} when the daemon drains. fleet and stats at most 4 times a second, latest wins.
+ *                          text/event-stream; "id: <start id>-<seq>", "retry: 1000";
+ *                          comment heartbeat each 10 s.
+ *                          events: hello {"start_id","seq"} first; fleet (body of GET /v1/processes);
+ *                          stats (body of GET …/stats);
+ *                          collections {"id","collections":[new ones]}; operation (OPERATION);
+ *                          gap {"missed"} when frames were dropped;
+ *                          bye {} when the daemon drains. fleet and stats at most 4 times a second,
+ *                          latest wins.
  * Problems: application/problem+json {"type":"/problems/<code>","title","status","detail","instance","code"}
  *
  * What is always true
- *  - GET never changes anything. Requests are checked in one order: form, Host, token, Origin, route and method,
- *    content type, JSON.
- *  - A body is built once per view and reused; handlers run in the listeners' threads and never wait: a client that
+ *  - GET never changes anything. Requests are checked in one order: form, Host, token, Origin, route and
+ *    method, content type, JSON.
+ *  - A body is built once per view and reused;
+ *                           handlers run in the listeners' threads and never wait: a client that
  *    waits is suspended, and resumed by what it waits for or by the ticker.
- *  - Every connection has an absolute deadline for its header, its request and its idleness, and every stream a
+ *  - Every connection has an absolute deadline for its header, its request and its idleness,
+ *                           and every stream a
  *    bound on what may wait for its reader.
  */
 #ifndef TALLY_API_API_H

@@ -192,8 +192,8 @@ static bool wait_of(struct request *request, uint64_t otherwise_ns, enum MHD_Res
     return true;
 }
 
-static enum MHD_Result start_on(struct request *request, const struct stats_process_view *process, uint32_t heap,
-                                const struct wire_command *command, json_int_t deadline_ms)
+static enum MHD_Result start_on(struct request *request, const struct stats_process_view *process,
+                                uint32_t heap, const struct wire_command *command, json_int_t deadline_ms)
 {
     uint32_t heaps[1024];
     size_t count = 0;
@@ -202,10 +202,11 @@ static enum MHD_Result start_on(struct request *request, const struct stats_proc
             heaps[count++] = process->heaps[i].n;
     if (heap && !count)
         return respond_problem(request, PROBLEM_heap_gone, NULL);
-    int error = operations_start(request->api->operations, process->id, heaps, count, command, (uint64_t)deadline_ms,
-                                 request->operation);
+    int error = operations_start(request->api->operations, process->id, heaps, count, command,
+                                 (uint64_t)deadline_ms, request->operation);
     if (error)
-        return respond_problem(request, error == -EBUSY ? PROBLEM_too_many_operations : PROBLEM_internal, NULL);
+        return respond_problem(request, error == -EBUSY ? PROBLEM_too_many_operations : PROBLEM_internal,
+                               NULL);
     log_info("audit: %s: %s %s: operation %s", request->who, request->route->method, request->target,
              request->operation);
     return controls_resume(request);
@@ -222,7 +223,8 @@ static enum MHD_Result control(struct request *request, member_fn take, struct w
     const struct stats_view *view = stats_view_get_new(request->api->stats);
     const struct stats_process_view *process = request_process(request, view, &result);
     if (process && process->gone)
-        result = respond_problem(request, PROBLEM_process_gone, "its last figures are at GET /v1/processes/{id}");
+        result =
+            respond_problem(request, PROBLEM_process_gone, "its last figures are at GET /v1/processes/{id}");
     else if (process && request_heap(request, process, &heap, &result) &&
              command_fill(request, take, command, &deadline_ms, &result))
         result = start_on(request, process, heap, command, deadline_ms);

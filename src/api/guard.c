@@ -1,5 +1,5 @@
-/* Who may ask at all: the header's form, Host, token and Origin. (A folded header comes here joined to one line, and
- * is judged as such: libmicrohttpd shows no difference.) */
+/* Who may ask at all: the header's form, Host, token and Origin. (A folded header comes here joined to one
+ * line, and is judged as such: libmicrohttpd shows no difference.) */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -16,7 +16,8 @@ static bool is_token(const char *name)
     if (!*name)
         return false;
     for (; *name; name++)
-        if ((unsigned char)*name <= ' ' || (unsigned char)*name >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", *name))
+        if ((unsigned char)*name <= ' ' || (unsigned char)*name >= 0x7f ||
+            strchr("\"(),/:;<=>?@[\\]{}", *name))
             return false;
     return true;
 }
@@ -53,7 +54,8 @@ enum problem guard_form(struct request *request, char *detail, size_t bytes)
         wrong = "a header's name is not a token";
     else if (form.bad_value)
         wrong = "a header holds control characters";
-    else if (form.hosts > 1 || form.lengths > 1 || form.authorizations > 1 || form.origins > 1 || form.types > 1)
+    else if (form.hosts > 1 || form.lengths > 1 || form.authorizations > 1 || form.origins > 1 ||
+             form.types > 1)
         wrong = "a header stands twice that may stand once";
     else if (form.encodings > 1 || form.bad_encoding)
         wrong = "Transfer-Encoding may be chunked, and nothing else";
@@ -67,7 +69,8 @@ enum problem guard_form(struct request *request, char *detail, size_t bytes)
     return PROBLEM_bad_request;
 }
 
-/* Exactly one of ours: the literal loopback names with our port, what we are bound to, or the proxy's name. */
+/* Exactly one of ours: the literal loopback names with our port, what we are bound to, or the proxy's name.
+ */
 bool guard_host_known(const struct api *api, const char *host)
 {
     char known[64];
@@ -114,7 +117,8 @@ enum problem guard_token(struct request *request, enum scope scope)
     return PROBLEM_NONE;
 }
 
-/* A page of another origin never gets here: neither by what it says of itself nor by what the browser says. */
+/* A page of another origin never gets here: neither by what it says of itself nor by what the browser says.
+ */
 enum problem guard_origin(const struct request *request, char *detail, size_t bytes)
 {
     if (request->connection->is_unix)
@@ -127,6 +131,8 @@ enum problem guard_origin(const struct request *request, char *detail, size_t by
         return PROBLEM_bad_origin;
     if (!origin)
         return PROBLEM_NONE;
-    const char *host = !strncmp(origin, "http://", 7) ? origin + 7 : !strncmp(origin, "https://", 8) ? origin + 8 : "";
+    const char *host = !strncmp(origin, "http://", 7)    ? origin + 7
+                       : !strncmp(origin, "https://", 8) ? origin + 8
+                                                         : "";
     return guard_host_known(request->api, host) ? PROBLEM_NONE : PROBLEM_bad_origin;
 }

@@ -36,7 +36,8 @@ json_t *body_parse(const struct request *request, char *detail, size_t bytes)
         snprintf(detail, bytes, "it nests deeper than %d levels", DEPTH_MAX);
         return NULL;
     }
-    json_t *json = json_loadb(request->body ? request->body : "", request->body_bytes, JSON_REJECT_DUPLICATES, &error);
+    json_t *json =
+        json_loadb(request->body ? request->body : "", request->body_bytes, JSON_REJECT_DUPLICATES, &error);
     if (!json) {
         snprintf(detail, bytes, "line %d, column %d: %s", error.line, error.column, error.text);
     } else if (!json_is_object(json)) {

@@ -147,8 +147,8 @@ struct route {
 
 /* target.c: the raw target, split first and decoded then */
 bool target_parse(struct request *request, const char **detail);
-const struct route *route_find(const struct request *request, const char *method, bool *path_known, char *allow,
-                               size_t allow_bytes);
+const struct route *route_find(const struct request *request, const char *method, bool *path_known,
+                               char *allow, size_t allow_bytes);
 /* false: a parameter is unknown, repeated or malformed; *detail says which */
 bool target_parameters(struct request *request, char *detail, size_t detail_bytes);
 const char *request_parameter(const struct request *request, const char *name);
@@ -174,7 +174,8 @@ enum MHD_Result respond_json(struct request *request, unsigned status, json_t *j
                              const char *location);
 /* The reused body for key and seq, built by make(arg) where there is none that is fresh. */
 typedef json_t *(*body_fn)(struct request *request, const void *arg);
-enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make, const void *arg);
+enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make,
+                             const void *arg);
 /* Which methods there are: the answer to OPTIONS (allowed), else the problem. */
 enum MHD_Result respond_allow(struct request *request, bool allowed, const char *allow);
 void respond_headers(struct MHD_Response *response, bool cacheable);
@@ -185,8 +186,8 @@ void bodies_free(struct api *api);
 json_t *view_process(const struct stats_process_view *process, uint64_t now_mono_ns);
 json_t *view_stats(const struct api *api, const struct stats_process_view *process, uint32_t heap);
 json_t *view_types(const struct stats_process_view *process, uint32_t heap, const char *sort, size_t limit);
-json_t *view_collections(struct api *api, const struct stats_process_view *process, uint32_t heap, size_t limit,
-                         const struct stats_process_view *since);
+json_t *view_collections(struct api *api, const struct stats_process_view *process, uint32_t heap,
+                         size_t limit, const struct stats_process_view *since);
 json_t *view_config(const struct stats_process_view *process, uint32_t heap);
 json_t *view_operation(const struct operation_view *operation);
 json_t *view_time(uint64_t wall_ns);
@@ -195,13 +196,15 @@ void view_stamp(json_t *json, uint64_t wall_ns, uint64_t mono_ns, uint64_t seq);
 const struct stats_heap_view *view_heap_find(const struct stats_process_view *process, uint32_t n);
 
 /* reads.c, controls.c, stream.c, files.c: the handlers of routes.def, and what else the server calls */
-#define ROUTE(method, path, scope, handler, parameters, summary) enum MHD_Result handler(struct request *request);
+#define ROUTE(method, path, scope, handler, parameters, summary)                                             \
+    enum MHD_Result handler(struct request *request);
 #include "api/routes.def"
 #undef ROUTE
 enum MHD_Result files_serve(struct request *request, bool *found);
 enum MHD_Result controls_resume(struct request *request);
 json_t *processes_json(struct request *request, const struct stats_view *view);
-/* A process by the request's segment: its view is *view's; answers itself and returns NULL where there is none. */
+/* A process by the request's segment: its view is *view's; answers itself and returns NULL where there is
+ * none. */
 const struct stats_process_view *request_process(struct request *request, const struct stats_view *view,
                                                  enum MHD_Result *answered);
 /* The heap's number, 0 for all; false: answered. */

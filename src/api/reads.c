@@ -19,10 +19,11 @@ static json_t *refusals(const struct stats_view *view)
     json_t *list = json_array();
     for (size_t i = 0; i < view->refusal_count; i++) {
         const struct stats_refusal *refusal = &view->refusals[i];
-        json_array_append_new(list, json_pack("{s:s, s:I, s:o, s:i, s:I}", "reason", refusal->reason, "count",
-                                              (json_int_t)refusal->count, "last_at",
-                                              view_time(refusal->last_wall_ns), "last_pid", (int)refusal->last_pid,
-                                              "last_uid", (json_int_t)(int32_t)refusal->last_uid));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:I, s:o, s:i, s:I}", "reason", refusal->reason, "count",
+                                        (json_int_t)refusal->count, "last_at",
+                                        view_time(refusal->last_wall_ns), "last_pid", (int)refusal->last_pid,
+                                        "last_uid", (json_int_t)(int32_t)refusal->last_uid));
     }
     return list;
 }
@@ -30,9 +31,9 @@ static json_t *refusals(const struct stats_view *view)
 static json_t *fields(void)
 {
     json_t *list = json_array();
-#define STATS_FIELD(member, path, kind, unit, label, help) \
-    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "path", path, "kind", #kind, "unit", unit, \
-                                          "label", label, "help", help));
+#define STATS_FIELD(member, path, kind, unit, label, help)                                                   \
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "path", path, "kind", #kind, "unit",  \
+                                          unit, "label", label, "help", help));
 #include "stats/fields.def"
 #undef STATS_FIELD
     return list;
@@ -41,9 +42,9 @@ static json_t *fields(void)
 static json_t *limits(void)
 {
     return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "body_bytes", (int)BODY_MAX, "tcp_connections",
-                     (int)TCP_CONNECTIONS, "unix_connections", (int)UNIX_CONNECTIONS, "streams", (int)STREAMS_MAX,
-                     "stream_queue_bytes", (int)STREAM_QUEUE_BYTES, "deadline_max_ms", (int)DEADLINE_MAX_MS,
-                     "operations_kept", (int)OPERATIONS_KEPT);
+                     (int)TCP_CONNECTIONS, "unix_connections", (int)UNIX_CONNECTIONS, "streams",
+                     (int)STREAMS_MAX, "stream_queue_bytes", (int)STREAM_QUEUE_BYTES, "deadline_max_ms",
+                     (int)DEADLINE_MAX_MS, "operations_kept", (int)OPERATIONS_KEPT);
 }
 
 enum MHD_Result api_info(struct request *request)
@@ -53,14 +54,14 @@ enum MHD_Result api_info(struct request *request)
     size_t live = 0;
     for (size_t i = 0; i < view->process_count; i++)
         live += !view->processes[i]->gone;
-    json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:o, s:I, s:s, s:s, s:s, s:{s:s, s:s}, s:{s:i, s:i}, s:o, s:o, s:o}",
-                             "version", TALLY_VERSION, "start_id", api->start_id, "pid", (int)getpid(),
-                             "mode", api->system ? "system" : "user", "started_at", view_time(api->started_wall_ns),
-                             "uptime_ns", (json_int_t)(clock_mono_ns() - api->started_ns), "http", api->tcp_address,
-                             "runtime_dir", api->runtime_dir, "state_dir", api->state_dir, "libraries",
-                             "libmicrohttpd", MHD_get_version(), "jansson", JANSSON_VERSION, "processes", "live",
-                             (int)live, "gone", (int)(view->process_count - live), "refused", refusals(view), "limits",
-                             limits(), "fields", fields());
+    json_t *json = json_pack(
+        "{s:s, s:s, s:i, s:s, s:o, s:I, s:s, s:s, s:s, s:{s:s, s:s}, s:{s:i, s:i}, s:o, s:o, s:o}", "version",
+        TALLY_VERSION, "start_id", api->start_id, "pid", (int)getpid(), "mode",
+        api->system ? "system" : "user", "started_at", view_time(api->started_wall_ns), "uptime_ns",
+        (json_int_t)(clock_mono_ns() - api->started_ns), "http", api->tcp_address, "runtime_dir",
+        api->runtime_dir, "state_dir", api->state_dir, "libraries", "libmicrohttpd", MHD_get_version(),
+        "jansson", JANSSON_VERSION, "processes", "live", (int)live, "gone", (int)(view->process_count - live),
+        "refused", refusals(view), "limits", limits(), "fields", fields());
     if (json)
         view_stamp(json, view->as_of_wall_ns, view->as_of_mono_ns, view->seq);
     stats_view_unref(view);
@@ -99,7 +100,8 @@ static int by_bytes(const void *a, const void *b)
 }
 static int by_process_name(const void *a, const void *b)
 {
-    return strcmp((*(const struct stats_process_view *const *)a)->name, (*(const struct stats_process_view *const *)b)->name);
+    return strcmp((*(const struct stats_process_view *const *)a)->name,
+                  (*(const struct stats_process_view *const *)b)->name);
 }
 
 static json_t *list_make(struct request *request, const void *arg)
@@ -113,7 +115,8 @@ static json_t *list_make(struct request *request, const void *arg)
         return NULL;
     for (size_t i = 0; i < view->process_count; i++) {
         const struct stats_process_view *process = view->processes[i];
-        if ((!listing->state || process->gone == !strcmp(listing->state, "gone")) && labels_fit(request, process))
+        if ((!listing->state || process->gone == !strcmp(listing->state, "gone")) &&
+            labels_fit(request, process))
             rows[count++] = process;
     }
     if (sort)
@@ -123,7 +126,8 @@ static json_t *list_make(struct request *request, const void *arg)
     for (uint64_t i = listing->start; i < count && i < end; i++)
         json_array_append_new(list, view_process(rows[i], now));
     json_object_set_new(json, "processes", list);
-    json_object_set_new(json, "next_cursor", end < count ? json_sprintf("%llu", (unsigned long long)end) : json_null());
+    json_object_set_new(json, "next_cursor",
+                        end < count ? json_sprintf("%llu", (unsigned long long)end) : json_null());
     view_stamp(json, view->as_of_wall_ns, view->as_of_mono_ns, view->seq);
     free(rows);
     return json;
@@ -178,7 +182,8 @@ const struct stats_process_view *request_process(struct request *request, const 
     bool ambiguous;
     const struct stats_process_view *process = stats_find(view, request_segment(request, "{p}"), &ambiguous);
     if (!process)
-        *answered = respond_problem(request, ambiguous ? PROBLEM_ambiguous_process : PROBLEM_no_such_process, NULL);
+        *answered =
+            respond_problem(request, ambiguous ? PROBLEM_ambiguous_process : PROBLEM_no_such_process, NULL);
     return process;
 }
 

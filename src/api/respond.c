@@ -46,7 +46,8 @@ static struct MHD_Response *response_of(json_t *json, const char *type)
     json_decref(json);
     if (!text)
         return NULL;
-    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
     if (!response) {
         free(text);
         return NULL;
@@ -57,7 +58,8 @@ static struct MHD_Response *response_of(json_t *json, const char *type)
 }
 
 /* The document as RFC 9457 has it; instance is the path that was asked for. */
-static struct MHD_Response *problem_response(const struct request *request, enum problem problem, const char *detail)
+static struct MHD_Response *problem_response(const struct request *request, enum problem problem,
+                                             const char *detail)
 {
     char type[96], path[256];
     snprintf(type, sizeof type, "/problems/%s", problems[problem].code);
@@ -67,9 +69,9 @@ static struct MHD_Response *problem_response(const struct request *request, enum
             *at = '?';
     if (!detail || !*detail || !wire_text_valid(detail, strlen(detail)))
         detail = problems[problem].title;
-    return response_of(json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", type, "title", problems[problem].title,
-                                 "status", (int)problems[problem].status, "detail", detail, "instance", path, "code",
-                                 problems[problem].code),
+    return response_of(json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", type, "title",
+                                 problems[problem].title, "status", (int)problems[problem].status, "detail",
+                                 detail, "instance", path, "code", problems[problem].code),
                        "application/problem+json");
 }
 
@@ -117,7 +119,8 @@ enum MHD_Result respond_json(struct request *request, unsigned status, json_t *j
     return respond_queue(request, status, response);
 }
 
-/* A kept body for key and seq that is fresh enough, or the place of the one unused longest. Under bodies_lock. */
+/* A kept body for key and seq that is fresh enough, or the place of the one unused longest. Under
+ * bodies_lock. */
 static struct body *body_place(struct api *api, const char *key, uint64_t seq, uint64_t now, bool *fresh)
 {
     struct body *oldest = &api->bodies[0];
@@ -161,10 +164,12 @@ static bool not_modified(const struct request *request, uint64_t seq)
     char etag[64];
     const char *given = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match");
     snprintf(etag, sizeof etag, "\"%s-%llu\"", request->api->start_id, (unsigned long long)seq);
-    return given && (!strcmp(given, etag) || !strcmp(given, "*") || (!strncmp(given, "W/", 2) && !strcmp(given + 2, etag)));
+    return given && (!strcmp(given, etag) || !strcmp(given, "*") ||
+                     (!strncmp(given, "W/", 2) && !strcmp(given + 2, etag)));
 }
 
-enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make, const void *arg)
+enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make,
+                             const void *arg)
 {
     struct api *api = request->api;
     uint64_t now = clock_mono_ns();

@@ -63,7 +63,9 @@ void phase_set(struct connection *connection, enum phase phase)
 /* Deadlines are absolute: a byte now and then renews nothing. */
 static void connections_reap(struct api *api)
 {
-    static const uint64_t limits[] = {[PHASE_OPENED] = HEADER_NS, [PHASE_IDLE] = IDLE_NS, [PHASE_REQUEST] = REQUEST_NS,
+    static const uint64_t limits[] = {[PHASE_OPENED] = HEADER_NS,
+                                      [PHASE_IDLE] = IDLE_NS,
+                                      [PHASE_REQUEST] = REQUEST_NS,
                                       [PHASE_WAITING] = UINT64_MAX};
     uint64_t now = clock_mono_ns();
     pthread_mutex_lock(&api->lock);
@@ -118,8 +120,8 @@ static void operation_changed(void *arg, const char *id)
     struct api *api = arg;
     struct operation_view *operation = operations_get_new(api->operations, id);
     if (operation && operation_is_over(operation->state))
-        log_info("audit: operation %s: %s%s%s", id, operation_state_word(operation->state), operation->code ? ", " : "",
-                 operation->code ? operation->code : "");
+        log_info("audit: operation %s: %s%s%s", id, operation_state_word(operation->state),
+                 operation->code ? ", " : "", operation->code ? operation->code : "");
     operations_view_free(operation);
     stream_operation(api, id);
     waiting_resume(api, id);
@@ -256,7 +258,8 @@ static enum MHD_Result header_handle(struct request *request, const char *method
     char detail[160] = "";
     bool answered = false;
     request->checked = true;
-    request->connection = MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    request->connection =
+        MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     if (!request->connection)
         return MHD_NO;
     phase_set(request->connection, PHASE_REQUEST);
@@ -316,13 +319,14 @@ static size_t no_unescape(void *arg, struct MHD_Connection *mhd, char *text)
 
 static struct MHD_Daemon *listener_start(struct listener *listener, int fd, unsigned connections)
 {
-    return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, handle, listener,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)32768, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, request_new, listener,
-        MHD_OPTION_NOTIFY_COMPLETED, request_over, listener, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, listener,
-        MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_END);
+    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL,
+                            NULL, handle, listener, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+                            connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32768,
+                            MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                            MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, request_new,
+                            listener, MHD_OPTION_NOTIFY_COMPLETED, request_over, listener,
+                            MHD_OPTION_NOTIFY_CONNECTION, connection_changed, listener,
+                            MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_END);
 }
 
 static bool is_stopping(struct api *api)
@@ -352,7 +356,8 @@ static void options_copy(struct api *api, const struct api_options *options)
     api->stats = options->stats;
     api->operations = options->operations;
     snprintf(api->tcp_address, sizeof api->tcp_address, "%s", options->tcp_address);
-    snprintf(api->public_host, sizeof api->public_host, "%s", options->public_host ? options->public_host : "");
+    snprintf(api->public_host, sizeof api->public_host, "%s",
+             options->public_host ? options->public_host : "");
     snprintf(api->start_id, sizeof api->start_id, "%s", options->start_id);
     snprintf(api->token, sizeof api->token, "%s", options->token);
     snprintf(api->sessions_path, sizeof api->sessions_path, "%s", options->sessions_path);

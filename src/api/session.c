@@ -1,5 +1,5 @@
-/* Login: a code, minted on the Unix socket, is good once and for a minute; it buys a session token, which the page
- * sends with every request. Session tokens survive a restart in a file beside the daemon's own token. */
+/* Login: a code, minted on the Unix socket, is good once and for a minute; it buys a session token, which the
+ * page sends with every request. Session tokens survive a restart in a file beside the daemon's own token. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -151,7 +151,8 @@ static enum MHD_Result mint(struct request *request)
     pthread_mutex_unlock(&api->lock);
     if (!made)
         return respond_problem(request, PROBLEM_too_many_sessions, NULL);
-    snprintf(url, sizeof url, "http://%s/#login=%s", *api->public_host ? api->public_host : api->tcp_address, code);
+    snprintf(url, sizeof url, "http://%s/#login=%s", *api->public_host ? api->public_host : api->tcp_address,
+             code);
     log_info("%s: a login code was minted", request->who);
     return respond_json(request, MHD_HTTP_CREATED,
                         json_pack("{s:s, s:i, s:s}", "code", code, "expires_in_s", 60, "url", url), 0, NULL);
@@ -166,7 +167,8 @@ static enum MHD_Result exchange(struct request *request, const char *code)
     bool made = known && session_new(api, token);
     pthread_mutex_unlock(&api->lock);
     if (!known)
-        return respond_problem(request, PROBLEM_unauthorized, "the login code is unknown, used or older than 60 s");
+        return respond_problem(request, PROBLEM_unauthorized,
+                               "the login code is unknown, used or older than 60 s");
     if (!made)
         return respond_problem(request, PROBLEM_internal, "no session could be made");
     log_info("session %.8s: began", token);

@@ -1,7 +1,7 @@
-/* Server-sent events. Each stream has a bounded queue: what does not fit is dropped and counted, and a gap event
- * says so when there is room again; a frame that is larger than the bound goes into an empty queue only. The ticker
- * looks for news; operations are told as they change. A stream with an empty queue is suspended, and resumed with
- * its next frame. One whose reader takes nothing for STALLED_NS is cut off. */
+/* Server-sent events. Each stream has a bounded queue: what does not fit is dropped and counted, and a gap
+ * event says so when there is room again; a frame that is larger than the bound goes into an empty queue
+ * only. The ticker looks for news; operations are told as they change. A stream with an empty queue is
+ * suspended, and resumed with its next frame. One whose reader takes nothing for STALLED_NS is cut off. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +82,8 @@ static void frame(struct stream *stream, const char *event, uint64_t seq, const 
     char *text = malloc(room);
     int bytes = -1;
     if (text && stream->missed)
-        bytes = snprintf(text, room, "event: gap\ndata: {\"missed\":%llu}\n\n", (unsigned long long)stream->missed);
+        bytes = snprintf(text, room, "event: gap\ndata: {\"missed\":%llu}\n\n",
+                         (unsigned long long)stream->missed);
     if (bytes > 0 && append(stream, text, (size_t)bytes))
         stream->missed = 0;
     if (text && !stream->missed) {
@@ -192,7 +193,8 @@ static char *topic_news(struct api *api, struct topic *topic, const struct stats
     json_t *json = NULL;
     if (topic->kind == TOPIC_OPERATIONS || now - topic->sent_ns < TOPIC_EVERY_NS)
         return NULL;
-    const struct stats_process_view *process = topic->kind == TOPIC_FLEET ? NULL : stats_find(view, topic->id, &ambiguous);
+    const struct stats_process_view *process =
+        topic->kind == TOPIC_FLEET ? NULL : stats_find(view, topic->id, &ambiguous);
     *seq = process ? process->seq : view->seq;
     if (topic->kind != TOPIC_FLEET && !process)
         return NULL;
@@ -235,7 +237,8 @@ void streams_tick(struct api *api)
         }
         if (now - stream->written_ns > HEARTBEAT_NS && now > stream->written_ns)
             append(stream, ":\n\n", 3);
-        if (stream->connection && stream->end > stream->start && now > stream->taken_ns && now - stream->taken_ns > STALLED_NS)
+        if (stream->connection && stream->end > stream->start && now > stream->taken_ns &&
+            now - stream->taken_ns > STALLED_NS)
             shutdown(stream->connection->fd, SHUT_RDWR);
     }
     pthread_mutex_unlock(&api->streams_lock);
@@ -292,9 +295,10 @@ static void hello(struct stream *stream)
     const struct stats_view *view = stats_view_get_new(stream->api->stats);
     unsigned long long seq = view->seq;
     const char *start_id = stream->api->start_id;
-    int bytes = snprintf(text, sizeof text,
-                         "retry: 1000\nid: %s-%llu\nevent: hello\ndata: {\"start_id\":\"%s\",\"seq\":%llu}\n\n", start_id,
-                         seq, start_id, seq);
+    int bytes =
+        snprintf(text, sizeof text,
+                 "retry: 1000\nid: %s-%llu\nevent: hello\ndata: {\"start_id\":\"%s\",\"seq\":%llu}\n\n",
+                 start_id, seq, start_id, seq);
     stats_view_unref(view);
     append(stream, text, (size_t)bytes);
 }
@@ -323,7 +327,8 @@ enum MHD_Result api_stream(struct request *request)
         response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     } else {
         request->stream = stream;
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_queue, stream, stream_free);
+        response =
+            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_queue, stream, stream_free);
         if (!response)
             stream_free(stream);
     }

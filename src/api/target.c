@@ -1,5 +1,5 @@
-/* The request's target: split while it is raw, decoded piece by piece, so that no %2f makes a segment and no %00
- * ends one. */
+/* The request's target: split while it is raw, decoded piece by piece, so that no %2f makes a segment and no
+ * %00 ends one. */
 #include <stdio.h>
 #include <string.h>
 
@@ -54,7 +54,8 @@ bool target_parse(struct request *request, const char **detail)
 }
 
 static const struct route routes[] = {
-#define ROUTE(method, path, scope, handler, parameters, summary) {method, path, scope, handler, parameters, summary},
+#define ROUTE(method, path, scope, handler, parameters, summary)                                             \
+    {method, path, scope, handler, parameters, summary},
 #include "api/routes.def"
 #undef ROUTE
 };
@@ -75,8 +76,8 @@ static bool path_fits(const struct request *request, const char *path)
     return !*path;
 }
 
-const struct route *route_find(const struct request *request, const char *method, bool *path_known, char *allow,
-                               size_t allow_bytes)
+const struct route *route_find(const struct request *request, const char *method, bool *path_known,
+                               char *allow, size_t allow_bytes)
 {
     const struct route *found = NULL;
     size_t used = 0;
@@ -85,8 +86,8 @@ const struct route *route_find(const struct request *request, const char *method
         if (!path_fits(request, routes[i].path))
             continue;
         bool get = !strcmp(routes[i].method, "GET");
-        int wrote = snprintf(allow + used, allow_bytes - used, "%s%s%s", *path_known ? ", " : "", routes[i].method,
-                             get ? ", HEAD" : "");
+        int wrote = snprintf(allow + used, allow_bytes - used, "%s%s%s", *path_known ? ", " : "",
+                             routes[i].method, get ? ", HEAD" : "");
         used += wrote > 0 ? (size_t)wrote : 0;
         *path_known = true;
         if (!strcmp(routes[i].method, method) || (get && !strcmp(method, "HEAD")))

@@ -81,7 +81,8 @@ static void figures_set(json_t *json, const struct stats_figures *figures)
 
 static json_t *thresholds_of(const struct stats_config *config)
 {
-    return json_pack("[i, i, i]", (int)config->thresholds[0], (int)config->thresholds[1], (int)config->thresholds[2]);
+    return json_pack("[i, i, i]", (int)config->thresholds[0], (int)config->thresholds[1],
+                     (int)config->thresholds[2]);
 }
 
 static json_t *debug_of(uint32_t flags)
@@ -106,8 +107,8 @@ const struct stats_heap_view *view_heap_find(const struct stats_process_view *pr
     return NULL;
 }
 
-/* Sets a member from the heaps: the value they agree on, null where they differ or there is none. Heaps that are
- * gone have no say while others live. */
+/* Sets a member from the heaps: the value they agree on, null where they differ or there is none. Heaps that
+ * are gone have no say while others live. */
 static void agreed_set(json_t *json, const char *path, const struct stats_process_view *process,
                        json_t *(*of)(const struct stats_heap_view *heap))
 {
@@ -204,7 +205,8 @@ json_t *view_process(const struct stats_process_view *process, uint64_t now_mono
         const struct stats_heap_view *heap = &process->heaps[i];
         json_array_append_new(heaps, json_pack("{s:i, s:o, s:o, s:o}", "n", (int)heap->n, "live_objects",
                                                number(heap->figures.live_objects), "live_bytes",
-                                               number(heap->figures.live_bytes), "state", WORD(states, heap->state)));
+                                               number(heap->figures.live_bytes), "state",
+                                               WORD(states, heap->state)));
     }
     json_object_set_new(json, "heaps", heaps);
     return json;
@@ -222,8 +224,9 @@ static json_t *generations_of(const struct stats_heap_view *heap)
 {
     json_t *list = json_array();
     for (int i = 0; i < 3; i++)
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "collections", number(heap->generations[i].collections),
-                                              "collected", number(heap->generations[i].collected), "uncollectable",
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "collections",
+                                              number(heap->generations[i].collections), "collected",
+                                              number(heap->generations[i].collected), "uncollectable",
                                               number(heap->generations[i].uncollectable)));
     return list;
 }
@@ -302,38 +305,45 @@ json_t *view_stats(const struct api *api, const struct stats_process_view *proce
 
 static json_t *type_json(const struct stats_type_view *type)
 {
-    return json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:{s:o, s:{s:o, s:o}}}", "name",
-                     type->name, "tracked", type->tracked, "size_bytes",
-                     type->variable ? json_null() : number(type->size_bytes), "live_objects",
-                     number(type->live_objects), "live_bytes", number(type->live_bytes), "allocations",
-                     number(type->allocations), "allocated_bytes", number(type->allocated_bytes), "frees", "refcount",
-                     number(type->frees_refcount), "cycle", number(type->frees_cycle), "freed_bytes", "refcount",
-                     number(type->freed_refcount_bytes), "cycle", number(type->freed_cycle_bytes), "events",
-                     "allocations", number(type->event_allocations), "frees", "refcount",
-                     number(type->event_frees_refcount), "cycle", number(type->event_frees_cycle));
+    return json_pack(
+        "{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:{s:o, s:{s:o, s:o}}}", "name",
+        type->name, "tracked", type->tracked, "size_bytes",
+        type->variable ? json_null() : number(type->size_bytes), "live_objects", number(type->live_objects),
+        "live_bytes", number(type->live_bytes), "allocations", number(type->allocations), "allocated_bytes",
+        number(type->allocated_bytes), "frees", "refcount", number(type->frees_refcount), "cycle",
+        number(type->frees_cycle), "freed_bytes", "refcount", number(type->freed_refcount_bytes), "cycle",
+        number(type->freed_cycle_bytes), "events", "allocations", number(type->event_allocations), "frees",
+        "refcount", number(type->event_frees_refcount), "cycle", number(type->event_frees_cycle));
 }
 
 static int by_live_bytes(const void *a, const void *b)
 {
     const struct stats_type_view *one = *(const struct stats_type_view *const *)a;
     const struct stats_type_view *two = *(const struct stats_type_view *const *)b;
-    return one->live_bytes < two->live_bytes ? 1 : one->live_bytes > two->live_bytes ? -1 : strcmp(one->name, two->name);
+    return one->live_bytes < two->live_bytes   ? 1
+           : one->live_bytes > two->live_bytes ? -1
+                                               : strcmp(one->name, two->name);
 }
 static int by_live_objects(const void *a, const void *b)
 {
     const struct stats_type_view *one = *(const struct stats_type_view *const *)a;
     const struct stats_type_view *two = *(const struct stats_type_view *const *)b;
-    return one->live_objects < two->live_objects ? 1 : one->live_objects > two->live_objects ? -1 : strcmp(one->name, two->name);
+    return one->live_objects < two->live_objects   ? 1
+           : one->live_objects > two->live_objects ? -1
+                                                   : strcmp(one->name, two->name);
 }
 static int by_allocations(const void *a, const void *b)
 {
     const struct stats_type_view *one = *(const struct stats_type_view *const *)a;
     const struct stats_type_view *two = *(const struct stats_type_view *const *)b;
-    return one->allocations < two->allocations ? 1 : one->allocations > two->allocations ? -1 : strcmp(one->name, two->name);
+    return one->allocations < two->allocations   ? 1
+           : one->allocations > two->allocations ? -1
+                                                 : strcmp(one->name, two->name);
 }
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const struct stats_type_view *const *)a)->name, (*(const struct stats_type_view *const *)b)->name);
+    return strcmp((*(const struct stats_type_view *const *)a)->name,
+                  (*(const struct stats_type_view *const *)b)->name);
 }
 
 /* sort: NULL or a word that api_types() has checked. */
@@ -366,15 +376,14 @@ static json_t *collection_json(struct api *api, const struct stats_collection_vi
 {
     char operation[OPERATION_ID_CHARS];
     bool known = operations_id(api->operations, from->operation, operation);
-    json_t *json = json_pack("{s:i, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o}", "heap",
-                             (int)from->heap, "sequence", number(from->sequence), "started_at",
-                             view_time(from->start_wall_ns), "start_mono_ns", number(from->start_mono_ns), "reason",
-                             WORD(reasons, from->reason), "generation", (int)from->generation, "manager",
-                             WORD(managers, from->manager), "pause_ns", number(from->pause_ns), "phases", "find_ns",
-                             number(from->find_ns), "callback_ns", number(from->callback_ns), "free_ns",
-                             number(from->free_ns), "examined", number(from->examined), "collected",
-                             number(from->collected), "freed_bytes", number(from->freed_bytes), "uncollectable",
-                             number(from->uncollectable));
+    json_t *json = json_pack(
+        "{s:i, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o}", "heap",
+        (int)from->heap, "sequence", number(from->sequence), "started_at", view_time(from->start_wall_ns),
+        "start_mono_ns", number(from->start_mono_ns), "reason", WORD(reasons, from->reason), "generation",
+        (int)from->generation, "manager", WORD(managers, from->manager), "pause_ns", number(from->pause_ns),
+        "phases", "find_ns", number(from->find_ns), "callback_ns", number(from->callback_ns), "free_ns",
+        number(from->free_ns), "examined", number(from->examined), "collected", number(from->collected),
+        "freed_bytes", number(from->freed_bytes), "uncollectable", number(from->uncollectable));
     json_object_set_new(json, "live_bytes_before", number(from->live_bytes_before));
     json_object_set_new(json, "live_bytes_after", number(from->live_bytes_after));
     json_object_set_new(json, "safepoint_wait_ns", number(from->safepoint_wait_ns));
@@ -440,11 +449,11 @@ static json_t *operation_heaps(const struct operation_view *operation)
     json_t *heaps = json_array();
     for (size_t i = 0; i < operation->heap_count; i++) {
         const struct operation_heap *heap = &operation->heaps[i];
-        json_array_append_new(heaps, json_pack("{s:i, s:s, s:s?, s:I, s:o, s:o, s:o}", "n", (int)heap->n, "state",
-                                               operation_state_word(heap->state), "code", heap->code, "collected",
-                                               (json_int_t)heap->collected, "freed_bytes", number(heap->freed_bytes),
-                                               "pause_ns", number(heap->pause_ns), "safepoint_wait_ns",
-                                               number(heap->safepoint_wait_ns)));
+        json_array_append_new(heaps, json_pack("{s:i, s:s, s:s?, s:I, s:o, s:o, s:o}", "n", (int)heap->n,
+                                               "state", operation_state_word(heap->state), "code", heap->code,
+                                               "collected", (json_int_t)heap->collected, "freed_bytes",
+                                               number(heap->freed_bytes), "pause_ns", number(heap->pause_ns),
+                                               "safepoint_wait_ns", number(heap->safepoint_wait_ns)));
     }
     return heaps;
 }
@@ -480,15 +489,15 @@ static json_t *operation_result(const struct operation_view *operation)
 json_t *view_operation(const struct operation_view *operation)
 {
     bool over = operation_is_over(operation->state);
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", operation->id, "kind",
-                             operation->kind == WIRE_COMMAND_COLLECT ? "collect" : "config", "process",
-                             operation->process, "state", operation_state_word(operation->state), "code",
-                             operation->code, "detail", operation_code_sentence(operation->code), "deadline_ms", number(operation->deadline_ms), "created_at",
-                             view_time(operation->created_wall_ns), "finished_at",
-                             view_time(operation->finished_wall_ns), "safepoint_wait_ns",
-                             over ? number(operation->safepoint_wait_ns) : json_null(), "pause_ns",
-                             over ? number(operation->pause_ns) : json_null(), "result",
-                             operation_result(operation), "heaps", operation_heaps(operation));
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", operation->id, "kind",
+        operation->kind == WIRE_COMMAND_COLLECT ? "collect" : "config", "process", operation->process,
+        "state", operation_state_word(operation->state), "code", operation->code, "detail",
+        operation_code_sentence(operation->code), "deadline_ms", number(operation->deadline_ms), "created_at",
+        view_time(operation->created_wall_ns), "finished_at", view_time(operation->finished_wall_ns),
+        "safepoint_wait_ns", over ? number(operation->safepoint_wait_ns) : json_null(), "pause_ns",
+        over ? number(operation->pause_ns) : json_null(), "result", operation_result(operation), "heaps",
+        operation_heaps(operation));
     if (operation->kind == WIRE_COMMAND_COLLECT)
         json_object_set_new(json, "generation", json_integer(operation->command.generation));
     return json;

@@ -21,7 +21,8 @@ static void say(const char *level, const char *format, va_list arguments)
     struct tm utc;
     gmtime_r(&seconds, &utc);
     size_t at = strftime(line, 32, "%Y-%m-%dT%H:%M:%S", &utc);
-    at += (size_t)snprintf(line + at, sizeof line - at, ".%03uZ %s ", (unsigned)(now / 1000000u % 1000u), level);
+    at += (size_t)snprintf(line + at, sizeof line - at, ".%03uZ %s ", (unsigned)(now / 1000000u % 1000u),
+                           level);
     for (const char *from = text; *from && at < sizeof line - 8; from++) {
         unsigned char byte = (unsigned char)*from;
         if (byte < 0x20 || byte == 0x7f)

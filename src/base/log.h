@@ -9,8 +9,8 @@ __attribute__((format(printf, 1, 2))) void log_info(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void log_warn(const char *format, ...);
 __attribute__((format(printf, 1, 2), noreturn)) void fatal(const char *format, ...);
 
-/* At most LOG_LIMIT_LINES lines a second of one cause; what was left out is said with the next line that passes.
- * Zero-initialised; one thread a limit. */
+/* At most LOG_LIMIT_LINES lines a second of one cause; what was left out is said with the next line that
+ * passes. Zero-initialised; one thread a limit. */
 #define LOG_LIMIT_LINES 10u
 struct log_limit {
     uint64_t second;

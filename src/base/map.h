@@ -1,5 +1,6 @@
-/* A hash map from non-zero 64-bit keys to 64-bit values: open addressing, linear probing, deletion by shifting back,
- * so that no tombstone ever slows a look-up. Capacity is a power of two; at most 3/4 of it are used. */
+/* A hash map from non-zero 64-bit keys to 64-bit values: open addressing, linear probing, deletion by
+ * shifting back, so that no tombstone ever slows a look-up. Capacity is a power of two; at most 3/4 of it are
+ * used. */
 #ifndef TALLY_BASE_MAP_H
 #define TALLY_BASE_MAP_H
 

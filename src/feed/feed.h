@@ -1,13 +1,14 @@
-/* The heap's side of the feed (wire/feed.h): the pen with which a heap's owner writes its counters, collection
- * records and events. Memory only: no system call, no lock, no allocation; where the memory comes from (private at
- * first, sealed memfds once the heap is attached) is its caller's affair.
+/* The heap's side of the feed (wire/feed.h): the pen with which a heap's owner writes its counters,
+ * collection records and events. Memory only: no system call, no lock, no allocation; where the memory comes
+ * from (private at first, sealed memfds once the heap is attached) is its caller's affair.
  *
  * What is always true
  *  - One writer, the heap's owner. The memory may be read by another process at any instant, and vanishes for
- *    none of them: a writer that dies between two stores leaves counters that are right to within one operation.
- *  - struct feed_pen holds every pointer that the fast paths use. It lies in memory that fork() and raw clone()
- *    give to the child as zeroes (MADV_WIPEONFORK): rows == NULL sends the child to its slow path, so it can never
- *    write into its parent's numbers.
+ *    none of them: a writer that dies between two stores leaves counters that are right to within one
+ * operation.
+ *  - struct feed_pen holds every pointer that the fast paths use. It lies in memory that fork() and raw
+ * clone() give to the child as zeroes (MADV_WIPEONFORK): rows == NULL sends the child to its slow path, so it
+ * can never write into its parent's numbers.
  *  - While the level is ALL, row = base + events for every type; feed_level_set() keeps it so.
  */
 #ifndef TALLY_FEED_FEED_H
@@ -113,9 +114,9 @@ static inline void feed_object(struct feed_pen *pen, enum wire_event kind, uint3
 void feed_counters_format(void *memory, uint32_t heap_number, uint32_t feed_generation);
 void feed_ring_format(void *memory, uint32_t heap_number, uint32_t feed_generation);
 
-/* Points the pen to new, formatted memory, to which the contents of the old (if any) are copied first. ring may
- * be NULL: then the level is OFF. Events start anew in a new ring, the level stays what it was (OFF at first).
- * The old memory is the caller's again. Owner only, outside of collections. */
+/* Points the pen to new, formatted memory, to which the contents of the old (if any) are copied first. ring
+ * may be NULL: then the level is OFF. Events start anew in a new ring, the level stays what it was (OFF at
+ * first). The old memory is the caller's again. Owner only, outside of collections. */
 void feed_adopt(struct feed *feed, void *counters, void *ring);
 
 /* After a fork, in the child: the pen was wiped. Takes formatted private counters; rows are all zero, and the

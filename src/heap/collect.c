@@ -11,11 +11,13 @@
  *
  * What is always true
  *  - Finding decides on side data; no object is written before it is destroyed, no count is ever wrong.
- *  - No memory is taken: side data lies in the pages, the mark stack and the hub table on reserved address space.
- *  - Pages stay while a collection runs, so that members can be iterated while host code frees them: a member that
- *    dies leaves the set (release.c), a new object is never in it.
- *  - Freeing holds every member of the dead set first, then clears all, and frees only what nobody but this hold
- *    keeps: a reference that its type does not describe keeps an object, whole in memory, rather than dangling.
+ *  - No memory is taken: side data lies in the pages, the mark stack and the hub table on reserved address
+ * space.
+ *  - Pages stay while a collection runs, so that members can be iterated while host code frees them: a member
+ * that dies leaves the set (release.c), a new object is never in it.
+ *  - Freeing holds every member of the dead set first, then clears all, and frees only what nobody but this
+ * hold keeps: a reference that its type does not describe keeps an object, whole in memory, rather than
+ * dangling.
  */
 #include <errno.h>
 
@@ -47,7 +49,8 @@ static void weak_clear(struct tally_heap *heap, struct run *run)
     tally__trash_each(heap, weak_pass, run);
     if (run->queue.first) {
         run->host_ran = true;
-        run->collected += tally__weak_callbacks(heap, &run->queue, true, run->generation < 2 ? run->generation + 1 : 2);
+        run->collected +=
+            tally__weak_callbacks(heap, &run->queue, true, run->generation < 2 ? run->generation + 1 : 2);
     }
 }
 
@@ -183,7 +186,8 @@ static uint64_t survivors(struct tally_heap *heap, uint64_t members)
     return members - trash;
 }
 
-/* Post-condition: survivors are promoted, and the long-lived figures that automatic full runs wait for are true. */
+/* Post-condition: survivors are promoted, and the long-lived figures that automatic full runs wait for are
+ * true. */
 static uint64_t find(struct tally_heap *heap, int generation)
 {
     counts_update(heap, generation);
@@ -261,9 +265,12 @@ int64_t tally__collect(struct tally_heap *heap, struct collect_request *request)
     tally__limit_update(heap);
     hook_call(heap, request, NULL, 0);
     struct run run = {.generation = request->generation};
-    struct feed_record record = {.start_ns = clock_mono_ns(), .reason = request->reason,
-                                 .generation = (uint32_t)request->generation, .manager = heap->manager,
-                                 .operation = request->operation, .safepoint_wait_ns = request->safepoint_wait_ns,
+    struct feed_record record = {.start_ns = clock_mono_ns(),
+                                 .reason = request->reason,
+                                 .generation = (uint32_t)request->generation,
+                                 .manager = heap->manager,
+                                 .operation = request->operation,
+                                 .safepoint_wait_ns = request->safepoint_wait_ns,
                                  .live_bytes_before = live_bytes(heap)};
     feed_collection_start(&heap->hot.pen, record.generation, record.start_ns);
     passes(heap, &run, &record);
@@ -283,7 +290,8 @@ int64_t tally_collect(struct tally_heap *heap, int generation)
 {
     if (generation < 0 || generation > 2)
         return TALLY_EINVAL;
-    return tally__collect(heap, &(struct collect_request){.generation = generation, .reason = TALLY_REASON_EXPLICIT});
+    return tally__collect(
+        heap, &(struct collect_request){.generation = generation, .reason = TALLY_REASON_EXPLICIT});
 }
 
 int64_t tally__heap_collect_remote(struct tally_heap *heap, int generation, uint64_t operation,

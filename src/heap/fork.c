@@ -1,5 +1,6 @@
-/* A forked child, found by its zeroed pen: whatever made it (fork, raw clone), it must not write into its parent's
- * shared counters. It gets private ones, in which allocations are the live objects and frees are 0. */
+/* A forked child, found by its zeroed pen: whatever made it (fork, raw clone), it must not write into its
+ * parent's shared counters. It gets private ones, in which allocations are the live objects and frees are 0.
+ */
 #include <string.h>
 #include <unistd.h>
 
@@ -16,8 +17,8 @@ static int count_live(void *object, void *arg)
     return 0;
 }
 
-/* The counters of the parent's last safepoint are in memory that the child shares and must leave alone; it makes its
- * own on the page that was reserved for them with the heap. */
+/* The counters of the parent's last safepoint are in memory that the child shares and must leave alone; it
+ * makes its own on the page that was reserved for them with the heap. */
 void tally__forked(struct tally_heap *heap)
 {
     memset(heap->fork_counters, 0, WIRE_COUNTERS_BYTES);
@@ -25,7 +26,8 @@ void tally__forked(struct tally_heap *heap)
     feed_restart(&heap->feed, heap->fork_counters);
     void *old = heap->private_counters;
     heap->private_counters = heap->fork_counters;
-    heap->fork_counters = old; /* NULL where the heap was attached: its next child makes do with a fresh mapping */
+    heap->fork_counters =
+        old; /* NULL where the heap was attached: its next child makes do with a fresh mapping */
     if (!heap->fork_counters)
         heap->fork_counters = tally__map(WIRE_COUNTERS_BYTES);
     tally__types_describe(heap);

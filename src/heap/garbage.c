@@ -1,5 +1,5 @@
-/* The garbage list: an array on address space that is reserved when SAVEALL is switched on, so that a collection
- * never needs memory for it. */
+/* The garbage list: an array on address space that is reserved when SAVEALL is switched on, so that a
+ * collection never needs memory for it. */
 #include <string.h>
 
 #include "heap/internal.h"
@@ -49,12 +49,14 @@ void *tally_garbage_take(struct tally_heap *heap, size_t index)
         return NULL;
     void *object = heap->garbage[index];
     heap->garbage_count--;
-    memmove(&heap->garbage[index], &heap->garbage[index + 1], (heap->garbage_count - index) * sizeof *heap->garbage);
+    memmove(&heap->garbage[index], &heap->garbage[index + 1],
+            (heap->garbage_count - index) * sizeof *heap->garbage);
     tally__summary(heap);
     return object;
 }
 
-/* What a finalizer adds meanwhile stays on the list: only the entries of now are given back, the last first. */
+/* What a finalizer adds meanwhile stays on the list: only the entries of now are given back, the last first.
+ */
 void tally_garbage_clear(struct tally_heap *heap)
 {
     for (size_t count = heap->garbage_count; count > 0 && heap->garbage_count; count--)

@@ -54,8 +54,8 @@ void tally__limit_update(struct tally_heap *heap)
     heap->hot.young_limit = automatic ? heap->thresholds[0] : UINT64_MAX;
 }
 
-/* CPython 3.11's gc_collect_generations(): the oldest generation that is over its threshold; the oldest of all only
- * where what is pending has grown to a quarter of what survived the last full run. */
+/* CPython 3.11's gc_collect_generations(): the oldest generation that is over its threshold; the oldest of
+ * all only where what is pending has grown to a quarter of what survived the last full run. */
 void tally__collect_automatic(struct tally_heap *heap)
 {
     if (!heap->enabled || !heap->thresholds[0] || heap->hot.young_count <= heap->thresholds[0])
@@ -65,7 +65,8 @@ void tally__collect_automatic(struct tally_heap *heap)
         if (heap->counts[i] > heap->thresholds[i] &&
             (i < 2 || heap->long_lived_pending >= heap->long_lived_total / 4))
             generation = i;
-    tally__collect(heap, &(struct collect_request){.generation = generation, .reason = TALLY_REASON_THRESHOLD});
+    tally__collect(heap,
+                   &(struct collect_request){.generation = generation, .reason = TALLY_REASON_THRESHOLD});
 }
 
 void tally_enable(struct tally_heap *heap)
@@ -112,14 +113,16 @@ void tally_counts(const struct tally_heap *heap, uint64_t counts[3])
     counts[2] = heap->counts[2];
 }
 
-/* All pages that may hold something; bits of free slots below bump are stale and are passed over by the word. */
+/* All pages that may hold something; bits of free slots below bump are stale and are passed over by the word.
+ */
 static void frozen_each(struct tally_heap *heap, bool freeze)
 {
     for (uint32_t i = 0; i < heap->page_count; i++) {
         struct page *page = heap->pages[i];
         if (!page || !page->tracked)
             continue;
-        for (uint32_t slot = 0; slot < page->slot_count && (char *)object_at(page, slot) < page->bump; slot++) {
+        for (uint32_t slot = 0; slot < page->slot_count && (char *)object_at(page, slot) < page->bump;
+             slot++) {
             void *object = object_at(page, slot);
             uint64_t word = *word_of(object);
             if (word && !(word & FLAG_GONE) && (freeze || bit_get(page->bits[BIT_FROZEN], slot)))

@@ -7,27 +7,29 @@
 #include "feed/feed.h"
 #include "tally.h"
 
-/* A request from another thread, run by the owner at its next safepoint, in the order of posting. The memory is
- * the poster's; run() is the last that touches it from the owner's side. */
+/* A request from another thread, run by the owner at its next safepoint, in the order of posting. The memory
+ * is the poster's; run() is the last that touches it from the owner's side. */
 struct tally__request {
     struct tally__request *next;
     void (*run)(struct tally_heap *heap, struct tally__request *request);
 };
 
-/* Posts a request and notifies the owner. Any thread, as long as the heap exists (the agent's lock sees to it). */
+/* Posts a request and notifies the owner. Any thread, as long as the heap exists (the agent's lock sees to
+ * it). */
 void tally__heap_post(struct tally_heap *heap, struct tally__request *request);
 
 /* Runs a collection for a remote request; operation and wait go to its record. */
 int64_t tally__heap_collect_remote(struct tally_heap *heap, int generation, uint64_t operation,
                                    uint64_t safepoint_wait_ns, uint64_t *pause_ns, uint64_t *freed_bytes);
 
-/* The heap's feed, its number in this process (from 1, never reused), and its counters memory at the moment. */
+/* The heap's feed, its number in this process (from 1, never reused), and its counters memory at the moment.
+ */
 struct feed *tally__heap_feed(struct tally_heap *heap);
 uint32_t tally__heap_number(const struct tally_heap *heap);
 
 /* The agent's hooks of an attached heap: detach() runs first in tally_heap_free(), in the owner's thread, and
- * must give the heap private counters back; forked() runs in the child when the heap notices the fork, after it
- * has private counters of its own. NULL: not attached. `agent` is the agent's own pointer. */
+ * must give the heap private counters back; forked() runs in the child when the heap notices the fork, after
+ * it has private counters of its own. NULL: not attached. `agent` is the agent's own pointer. */
 struct tally__attachment {
     void (*detach)(struct tally_heap *heap, void *agent);
     void (*forked)(struct tally_heap *heap, void *agent);
@@ -35,8 +37,8 @@ struct tally__attachment {
 };
 struct tally__attachment *tally__heap_attachment(struct tally_heap *heap);
 
-/* Swaps the feed's memory at a safepoint (owner): feed_adopt(), and the private counters' memory is released or,
- * with counters == NULL, made anew. TALLY_ENOMEM leaves all as it was. */
+/* Swaps the feed's memory at a safepoint (owner): feed_adopt(), and the private counters' memory is released
+ * or, with counters == NULL, made anew. TALLY_ENOMEM leaves all as it was. */
 int tally__heap_feed_swap(struct tally_heap *heap, void *counters, void *ring);
 
 #endif

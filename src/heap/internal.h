@@ -7,12 +7,12 @@
  *   |           | 6 bitmaps and a 16-bit trial count per slot  |      |        |      |        |
  *   +-----------+----------------------------------------------+------+--------+------+--------+---
  *
- * The header word stands in front of each payload. A word of 0 is a free slot, whose payload begins with the next
- * free one's address. Live words are never 0, since types count from 1.
+ * The header word stands in front of each payload. A word of 0 is a free slot, whose payload begins with the
+ * next free one's address. Live words are never 0, since types count from 1.
  *
- * Generations are bits beside the objects: young objects have none, so that allocation writes no bitmap; the bits of
- * a freed slot are cleared when the slow path takes the page's second free list over. Large objects have a mapping
- * of their own with the same head and one slot.
+ * Generations are bits beside the objects: young objects have none, so that allocation writes no bitmap; the
+ * bits of a freed slot are cleared when the slow path takes the page's second free list over. Large objects
+ * have a mapping of their own with the same head and one slot.
  */
 #ifndef TALLY_HEAP_INTERNAL_H
 #define TALLY_HEAP_INTERNAL_H
@@ -216,16 +216,19 @@ size_t tally__size_of(const struct tally_type *type, const void *object); /* rou
 uint32_t tally__class_of(size_t slot_bytes, size_t align);
 struct page *tally__page_new(struct tally_heap *heap, uint32_t class_index, bool tracked, size_t large_bytes);
 void tally__page_free(struct tally_heap *heap, struct page *page);
-void tally__page_room(struct tally_heap *heap, struct page *page);     /* first slot freed in a page without room */
+void tally__page_room(struct tally_heap *heap,
+                      struct page *page); /* first slot freed in a page without room */
 void tally__page_empty(struct tally_heap *heap, struct page *page);    /* last slot freed */
 void tally__pages_sweep(struct tally_heap *heap);                      /* what a collection emptied */
-bool tally__page_refill(struct tally_heap *heap, uint32_t class_index); /* makes a page with free slots current */
+bool tally__page_refill(struct tally_heap *heap,
+                        uint32_t class_index); /* makes a page with free slots current */
 void tally__pages_relist(struct tally_heap *heap);                     /* after a fork: no page is current */
 void tally__spare_free(struct tally_heap *heap);
 
 /* release.c */
 void tally__destroy(struct tally_heap *heap, void *object);
-void tally__object_free(struct tally_heap *heap, void *object, enum wire_event kind); /* memory and counts only */
+void tally__object_free(struct tally_heap *heap, void *object,
+                        enum wire_event kind); /* memory and counts only */
 
 /* Slots in the order fixed, trailing, external; traverse is beside them. */
 size_t tally__slot_count(const struct tally_type *type, const void *object);
@@ -277,7 +280,8 @@ void *tally__map(size_t bytes);     /* zeroed, NULL: out of memory; errno kept *
 void *tally__reserve(size_t bytes); /* address space that costs nothing until touched */
 void tally__unmap(void *memory, size_t bytes);
 
-/* Checks of debug builds (TALLY_DEBUG), which say what is wrong and abort; release builds have none of this. */
+/* Checks of debug builds (TALLY_DEBUG), which say what is wrong and abort; release builds have none of this.
+ */
 #ifdef TALLY_DEBUG
 __attribute__((noreturn)) void tally__broken(const char *sentence);
 #define HEAP_CHECK(condition, sentence) ((condition) ? (void)0 : tally__broken(sentence))

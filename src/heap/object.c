@@ -1,5 +1,6 @@
-/* Allocation. The fast path takes the head of the current page's first list; everything that is due now and then
- * (safepoint, collection, new types, a fork) happens where that list is empty or the young generation full. */
+/* Allocation. The fast path takes the head of the current page's first list; everything that is due now and
+ * then (safepoint, collection, new types, a fork) happens where that list is empty or the young generation
+ * full. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,8 @@ static void count_new(struct tally_heap *heap, struct page *page, const struct t
 {
     struct feed_pen *pen = &heap->hot.pen;
     uint32_t row = type->index < pen->row_limit ? type->index : TYPE_OTHER;
-    feed_object(pen, WIRE_EVENT_ALLOC, row, row == TYPE_OTHER || type->variable, bytes, granule_of(page, object));
+    feed_object(pen, WIRE_EVENT_ALLOC, row, row == TYPE_OTHER || type->variable, bytes,
+                granule_of(page, object));
 }
 
 static void *take(struct tally_heap *heap, struct page *page, const struct tally_type *type, size_t bytes)
@@ -25,8 +27,8 @@ static void *take(struct tally_heap *heap, struct page *page, const struct tally
     return object;
 }
 
-/* What may be due before an allocation: afterwards the pen is there, the type has a row if rows last, requests have
- * run, and a young generation that was full has been collected. */
+/* What may be due before an allocation: afterwards the pen is there, the type has a row if rows last,
+ * requests have run, and a young generation that was full has been collected. */
 static void attend(struct tally_heap *heap, const struct tally_type *type)
 {
     if (!heap->hot.pen.rows)
@@ -45,7 +47,8 @@ static void attend(struct tally_heap *heap, const struct tally_type *type)
     }
 }
 
-static void *new_in_class(struct tally_heap *heap, const struct tally_type *type, uint32_t class_index, size_t bytes)
+static void *new_in_class(struct tally_heap *heap, const struct tally_type *type, uint32_t class_index,
+                          size_t bytes)
 {
     for (int tries = 0;; tries++) {
         struct page *page = heap->hot.current[class_index];
@@ -89,10 +92,12 @@ static bool fast(const struct tally_heap *heap, const struct tally_type *type)
            (!type->tracked || heap->hot.young_count < heap->hot.young_limit);
 }
 
-static void *new_slow(struct tally_heap *heap, const struct tally_type *type, uint32_t class_index, size_t bytes)
+static void *new_slow(struct tally_heap *heap, const struct tally_type *type, uint32_t class_index,
+                      size_t bytes)
 {
     attend(heap, type);
-    return class_index == CLASS_LARGE ? new_large(heap, type, bytes) : new_in_class(heap, type, class_index, bytes);
+    return class_index == CLASS_LARGE ? new_large(heap, type, bytes)
+                                      : new_in_class(heap, type, class_index, bytes);
 }
 
 void *tally_new(struct tally_heap *heap, const struct tally_type *type)

@@ -22,7 +22,8 @@ void *tally__map(size_t bytes)
 void *tally__reserve(size_t bytes)
 {
     int saved = errno;
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     errno = saved;
     return memory == MAP_FAILED ? NULL : memory;
 }
@@ -150,7 +151,8 @@ static void mapped_add(struct tally_heap *heap, size_t bytes)
 {
     heap->mapped_bytes += bytes;
     if (heap->hot.pen.counters)
-        atomic_store_explicit(&heap->hot.pen.counters->mapped_bytes, heap->mapped_bytes, memory_order_relaxed);
+        atomic_store_explicit(&heap->hot.pen.counters->mapped_bytes, heap->mapped_bytes,
+                              memory_order_relaxed);
 }
 
 static struct page *spare_take(struct tally_heap *heap)
@@ -235,7 +237,8 @@ void tally__page_room(struct tally_heap *heap, struct page *page)
     heap->room[page->class_index] = page;
 }
 
-/* Only a page that nobody allocates from goes; a page with slots of a running collection stays till its end. */
+/* Only a page that nobody allocates from goes; a page with slots of a running collection stays till its end.
+ */
 void tally__page_empty(struct tally_heap *heap, struct page *page)
 {
     if (heap->collecting) {
@@ -254,7 +257,8 @@ void tally__pages_sweep(struct tally_heap *heap)
         return;
     heap->emptied = false;
     for (uint32_t i = 0; i < heap->page_count; i++)
-        if (heap->pages[i] && !heap->pages[i]->used && heap->pages[i]->bump > (char *)object_at(heap->pages[i], 0))
+        if (heap->pages[i] && !heap->pages[i]->used &&
+            heap->pages[i]->bump > (char *)object_at(heap->pages[i], 0))
             tally__page_empty(heap, heap->pages[i]);
 }
 

@@ -1,12 +1,13 @@
 /* Death by reference count, with constant C stack.
  *
- * A dying object's slots are released last to first, and what dies there dies wholly before the next slot. The way
- * back is kept in the dead themselves: an object whose slot k is being followed has k in the count of its word (the
- * count is zero for good), and in slot k, which is empty by then, the address of the object one further up.
+ * A dying object's slots are released last to first, and what dies there dies wholly before the next slot.
+ * The way back is kept in the dead themselves: an object whose slot k is being followed has k in the count of
+ * its word (the count is zero for good), and in slot k, which is empty by then, the address of the object one
+ * further up.
  *
- * Objects that die where that order cannot be kept (below a traverse callback, or where finalizers nest deeper than
- * NEST_MAX) wait on the heap's zero list, linked by compressed references in the counts of their words, and die
- * before the outermost release returns.
+ * Objects that die where that order cannot be kept (below a traverse callback, or where finalizers nest
+ * deeper than NEST_MAX) wait on the heap's zero list, linked by compressed references in the counts of their
+ * words, and die before the outermost release returns.
  */
 #include "heap/internal.h"
 
@@ -120,7 +121,8 @@ static void finish(struct tally_heap *heap, void *object)
     tally__object_free(heap, object, WIRE_EVENT_FREE_REFCOUNT);
 }
 
-/* Takes the child out of the next slot below the cursor that holds one, and lowers the cursor to that slot. */
+/* Takes the child out of the next slot below the cursor that holds one, and lowers the cursor to that slot.
+ */
 static void *next_child(void *object, const struct tally_type *type)
 {
     uint64_t *word = word_of(object);
@@ -194,8 +196,9 @@ void tally__release(void *object)
     const struct tally_type *type = type_of(object);
     uint64_t word = *word_of(object);
     HEAP_CHECK(!(word & FLAG_GONE), "a reference is given back to an object that is dying");
-    if (!type->tracked && !type->ref_count && !type->info.has_external && !(word & (FLAG_FINALIZER | FLAG_WEAK)) &&
-        type->info.trailing != TALLY_TRAILING_SLOTS && !type->info.traverse)
+    if (!type->tracked && !type->ref_count && !type->info.has_external &&
+        !(word & (FLAG_FINALIZER | FLAG_WEAK)) && type->info.trailing != TALLY_TRAILING_SLOTS &&
+        !type->info.traverse)
         tally__object_free(heap, object, WIRE_EVENT_FREE_REFCOUNT);
     else
         tally__destroy(heap, object);

@@ -10,7 +10,8 @@ static size_t trailing_count(const struct tally_type *type, const void *object)
 
 static size_t external_count(const struct tally_type *type, const void *object)
 {
-    if (!type->info.has_external || !*(void *const *)((const char *)object + type->info.external_pointer_offset))
+    if (!type->info.has_external ||
+        !*(void *const *)((const char *)object + type->info.external_pointer_offset))
         return 0;
     return *(const size_t *)((const char *)object + type->info.external_length_offset);
 }
@@ -55,7 +56,8 @@ static bool fits(const void *holder, const void *value)
 void tally_store_steal(void *holder, void **slot, void *value)
 {
     (void)holder;
-    HEAP_CHECK(fits(holder, value), "a store into a freed object, or of one that is freed or of another heap");
+    HEAP_CHECK(fits(holder, value),
+               "a store into a freed object, or of one that is freed or of another heap");
     void *old = *slot;
     *slot = value;
     if (old)

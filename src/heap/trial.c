@@ -1,5 +1,5 @@
-/* Trial deletion on side data. The real counts are read once, into the page's trial table, and never written, so a
- * run leaves nothing to restore and could stop at any instant.
+/* Trial deletion on side data. The real counts are read once, into the page's trial table, and never written,
+ * so a run leaves nothing to restore and could stop at any instant.
  *
  *   members_merge   member = the live objects of the generations merged; trial = their counts
  *   trial, pass 1   trial = references from outside of the members
@@ -18,7 +18,8 @@ static bool is_member(const struct tally_heap *heap, const struct page *page, co
 bool tally__is_trash(const struct tally_heap *heap, const void *object)
 {
     const struct page *page = page_of(object);
-    return heap->collecting && is_member(heap, page, object) && !bit_get(page->bits[BIT_ALIVE], slot_of(page, object));
+    return heap->collecting && is_member(heap, page, object) &&
+           !bit_get(page->bits[BIT_ALIVE], slot_of(page, object));
 }
 
 static void trial_set(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)

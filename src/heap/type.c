@@ -62,7 +62,8 @@ static bool info_ok(const struct tally_type_info *info)
 {
     return info && name_ok(info->name) && info->size <= SIZE_LIMIT &&
            (info->align == 0 || info->align == 8 || info->align == 16) &&
-           !(info->flags & ~(unsigned)(TALLY_TYPE_ACYCLIC | TALLY_TYPE_WEAK)) && refs_ok(info) && trailing_ok(info) &&
+           !(info->flags & ~(unsigned)(TALLY_TYPE_ACYCLIC | TALLY_TYPE_WEAK)) && refs_ok(info) &&
+           trailing_ok(info) &&
            (!info->has_external || (slot_fits(info->external_pointer_offset, info->size) &&
                                     slot_fits(info->external_length_offset, info->size) &&
                                     info->external_pointer_offset != info->external_length_offset)) &&
@@ -127,12 +128,14 @@ static struct tally_type *type_make(const struct tally_type_info *info)
         return NULL;
     }
     type->info.refs = type->refs;
-    bool references = type->ref_count || info->trailing == TALLY_TRAILING_SLOTS || info->has_external || info->traverse;
+    bool references =
+        type->ref_count || info->trailing == TALLY_TRAILING_SLOTS || info->has_external || info->traverse;
     type->tracked = references && !(info->flags & TALLY_TYPE_ACYCLIC);
     type->class_index = tally__class_of(WORD_BYTES + type->size, type->align);
     if (type->class_index != CLASS_LARGE && type->tracked)
         type->class_index += CLASS_COUNT;
-    type->word = TALLY_COUNT_ONE | (type->tracked ? 0 : TALLY_FLAG_ACYCLIC) | (info->finalize ? FLAG_FINALIZER : 0);
+    type->word =
+        TALLY_COUNT_ONE | (type->tracked ? 0 : TALLY_FLAG_ACYCLIC) | (info->finalize ? FLAG_FINALIZER : 0);
     return type;
 }
 

@@ -1,5 +1,5 @@
-/* Checks a whole heap against itself: slots against lists, counts against edges, bits against generations, weak
- * references against their lists, counters against objects. */
+/* Checks a whole heap against itself: slots against lists, counts against edges, bits against generations,
+ * weak references against their lists, counters against objects. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +76,8 @@ static int check_counts(void *object, void *arg)
     bool listed = map_get(&check->heap->weak_heads, (uintptr_t)object);
     if (listed != !!(*word_of(object) & FLAG_WEAK))
         fail(check, "%s: the weak flag and the list of weak references differ", type_of(object)->info.name);
-    for (const struct tally_weak *weak = listed ? *(void **)map_get(&check->heap->weak_heads, (uintptr_t)object) : NULL;
+    for (const struct tally_weak *weak =
+             listed ? *(void **)map_get(&check->heap->weak_heads, (uintptr_t)object) : NULL;
          weak; weak = weak->next_private) {
         if (weak->referent_private != object)
             fail(check, "weakref: stands in the list of another object");
@@ -124,8 +125,8 @@ static void check_page(struct check *check, const struct page *page)
         }
     }
     if (!check->failed && live + free_count + fresh != page->slot_count)
-        fail(check, "a page of %u slots has %u live, %u free and %u fresh ones", page->slot_count, live, free_count,
-             fresh);
+        fail(check, "a page of %u slots has %u live, %u free and %u fresh ones", page->slot_count, live,
+             free_count, fresh);
     if (!check->failed && page->used != live + handed)
         fail(check, "a page counts %u slots in use, and has %u", page->used, live + handed);
 }

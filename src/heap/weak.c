@@ -1,5 +1,5 @@
-/* Weak references: objects that know their referent without owning it. The newest one of a target heads a doubly
- * linked list; the heads stand in a map beside the heap, behind the WEAK flag of the target's word. */
+/* Weak references: objects that know their referent without owning it. The newest one of a target heads a
+ * doubly linked list; the heads stand in a map beside the heap, behind the WEAK flag of the target's word. */
 #include "heap/internal.h"
 
 static void **head_of(const struct tally_heap *heap, const void *target)
@@ -50,8 +50,8 @@ static bool may_call(const struct tally_heap *heap, const struct tally_weak *wea
            !tally__is_trash(heap, weak);
 }
 
-/* All weak references to target read NULL afterwards; those whose callback may run are held and queued, the newest
- * first, through their next links. */
+/* All weak references to target read NULL afterwards; those whose callback may run are held and queued, the
+ * newest first, through their next links. */
 void tally__weak_clear_all(struct tally_heap *heap, void *target, struct weak_queue *queue)
 {
     void **head = head_of(heap, target);
@@ -70,7 +70,8 @@ void tally__weak_clear_all(struct tally_heap *heap, void *target, struct weak_qu
     }
 }
 
-uint64_t tally__weak_callbacks(struct tally_heap *heap, struct weak_queue *queue, bool keep_hold, int generation_after)
+uint64_t tally__weak_callbacks(struct tally_heap *heap, struct weak_queue *queue, bool keep_hold,
+                               int generation_after)
 {
     uint64_t freed = 0;
     while (queue->first) {
@@ -92,8 +93,8 @@ uint64_t tally__weak_callbacks(struct tally_heap *heap, struct weak_queue *queue
     return freed;
 }
 
-void *tally_weak_new(struct tally_heap *heap, const struct tally_type *type, void *target, tally_weak_fn callback,
-                     void *hold)
+void *tally_weak_new(struct tally_heap *heap, const struct tally_type *type, void *target,
+                     tally_weak_fn callback, void *hold)
 {
     if (!type)
         type = atomic_load_explicit(&tally__types[TYPE_WEAKREF], memory_order_acquire);

@@ -1,6 +1,7 @@
-/* The last net under the feeds. Memory that is sealed and allocated does not fault, as far as the system keeps
- * its word; where it does not (a page that cannot be read back, broken hardware), tallyd must not die of one
- * client. A faulting page of the feeds being read is replaced by zeroes, which show as figures that went back. */
+/* The last net under the feeds. Memory that is sealed and allocated does not fault, as far as the system
+ * keeps its word; where it does not (a page that cannot be read back, broken hardware), tallyd must not die
+ * of one client. A faulting page of the feeds being read is replaced by zeroes, which show as figures that
+ * went back. */
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>

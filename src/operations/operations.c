@@ -164,8 +164,9 @@ static void prune(struct operations *operations)
     }
 }
 
-static struct operation *operation_new(struct operations *operations, const char *process, const uint32_t *heaps,
-                                       size_t heap_count, const struct wire_command *command, uint64_t deadline_ms)
+static struct operation *operation_new(struct operations *operations, const char *process,
+                                       const uint32_t *heaps, size_t heap_count,
+                                       const struct wire_command *command, uint64_t deadline_ms)
 {
     struct operation *operation = calloc(1, sizeof *operation + heap_count * sizeof *operation->view.heaps);
     if (!operation)
@@ -202,8 +203,8 @@ static void heap_end(struct operations *operations, struct operation *operation,
     reckon(operations, operation);
 }
 
-int operations_start(struct operations *operations, const char *process, const uint32_t *heaps, size_t heap_count,
-                     const struct wire_command *command, uint64_t deadline_ms, char *id)
+int operations_start(struct operations *operations, const char *process, const uint32_t *heaps,
+                     size_t heap_count, const struct wire_command *command, uint64_t deadline_ms, char *id)
 {
     int result = 0;
     pthread_mutex_lock(&operations->lock);
@@ -229,7 +230,8 @@ int operations_start(struct operations *operations, const char *process, const u
         pthread_mutex_lock(&operations->lock);
         operation = find(operations, id);
         if (operation)
-            heap_end(operations, operation, i, OPERATION_FAILED, error == -ESRCH ? "process_gone" : "undeliverable");
+            heap_end(operations, operation, i, OPERATION_FAILED,
+                     error == -ESRCH ? "process_gone" : "undeliverable");
         pthread_mutex_unlock(&operations->lock);
     }
     tell(operations, id);
@@ -303,9 +305,10 @@ static const char *ack_code(int32_t error)
     return error == TALLY_EBUSY ? "busy" : error == TALLY_ESTATE ? "heap_gone" : "refused_by_host";
 }
 
-/* A state never goes back: acknowledgements of one heap come in order, but a late one may follow our own verdict.
- * Whether it says anything new. */
-static bool ack_fold(struct operations *operations, struct operation *operation, size_t at, const struct wire_ack *ack)
+/* A state never goes back: acknowledgements of one heap come in order, but a late one may follow our own
+ * verdict. Whether it says anything new. */
+static bool ack_fold(struct operations *operations, struct operation *operation, size_t at,
+                     const struct wire_ack *ack)
 {
     static const enum operation_state states[] = {
         [WIRE_ACK_WAITING] = OPERATION_WAITING, [WIRE_ACK_RUNNING] = OPERATION_RUNNING,
@@ -344,13 +347,14 @@ void operations_ack(struct operations *operations, const char *process, const st
 
 /* Ends the open heaps that `over` picks, one operation a turn, so that the listener runs without the lock. */
 static void end_each(struct operations *operations,
-                     bool (*over)(const struct operation *, const struct operation_heap *, const void *), const void *arg,
-                     const char *code)
+                     bool (*over)(const struct operation *, const struct operation_heap *, const void *),
+                     const void *arg, const char *code)
 {
     for (;;) {
         char id[OPERATION_ID_CHARS] = "";
         pthread_mutex_lock(&operations->lock);
-        for (struct operation *operation = operations->newest; operation && !*id; operation = operation->next) {
+        for (struct operation *operation = operations->newest; operation && !*id;
+             operation = operation->next) {
             for (size_t i = 0; i < operation->view.heap_count; i++) {
                 const struct operation_heap *heap = &operation->view.heaps[i];
                 if (operation_is_over(heap->state) || !over(operation, heap, arg))
@@ -366,7 +370,8 @@ static void end_each(struct operations *operations,
     }
 }
 
-static bool of_process(const struct operation *operation, const struct operation_heap *heap, const void *process)
+static bool of_process(const struct operation *operation, const struct operation_heap *heap,
+                       const void *process)
 {
     (void)heap;
     return !strcmp(operation->view.process, process);

@@ -3,8 +3,9 @@
  *   queued ──▶ waiting_for_safepoint ──▶ running ──▶ succeeded | failed | cancelled | expired
  *
  * What is always true
- *  - An operation ends once, and never changes afterwards. `expired` and `succeeded` are the host's word; a heap of
- *    which it says nothing by the deadline and a little more has failed, code `unconfirmed`. What runs may take its time.
+ *  - An operation ends once, and never changes afterwards. `expired` and `succeeded` are the host's word; a
+ * heap of which it says nothing by the deadline and a little more has failed, code `unconfirmed`. What runs
+ * may take its time.
  *  - The state of an operation is that of its heaps: the earliest of those that go on, else the worst end.
  *  - The last OPERATIONS_KEPT are kept; those that go on are never dropped.
  * Any thread. The listener is called with no lock held.
@@ -23,10 +24,11 @@
 #define OPERATION_GRACE_NS 1000000000u
 
 /* X(NAME, word) */
-#define OPERATION_STATES(X) \
-    X(OPERATION_QUEUED, "queued") X(OPERATION_WAITING, "waiting_for_safepoint") X(OPERATION_RUNNING, "running") \
-    X(OPERATION_SUCCEEDED, "succeeded") X(OPERATION_CANCELLED, "cancelled") X(OPERATION_EXPIRED, "expired") \
-    X(OPERATION_FAILED, "failed")
+#define OPERATION_STATES(X)                                                                                  \
+    X(OPERATION_QUEUED, "queued")                                                                            \
+    X(OPERATION_WAITING, "waiting_for_safepoint") X(OPERATION_RUNNING, "running")                            \
+        X(OPERATION_SUCCEEDED, "succeeded") X(OPERATION_CANCELLED, "cancelled")                              \
+            X(OPERATION_EXPIRED, "expired") X(OPERATION_FAILED, "failed")
 enum operation_state {
 #define OPERATIONS_X(name, word) name,
     OPERATION_STATES(OPERATIONS_X)
@@ -83,10 +85,10 @@ void operations_free(struct operations *operations);
 /* Returns when no call to the listener before goes on; so not from a listener. */
 void operations_on_change(struct operations *operations, operations_changed_fn changed, void *arg);
 
-/* Starts an operation on heaps of a process: command says what (heap_number, operation and deadline are filled in).
- * id: of at least OPERATION_ID_CHARS. 0, -ENOMEM, -ESRCH, or -EBUSY: too many go on. */
-int operations_start(struct operations *operations, const char *process, const uint32_t *heaps, size_t heap_count,
-                     const struct wire_command *command, uint64_t deadline_ms, char *id);
+/* Starts an operation on heaps of a process: command says what (heap_number, operation and deadline are
+ * filled in). id: of at least OPERATION_ID_CHARS. 0, -ENOMEM, -ESRCH, or -EBUSY: too many go on. */
+int operations_start(struct operations *operations, const char *process, const uint32_t *heaps,
+                     size_t heap_count, const struct wire_command *command, uint64_t deadline_ms, char *id);
 /* The operation, or NULL: unknown. */
 struct operation_view *operations_get_new(struct operations *operations, const char *id);
 /* The id behind a number that a collection record carries; false: no longer known. */

@@ -1,5 +1,5 @@
-/* The runtime folder, where others find us, and the state folder, which survives. Each is locked, so that what lies
- * in it is ours to remove. */
+/* The runtime folder, where others find us, and the state folder, which survives. Each is locked, so that
+ * what lies in it is ours to remove. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,7 +24,8 @@ static bool set(char *out, size_t bytes, const char *folder, const char *below)
 static const char *folders_name(struct folders *folders, const struct options *options)
 {
     const char *runtime = getenv("TALLY_RUNTIME_DIR"), *xdg_runtime = getenv("XDG_RUNTIME_DIR");
-    const char *state = getenv("TALLY_STATE_DIR"), *xdg_state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    const char *state = getenv("TALLY_STATE_DIR"), *xdg_state = getenv("XDG_STATE_HOME"),
+               *home = getenv("HOME");
     bool fits = true;
     if (options->runtime_dir)
         fits = set(folders->runtime, sizeof folders->runtime, options->runtime_dir, "");
@@ -163,7 +164,8 @@ int folders_open(struct folders *folders, const struct options *options, char *w
         snprintf(why, why_bytes, "%s", unnamed);
         return EXIT_REFUSAL;
     }
-    int code = folder_take(folders->runtime, options->system ? 0755 : 0700, &folders->runtime_lock, why, why_bytes);
+    int code =
+        folder_take(folders->runtime, options->system ? 0755 : 0700, &folders->runtime_lock, why, why_bytes);
     if (!code)
         code = folder_take(folders->state, 0700, &folders->state_lock, why, why_bytes);
     if (code)

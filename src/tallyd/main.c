@@ -107,8 +107,10 @@ static int address_open(struct daemon *daemon)
         return EXIT_ADDRESS;
     }
     if (!daemon->loopback && !options->insecure_http && !options->public_host) {
-        log_warn("--http-listen %s is not loopback, and we speak no TLS: give --public-host NAME of a TLS proxy, or "
-                 "--insecure-http", text);
+        log_warn("--http-listen %s is not loopback, and we speak no TLS: give --public-host NAME of a TLS "
+                 "proxy, or "
+                 "--insecure-http",
+                 text);
         return EXIT_REFUSAL;
     }
     return EXIT_OK;
@@ -117,12 +119,18 @@ static int address_open(struct daemon *daemon)
 static int intake_open(struct daemon *daemon)
 {
     char path[128];
-    const struct intake_sink sink = {.arg = daemon, .attached = attached, .sample = sample, .heap_gone = heap_gone,
-                                     .gone = gone, .swept = swept, .ack = ack_hear, .refused = refused,
+    const struct intake_sink sink = {.arg = daemon,
+                                     .attached = attached,
+                                     .sample = sample,
+                                     .heap_gone = heap_gone,
+                                     .gone = gone,
+                                     .swept = swept,
+                                     .ack = ack_hear,
+                                     .refused = refused,
                                      .released = released};
     snprintf(path, sizeof path, "%s/agent.sock", daemon->folders.runtime);
-    int error = intake_start(&(struct intake_options){.socket_path = path, .system = daemon->options.system}, &sink,
-                             &daemon->intake);
+    int error = intake_start(&(struct intake_options){.socket_path = path, .system = daemon->options.system},
+                             &sink, &daemon->intake);
     if (error)
         log_warn("%s: %s", path, strerror(-error));
     return error;
@@ -137,14 +145,20 @@ static int api_open(struct daemon *daemon, const char *start_id)
     daemon->unix_fd = listen_unix(path, options->system ? 0660 : 0600, options->system ? "tally" : NULL);
     int error = daemon->unix_fd < 0 ? daemon->unix_fd : 0;
     if (!error)
-        error = api_start(&(struct api_options){.stats = daemon->stats, .operations = daemon->operations,
-                                                .tcp_fd = daemon->tcp_fd, .unix_fd = daemon->unix_fd,
-                                                .tcp_address = daemon->address, .public_host = options->public_host,
+        error = api_start(&(struct api_options){.stats = daemon->stats,
+                                                .operations = daemon->operations,
+                                                .tcp_fd = daemon->tcp_fd,
+                                                .unix_fd = daemon->unix_fd,
+                                                .tcp_address = daemon->address,
+                                                .public_host = options->public_host,
                                                 .remote_control = options->remote_control,
-                                                .loopback = daemon->loopback, .start_id = start_id,
-                                                .token = daemon->folders.token, .sessions_path = sessions,
+                                                .loopback = daemon->loopback,
+                                                .start_id = start_id,
+                                                .token = daemon->folders.token,
+                                                .sessions_path = sessions,
                                                 .runtime_dir = daemon->folders.runtime,
-                                                .state_dir = daemon->folders.state, .system = options->system},
+                                                .state_dir = daemon->folders.state,
+                                                .system = options->system},
                           &daemon->api);
     if (error)
         log_warn("%s: %s", path, strerror(-error));
@@ -165,7 +179,8 @@ static int stages_open(struct daemon *daemon)
     stats_sink_init(daemon->stats, &daemon->stats_sink);
     if (intake_open(daemon) || api_open(daemon, start_id))
         return EXIT_REFUSAL;
-    int error = folder_write(daemon->folders.runtime, "http.addr", daemon->address, daemon->options.system ? 0644 : 0600);
+    int error = folder_write(daemon->folders.runtime, "http.addr", daemon->address,
+                             daemon->options.system ? 0644 : 0600);
     if (error) {
         log_warn("http.addr: %s", strerror(-error));
         return EXIT_REFUSAL;

@@ -34,7 +34,8 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
     struct option table[ROWS + 1] = {{.name = NULL}};
     bool seen[ROWS] = {false};
     for (size_t i = 0; i < ROWS; i++)
-        table[i] = (struct option){rows[i].name, rows[i].argument ? required_argument : no_argument, NULL, (int)i};
+        table[i] =
+            (struct option){rows[i].name, rows[i].argument ? required_argument : no_argument, NULL, (int)i};
     opterr = 0;
     optind = 1;
     for (;;) {
@@ -42,7 +43,8 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
         if (row == -1)
             break;
         if (row == '?' || row == ':') {
-            snprintf(why, why_bytes, "%s: %s", argv[optind - 1], row == ':' ? "needs a value" : "is no option");
+            snprintf(why, why_bytes, "%s: %s", argv[optind - 1],
+                     row == ':' ? "needs a value" : "is no option");
             return false;
         }
         if (seen[row]) {
@@ -68,7 +70,8 @@ void options_print_help(void)
                  rows[i].argument ? rows[i].argument : "");
         printf("  %-28s %s\n", left, rows[i].help);
     }
-    printf("\nexit status: 0 ended by a signal, 1 an address could not be used, 2 refused to start, 3 it runs already\n");
+    printf("\nexit status: 0 ended by a signal, 1 an address could not be used, 2 refused to start, 3 it "
+           "runs already\n");
 }
 
 bool address_split(const char *text, char *host, size_t host_bytes, char *port, size_t port_bytes)

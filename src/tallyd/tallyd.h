@@ -34,8 +34,8 @@ struct folders {
     char token[65]; /* the bearer token, from the state folder or new */
 };
 
-/* Finds, makes and locks both folders, removes what an earlier daemon left, and reads or makes the token. Returns 0
- * or one of the exit codes; `why` says it. */
+/* Finds, makes and locks both folders, removes what an earlier daemon left, and reads or makes the token.
+ * Returns 0 or one of the exit codes; `why` says it. */
 int folders_open(struct folders *folders, const struct options *options, char *why, size_t why_bytes);
 /* Writes `text` and a newline as FOLDER/NAME with a mode, whole, renamed into place. 0 or -errno. */
 int folder_write(const char *folder, const char *name, const char *text, unsigned mode);

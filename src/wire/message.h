@@ -10,9 +10,10 @@
  *   HEAP_GONE ------------------------------->          after its counters are final (state CLOSED)
  *   BYE ------------------------------------->          orderly end; a lost socket or pidfd is the other kind
  *
- * A receiver skips kinds that it does not know; it drops the peer for a message that is shorter than its header
- * says, longer than the maximum, or out of order. Longer messages of a known kind are read up to the known part
- * (later versions append). Identity (pid, uid) comes from the socket's credentials, never from a message.
+ * A receiver skips kinds that it does not know; it drops the peer for a message that is shorter than its
+ * header says, longer than the maximum, or out of order. Longer messages of a known kind are read up to the
+ * known part (later versions append). Identity (pid, uid) comes from the socket's credentials, never from a
+ * message.
  */
 #ifndef TALLY_WIRE_MESSAGE_H
 #define TALLY_WIRE_MESSAGE_H
@@ -27,7 +28,14 @@
 #define WIRE_TEXT_MAX 6144u
 
 enum wire_kind {
-    WIRE_HELLO = 1, WIRE_WELCOME, WIRE_HEAP_COUNTERS, WIRE_HEAP_RING, WIRE_HEAP_GONE, WIRE_COMMAND, WIRE_ACK, WIRE_BYE,
+    WIRE_HELLO = 1,
+    WIRE_WELCOME,
+    WIRE_HEAP_COUNTERS,
+    WIRE_HEAP_RING,
+    WIRE_HEAP_GONE,
+    WIRE_COMMAND,
+    WIRE_ACK,
+    WIRE_BYE,
 };
 
 struct wire_head {

@@ -1,10 +1,12 @@
-/* The reader's half of the event ring (wire/feed.h): takes what is new out of a mapping that its writer changes at
- * the same time, or that a liar filled. Pure: no system call, no memory of its own, no global.
+/* The reader's half of the event ring (wire/feed.h): takes what is new out of a mapping that its writer
+ * changes at the same time, or that a liar filled. Pure: no system call, no memory of its own, no global.
  *
  * What is always true
  *  - Nothing torn is shown: words are copied, the reserve is read again, and only what was whole is decoded.
- *  - seen + lost = the records written up to the last one read, exactly, as long as the writer keeps the protocol.
- *  - One call reads at most one capacity of words, whatever the mapping says, and touches no byte outside of it.
+ *  - seen + lost = the records written up to the last one read, exactly, as long as the writer keeps the
+ * protocol.
+ *  - One call reads at most one capacity of words, whatever the mapping says, and touches no byte outside of
+ * it.
  */
 #ifndef TALLY_WIRE_RING_READ_H
 #define TALLY_WIRE_RING_READ_H
@@ -41,10 +43,12 @@ struct wire_event_view {
 typedef void (*wire_event_fn)(const struct wire_event_view *event, void *arg);
 
 /* Checks the header of a mapping of `bytes` (the sealed size, from fstat) and points the reader at its first
- * block. The mapping must stay until the reader is no longer used. Returns 0 or -1: not a ring of this version. */
+ * block. The mapping must stay until the reader is no longer used. Returns 0 or -1: not a ring of this
+ * version. */
 int wire_ring_reader_init(struct wire_ring_reader *reader, const void *mapping, size_t bytes);
 
-/* heap_number and feed_generation of a mapping that init has accepted; read once, compare with the message's. */
+/* heap_number and feed_generation of a mapping that init has accepted; read once, compare with the message's.
+ */
 void wire_ring_identity(const void *mapping, uint32_t *heap_number, uint32_t *feed_generation);
 
 /* Shows every whole record that is new, in order. Returns the number shown, or -1 when head or reserve are

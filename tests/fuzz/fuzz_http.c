@@ -1,5 +1,5 @@
-/* The bytes of a connection, through libmicrohttpd and all of the api, with the trust that the Unix socket has.
- * Whatever comes, the answer begins as HTTP or is none, and the daemon goes on. */
+/* The bytes of a connection, through libmicrohttpd and all of the api, with the trust that the Unix socket
+ * has. Whatever comes, the answer begins as HTTP or is none, and the daemon goes on. */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
@@ -39,9 +39,12 @@ static void process_add(struct stats *stats)
     struct intake_sink sink;
     stats_sink_init(stats, &sink);
     void *handle = sink.attached(stats, &process);
-    sink.sample(stats, handle, &(struct intake_sample){.heap_number = 1, .type_count = 1, .rows = &row, .types = &type,
-                                                       .summary = {.valid = true,
-                                                                   .manager = WIRE_MANAGER_GENERATIONAL}});
+    sink.sample(stats, handle,
+                &(struct intake_sample){.heap_number = 1,
+                                        .type_count = 1,
+                                        .rows = &row,
+                                        .types = &type,
+                                        .summary = {.valid = true, .manager = WIRE_MANAGER_GENERATIONAL}});
     sink.swept(stats, true);
 }
 
@@ -52,9 +55,15 @@ static void start(void)
     struct stats *stats = stats_new();
     operations = operations_new("feedbeef", obey, NULL);
     process_add(stats);
-    struct api_options options = {.stats = stats, .operations = operations, .tcp_address = address, .loopback = true,
-                                  .start_id = "feedbeef", .token = "x", .sessions_path = "/dev/null/sessions",
-                                  .runtime_dir = "", .state_dir = ""};
+    struct api_options options = {.stats = stats,
+                                  .operations = operations,
+                                  .tcp_address = address,
+                                  .loopback = true,
+                                  .start_id = "feedbeef",
+                                  .token = "x",
+                                  .sessions_path = "/dev/null/sessions",
+                                  .runtime_dir = "",
+                                  .state_dir = ""};
     options.tcp_fd = listen_tcp("127.0.0.1", "0", address, sizeof address, &loopback);
     options.unix_fd = listen_tcp("127.0.0.1", "0", second, sizeof second, &loopback);
     if (api_start(&options, &api))

@@ -1,5 +1,6 @@
-/* A whole feed, from the descriptor to the view: a well-formed heap over which the input writes. Each input is a
- * list of {where in the counters or the ring, length, bytes}; the heap is read again after each of them. */
+/* A whole feed, from the descriptor to the view: a well-formed heap over which the input writes. Each input
+ * is a list of {where in the counters or the ring, length, bytes}; the heap is read again after each of them.
+ */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Stands in for libFuzzer in the suite: feeds every file of the folders and files named on the command line to
- * the target once. Ends with the number of inputs; a crash is the failure. */
+/* Stands in for libFuzzer in the suite: feeds every file of the folders and files named on the command line
+ * to the target once. Ends with the number of inputs; a crash is the failure. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

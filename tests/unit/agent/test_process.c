@@ -55,7 +55,8 @@ static int teardown(void **state)
 
 static uint64_t shown_allocated(const struct fake_heap *shown)
 {
-    const struct wire_row *rows = (const struct wire_row *)((const char *)shown->counters + WIRE_HEADER_BYTES);
+    const struct wire_row *rows =
+        (const struct wire_row *)((const char *)shown->counters + WIRE_HEADER_BYTES);
     uint64_t sum = 0;
     for (unsigned i = 0; i < WIRE_ROW_COUNT; i++)
         sum += atomic_load(&rows[i].allocated);

@@ -141,7 +141,8 @@ static void test_collect_is_cancelled(void **state)
     cycle_make(world->heap);
     fake_collect(world->connection, world->shown.number, 74, SECONDS(20));
     fake_ack(world->connection, 74, WIRE_ACK_WAITING);
-    fake_command(world->connection, &(struct wire_command){.operation = 74, .heap_number = world->shown.number,
+    fake_command(world->connection, &(struct wire_command){.operation = 74,
+                                                           .heap_number = world->shown.number,
                                                            .kind = WIRE_COMMAND_CANCEL});
     fake_ack(world->connection, 74, WIRE_ACK_CANCELLED);
     tally_safepoint(world->heap);
@@ -155,7 +156,8 @@ static void test_collects_beyond_the_slots_are_refused_and_the_others_share_a_ru
     for (uint64_t i = 0; i < 20; i++)
         fake_collect(world->connection, world->shown.number, 100 + i, SECONDS(20));
     for (uint64_t i = 0; i < 20; i++) {
-        struct wire_ack ack = fake_ack(world->connection, 100 + i, i < 16 ? WIRE_ACK_WAITING : WIRE_ACK_FAILED);
+        struct wire_ack ack =
+            fake_ack(world->connection, 100 + i, i < 16 ? WIRE_ACK_WAITING : WIRE_ACK_FAILED);
         assert_int_equal(ack.error, i < 16 ? 0 : TALLY_EBUSY);
     }
     tally_get_stats(world->heap, &before, sizeof before);
@@ -337,7 +339,8 @@ static void test_nonsense_costs_the_connection_only(void **state)
 static void test_a_daemon_that_never_reads_is_left(void **state)
 {
     struct world *world = *state;
-    struct wire_command command = {.head = wire_head_make(WIRE_COMMAND, sizeof command), .heap_number = 4000000000u,
+    struct wire_command command = {.head = wire_head_make(WIRE_COMMAND, sizeof command),
+                                   .heap_number = 4000000000u,
                                    .kind = WIRE_COMMAND_COLLECT};
     int old = world->connection;
     for (unsigned i = 0; i < 20000; i++) {
@@ -414,8 +417,10 @@ int main(void)
     tally_set_label("tier", "one");
     tally_set_label("tier", "two");
     const struct tally_ref refs[] = {{"next", offsetof(struct node, next)}};
-    if (tally_type_register(&(struct tally_type_info){.name = "node", .size = sizeof(struct node), .refs = refs,
-                                                      .ref_count = 1}, &node_type))
+    if (tally_type_register(
+            &(struct tally_type_info){
+                .name = "node", .size = sizeof(struct node), .refs = refs, .ref_count = 1},
+            &node_type))
         return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fake_directory_remove();

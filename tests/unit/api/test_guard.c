@@ -71,7 +71,8 @@ static void test_targets(void **state)
         if (parse(&request, rows[i].target) != (rows[i].segments != NULL))
             fail_msg("%s", rows[i].target);
         for (unsigned s = 0; rows[i].segments && s < request.segment_count; s++)
-            used += (size_t)snprintf(joined + used, sizeof joined - used, "%s%s", s ? "|" : "", request.segments[s]);
+            used += (size_t)snprintf(joined + used, sizeof joined - used, "%s%s", s ? "|" : "",
+                                     request.segments[s]);
         if (rows[i].segments)
             assert_string_equal(joined, rows[i].segments);
     }
@@ -88,13 +89,20 @@ static void test_routes(void **state)
         const char *method, *target, *path; /* NULL: none */
         bool known;
     } rows[] = {
-        {"GET", "/healthz", "/healthz", true}, {"HEAD", "/v1/processes/7/stats", "/v1/processes/{p}/stats", true},
+        {"GET", "/healthz", "/healthz", true},
+        {"HEAD", "/v1/processes/7/stats", "/v1/processes/{p}/stats", true},
         {"PATCH", "/v1/processes/7/config", "/v1/processes/{p}/config", true},
         {"POST", "/v1/processes/7/heaps/2/collect", "/v1/processes/{p}/heaps/{n}/collect", true},
-        {"DELETE", "/v1/operations/x", "/v1/operations/{o}", true}, {"PUT", "/v1/operations/x", NULL, true},
-        {"HEAD", "/v1/session", NULL, true}, {"get", "/healthz", NULL, true}, {"GET", "/healthz/", NULL, false},
-        {"GET", "/v1/processes//stats", NULL, false}, {"GET", "/v1/processes/%2f/stats", "/v1/processes/{p}/stats", true},
-        {"GET", "/v1%2finfo", NULL, false}, {"GET", "/v1", NULL, false}, {"GET", "/v1/info/x", NULL, false},
+        {"DELETE", "/v1/operations/x", "/v1/operations/{o}", true},
+        {"PUT", "/v1/operations/x", NULL, true},
+        {"HEAD", "/v1/session", NULL, true},
+        {"get", "/healthz", NULL, true},
+        {"GET", "/healthz/", NULL, false},
+        {"GET", "/v1/processes//stats", NULL, false},
+        {"GET", "/v1/processes/%2f/stats", "/v1/processes/{p}/stats", true},
+        {"GET", "/v1%2finfo", NULL, false},
+        {"GET", "/v1", NULL, false},
+        {"GET", "/v1/info/x", NULL, false},
     };
     static struct request request;
     (void)state;
@@ -117,10 +125,22 @@ static void test_durations(void **state)
         const char *text;
         bool good;
         uint64_t ns;
-    } rows[] = {{"5s", true, 5000000000u}, {"250ms", true, 250000000u}, {"0s", true, 0}, {"60s", true, 60000000000u},
-                {"60000ms", true, 60000000000u}, {"61s", false, 0}, {"60001ms", false, 0}, {"5", false, 0},
-                {"s", false, 0}, {"", false, 0}, {"-1s", false, 0}, {"1.5s", false, 0}, {"5 s", false, 0},
-                {"5m", false, 0}, {"99999999999999999999s", false, 0}, {"5S", false, 0}};
+    } rows[] = {{"5s", true, 5000000000u},
+                {"250ms", true, 250000000u},
+                {"0s", true, 0},
+                {"60s", true, 60000000000u},
+                {"60000ms", true, 60000000000u},
+                {"61s", false, 0},
+                {"60001ms", false, 0},
+                {"5", false, 0},
+                {"s", false, 0},
+                {"", false, 0},
+                {"-1s", false, 0},
+                {"1.5s", false, 0},
+                {"5 s", false, 0},
+                {"5m", false, 0},
+                {"99999999999999999999s", false, 0},
+                {"5S", false, 0}};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t ns = 0;
@@ -136,12 +156,27 @@ static void test_bodies(void **state)
         const char *text;
         bool good;
     } rows[] = {
-        {"{}", true}, {" {\"a\":[1,{\"b\":\"[[[[[[[[[[[[[[[[[[[[[[\"}]} ", true}, {"{\"a\":\"\\\"{{{{{{{{{{{{{{{{{{\"}", true},
+        {"{}", true},
+        {" {\"a\":[1,{\"b\":\"[[[[[[[[[[[[[[[[[[[[[[\"}]} ", true},
+        {"{\"a\":\"\\\"{{{{{{{{{{{{{{{{{{\"}", true},
         {"{\"\\\"\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}", false},
-        {"{\"a\":[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]}", true}, {"{\"a\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}", false},
-        {"", false}, {"[]", false}, {"1", false}, {"null", false}, {"{", false}, {"{}x", false}, {"{\"a\":1,\"a\":1}", false},
-        {"{\"a\":NaN}", false}, {"{'a':1}", false}, {"{\"a\":\"\xff\"}", false}, {"{\"a\":\"\\u0000\"}", false},
-        {"{\"\\u0000\":1}", false}, {"\"", false}, {"{\"a\":\"\\", false}, {"{\"a\":1e999}", false},
+        {"{\"a\":[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]}", true},
+        {"{\"a\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}", false},
+        {"", false},
+        {"[]", false},
+        {"1", false},
+        {"null", false},
+        {"{", false},
+        {"{}x", false},
+        {"{\"a\":1,\"a\":1}", false},
+        {"{\"a\":NaN}", false},
+        {"{'a':1}", false},
+        {"{\"a\":\"\xff\"}", false},
+        {"{\"a\":\"\\u0000\"}", false},
+        {"{\"\\u0000\":1}", false},
+        {"\"", false},
+        {"{\"a\":\"\\", false},
+        {"{\"a\":1e999}", false},
         {"{\"a\":99999999999999999999}", false},
     };
     (void)state;

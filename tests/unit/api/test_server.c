@@ -2,7 +2,8 @@
 #include "world.h"
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: 127.0.0.1:$\r\n" BEARER "Connection: close\r\n\r\n"
-#define HEAD_OF(method, path) method " " path " HTTP/1.1\r\nHost: 127.0.0.1:$\r\n" BEARER "Connection: close\r\n"
+#define HEAD_OF(method, path)                                                                                \
+    method " " path " HTTP/1.1\r\nHost: 127.0.0.1:$\r\n" BEARER "Connection: close\r\n"
 #define BODY(method, path, body) \
     HEAD_OF(method, path) "Content-Type: application/json\r\nContent-Length: #\r\n\r\n" body
 #define AS(headers) "GET /v1/info HTTP/1.1\r\nConnection: close\r\n" headers "\r\n"
@@ -20,7 +21,8 @@ static void check(void **state, const struct row *rows, size_t count, bool local
     for (size_t i = 0; i < count; i++) {
         const char *answer = ask_on(world, local ? dial_unix(world) : dial_tcp(world), rows[i].request);
         if (status_of(answer) != rows[i].status || (rows[i].has && !strstr(answer, rows[i].has)))
-            fail_msg("%s\nwant %d %s, got:\n%s", rows[i].request, rows[i].status, rows[i].has ? rows[i].has : "", answer);
+            fail_msg("%s\nwant %d %s, got:\n%s", rows[i].request, rows[i].status,
+                     rows[i].has ? rows[i].has : "", answer);
     }
 }
 #define CHECK(rows, local) check(state, rows, sizeof(rows) / sizeof *(rows), local)
@@ -41,7 +43,8 @@ static void test_who_may(void **state)
         {AS(BEARER), 400, NULL},
         {"GET /v1/info HTTP/1.0\r\n" BEARER "\r\n", 400, NULL},
         {AS("Host: 127.0.0.1:$\r\n" BEARER "Origin: http://127.0.0.1:$\r\n"), 200, NULL},
-        {AS("Host: 127.0.0.1:$\r\n" BEARER "Origin: http://evil.example\r\n"), 403, "\"code\":\"bad_origin\""},
+        {AS("Host: 127.0.0.1:$\r\n" BEARER "Origin: http://evil.example\r\n"), 403,
+         "\"code\":\"bad_origin\""},
         {AS("Host: 127.0.0.1:$\r\n" BEARER "Origin: null\r\n"), 403, NULL},
         {AS("Host: 127.0.0.1:$\r\n" BEARER "Sec-Fetch-Site: cross-site\r\n"), 403, NULL},
         {AS("Host: 127.0.0.1:$\r\n" BEARER "Sec-Fetch-Site: same-site\r\n"), 403, NULL},
@@ -49,9 +52,12 @@ static void test_who_may(void **state)
         {AS("Host: 127.0.0.1:$\r\nOrigin: http://evil.example\r\n"), 401, NULL}, /* token before Origin */
         {"GET /nothing HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\n\r\n", 404, NULL},
         {"GET /v1/nothing HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\n\r\n", 401, NULL},
-        {"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\n\r\n", 200, "{\"status\":\"ok\"}"},
-        {"GET / HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\n\r\n", 200, "Content-Security-Policy: default-src 'none'"},
-        {"POST " P "/collect HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 401, NULL},
+        {"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\n\r\n", 200,
+         "{\"status\":\"ok\"}"},
+        {"GET / HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\n\r\n", 200,
+         "Content-Security-Policy: default-src 'none'"},
+        {"POST " P "/collect HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+         401, NULL},
     };
     static const struct row local[] = {
         {AS("Host: anything\r\n"), 200, "\"start_id\":\"feedbeef\""},
@@ -67,9 +73,11 @@ static void test_malformed(void **state)
     static const struct row rows[] = {
         {AS("Host: 127.0.0.1:$\r\nHost: 127.0.0.1:$\r\n" BEARER), 400, NULL},
         {AS("Host: 127.0.0.1:$\r\n" BEARER BEARER), 400, NULL},
-        {AS("Host: 127.0.0.1:$\r\n" BEARER "Origin: http://127.0.0.1:$\r\nOrigin: http://127.0.0.1:$\r\n"), 400, NULL},
+        {AS("Host: 127.0.0.1:$\r\n" BEARER "Origin: http://127.0.0.1:$\r\nOrigin: http://127.0.0.1:$\r\n"),
+         400, NULL},
         {AS("Host: 127.0.0.1:$\r\n" BEARER "Content-Length: 0\r\nContent-Length: 0\r\n"), 400, NULL},
-        {HEAD_OF("POST", P "/collect") "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, NULL},
+        {HEAD_OF("POST", P "/collect") "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+         400, NULL},
         {HEAD_OF("POST", P "/collect") "Transfer-Encoding: gzip\r\n\r\n", 400, NULL},
         {HEAD_OF("POST", P "/collect") "Content-Length: -1\r\n\r\n", 400, NULL},
         {AS("Host: 127.0.0.1:$\r\n" BEARER "Bad(name): x\r\n"), 400, NULL},
@@ -77,7 +85,9 @@ static void test_malformed(void **state)
         {AS("Host: 127.0.0.1:$\r\n" BEARER "X: a\x01\r\n"), 400, NULL},
         {AS("Host: 127.0.0.1:$\r\n evil.example\r\n" BEARER), 400, NULL}, /* folded */
         {AS("Host: 127.0.0.1:$\r\n" BEARER "X: a\r\n Host: evil.example\r\n"), 400, NULL},
-        {"GET http://127.0.0.1:$/v1/info HTTP/1.1\r\nHost: 127.0.0.1:$\r\n" BEARER "Connection: close\r\n\r\n", 400, NULL},
+        {"GET http://127.0.0.1:$/v1/info HTTP/1.1\r\nHost: 127.0.0.1:$\r\n" BEARER
+         "Connection: close\r\n\r\n",
+         400, NULL},
         {GET("*"), 400, NULL},
         {GET("/v1/info%00"), 400, NULL},
         {GET("/v1/info%zz"), 400, NULL},
@@ -120,9 +130,11 @@ static void test_methods(void **state)
 static void test_bodies(void **state)
 {
     static const struct row rows[] = {
-        {BODY("POST", P "/collect?wait=5s", "{\"generation\":1}"), 200, "\"result\":{\"collected\":3,\"freed_bytes\":96}"},
+        {BODY("POST", P "/collect?wait=5s", "{\"generation\":1}"), 200,
+         "\"result\":{\"collected\":3,\"freed_bytes\":96}"},
         {BODY("POST", P "/collect?wait=5s", "{}"), 200, "\"state\":\"succeeded\""},
-        {HEAD_OF("POST", P "/collect?wait=5s") "Content-Length: 0\r\n\r\n", 200, "Location: /v1/operations/feedbeef-"},
+        {HEAD_OF("POST", P "/collect?wait=5s") "Content-Length: 0\r\n\r\n", 200,
+         "Location: /v1/operations/feedbeef-"},
         {BODY("POST", P "/heaps/1/collect?wait=5s", "{}"), 200, "\"heaps\":[{\"n\":1"},
         {BODY("POST", P "/collect", "{\"generation\":3}"), 422, "generation"},
         {BODY("POST", P "/collect", "{\"generation\":\"2\"}"), 422, "generation"},
@@ -134,10 +146,16 @@ static void test_bodies(void **state)
         {BODY("POST", P "/collect", "{\"generation\":1,\"generation\":2}"), 400, "duplicate"},
         {BODY("POST", P "/collect", "{\"a\":[[[[[[[[[[[[[[[[["), 400, "deeper"},
         {HEAD_OF("POST", P "/collect") "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415, NULL},
-        {HEAD_OF("POST", P "/collect") "Content-Type: application/jsonx\r\nContent-Length: 2\r\n\r\n{}", 415, NULL},
-        {HEAD_OF("POST", P "/collect?wait=5s") "Content-Type: application/json; charset=utf-8\r\nContent-Length: 2\r\n\r\n{}", 200, NULL},
-        {HEAD_OF("POST", P "/collect?wait=5s") "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 200, NULL},
-        {HEAD_OF("POST", P "/collect") "Content-Type: application/json\r\nContent-Length: 65537\r\n\r\n", 413, NULL},
+        {HEAD_OF("POST", P "/collect") "Content-Type: application/jsonx\r\nContent-Length: 2\r\n\r\n{}", 415,
+         NULL},
+        {HEAD_OF("POST", P "/collect?wait=5s") "Content-Type: application/json; "
+                                               "charset=utf-8\r\nContent-Length: 2\r\n\r\n{}",
+         200, NULL},
+        {HEAD_OF("POST", P "/collect?wait=5s") "Content-Type: application/json\r\nTransfer-Encoding: "
+                                               "chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+         200, NULL},
+        {HEAD_OF("POST", P "/collect") "Content-Type: application/json\r\nContent-Length: 65537\r\n\r\n", 413,
+         NULL},
         {BODY("PATCH", P "/config", "{\"enabled\":false}"), 200, "\"heaps\":[{\"n\":1"},
         {BODY("PATCH", P "/config", "{\"thresholds\":[700,10,10]}"), 200, NULL},
         {BODY("PATCH", P "/config", "{\"thresholds\":[1,10]}"), 422, "thresholds"},
@@ -154,7 +172,8 @@ static void test_huge_bodies(void **state)
 {
     struct world *world = *state;
     static char text[200000];
-    int head = snprintf(text, sizeof text, "POST " P "/collect HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    int head = snprintf(text, sizeof text,
+                        "POST " P "/collect HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                         "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n");
     memset(text + head, ' ', 0x20000);
     memcpy(text + head + 0x20000, "\r\n0\r\n\r\n", 8);
@@ -168,7 +187,8 @@ static void test_huge_bodies(void **state)
 static void test_views(void **state)
 {
     static const struct row rows[] = {
-        {GET("/v1/processes"), 200, "\"id\":\"" PROCESS "\",\"pid\":4242,\"name\":\"host\",\"state\":\"live\""},
+        {GET("/v1/processes"), 200,
+         "\"id\":\"" PROCESS "\",\"pid\":4242,\"name\":\"host\",\"state\":\"live\""},
         {GET("/v1/processes?state=gone"), 200, "\"processes\":[]"},
         {GET("/v1/processes?label=tier:gold"), 200, "\"pid\":4242"},
         {GET("/v1/processes?label=tier%3Agold"), 200, "\"pid\":4242"},
@@ -177,8 +197,11 @@ static void test_views(void **state)
         {GET(P "/stats"), 200, "\"live_objects\":10,\"live_bytes\":320,\"allocations\":15"},
         {GET(P "/stats"), 200, "\"frees\":{\"refcount\":3,\"cycle\":2}"},
         {GET(P "/types"), 200, "\"types\":[{\"name\":\"node\""},
-        {GET(P "/collections"), 200, "\"reason\":\"threshold\",\"generation\":2,\"manager\":\"generational\""},
-        {GET(P "/config"), 200, "\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[700,10,10],\"debug\":[],\"events\":\"all\""},
+        {GET(P "/collections"), 200,
+         "\"reason\":\"threshold\",\"generation\":2,\"manager\":\"generational\""},
+        {GET(P "/config"), 200,
+         "\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[700,10,10],\"debug\":[],\"events\":"
+         "\"all\""},
         {GET(P "/heaps/1"), 200, "\"live_objects\":10"},
         {GET(P "/heaps/1/types"), 200, "node"},
         {GET("/v1/info"), 200, "\"path\":\"frees.cycle\""},
@@ -297,8 +320,10 @@ static void test_deadlines_are_absolute(void **state)
         const char *text;
         uint64_t limit_ns;
     } rows[] = {
-        {"", HEADER_NS}, {"GET /v1/info HTTP/1.1\r\nHost: ", HEADER_NS},
-        {HEAD_OF("POST", P "/collect") "Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{", REQUEST_NS},
+        {"", HEADER_NS},
+        {"GET /v1/info HTTP/1.1\r\nHost: ", HEADER_NS},
+        {HEAD_OF("POST", P "/collect") "Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
+         REQUEST_NS},
     };
     struct world *world = *state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -352,11 +377,19 @@ static void test_connections_that_stop_anywhere_leak_nothing(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
-    const struct CMUnitTest tests[] = {
-        TEST(test_who_may), TEST(test_malformed), TEST(test_methods), TEST(test_bodies), TEST(test_huge_bodies),
-        TEST(test_views), TEST(test_etag_gives_304_until_the_view_changes), TEST(test_wait_ends_with_the_operation),
-        TEST(test_wait_ends_with_its_time), TEST(test_a_gone_process_answers_410),
-        TEST(test_drain_with_a_waiting_client), TEST(test_deadlines_are_absolute),
-        TEST(test_pages_keep_the_connection), TEST(test_connections_that_stop_anywhere_leak_nothing)};
+    const struct CMUnitTest tests[] = {TEST(test_who_may),
+                                       TEST(test_malformed),
+                                       TEST(test_methods),
+                                       TEST(test_bodies),
+                                       TEST(test_huge_bodies),
+                                       TEST(test_views),
+                                       TEST(test_etag_gives_304_until_the_view_changes),
+                                       TEST(test_wait_ends_with_the_operation),
+                                       TEST(test_wait_ends_with_its_time),
+                                       TEST(test_a_gone_process_answers_410),
+                                       TEST(test_drain_with_a_waiting_client),
+                                       TEST(test_deadlines_are_absolute),
+                                       TEST(test_pages_keep_the_connection),
+                                       TEST(test_connections_that_stop_anywhere_leak_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

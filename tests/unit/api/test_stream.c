@@ -4,7 +4,9 @@
 #include <signal.h>
 
 #define STREAM(topics) "GET /v1/stream?topics=" topics " HTTP/1.1\r\nHost: x\r\n\r\n"
-#define COLLECT "POST /v1/processes/" PROCESS "/collect?wait=5s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+#define COLLECT                                                                                              \
+    "POST /v1/processes/" PROCESS                                                                            \
+    "/collect?wait=5s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 static int open_stream(const struct world *world, const char *request)
 {
@@ -60,10 +62,13 @@ static void test_no_more_streams_than_the_limit(void **state)
     int fds[STREAMS_MAX];
     for (size_t i = 0; i < STREAMS_MAX; i++) {
         fds[i] = dial_tcp(world);
-        say(world, fds[i], "GET /v1/stream?topics=operations HTTP/1.1\r\nHost: 127.0.0.1:$\r\n" BEARER "\r\n");
+        say(world, fds[i],
+            "GET /v1/stream?topics=operations HTTP/1.1\r\nHost: 127.0.0.1:$\r\n" BEARER "\r\n");
         assert_int_equal(status_of(hear(fds[i], "event: hello")), 200);
     }
-    const char *text = ask_on(world, dial_unix(world), "GET /v1/stream?topics=operations HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    const char *text =
+        ask_on(world, dial_unix(world),
+               "GET /v1/stream?topics=operations HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_int_equal(status_of(text), 503);
     assert_non_null(strstr(text, "Retry-After: "));
     for (size_t i = 0; i < STREAMS_MAX; i++)
@@ -74,7 +79,8 @@ static void collect(const struct world *world)
 {
     const uint32_t heap = 1;
     char id[OPERATION_ID_CHARS];
-    operations_start(world->operations, PROCESS, &heap, 1, &(struct wire_command){.kind = WIRE_COMMAND_COLLECT}, 1000, id);
+    operations_start(world->operations, PROCESS, &heap, 1,
+                     &(struct wire_command){.kind = WIRE_COMMAND_COLLECT}, 1000, id);
 }
 
 /* A reader that takes nothing costs its queue; when it reads again, it hears what it missed. */

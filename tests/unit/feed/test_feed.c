@@ -141,7 +141,8 @@ static void test_format_describes_both_memories(void **state)
     assert_int_equal(counters->heap_number, 7);
     assert_int_equal(atomic_load(&counters->type_count), 3);
     const struct wire_desc *desc = (const void *)((const char *)world->counters + counters->desc_offset);
-    assert_memory_equal((const char *)world->counters + counters->string_offset + desc[2].name_offset, "text", 4);
+    assert_memory_equal((const char *)world->counters + counters->string_offset + desc[2].name_offset, "text",
+                        4);
     assert_int_equal(desc[2].name_bytes, 4);
     assert_int_equal(desc[1].size_bytes, 16);
 }
@@ -222,8 +223,8 @@ static void some_objects(struct world *world, unsigned seed)
         uint32_t row = (seed + i) % 3;
         feed_object(&world->pen, WIRE_EVENT_ALLOC, row, row != 1, 16, i);
         if (i % 2)
-            feed_object(&world->pen, (seed + i) % 4 == 1 ? WIRE_EVENT_FREE_CYCLE : WIRE_EVENT_FREE_REFCOUNT, row,
-                        row != 1, 16, i);
+            feed_object(&world->pen, (seed + i) % 4 == 1 ? WIRE_EVENT_FREE_CYCLE : WIRE_EVENT_FREE_REFCOUNT,
+                        row, row != 1, 16, i);
     }
 }
 
@@ -281,8 +282,9 @@ static void test_adopt_copies_and_starts_the_events_anew(void **state)
     some_objects(world, 4);
     sum = reference_read(world);
     base_check(world, &sum);
-    assert_int_equal(atomic_load(&((struct wire_row *)((char *)old_counters + WIRE_HEADER_BYTES))[1].allocated),
-                     allocated);
+    assert_int_equal(
+        atomic_load(&((struct wire_row *)((char *)old_counters + WIRE_HEADER_BYTES))[1].allocated),
+        allocated);
     munmap(old_counters, WIRE_COUNTERS_BYTES);
     munmap(old_ring, WIRE_RING_BYTES);
 }
@@ -347,7 +349,8 @@ static void test_records_of_collections_keep_the_newest(void **state)
 {
     struct world *world = *state;
     const struct wire_counters *counters = world->counters;
-    const struct wire_record *records = (const void *)((const char *)world->counters + counters->record_offset);
+    const struct wire_record *records =
+        (const void *)((const char *)world->counters + counters->record_offset);
     for (uint64_t i = 1; i <= 300; i++) {
         feed_collection_start(&world->pen, 2, i);
         feed_collection_stop(&world->pen, &(struct feed_record){.collected = i, .pause_ns = 2 * i}, i);

@@ -1,4 +1,5 @@
-/* Want of memory: the n-th page or native block fails, for every n, once and from then on; nothing is lost. */
+/* Want of memory: the n-th page or native block fails, for every n, once and from then on; nothing is lost.
+ */
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -28,7 +29,8 @@ static void unmap_page(void *memory, size_t bytes, void *arg)
     free(memory);
 }
 
-/* Builds, links, weakly refers, drops and collects; every step may fail, and says so. Returns whether none did. */
+/* Builds, links, weakly refers, drops and collects; every step may fail, and says so. Returns whether none
+ * did. */
 static bool program(struct tally_heap *heap)
 {
     struct wide {
@@ -109,9 +111,11 @@ static void test_memory_hooks_that_lie_about_alignment_are_refused(void **state)
     (void)state;
     struct tally_heap *heap = NULL;
     const struct tally_page_hooks half = {map_page, NULL, NULL};
-    assert_int_equal(tally_heap_new(TALLY_ABI, &(struct tally_heap_options){.hooks = &half}, &heap), TALLY_EINVAL);
+    assert_int_equal(tally_heap_new(TALLY_ABI, &(struct tally_heap_options){.hooks = &half}, &heap),
+                     TALLY_EINVAL);
     assert_int_equal(tally_heap_new(TALLY_ABI + 1, NULL, &heap), TALLY_EABI);
-    assert_int_equal(tally_heap_new(TALLY_ABI, &(struct tally_heap_options){.manager = 99}, &heap), TALLY_EINVAL);
+    assert_int_equal(tally_heap_new(TALLY_ABI, &(struct tally_heap_options){.manager = 99}, &heap),
+                     TALLY_EINVAL);
     assert_int_equal(tally_heap_new(TALLY_ABI, NULL, NULL), TALLY_EINVAL);
     assert_null(heap);
 }

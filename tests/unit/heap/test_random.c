@@ -1,5 +1,5 @@
-/* Random programs against a naive model: an array of nodes, whose reachability is searched. The heap is verified
- * throughout. */
+/* Random programs against a naive model: an array of nodes, whose reachability is searched. The heap is
+ * verified throughout. */
 #include "support.h"
 
 enum { NODES = 60, STEPS = 4000, PROGRAMS = 25 };
@@ -30,9 +30,13 @@ static const struct tally_type *node_type(void)
     static const struct tally_type *type;
     struct tally_ref refs[] = {{"first", 0}, {"second", 8}};
     if (!type)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "node", .size = sizeof(struct pair),
-                                                                       .refs = refs, .ref_count = 2,
-                                                                       .dispose = on_dispose}, &type), 0);
+        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "node",
+                                                                       .size = sizeof(struct pair),
+                                                                       .refs = refs,
+                                                                       .ref_count = 2,
+                                                                       .dispose = on_dispose},
+                                             &type),
+                         0);
     return type;
 }
 
@@ -66,7 +70,8 @@ static void compare(struct tally_heap *heap, bool collected)
 
 static void step(struct tally_heap *heap)
 {
-    int node = (int)(random_next() % NODES), other = (int)(random_next() % NODES), slot = (int)(random_next() % 2);
+    int node = (int)(random_next() % NODES), other = (int)(random_next() % NODES),
+        slot = (int)(random_next() % 2);
     bool holds = model[node].roots > 0, other_holds = model[other].roots > 0;
     switch (random_next() % 8) {
     case 0:

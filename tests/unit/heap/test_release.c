@@ -36,9 +36,13 @@ static void test_release_goes_last_slot_first_and_whole_deaths(void **state)
     struct tally_heap *heap = heap_make();
     const struct tally_type *type = NULL;
     struct tally_ref refs[] = {{"first", 0}, {"second", 8}};
-    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "noted", .size = sizeof(struct pair),
-                                                                   .refs = refs, .ref_count = 2,
-                                                                   .dispose = note_death}, &type), 0);
+    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "noted",
+                                                                   .size = sizeof(struct pair),
+                                                                   .refs = refs,
+                                                                   .ref_count = 2,
+                                                                   .dispose = note_death},
+                                         &type),
+                     0);
     struct pair *nodes[7];
     for (uint64_t i = 0; i < 7; i++) {
         nodes[i] = tally_new(heap, type);
@@ -163,7 +167,8 @@ static void test_slots_move_and_are_taken_without_a_death(void **state)
 {
     (void)state;
     struct tally_heap *heap = heap_make();
-    struct pair *value = pair_make(heap, NULL, NULL), *a = pair_make(heap, value, NULL), *b = pair_make(heap, NULL, NULL);
+    struct pair *value = pair_make(heap, NULL, NULL), *a = pair_make(heap, value, NULL),
+                *b = pair_make(heap, NULL, NULL);
     tally_decref(value);
     tally_move(b, &b->second, a, &a->first);
     assert_null(a->first);

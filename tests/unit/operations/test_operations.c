@@ -65,14 +65,19 @@ static int begin(struct world *world, size_t heaps, uint64_t deadline_ms, char *
 {
     static const uint32_t numbers[] = {1, 2, 3};
     return operations_start(world->operations, PROCESS, numbers, heaps,
-                            &(struct wire_command){.kind = WIRE_COMMAND_COLLECT, .generation = 2}, deadline_ms, id);
+                            &(struct wire_command){.kind = WIRE_COMMAND_COLLECT, .generation = 2},
+                            deadline_ms, id);
 }
 
 static void ack(struct world *world, uint64_t number, uint32_t heap, uint32_t state, int64_t collected)
 {
     operations_ack(world->operations, PROCESS,
-                   &(struct wire_ack){.operation = number, .heap_number = heap, .state = state, .collected = collected,
-                                      .freed_bytes = (uint64_t)(collected * 32), .pause_ns = (uint64_t)collected * 10,
+                   &(struct wire_ack){.operation = number,
+                                      .heap_number = heap,
+                                      .state = state,
+                                      .collected = collected,
+                                      .freed_bytes = (uint64_t)(collected * 32),
+                                      .pause_ns = (uint64_t)collected * 10,
                                       .safepoint_wait_ns = 7});
 }
 
@@ -313,10 +318,15 @@ static void test_many_threads(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_world, stop_world)
-    const struct CMUnitTest tests[] = {
-        TEST(test_every_state_in_order), TEST(test_how_heaps_add_up), TEST(test_the_hosts_reasons),
-        TEST(test_another_process_cannot_speak_for_it), TEST(test_what_cannot_be_sent_fails),
-        TEST(test_silence_is_unconfirmed_after_the_grace), TEST(test_cancel_asks_the_host),
-        TEST(test_the_last_ones_are_kept), TEST(test_no_more_open_ones_than_the_limit), TEST(test_many_threads)};
+    const struct CMUnitTest tests[] = {TEST(test_every_state_in_order),
+                                       TEST(test_how_heaps_add_up),
+                                       TEST(test_the_hosts_reasons),
+                                       TEST(test_another_process_cannot_speak_for_it),
+                                       TEST(test_what_cannot_be_sent_fails),
+                                       TEST(test_silence_is_unconfirmed_after_the_grace),
+                                       TEST(test_cancel_asks_the_host),
+                                       TEST(test_the_last_ones_are_kept),
+                                       TEST(test_no_more_open_ones_than_the_limit),
+                                       TEST(test_many_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,8 +36,18 @@ static int start(void **state)
 static int stop(void **state)
 {
     struct world *world = *state;
-    static const char *const names[] = {"a/run/lock", "a/run/token", "a/run/api.sock", "a/run/http.addr", "a/run",
-                                        "a", "b/c/state/lock", "b/c/state/token", "b/c/state", "b/c", "b", ""};
+    static const char *const names[] = {"a/run/lock",
+                                        "a/run/token",
+                                        "a/run/api.sock",
+                                        "a/run/http.addr",
+                                        "a/run",
+                                        "a",
+                                        "b/c/state/lock",
+                                        "b/c/state/token",
+                                        "b/c/state",
+                                        "b/c",
+                                        "b",
+                                        ""};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[128];
         snprintf(path, sizeof path, "%s/%s", world->root, names[i]);
@@ -161,7 +171,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(test_modes_token_and_lock), TEST(test_the_state_folder_is_locked_too), TEST(test_leftovers_and_bad_tokens),
-        TEST(test_places_that_are_refused), TEST(test_places_from_the_environment)};
+        TEST(test_modes_token_and_lock), TEST(test_the_state_folder_is_locked_too),
+        TEST(test_leftovers_and_bad_tokens), TEST(test_places_that_are_refused),
+        TEST(test_places_from_the_environment)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

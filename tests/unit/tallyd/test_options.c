@@ -48,10 +48,22 @@ static void test_addresses(void **state)
     static const struct {
         const char *text, *host, *port; /* NULL: refused */
     } rows[] = {
-        {"127.0.0.1:7717", "127.0.0.1", "7717"}, {"[::1]:0", "::1", "0"}, {"localhost:80", "localhost", "80"},
-        {"", NULL, NULL}, {":80", NULL, NULL}, {"host", NULL, NULL}, {"host:", NULL, NULL}, {"::1:80", NULL, NULL},
-        {"[::1]", NULL, NULL}, {"[::1]80", NULL, NULL}, {"[::1:80", NULL, NULL}, {"[]:80", NULL, NULL},
-        {"host:http", NULL, NULL}, {"host:-1", NULL, NULL}, {"host:123456", NULL, NULL}, {"host: 80", NULL, NULL},
+        {"127.0.0.1:7717", "127.0.0.1", "7717"},
+        {"[::1]:0", "::1", "0"},
+        {"localhost:80", "localhost", "80"},
+        {"", NULL, NULL},
+        {":80", NULL, NULL},
+        {"host", NULL, NULL},
+        {"host:", NULL, NULL},
+        {"::1:80", NULL, NULL},
+        {"[::1]", NULL, NULL},
+        {"[::1]80", NULL, NULL},
+        {"[::1:80", NULL, NULL},
+        {"[]:80", NULL, NULL},
+        {"host:http", NULL, NULL},
+        {"host:-1", NULL, NULL},
+        {"host:123456", NULL, NULL},
+        {"host: 80", NULL, NULL},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -131,9 +131,25 @@ static void test_text_is_utf8_without_controls(void **state)
     (void)state;
     const char *valid[] = {"", "abc", "\xc2\xa0", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
                            "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
-    const char *invalid[] = {"\x01", "a\tb", "\x7f", "\xc2\x80", "\xc2\x9f", "\x80", "\xc0\x80", "\xc1\xbf", "\xc2",
-                             "\xe0\x9f\xbf", "\xe0\xa0", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf",
-                             "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xe2\x28\xa1", "\xf0\x9f\x92"};
+    const char *invalid[] = {"\x01",
+                             "a\tb",
+                             "\x7f",
+                             "\xc2\x80",
+                             "\xc2\x9f",
+                             "\x80",
+                             "\xc0\x80",
+                             "\xc1\xbf",
+                             "\xc2",
+                             "\xe0\x9f\xbf",
+                             "\xe0\xa0",
+                             "\xed\xa0\x80",
+                             "\xed\xbf\xbf",
+                             "\xf0\x8f\xbf\xbf",
+                             "\xf4\x90\x80\x80",
+                             "\xf5\x80\x80\x80",
+                             "\xff",
+                             "\xe2\x28\xa1",
+                             "\xf0\x9f\x92"};
     for (size_t i = 0; i < sizeof valid / sizeof *valid; i++)
         assert_true(wire_text_valid(valid[i], strlen(valid[i])));
     for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++)
@@ -146,7 +162,8 @@ static void test_fixed_messages(void **state)
     (void)state;
     struct wire_heap heap = {.head = wire_head_make(WIRE_HEAP_GONE, sizeof heap), .heap_number = 3}, heap_out;
     struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof ack), .state = WIRE_ACK_RUNNING}, ack_out;
-    struct wire_command command = {.head = wire_head_make(WIRE_COMMAND, sizeof command), .kind = 77}, command_out;
+    struct wire_command command = {.head = wire_head_make(WIRE_COMMAND, sizeof command), .kind = 77},
+                        command_out;
     struct wire_welcome welcome = {.head = wire_head_make(WIRE_WELCOME, sizeof welcome), .daemon = "0.1.0"};
     struct wire_welcome welcome_out;
     assert_int_equal(wire_heap_check(&heap, sizeof heap, &heap_out), 0);

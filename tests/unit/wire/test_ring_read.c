@@ -175,7 +175,8 @@ static void test_garbled_records_are_skipped_and_counted(void **state)
                                 WIRE_EVENT_RARE | WIRE_RARE_CLOCK << 2 | 255u << 8};
     uint64_t written = 0;
     for (unsigned i = 0; i < 2; i++) {
-        for (; world->pen.position % WIRE_BLOCK_SIZE < 300; written++) /* so that 255 words pass the block's end */
+        for (; world->pen.position % WIRE_BLOCK_SIZE < 300;
+             written++) /* so that 255 words pass the block's end */
             write_some(world, 1);
         assert_true(wire_ring_read(&world->reader, NULL, NULL) >= 0);
         feed_event(&world->pen, garbled[i]);
@@ -185,7 +186,8 @@ static void test_garbled_records_are_skipped_and_counted(void **state)
         assert_int_equal(world->reader.malformed, i + 1);
         assert_int_equal(world->reader.seen + world->reader.lost, written);
     }
-    feed_event(&world->pen, WIRE_EVENT_ALLOC | (uint64_t)WIRE_SIZE_CODE_LONG << 18); /* its second word is missing */
+    feed_event(&world->pen,
+               WIRE_EVENT_ALLOC | (uint64_t)WIRE_SIZE_CODE_LONG << 18); /* its second word is missing */
     assert_int_equal(wire_ring_read(&world->reader, NULL, NULL), 0);
     assert_int_equal(world->reader.malformed, 3);
 }
