@@ -9,6 +9,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 command -v debootstrap >/dev/null || { echo "check-fresh: needs debootstrap: apt-get install debootstrap" >&2; exit 1; }
 
 root=$(mktemp -d "${TMPDIR:-/tmp}/tally-fresh.XXXXXX")
+chmod 755 "$root" # a bare machine lets every user into /
 mounts=()
 demo=
 cleanup() {
