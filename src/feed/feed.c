@@ -277,16 +277,19 @@ void feed_totals(const struct feed_pen *pen, struct feed_totals *totals)
         const struct wire_desc *desc = &descs(pen)[row];
         uint64_t allocated = load(&counters->allocated);
         uint64_t refcount = load(&counters->freed_refcount), cycle = load(&counters->freed_cycle);
+        uint64_t in = load(&counters->moved_in), out = load(&counters->moved_out);
         totals->allocations += allocated;
         totals->frees_refcount += refcount;
         totals->frees_cycle += cycle;
+        totals->moved_in += in;
+        totals->moved_out += out;
         if (row == 0 || desc->flags & WIRE_TYPE_VARIABLE) {
             totals->allocated_bytes += load(&counters->allocated_bytes);
             totals->freed_refcount_bytes += load(&counters->freed_refcount_bytes);
             totals->freed_cycle_bytes += load(&counters->freed_cycle_bytes);
         } else {
-            totals->allocated_bytes += allocated * desc->size_bytes;
-            totals->freed_refcount_bytes += refcount * desc->size_bytes;
+            totals->allocated_bytes += (allocated + in) * desc->size_bytes;
+            totals->freed_refcount_bytes += (refcount + out) * desc->size_bytes;
             totals->freed_cycle_bytes += cycle * desc->size_bytes;
         }
     }

@@ -110,6 +110,21 @@ static inline void feed_object(struct feed_pen *pen, enum wire_event kind, uint3
         feed_event2(pen, word, bytes);
 }
 
+/* An object that came from, or went to, another heap. Bytes of variable rows move between the byte columns of
+ * allocations and frees, which no count goes with. */
+static inline void feed_moved(struct feed_pen *pen, uint32_t row, bool variable, uint64_t bytes, bool in)
+{
+    struct wire_row *counters = &pen->rows[row];
+    if (variable && in)
+        feed_add(&counters->allocated_bytes, bytes);
+    else if (variable)
+        feed_add_release(&counters->freed_refcount_bytes, bytes);
+    if (in)
+        feed_add(&counters->moved_in, 1);
+    else
+        feed_add_release(&counters->moved_out, 1);
+}
+
 /* Writes the header of a fresh, zeroed counters (WIRE_COUNTERS_BYTES) or ring (WIRE_RING_BYTES) memory. */
 void feed_counters_format(void *memory, uint32_t heap_number, uint32_t feed_generation);
 void feed_ring_format(void *memory, uint32_t heap_number, uint32_t feed_generation);
@@ -150,6 +165,7 @@ struct feed_record {
     uint64_t live_bytes_before, live_bytes_after;
     uint64_t safepoint_wait_ns, operation;
     uint32_t reason, generation, manager;
+    uint32_t scope, slices;
 };
 /* Rare events around a collection (nothing at level OFF), and the record, which is always written. */
 void feed_collection_start(struct feed_pen *pen, uint32_t generation, uint64_t now_ns);
@@ -159,6 +175,7 @@ void feed_collection_stop(struct feed_pen *pen, const struct feed_record *record
 struct feed_totals {
     uint64_t allocations, allocated_bytes;
     uint64_t frees_refcount, frees_cycle;
+    uint64_t moved_in, moved_out; /* their bytes are in the bytes of the others */
     uint64_t freed_refcount_bytes, freed_cycle_bytes;
 };
 void feed_totals(const struct feed_pen *pen, struct feed_totals *totals);

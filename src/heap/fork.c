@@ -6,15 +6,28 @@
 
 #include "heap/internal.h"
 
-static int count_live(void *object, void *arg)
+static void count_live(struct tally_heap *heap, const void *object)
 {
-    struct tally_heap *heap = arg;
     const struct tally_type *type = type_of(object);
     struct feed_pen *pen = &heap->hot.pen;
     uint32_t row = type->index < pen->row_limit ? type->index : TYPE_OTHER;
     feed_object(pen, WIRE_EVENT_ALLOC, row, row == TYPE_OTHER || type->variable, tally__size_of(type, object),
                 granule_of(page_of(object), object));
-    return 0;
+}
+
+/* The dying as well: their frees will be counted. */
+static void live_each(struct tally_heap *heap)
+{
+    for (uint32_t i = 0; i < heap->page_count; i++) {
+        const struct page *page = heap->pages[i];
+        for (uint32_t slot = 0; page && slot < page->slot_count; slot++) {
+            const char *object = object_at(page, slot);
+            if (object >= page->bump)
+                break;
+            if (*word_of(object))
+                count_live(heap, object);
+        }
+    }
 }
 
 /* The counters of the parent's last safepoint are in memory that the child shares and must leave alone; it
@@ -32,7 +45,7 @@ void tally__forked(struct tally_heap *heap)
         heap->fork_counters = tally__map(WIRE_COUNTERS_BYTES);
     tally__types_describe(heap);
     tally__pages_relist(heap);
-    tally_walk(heap, count_live, heap);
+    live_each(heap);
     tally__limit_update(heap);
     atomic_store(&heap->mailbox, NULL); /* asked of the parent */
     pthread_mutex_init(&heap->notify_lock, NULL);

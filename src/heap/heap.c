@@ -19,14 +19,27 @@ static void thresholds_default(struct tally_heap *heap)
 {
     heap->enabled = true;
     heap->thresholds[0] = 700;
+    heap->candidate_limit = 700;
     heap->thresholds[1] = heap->thresholds[2] = 10;
 }
 
-static void stress_from_environment(struct tally_heap *heap)
+/* For a program that was not changed. 0: the word is none. */
+static enum tally_manager manager_of_word(const char *word)
 {
-    const char *value = secure_getenv("TALLY_STRESS");
-    if (value)
-        heap->stress = (unsigned)strtoul(value, NULL, 10);
+    for (enum tally_manager manager = TALLY_MANAGER_NONE; manager <= TALLY_MANAGER_FULL; manager++)
+        if (!strcmp(word, tally_manager_name(manager)))
+            return manager;
+    return 0;
+}
+
+static void environment_read(struct tally_heap *heap)
+{
+    const char *stress = secure_getenv("TALLY_STRESS"), *manager = secure_getenv("TALLY_MANAGER");
+    if (stress)
+        heap->stress = (unsigned)strtoul(stress, NULL, 10);
+    heap->manager = manager ? manager_of_word(manager) : 0;
+    if (!heap->manager)
+        heap->manager = TALLY_MANAGER_CYCLE;
 }
 
 static void memory_free(struct tally_heap *heap)
@@ -34,7 +47,12 @@ static void memory_free(struct tally_heap *heap)
     free(heap->pages);
     map_fini(&heap->weak_heads);
     free(heap->handles.objects);
-    tally__unmap(heap->garbage, GARBAGE_ENTRIES * sizeof *heap->garbage);
+    map_fini(&heap->pins);
+    map_fini(&heap->roots);
+    map_fini(&heap->extern_table);
+    tally__shapes_free(heap);
+    tally__unmap(heap->garbage.items, RESERVE_ENTRIES * sizeof *heap->garbage.items);
+    tally__unmap(heap->due.items, RESERVE_ENTRIES * sizeof *heap->due.items);
     tally__unmap(heap->mark_stack, MARK_STACK_ENTRIES * sizeof *heap->mark_stack);
     tally__unmap(heap->hubs.entries, HUB_ENTRIES * sizeof *heap->hubs.entries);
     tally__unmap(heap->private_counters, WIRE_COUNTERS_BYTES);
@@ -59,7 +77,7 @@ static bool memory_reserve(struct tally_heap *heap)
 static bool options_ok(const struct tally_heap_options *options)
 {
     return !options ||
-           ((!options->manager || options->manager == TALLY_MANAGER_GENERATIONAL) &&
+           ((!options->manager || tally_manager_name(options->manager)) && options->max_pause_us <= 10000000 &&
             (!options->hooks || (options->hooks->map && options->hooks->unmap)));
 }
 
@@ -71,6 +89,17 @@ static void feed_start(struct tally_heap *heap)
     feed_adopt(&heap->feed, heap->private_counters, NULL);
     tally__types_describe(heap);
     feed_safepoint(&heap->hot.pen, clock_mono_ns());
+}
+
+static void options_take(struct tally_heap *heap, const struct tally_heap_options *options)
+{
+    heap->user = options->user;
+    heap->budget_ns = options->max_pause_us * 1000;
+    heap->memory_limit = options->memory_limit_bytes;
+    if (options->manager)
+        heap->manager = options->manager;
+    if (options->hooks)
+        heap->hooks = *options->hooks;
 }
 
 int tally_heap_new(unsigned abi, const struct tally_heap_options *options, struct tally_heap **out)
@@ -94,16 +123,15 @@ int tally_heap_new(unsigned abi, const struct tally_heap_options *options, struc
         memory_free(heap);
         return wiped ? TALLY_ENOMEM : TALLY_ESYS;
     }
-    heap->manager = TALLY_MANAGER_GENERATIONAL;
     heap->number = atomic_fetch_add(&heap_count, 1) + 1;
-    if (options) {
-        heap->user = options->user;
-        if (options->hooks)
-            heap->hooks = *options->hooks;
-    }
+    heap->owner = pthread_self();
+    heap->complete = true;
     thresholds_default(heap);
-    stress_from_environment(heap);
+    environment_read(heap);
+    if (options)
+        options_take(heap, options);
     feed_start(heap);
+    tally__triggers_reset(heap);
     tally__limit_update(heap);
     tally__summary(heap);
     *out = heap;
@@ -131,22 +159,49 @@ static int dispose_left(void *object, void *arg)
     return 0;
 }
 
-void tally_heap_free(struct tally_heap *heap)
+/* What waits dies, what is garbage is found; under the managers that leave cycles alone they are leaks, and said
+ * before the collection, under the others what is still referenced after it. */
+static void die_out(struct tally_heap *heap)
 {
-    if (!heap || heap->collecting)
-        return;
-    HEAP_CHECK(!heap->handles.open, "a heap is freed while handle scopes are open");
-    tally__collect(heap, &(struct collect_request){.generation = 2, .reason = TALLY_REASON_SHUTDOWN});
+    struct collect_request request = {.generation = 2, .reason = TALLY_REASON_SHUTDOWN, .scope = TALLY_SCOPE_HEAP};
+    bool leaves_cycles = heap->manager < TALLY_MANAGER_GENERATIONAL;
+    heap->closing = true;
+    tally_step(heap, UINT64_MAX);
+    tally_run_finalizers(heap, SIZE_MAX);
+    if (leaves_cycles)
+        tally__report_leaks(heap);
+    tally__collect(heap, &request);
+    tally_run_finalizers(heap, SIZE_MAX);
+    if (!leaves_cycles)
+        tally__report_leaks(heap);
     tally_walk(heap, finalize_left, heap);
-    if (heap->attachment.detach)
-        heap->attachment.detach(heap, heap->attachment.agent);
-    tally_walk(heap, dispose_left, NULL);
+}
+
+static void pages_free(struct tally_heap *heap)
+{
     tally__spare_free(heap);
     for (uint32_t i = 0; i < heap->page_count; i++)
         if (heap->pages[i]) {
             heap->pages[i]->class_index = CLASS_LARGE; /* past the spares */
             tally__page_free(heap, heap->pages[i]);
         }
+}
+
+void tally_heap_free(struct tally_heap *heap)
+{
+    if (!heap || !tally__owned(heap))
+        return;
+    if (heap->collecting || heap->release_depth || heap->closing) {
+        tally__report(heap, TALLY_REPORT_CALLBACK, NULL, "a callback frees its heap");
+        return;
+    }
+    if (heap->handles.open)
+        tally__report(heap, TALLY_REPORT_SCOPE, NULL, "a heap goes while handle scopes are open");
+    die_out(heap);
+    if (heap->attachment.detach)
+        heap->attachment.detach(heap, heap->attachment.agent);
+    tally_walk(heap, dispose_left, NULL);
+    pages_free(heap);
     memory_free(heap);
 }
 
@@ -155,10 +210,11 @@ void *tally_heap_user(const struct tally_heap *heap)
     return heap->user;
 }
 
-void tally_set_stress(struct tally_heap *heap, unsigned nth)
+void tally_set_stress(struct tally_heap *heap, unsigned nth, bool every_decref)
 {
     heap->stress = nth;
     heap->stress_count = 0;
+    heap->stress_decref = every_decref;
 }
 
 static void store(_Atomic uint64_t *to, uint64_t value)
@@ -183,7 +239,7 @@ void tally__summary(struct tally_heap *heap)
         store(&to->generations[i].uncollectable, heap->generations[i].uncollectable);
         store(&to->counts[i], i ? heap->counts[i] : heap->hot.young_count);
     }
-    store(&to->garbage, heap->garbage_count);
+    store(&to->garbage, heap->garbage.count);
     store(&to->frozen, heap->frozen);
     store(&to->pause_ns, heap->pause_ns);
     store(&to->max_pause_ns, heap->max_pause_ns);
@@ -198,17 +254,28 @@ void tally_get_stats(const struct tally_heap *heap, struct tally_stats *stats, s
     if (heap->hot.pen.rows)
         feed_totals(&heap->hot.pen, &totals);
     struct tally_stats all = {
-        .live_objects = totals.allocations - totals.frees_refcount - totals.frees_cycle,
+        .live_objects = totals.allocations + totals.moved_in - totals.frees_refcount - totals.frees_cycle -
+                        totals.moved_out,
         .live_bytes = totals.allocated_bytes - totals.freed_refcount_bytes - totals.freed_cycle_bytes,
         .allocations = totals.allocations,
         .allocated_bytes = totals.allocated_bytes,
         .frees_refcount = totals.frees_refcount,
         .frees_cycle = totals.frees_cycle,
         .mapped_bytes = heap->mapped_bytes,
-        .garbage = heap->garbage_count,
+        .garbage = heap->garbage.count,
         .frozen = heap->frozen ? tally__frozen_count(heap) : 0,
         .pause_ns = heap->pause_ns,
         .max_pause_ns = heap->max_pause_ns,
+        .extern_bytes = heap->extern_bytes,
+        .candidates = heap->candidate_count,
+        .pending_objects = heap->zero_count,
+        .finalizers_pending = heap->due.count,
+        .refused = heap->refused,
+        .abandoned = heap->abandoned,
+        .slices = heap->slices,
+        .missed = heap->missed,
+        .longest_slice_ns = heap->longest_slice_ns,
+        .missed_type = heap->missed_type,
     };
     memcpy(all.generations, heap->generations, sizeof all.generations);
     memcpy(stats, &all, size < sizeof all ? size : sizeof all);

@@ -2,9 +2,11 @@
 #include "heap/internal.h"
 
 struct enumeration {
+    struct tally_heap *heap;
     tally_object_fn fn;
     void *arg;
     int result;
+    int generation;
     const void *target; /* referrers */
     bool found;
 };
@@ -12,8 +14,9 @@ struct enumeration {
 static void referent(void **slot, void *arg)
 {
     struct enumeration *enumeration = arg;
-    if (*slot && !enumeration->result)
-        enumeration->result = enumeration->fn(*slot, enumeration->arg);
+    void *found = *slot && type_of(*slot)->index == TYPE_ENTRY ? tally__entry_value(*slot) : *slot;
+    if (found && !enumeration->result)
+        enumeration->result = enumeration->fn(found, enumeration->arg);
 }
 
 int tally_referents(void *object, tally_object_fn fn, void *arg)
@@ -23,27 +26,110 @@ int tally_referents(void *object, tally_object_fn fn, void *arg)
     return enumeration.result;
 }
 
-static int page_walk(const struct page *page, tally_object_fn fn, void *arg)
+/* What is shown to the host is the host's: a run that is finding must not take it for garbage. */
+static int show(struct tally_heap *heap, void *object, tally_object_fn fn, void *arg)
 {
-    for (uint32_t slot = 0; slot < page->slot_count; slot++) {
+    if (heap->armed)
+        tally__touch(heap, object);
+    return fn(object, arg);
+}
+
+static bool is_shown(const struct tally_heap *heap, const void *object)
+{
+    uint64_t word = *word_of(object);
+    return word && !(word & (FLAG_GONE | FLAG_CONSTRUCTION)) && !tally__is_trash(heap, object) &&
+           type_of_word(word)->index != TYPE_ENTRY;
+}
+
+static int page_walk(struct tally_heap *heap, const struct page *page, tally_object_fn fn, void *arg)
+{
+    int result = 0;
+    for (uint32_t slot = 0; slot < page->slot_count && !result; slot++) {
         char *object = object_at(page, slot);
         if (object >= page->bump)
             break;
-        uint64_t word = *word_of(object);
-        int result = word && !(word & FLAG_GONE) ? fn(object, arg) : 0;
-        if (result)
-            return result;
+        if (is_shown(heap, object))
+            result = fn(object, arg);
     }
-    return 0;
+    return result;
 }
 
-int tally_walk(struct tally_heap *heap, tally_object_fn fn, void *arg)
+static int walk(struct tally_heap *heap, tally_object_fn fn, void *arg)
 {
     int result = 0;
     for (uint32_t i = 0; i < heap->page_count && !result; i++)
         if (heap->pages[i])
-            result = page_walk(heap->pages[i], fn, arg);
+            result = page_walk(heap, heap->pages[i], fn, arg);
     return result;
+}
+
+static int walked(void *object, void *arg)
+{
+    struct enumeration *enumeration = arg;
+    return show(enumeration->heap, object, enumeration->fn, enumeration->arg);
+}
+
+int tally_walk(struct tally_heap *heap, tally_object_fn fn, void *arg)
+{
+    return walk(heap, walked, &(struct enumeration){.heap = heap, .fn = fn, .arg = arg});
+}
+
+static int in_generation(void *object, void *arg)
+{
+    struct enumeration *enumeration = arg;
+    int generation = tally_generation(object), wanted = enumeration->generation;
+    bool match = wanted < 0 ? generation < TALLY_GENERATION_FROZEN : generation == wanted;
+    return generation >= 0 && match ? walked(object, arg) : 0;
+}
+
+int tally_objects(struct tally_heap *heap, int generation, tally_object_fn fn, void *arg)
+{
+    if (generation < -1 || generation > TALLY_GENERATION_FROZEN)
+        return TALLY_EINVAL;
+    return walk(heap, in_generation,
+                &(struct enumeration){.heap = heap, .fn = fn, .arg = arg, .generation = generation});
+}
+
+/* The slot of the page in which the address lies; NULL: none, or no live object's. */
+static void *page_object_at(const struct tally_heap *heap, const struct page *page, uintptr_t address)
+{
+    uintptr_t first = (uintptr_t)page + page->first;
+    if (address < first || address >= (uintptr_t)page->bump)
+        return NULL;
+    uint32_t slot = page->class_index == CLASS_LARGE ? 0 : (uint32_t)((address - first) / page->slot_bytes);
+    void *object = object_at(page, slot);
+    if ((char *)object >= page->bump || !is_shown(heap, object))
+        return NULL;
+    return address < (uintptr_t)object + tally_size(object) ? object : NULL;
+}
+
+void *tally_object_at(struct tally_heap *heap, const void *address)
+{
+    uintptr_t at = (uintptr_t)address;
+    for (uint32_t i = 0; i < heap->page_count; i++) {
+        const struct page *page = heap->pages[i];
+        if (!page || at < (uintptr_t)page || at - (uintptr_t)page >= page->bytes)
+            continue;
+        void *object = page_object_at(heap, page, at);
+        if (object && heap->armed)
+            tally__touch(heap, object);
+        return object;
+    }
+    return NULL;
+}
+
+void *tally_object_by_id(struct tally_heap *heap, uint64_t id)
+{
+    uint64_t serial = id >> WIRE_PAGE_GRANULE_BITS;
+    if (serial >= heap->page_count || !heap->pages[serial])
+        return NULL;
+    char *address = (char *)heap->pages[serial] + ((id & (((uint64_t)1 << WIRE_PAGE_GRANULE_BITS) - 1)) << 3);
+    void *object = page_object_at(heap, heap->pages[serial], (uintptr_t)address - 1);
+    if (object != address)
+        return NULL;
+    if (heap->armed)
+        tally__touch(heap, object);
+    return object;
 }
 
 static void refers(void **slot, void *arg)
@@ -60,11 +146,11 @@ static int referrer(void *object, void *arg)
         return 0;
     enumeration->found = false;
     tally__slots_visit(type_of(object), object, refers, enumeration);
-    return enumeration->found ? enumeration->fn(object, enumeration->arg) : 0;
+    return enumeration->found ? walked(object, arg) : 0;
 }
 
 int tally_referrers(struct tally_heap *heap, const void *target, tally_object_fn fn, void *arg)
 {
-    struct enumeration enumeration = {.fn = fn, .arg = arg, .target = target};
-    return tally_walk(heap, referrer, &enumeration);
+    struct enumeration enumeration = {.heap = heap, .fn = fn, .arg = arg, .target = target};
+    return walk(heap, referrer, &enumeration);
 }

@@ -4,7 +4,7 @@
  *
  *   +-----------+----------------------------------------------+------+--------+------+--------+---
  *   | page head | side data, tracked pages only:               | word | payload| word | payload| ...
- *   |           | 6 bitmaps and a 16-bit trial count per slot  |      |        |      |        |
+ *   |           | 7 bitmaps and a 16-bit trial count per slot  |      |        |      |        |
  *   +-----------+----------------------------------------------+------+--------+------+--------+---
  *
  * The header word stands in front of each payload. A word of 0 is a free slot, whose payload begins with the
@@ -33,7 +33,15 @@
 #define FLAG_WEAK ((uint64_t)1 << 4) /* weak references to it exist */
 #define FLAG_DYING ((uint64_t)1 << 5)
 #define FLAG_QUEUED ((uint64_t)1 << 6) /* at zero, on the heap's zero list */
+#define FLAG_IMMORTAL ((uint64_t)1 << 7) /* the count's top bit is set for good */
+#define FLAG_CONSTRUCTION ((uint64_t)1 << 8)
+#define FLAG_EXTERN ((uint64_t)1 << 9) /* has an entry in the heap's table of native bytes */
+#define FLAG_PINNED ((uint64_t)1 << 10)
+#define FLAG_DUE ((uint64_t)1 << 11) /* in the finalizer queue, which holds a reference */
 #define FLAG_GONE (FLAG_DYING | FLAG_QUEUED) /* the count is not a count */
+/* Never examined: their edges count as external. */
+#define FLAG_APART (FLAG_GONE | FLAG_IMMORTAL | FLAG_CONSTRUCTION)
+#define IMMORTAL_BIAS ((uint64_t)1 << 63)
 #define FLAGS_MASK (((uint64_t)1 << TALLY_TYPE_SHIFT) - 1)
 #define COUNT_MASK (~(TALLY_COUNT_ONE - 1))
 
@@ -46,6 +54,8 @@
 #define TYPE_MAX 65000u
 #define TYPE_OTHER 0u
 #define TYPE_WEAKREF 1u
+#define TYPE_WEAKMAP 2u
+#define TYPE_ENTRY 3u /* of a weak map */
 
 struct tally_type {
     uint64_t word;        /* header word of a new object: flags, index, count 1 */
@@ -53,14 +63,21 @@ struct tally_type {
     uint32_t class_index; /* of a fixed-size object, CLASS_LARGE: too big for a page */
     uint32_t index;
     bool tracked, weak, variable;
+    bool plain; /* no references at all, and not weak */
     size_t align;
     struct tally_ref *refs; /* a weak type's hold is the first */
     size_t ref_count;
     struct tally_type_info info; /* refs, ref_count: as above; names: the library's copies */
 };
 
-enum { BIT_MIDDLE, BIT_OLD, BIT_FROZEN, BIT_MEMBER, BIT_ALIVE, BIT_PENDING, BITMAPS };
-#define TRIAL_HUB 0xffffu /* the count stands in the heap's hub table */
+enum { BIT_MIDDLE, BIT_OLD, BIT_FROZEN, BIT_CANDIDATE, BIT_MEMBER, BIT_ALIVE, BIT_PENDING, BITMAPS };
+#define TRIAL_HUB 0xffffu /* the count stands in the heap's hub table; held for good where it does not */
+
+/* Lists of pages; a page is in any of them at most once. TODO: what a run has yet to merge. */
+enum { LIST_ROOM, LIST_YOUNG, LIST_MIDDLE, LIST_CANDIDATES, LIST_TODO, LISTS };
+struct page_link {
+    struct page *next, **at; /* at: what points here; NULL: not in the list */
+};
 
 struct page {
     struct tally_heap *heap;
@@ -76,11 +93,10 @@ struct page {
     uint32_t serial;      /* index in the heap's page table; 23 bits */
     uint32_t class_index;
     bool tracked, listed; /* listed: current, or in the class's list of pages with room */
-    bool young, middle;   /* in the list of pages that hold such objects (or did) */
     bool flagged;         /* some pending bit is set */
-    bool candidates;
     size_t bytes;         /* of the mapping */
-    struct page *next_room, *next_young, *next_middle, *next_scope;
+    struct page *next_scope; /* pages of the run */
+    struct page_link links[LISTS];
     uint64_t *bits[BITMAPS];
     uint16_t *trial;
 };
@@ -89,7 +105,7 @@ struct page {
 struct hot {
     struct feed_pen pen;
     uint64_t young_count; /* count 0 of tally_counts(): net new tracked objects */
-    uint64_t young_limit; /* the slow path is taken where young_count would pass it */
+    uint64_t young_limit; /* the slow path is taken where young_count would pass it; 0: something is due */
     uint32_t types_known; /* types below it have been offered rows */
     struct page *current[CLASS_KINDS];
 };
@@ -98,6 +114,68 @@ struct handles {
     void **objects;
     size_t count, room;
     size_t open; /* scopes */
+};
+
+/* Object references on address space that is reserved when it is wanted, so that pushing never needs memory. */
+struct reserve {
+    void **items; /* NULL: not reserved */
+    size_t first, count;
+};
+
+/* A run: a collection from its start to its end, slices and what lies between them included. */
+enum phase {
+    RUN_NONE,
+    RUN_MERGE, RUN_EXPLORE, RUN_SUBTRACT, RUN_MARK, RUN_PROMOTE,     /* finding */
+    RUN_WEAK, RUN_CALLBACKS, RUN_FINALIZE,                           /* decided: the host's code */
+    RUN_REST, RUN_SUBTRACT_REST, RUN_MARK_REST, RUN_PROMOTE_REST,    /* finding again, in the trash */
+    RUN_SHAPES, RUN_KEEP, RUN_WEAK_REST, RUN_HOLD, RUN_CLEAR, RUN_FREE, RUN_CALLBACKS_REST, RUN_END
+};
+struct weak_queue { /* cleared weak references whose callbacks are due, each held */
+    void *first, **last;
+};
+struct run {
+    enum phase phase;
+    bool decided;      /* members that are not alive are trash, which nobody can reach */
+    bool look;         /* tally_find_cycles(): frees nothing */
+    bool host_ran;     /* a callback or finalizer, so that trash may have changed */
+    bool sliced;
+    bool nothing;      /* candidates complete and none, nothing young: there is nothing to walk */
+    int generation;    /* survivors go to the next */
+    enum tally_scope_kind scope;
+    uint32_t follow;     /* old objects that may still be entered from the present one */
+    uint64_t survivors, found; /* when it decided: members that live, and trash */
+    uint64_t collected, uncollectable, freed_bytes;
+    struct feed_record record;
+    struct weak_queue queue;
+    /* Where the phase stands */
+    uint32_t index;      /* page table */
+    struct page *page;   /* scope list, then word of its bitmaps, then objects passed */
+    uint32_t word;
+    uint64_t passed;
+    void *open;          /* an object whose slots are being gone through, at */
+    size_t at;
+};
+
+/* The dying, as release.c leaves them where a slice ends: see there. */
+struct cascade {
+    void *object, *parent; /* object NULL: none */
+};
+
+struct slice {
+    int64_t credit;       /* units of work before the clock is read again */
+    uint64_t budget_ns;
+    uint64_t deadline_ns; /* UINT64_MAX: none */
+    bool timed;           /* since: */
+    uint64_t cpu_ns, start_ns;
+    const struct tally_type *type; /* whose callback took longest in it */
+    uint64_t type_ns;
+    bool open;
+};
+
+#define HOOKS_MAX 8u
+struct hook {
+    tally_collection_fn fn;
+    void *arg;
 };
 
 struct tally_heap {
@@ -111,13 +189,16 @@ struct tally_heap {
     struct page **pages; /* by serial; NULL: free index */
     uint32_t page_count, page_room, page_hint;
     struct page *room[CLASS_KINDS];
-    struct page *young_pages, *middle_pages;
-    struct page *spare; /* empty pages kept, linked by next_room */
+    struct page *lists[LISTS]; /* but LIST_ROOM */
+    struct page *spare;        /* empty pages kept, linked by next_scope */
     uint32_t spare_count;
     uint64_t mapped_bytes;
 
-    bool enabled, collecting;
-    bool emptied; /* a page lost its last object while a collection ran */
+    bool enabled;
+    bool collecting; /* in a slice of a run: callbacks may be running */
+    bool armed;      /* a run is finding, and its next slice has yet to come: see candidate.c */
+    bool emptied;    /* a page lost its last object while a run was open */
+    bool closing;
     enum tally_manager manager;
     unsigned debug;
     uint32_t thresholds[3];
@@ -127,24 +208,63 @@ struct tally_heap {
     uint64_t pause_ns, max_pause_ns, last_pause_ns;
     uint64_t frozen; /* as of the last freeze, unfreeze or collection */
     unsigned stress, stress_count;
-    tally_collection_fn hook;
-    void *hook_arg;
+    bool stress_decref;
+    struct hook collection_hooks[HOOKS_MAX];
+    unsigned collection_hook_count;
+    struct tally_collection last;
+    uint64_t refused, abandoned;
 
-    uint64_t run;
-    struct page *scope; /* pages whose side data is of this run */
-    bool flagged;       /* some page of them is */
+    /* Candidates: bits in the pages of LIST_CANDIDATES. */
+    uint64_t candidate_count, candidate_limit; /* limit: a run is due */
+    bool complete; /* every garbage cycle has a candidate, or is deferred */
+    bool deferred; /* some candidate was taken for alive because a barrier was met */
+    uint64_t memory_trigger; /* mapped and extern bytes at which a run is due */
+
+    struct run run;
+    uint64_t run_number;
+    struct page *scope, **scope_end; /* pages whose side data is of this run */
+    bool flagged;                    /* some page of them is */
     void **mark_stack; /* reserved address space, untouched until needed */
     size_t mark_count;
     struct map hubs; /* trial counts that 16 bits do not hold, on reserved address space */
 
-    uint64_t zero_list; /* compressed references of objects at zero that wait; 0: none */
+    uint64_t budget_ns; /* tally_set_max_pause() */
+    struct slice slice;
+    uint64_t next_slice_ns; /* the program has its share until then */
+    uint64_t held_base_bytes; /* live when the work began that is pending */
+    uint64_t slices, missed, longest_slice_ns, longest_missed_ns;
+    const struct tally_type *missed_type;
+
+    uint64_t zero_first, zero_last; /* compressed references of objects at zero that wait, linked; 0: none */
+    uint64_t zero_count;
+    struct cascade cascade;
     unsigned release_depth;
     struct map weak_heads; /* target -> newest weak reference */
+    struct map pins;       /* object -> times */
+    struct map roots;      /* address of a variable -> 1 */
+    struct map extern_table; /* object -> native bytes */
+    uint64_t extern_bytes;
+    uint64_t memory_limit;
+    tally_memory_fn memory_hook;
+    void *memory_hook_arg;
+    bool memory_asking;
 
-    void **garbage; /* reserved address space */
-    size_t garbage_count;
+    struct reserve garbage, due; /* due: the finalizer queue */
+    bool finalizers_queued;
+    tally_finalizers_fn finalizers_notify;
+    void *finalizers_arg;
     struct handles handles;
+    struct shapes *shapes; /* NULL: no cycle seen */
+    tally_report_fn report;
+    void *report_arg;
+#ifdef TALLY_DEBUG
+    uint64_t check_credit;
+    bool checking;
+#endif
 
+    pthread_t owner;
+    _Atomic int hold;     /* enum hold: who may use the heap (thread.c) */
+    _Atomic bool wanted;  /* the owner waits for the agent to give it back */
     _Atomic(struct tally__request *) mailbox;
     pthread_mutex_t notify_lock; /* notify, notify_arg, notify_fd */
     tally_notify_fn notify;
@@ -219,80 +339,177 @@ void tally__page_free(struct tally_heap *heap, struct page *page);
 void tally__page_room(struct tally_heap *heap,
                       struct page *page); /* first slot freed in a page without room */
 void tally__page_empty(struct tally_heap *heap, struct page *page);    /* last slot freed */
-void tally__pages_sweep(struct tally_heap *heap);                      /* what a collection emptied */
+void tally__pages_sweep(struct tally_heap *heap);                      /* what a run emptied */
+void tally__slot_free(struct page *page, void *object);               /* onto the second list */
 bool tally__page_refill(struct tally_heap *heap,
                         uint32_t class_index); /* makes a page with free slots current */
 void tally__pages_relist(struct tally_heap *heap);                     /* after a fork: no page is current */
-void tally__spare_free(struct tally_heap *heap);
+uint64_t tally__spare_free(struct tally_heap *heap);                   /* returns bytes */
+void tally__list_add(struct page **head, struct page *page, unsigned list); /* no effect where it is in it */
+void tally__list_remove(struct page *page, unsigned list);
+
+/* candidate.c */
+void tally__candidate_drop(struct tally_heap *heap, struct page *page, uint32_t slot);
+void tally__candidate_take(struct tally_heap *heap, struct page *page, uint32_t slot); /* a run examines it */
+void tally__touch(struct tally_heap *heap, const void *object); /* armed: the host has got hold of it */
 
 /* release.c */
 void tally__destroy(struct tally_heap *heap, void *object);
 void tally__object_free(struct tally_heap *heap, void *object,
                         enum wire_event kind); /* memory and counts only */
+bool tally__deaths_pending(const struct tally_heap *heap);
+bool tally__deaths_run(struct tally_heap *heap); /* within the slice; whether all are done */
 
-/* Slots in the order fixed, trailing, external; traverse is beside them. */
+/* slot.c: slots in the order fixed, trailing, external; traverse is beside them. */
 size_t tally__slot_count(const struct tally_type *type, const void *object);
 void **tally__slot_at(const struct tally_type *type, void *object, size_t at);
+void tally__slots_range(const struct tally_type *type, void *object, size_t from, size_t to,
+                        tally_slot_fn visit, void *arg);
 void tally__slots_visit(const struct tally_type *type, void *object, tally_slot_fn visit, void *arg);
+const char *tally__slot_name(const struct tally_type *type, const void *object, size_t at);
 
 /* weak.c */
-struct weak_queue { /* cleared weak references whose callbacks are due, each held */
-    void *first, **last;
-};
 void tally__weak_clear_all(struct tally_heap *heap, void *target, struct weak_queue *queue);
 void tally__weak_detach(struct tally_heap *heap, void *weak); /* from its referent, which it loses */
-/* Runs the callbacks; returns how many weak references went as theirs returned. keep_hold: what CPython's
- * collector does, against what death by count does. */
-uint64_t tally__weak_callbacks(struct tally_heap *heap, struct weak_queue *queue, bool keep_hold,
-                               int generation_after);
+void *tally__weak_first(const struct tally_heap *heap, const void *target); /* the newest; NULL: none */
+/* Runs the first callback due. keep_hold: what CPython's collector does, against what death by count does.
+ * Returns whether the weak reference went as it returned. */
+bool tally__weak_callback(struct tally_heap *heap, struct weak_queue *queue, bool keep_hold,
+                          int generation_after);
+/* A fresh weak reference becomes the newest of its target's. false: out of memory. */
+bool tally__weak_attach(struct tally_heap *heap, struct tally_weak *weak, void *target);
+
+/* weakmap.c */
+/* Adds the types from `from` (0 or 1) on, where an earlier try ran out of memory. */
+int tally__weakmap_types(uint32_t from, int (*add)(const struct tally_type_info *info));
+/* The entry's key is dying: it leaves its map, and goes, or in a run joins the trash. */
+void tally__entry_expire(struct tally_heap *heap, void *entry, bool key_is_trash);
+void *tally__entry_value(const void *entry);
+void *tally__entry_key(const void *entry);
+
+/* finalizers.c */
+/* Runs the finalizer if it is due, or queues it. Returns whether the object may be alive because of that. */
+bool tally__finalize(struct tally_heap *heap, void *object, const struct tally_type *type);
 
 /* generation.c */
-void tally__limit_update(struct tally_heap *heap);
 void tally__generation_set(void *object, int generation);
 void tally__summary(struct tally_heap *heap);
-void tally__young_page(struct tally_heap *heap, struct page *page);
 uint64_t tally__frozen_count(const struct tally_heap *heap);
-void tally__collect_automatic(struct tally_heap *heap);
+bool tally__nothing_young(const struct tally_heap *heap);
 
-/* trial.c: finding garbage in the merged generations */
-uint64_t tally__members_merge(struct tally_heap *heap, int generation); /* returns how many */
-uint64_t tally__members_rest(struct tally_heap *heap);                  /* members = what is not alive */
-void tally__trial(struct tally_heap *heap);                             /* alive = reachable from outside */
-typedef bool (*member_fn)(struct tally_heap *heap, void *object, void *arg); /* false: stop */
-void tally__trash_each(struct tally_heap *heap, member_fn fn, void *arg);
-void tally__survivors_promote(struct tally_heap *heap, int generation);
+/* manager.c */
+void tally__limit_update(struct tally_heap *heap); /* when the slow path is due */
+void tally__triggers_reset(struct tally_heap *heap); /* after a run */
+void tally__candidates_adapt(struct tally_heap *heap, uint64_t examined, uint64_t collected);
+bool tally__is_due(const struct tally_heap *heap);
+void tally__run_due(struct tally_heap *heap); /* starts the run that is due */
+
+/* find.c: the phases that find; each returns whether it is done, false where the slice is */
+bool tally__find_merge(struct tally_heap *heap);
+bool tally__find_explore(struct tally_heap *heap);
+bool tally__find_subtract(struct tally_heap *heap);
+bool tally__find_mark(struct tally_heap *heap);
+bool tally__find_rest(struct tally_heap *heap); /* members = what is not alive */
+bool tally__find_promote(struct tally_heap *heap);
 bool tally__is_trash(const struct tally_heap *heap, const void *object);
+void tally__member_add(struct tally_heap *heap, void *object); /* to the trash of a decided run */
+void tally__member_drop(struct tally_heap *heap, const void *object); /* dies while a run is open */
+typedef bool (*member_fn)(struct tally_heap *heap, void *object); /* false: comes again in the next slice */
+bool tally__trash_each(struct tally_heap *heap, member_fn fn);
+void tally__find_restart(struct tally_heap *heap); /* cursors to the scope's begin */
 
-/* collect.c */
+/* destroy.c: the phases that follow */
+bool tally__trash_weak(struct tally_heap *heap);
+bool tally__trash_callbacks(struct tally_heap *heap);
+bool tally__trash_finalize(struct tally_heap *heap);
+bool tally__trash_keep(struct tally_heap *heap);
+bool tally__trash_weak_rest(struct tally_heap *heap);
+bool tally__trash_hold(struct tally_heap *heap);
+bool tally__trash_clear(struct tally_heap *heap);
+bool tally__trash_free(struct tally_heap *heap);
+bool tally__trash_callbacks_rest(struct tally_heap *heap);
+
+/* shapes.c */
+bool tally__trash_shapes(struct tally_heap *heap);
+void tally__shapes_free(struct tally_heap *heap);
+
+/* run.c */
 struct collect_request {
     int generation;
     enum tally_reason reason;
+    enum tally_scope_kind scope;
+    bool look;
     uint64_t operation, safepoint_wait_ns;
     uint64_t pause_ns, freed_bytes; /* out */
 };
-int64_t tally__collect(struct tally_heap *heap, struct collect_request *request);
+void tally__run_start(struct tally_heap *heap, const struct collect_request *request);
+bool tally__run_advance(struct tally_heap *heap); /* within the slice; whether it ended */
+void tally__run_settle(struct tally_heap *heap);  /* ends the open run: completes or abandons it */
+int64_t tally__collect(struct tally_heap *heap, struct collect_request *request); /* in one piece */
 
-/* safepoint.c, fork.c, garbage.c, heap.c */
+/* pace.c */
+bool tally__slice_more(struct tally_heap *heap);
+static inline bool slice_spend(struct tally_heap *heap, size_t units)
+{
+    heap->slice.credit -= (int64_t)units;
+    return heap->slice.credit > 0 || tally__slice_more(heap);
+}
+bool tally__slice_begin(struct tally_heap *heap, uint64_t budget_ns); /* false: within another */
+void tally__slice_end(struct tally_heap *heap);
+void tally__work(struct tally_heap *heap); /* what is due: a slice of what is pending, or the start of a run */
+/* Around a callback of the host's, for the blame: host_enter() .. host_leave(). */
+uint64_t tally__host_enter(struct tally_heap *heap);
+void tally__host_leave(struct tally_heap *heap, uint64_t entered, const struct tally_type *type);
+
+/* garbage.c */
+bool tally__reserve_open(struct reserve *reserve); /* false: out of memory */
+bool tally__reserve_push(struct reserve *reserve, void *object); /* false: full */
+bool tally__garbage_push(struct tally_heap *heap, void *object);
+
+/* report.c */
+__attribute__((format(printf, 4, 5))) void tally__report(struct tally_heap *heap, enum tally_report_kind kind,
+                                                         const struct tally_type *type, const char *format,
+                                                         ...);
+void tally__report_leaks(struct tally_heap *heap);
+
+void tally__debug_stats(struct tally_heap *heap, const struct tally_collection *info);
+
+/* object.c: places for objects that move between heaps (transfer.c) */
+void *tally__new_moved(struct tally_heap *heap, const struct tally_type *type, size_t bytes);
+void tally__free_moved(struct tally_heap *heap, void *object);
+void tally__count_moved(struct tally_heap *heap, const void *object, bool in);
+
+/* memory.c */
+uint64_t tally__live_bytes(const struct tally_heap *heap);
+bool tally__memory_allows(const struct tally_heap *heap, size_t bytes);
+bool tally__memory_ask(struct tally_heap *heap, size_t bytes); /* after a failure: whether to try again */
+void tally__extern_end(struct tally_heap *heap, void *object);
+
+/* thread.c */
+enum hold { HOLD_OWNER, HOLD_NOBODY, HOLD_PARKED, HOLD_AGENT };
+bool tally__owned(struct tally_heap *heap); /* reports a wrong thread */
+
+/* safepoint.c, fork.c, heap.c */
 int tally__safepoint(struct tally_heap *heap);
 void tally__forked(struct tally_heap *heap);
-bool tally__garbage_push(struct tally_heap *heap, void *object);
 void *tally__map(size_t bytes);     /* zeroed, NULL: out of memory; errno kept */
 void *tally__reserve(size_t bytes); /* address space that costs nothing until touched */
 void tally__unmap(void *memory, size_t bytes);
 
-/* Checks of debug builds (TALLY_DEBUG), which say what is wrong and abort; release builds have none of this.
- */
+/* Checks of debug builds (TALLY_DEBUG); release builds have none of this. check_heap: tally_verify(), after every
+ * operation while the heap is small, then as often as its size allows. */
 #ifdef TALLY_DEBUG
-__attribute__((noreturn)) void tally__broken(const char *sentence);
-#define HEAP_CHECK(condition, sentence) ((condition) ? (void)0 : tally__broken(sentence))
-void tally__check_heap(struct tally_heap *heap); /* tally_verify() */
+#define HEAP_CHECK(condition, heap, kind, type, sentence) \
+    ((condition) ? true : (tally__report(heap, kind, type, sentence), false))
+void tally__check_heap(struct tally_heap *heap, bool now);
 #else
-#define HEAP_CHECK(condition, sentence) ((void)0)
-#define tally__check_heap(heap) ((void)(heap))
+#define HEAP_CHECK(condition, heap, kind, type, sentence) true
+#define tally__check_heap(heap, now) ((void)(heap))
 #endif
 
 #define MARK_STACK_ENTRIES ((size_t)65536)
 #define HUB_ENTRIES ((size_t)65536)
-#define GARBAGE_ENTRIES ((size_t)1 << 27)
+#define RESERVE_ENTRIES ((size_t)1 << 27)
+#define SLOTS_CHUNK 256u /* slots of one object between two looks at the slice */
 
 #endif

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "heap/internal.h"
+#include "heap/poison.h"
 
 #define HEAD_BYTES ((sizeof(struct page) + 15) & ~(size_t)15)
 #define CHUNK_SLOTS 64u     /* fresh slots handed out at a time */
@@ -65,6 +66,7 @@ static void *hook_map(struct tally_heap *heap, size_t bytes)
 
 static void hook_unmap(struct tally_heap *heap, void *memory, size_t bytes)
 {
+    tally__unpoison(memory, bytes);
     if (heap->hooks.unmap)
         heap->hooks.unmap(memory, bytes, heap->hooks.arg);
     else
@@ -159,8 +161,9 @@ static struct page *spare_take(struct tally_heap *heap)
 {
     struct page *page = heap->spare;
     if (page) {
-        heap->spare = page->next_room;
+        heap->spare = page->next_scope;
         heap->spare_count--;
+        tally__unpoison(page, PAGE_BYTES);
         memset(page, 0, PAGE_BYTES);
     }
     return page;
@@ -172,7 +175,7 @@ struct page *tally__page_new(struct tally_heap *heap, uint32_t class_index, bool
     size_t bytes = large_bytes ? (HEAD_BYTES + 128 + large_bytes + PAGE_MASK) & ~PAGE_MASK : PAGE_BYTES;
     struct page *page = large_bytes ? NULL : spare_take(heap);
     if (!page) {
-        page = hook_map(heap, bytes);
+        page = tally__memory_allows(heap, bytes) ? hook_map(heap, bytes) : NULL;
         if (!page)
             return NULL;
         mapped_add(heap, bytes);
@@ -190,27 +193,40 @@ struct page *tally__page_new(struct tally_heap *heap, uint32_t class_index, bool
     return page;
 }
 
-static void unlist(struct page **list, const struct page *page, size_t next)
+void tally__list_add(struct page **head, struct page *page, unsigned list)
 {
-    while (*list && *list != page)
-        list = (struct page **)((char *)*list + next);
-    if (*list)
-        *list = *(struct page **)((char *)*list + next);
+    struct page_link *link = &page->links[list];
+    if (link->at)
+        return;
+    link->next = *head;
+    link->at = head;
+    if (*head)
+        (*head)->links[list].at = &link->next;
+    *head = page;
 }
 
-/* The page is in no list of rooms. It goes to the spares, or back to where it came from. */
+void tally__list_remove(struct page *page, unsigned list)
+{
+    struct page_link *link = &page->links[list];
+    if (!link->at)
+        return;
+    *link->at = link->next;
+    if (link->next)
+        link->next->links[list].at = link->at;
+    *link = (struct page_link){NULL, NULL};
+}
+
+/* It goes to the spares, or back to where it came from. */
 void tally__page_free(struct tally_heap *heap, struct page *page)
 {
-    if (page->young)
-        unlist(&heap->young_pages, page, offsetof(struct page, next_young));
-    if (page->middle)
-        unlist(&heap->middle_pages, page, offsetof(struct page, next_middle));
+    for (unsigned list = 0; list < LISTS; list++)
+        tally__list_remove(page, list);
     heap->pages[page->serial] = NULL;
     if (page->serial < heap->page_hint)
         heap->page_hint = page->serial;
     if (page->class_index != CLASS_LARGE &&
         (heap->spare_count < SPARE_PAGES || heap->spare_count < heap->mapped_bytes / PAGE_BYTES / 8)) {
-        page->next_room = heap->spare;
+        page->next_scope = heap->spare;
         heap->spare = page;
         heap->spare_count++;
         return;
@@ -219,34 +235,42 @@ void tally__page_free(struct tally_heap *heap, struct page *page)
     hook_unmap(heap, page, page->bytes);
 }
 
-void tally__spare_free(struct tally_heap *heap)
+uint64_t tally__spare_free(struct tally_heap *heap)
 {
+    uint64_t bytes = 0;
     while (heap->spare) {
         struct page *page = heap->spare;
-        heap->spare = page->next_room;
+        heap->spare = page->next_scope;
         heap->spare_count--;
+        bytes += PAGE_BYTES;
         mapped_add(heap, -PAGE_BYTES);
         hook_unmap(heap, page, PAGE_BYTES);
     }
+    return bytes;
 }
 
 void tally__page_room(struct tally_heap *heap, struct page *page)
 {
     page->listed = true;
-    page->next_room = heap->room[page->class_index];
-    heap->room[page->class_index] = page;
+    tally__list_add(&heap->room[page->class_index], page, LIST_ROOM);
 }
 
-/* Only a page that nobody allocates from goes; a page with slots of a running collection stays till its end.
- */
+/* Address space stays as long as a run may look at the page; its memory need not. */
+static void large_release(struct tally_heap *heap, struct page *page)
+{
+    if (!heap->hooks.unmap && page->bytes > PAGE_BYTES)
+        madvise((char *)page + PAGE_BYTES, page->bytes - PAGE_BYTES, MADV_DONTNEED);
+}
+
+/* Only a page that nobody allocates from goes; a page that a run may look at stays till its end. */
 void tally__page_empty(struct tally_heap *heap, struct page *page)
 {
-    if (heap->collecting) {
+    bool large = page->class_index == CLASS_LARGE;
+    if (heap->run.phase) {
         heap->emptied = true;
-    } else if (page->class_index == CLASS_LARGE) {
-        tally__page_free(heap, page);
-    } else if (heap->hot.current[page->class_index] != page) {
-        unlist(&heap->room[page->class_index], page, offsetof(struct page, next_room));
+        if (large)
+            large_release(heap, page);
+    } else if (large || heap->hot.current[page->class_index] != page) {
         tally__page_free(heap, page);
     }
 }
@@ -260,6 +284,19 @@ void tally__pages_sweep(struct tally_heap *heap)
         if (heap->pages[i] && !heap->pages[i]->used &&
             heap->pages[i]->bump > (char *)object_at(heap->pages[i], 0))
             tally__page_empty(heap, heap->pages[i]);
+}
+
+/* Freed slots are filled in debug builds, and poisoned for AddressSanitizer and valgrind: all but the word and
+ * the link to the next one, which lie in the first 8 bytes of the payload. */
+void tally__slot_free(struct page *page, void *object)
+{
+    size_t bytes = page->class_index == CLASS_LARGE ? PAGE_BYTES - page->first - 2 * WORD_BYTES
+                                                    : page->slot_bytes - 2 * WORD_BYTES;
+    *word_of(object) = 0;
+    *(void **)object = page->freed;
+    page->freed = object;
+    page->used--;
+    tally__poison((char *)object + WORD_BYTES, bytes);
 }
 
 /* The second list becomes the first; its slots' side bits go. */
@@ -302,6 +339,19 @@ static bool page_ready(struct page *page)
     return page->free;
 }
 
+/* The next page of the class that has slots; NULL: none. */
+static struct page *room_take(struct tally_heap *heap, uint32_t class_index)
+{
+    struct page *page;
+    while ((page = heap->room[class_index])) {
+        tally__list_remove(page, LIST_ROOM);
+        if (page_ready(page))
+            return page;
+        page->listed = false;
+    }
+    return NULL;
+}
+
 bool tally__page_refill(struct tally_heap *heap, uint32_t class_index)
 {
     struct page *page = heap->hot.current[class_index];
@@ -309,14 +359,8 @@ bool tally__page_refill(struct tally_heap *heap, uint32_t class_index)
         page->listed = false;
         heap->hot.current[class_index] = page = NULL;
     }
-    while (!page && heap->room[class_index]) {
-        page = heap->room[class_index];
-        heap->room[class_index] = page->next_room;
-        if (!page_ready(page)) {
-            page->listed = false;
-            page = NULL;
-        }
-    }
+    if (!page)
+        page = room_take(heap, class_index);
     if (!page) {
         page = tally__page_new(heap, class_index, class_index >= CLASS_COUNT, 0);
         if (!page)
@@ -325,7 +369,7 @@ bool tally__page_refill(struct tally_heap *heap, uint32_t class_index)
         page_ready(page);
     }
     if (page->tracked)
-        tally__young_page(heap, page);
+        tally__list_add(&heap->lists[LIST_YOUNG], page, LIST_YOUNG);
     heap->hot.current[class_index] = page;
     return true;
 }
@@ -338,6 +382,7 @@ void tally__pages_relist(struct tally_heap *heap)
         if (!page || page->class_index == CLASS_LARGE)
             continue;
         page->listed = false;
+        page->links[LIST_ROOM] = (struct page_link){NULL, NULL};
         if (page->free || page->freed || page->bump < page->end)
             tally__page_room(heap, page);
     }

@@ -3,11 +3,11 @@
  * A dying object's slots are released last to first, and what dies there dies wholly before the next slot.
  * The way back is kept in the dead themselves: an object whose slot k is being followed has k in the count of
  * its word (the count is zero for good), and in slot k, which is empty by then, the address of the object one
- * further up.
+ * further up. A slice that is over leaves the object and its parent in heap->cascade.
  *
- * Objects that die where that order cannot be kept (below a traverse callback, or where finalizers nest
- * deeper than NEST_MAX) wait on the heap's zero list, linked by compressed references in the counts of their
- * words, and die before the outermost release returns.
+ * Objects that die where that order cannot be kept (below a traverse callback, where finalizers nest deeper
+ * than NEST_MAX, beside a cascade that waits for its next slice, under the manager none) wait on the heap's
+ * zero list, in the order of their deaths, linked by compressed references in the counts of their words.
  */
 #include "heap/internal.h"
 
@@ -24,57 +24,62 @@ static void count_free(struct tally_heap *heap, const struct page *page, const s
                 granule_of(page, object));
 }
 
+static void dispose(struct tally_heap *heap, void *object, const struct tally_type *type)
+{
+    uint64_t entered = tally__host_enter(heap);
+    type->info.dispose(object);
+    tally__host_leave(heap, entered, type);
+}
+
+/* What ends with the object beside it. */
+static void side_end(struct tally_heap *heap, struct page *page, void *object, const struct tally_type *type)
+{
+    if (type->weak)
+        tally__weak_detach(heap, object);
+    if (*word_of(object) & FLAG_EXTERN)
+        tally__extern_end(heap, object);
+    if (*word_of(object) & FLAG_PINNED)
+        map_remove(&heap->pins, (uintptr_t)object);
+    if (type->info.dispose)
+        dispose(heap, object, type);
+    if (!type->tracked)
+        return;
+    if (heap->hot.young_count)
+        heap->hot.young_count--;
+    if (page->links[LIST_CANDIDATES].at)
+        tally__candidate_drop(heap, page, slot_of(page, object));
+    if (heap->run.phase)
+        tally__member_drop(heap, object);
+}
+
 void tally__object_free(struct tally_heap *heap, void *object, enum wire_event kind)
 {
     struct page *page = page_of(object);
     const struct tally_type *type = type_of(object);
-    if (type->weak)
-        tally__weak_detach(heap, object);
-    if (type->info.dispose)
-        type->info.dispose(object);
+    side_end(heap, page, object, type);
     count_free(heap, page, type, object, kind);
-    if (type->tracked) {
-        if (heap->hot.young_count)
-            heap->hot.young_count--;
-        if (heap->collecting && page->run == heap->run)
-            bit_clear(page->bits[BIT_MEMBER], slot_of(page, object));
-    }
-    *word_of(object) = 0;
-    *(void **)object = page->freed;
-    page->freed = object;
-    page->used--;
+    tally__slot_free(page, object);
     if (!page->listed)
         tally__page_room(heap, page);
     if (!page->used)
         tally__page_empty(heap, page);
 }
 
-/* The count is zero: runs the finalizer if it never ran. Returns whether the object stays dead. */
-static bool finalize(struct tally_heap *heap, void *object, const struct tally_type *type)
-{
-    uint64_t *word = word_of(object);
-    if ((*word & (FLAG_FINALIZER | FLAG_FINALIZED)) != FLAG_FINALIZER)
-        return true;
-    if (type->tracked)
-        tally__generation_set(object, 0);
-    *word |= FLAG_FINALIZED | TALLY_COUNT_ONE;
-    type->info.finalize(heap, object);
-    *word -= TALLY_COUNT_ONE;
-    return *word < TALLY_COUNT_ONE;
-}
-
 /* Steps (1) and (2) of a death, and the start of (3). Returns whether the object is dying now. */
 static bool die(struct tally_heap *heap, void *object)
 {
     const struct tally_type *type = type_of(object);
-    if (!finalize(heap, object, type))
+    if (tally__finalize(heap, object, type))
         return false;
     uint64_t *word = word_of(object);
     *word |= FLAG_DYING;
+    if (heap->run.phase)
+        tally__member_drop(heap, object);
     if (*word & FLAG_WEAK) {
         struct weak_queue queue = {NULL, &queue.first};
         tally__weak_clear_all(heap, object, &queue);
-        tally__weak_callbacks(heap, &queue, false, -1);
+        while (queue.first)
+            tally__weak_callback(heap, &queue, false, -1);
     }
     if (type->weak)
         tally__weak_detach(heap, object);
@@ -85,16 +90,26 @@ static bool die(struct tally_heap *heap, void *object)
 
 static void zero_list_push(struct tally_heap *heap, void *object)
 {
-    uint64_t *word = word_of(object);
-    *word = (*word & (TALLY_COUNT_ONE - 1)) | FLAG_QUEUED | heap->zero_list << TALLY_COUNT_SHIFT;
-    heap->zero_list = compress(object);
+    uint64_t *word = word_of(object), name = compress(object);
+    if (heap->run.phase)
+        tally__member_drop(heap, object);
+    *word = (*word & (TALLY_COUNT_ONE - 1)) | FLAG_QUEUED;
+    if (heap->zero_last)
+        *word_of(expand(heap, heap->zero_last)) |= name << TALLY_COUNT_SHIFT;
+    else
+        heap->zero_first = name;
+    heap->zero_last = name;
+    heap->zero_count++;
 }
 
 static void *zero_list_pop(struct tally_heap *heap)
 {
-    void *object = expand(heap, heap->zero_list);
+    void *object = expand(heap, heap->zero_first);
     uint64_t *word = word_of(object);
-    heap->zero_list = *word >> TALLY_COUNT_SHIFT;
+    heap->zero_first = *word >> TALLY_COUNT_SHIFT;
+    if (!heap->zero_first)
+        heap->zero_last = 0;
+    heap->zero_count--;
     *word &= (TALLY_COUNT_ONE - 1) & ~FLAG_QUEUED;
     return object;
 }
@@ -121,22 +136,20 @@ static void finish(struct tally_heap *heap, void *object)
     tally__object_free(heap, object, WIRE_EVENT_FREE_REFCOUNT);
 }
 
-/* Takes the child out of the next slot below the cursor that holds one, and lowers the cursor to that slot.
- */
+/* Takes the child out of the next slot below the cursor that holds one, and lowers the cursor to that slot. Gives
+ * up after a chunk of empty ones, with the cursor where it came to: 0 at the end. */
 static void *next_child(void *object, const struct tally_type *type)
 {
     uint64_t *word = word_of(object);
-    for (uint64_t at = *word >> TALLY_COUNT_SHIFT; at-- > 0;) {
-        void **slot = tally__slot_at(type, object, at);
-        if (*slot) {
-            void *child = *slot;
-            *slot = NULL;
-            *word = (*word & (TALLY_COUNT_ONE - 1)) | at << TALLY_COUNT_SHIFT;
-            return child;
-        }
+    uint64_t at = *word >> TALLY_COUNT_SHIFT, stop = at > SLOTS_CHUNK ? at - SLOTS_CHUNK : 0;
+    void *child = NULL;
+    while (at > stop && !child) {
+        void **slot = tally__slot_at(type, object, --at);
+        child = *slot;
+        *slot = NULL;
     }
-    *word &= TALLY_COUNT_ONE - 1;
-    return NULL;
+    *word = (*word & (TALLY_COUNT_ONE - 1)) | at << TALLY_COUNT_SHIFT;
+    return child;
 }
 
 static void **cursor_slot(void *object)
@@ -144,68 +157,132 @@ static void **cursor_slot(void *object)
     return tally__slot_at(type_of(object), object, *word_of(object) >> TALLY_COUNT_SHIFT);
 }
 
-/* The whole death of one object whose count is zero. */
-static void destroy(struct tally_heap *heap, void *object)
+/* The child has lost the reference that its dying holder had. */
+static void lose(struct tally_heap *heap, struct cascade *cascade, void *child)
 {
-    if (!die(heap, object))
-        return;
-    void *parent = NULL;
-    for (;;) {
-        void *child = next_child(object, type_of(object));
-        if (child) {
-            uint64_t word = *word_of(child) -= TALLY_COUNT_ONE;
-            if (word >= TALLY_COUNT_ONE) {
-                if (!(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
-                    tally__candidate(child);
-            } else if (die(heap, child)) {
-                *cursor_slot(object) = parent;
-                parent = object;
-                object = child;
-            }
-            continue;
-        }
-        finish(heap, object);
-        if (!parent)
-            return;
-        object = parent;
-        void **slot = cursor_slot(object);
-        parent = *slot;
-        *slot = NULL;
+    uint64_t word = *word_of(child) -= TALLY_COUNT_ONE;
+    if (word >= TALLY_COUNT_ONE) {
+        if (!(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
+            tally__candidate(child);
+    } else if (die(heap, child)) {
+        *cursor_slot(cascade->object) = cascade->parent;
+        cascade->parent = cascade->object;
+        cascade->object = child;
     }
 }
 
+static void leave(struct tally_heap *heap, struct cascade *cascade)
+{
+    finish(heap, cascade->object);
+    cascade->object = cascade->parent;
+    if (!cascade->object)
+        return;
+    void **slot = cursor_slot(cascade->object);
+    cascade->parent = *slot;
+    *slot = NULL;
+}
+
+/* Goes on with the deaths of a cascade; returns whether they are done, which `whole` makes sure of. */
+static bool cascade_run(struct tally_heap *heap, struct cascade *cascade, bool whole)
+{
+    while (cascade->object) {
+        if (!slice_spend(heap, 1) && !whole)
+            return false;
+        void *child = next_child(cascade->object, type_of(cascade->object));
+        if (child)
+            lose(heap, cascade, child);
+        else if (*word_of(cascade->object) < TALLY_COUNT_ONE)
+            leave(heap, cascade);
+    }
+    return true;
+}
+
+static bool destroy(struct tally_heap *heap, void *object, bool whole)
+{
+    struct cascade cascade = {.object = object};
+    heap->release_depth++;
+    if (!die(heap, object))
+        cascade.object = NULL;
+    bool done = cascade_run(heap, &cascade, whole);
+    heap->release_depth--;
+    if (!done)
+        heap->cascade = cascade;
+    return done;
+}
+
+bool tally__deaths_pending(const struct tally_heap *heap)
+{
+    return heap->cascade.object || heap->zero_first;
+}
+
+bool tally__deaths_run(struct tally_heap *heap)
+{
+    bool whole = heap->slice.deadline_ns == UINT64_MAX;
+    if (heap->cascade.object) {
+        struct cascade cascade = heap->cascade;
+        heap->cascade.object = NULL;
+        heap->release_depth++;
+        bool done = cascade_run(heap, &cascade, whole);
+        heap->release_depth--;
+        if (!done) {
+            heap->cascade = cascade;
+            return false;
+        }
+    }
+    while (heap->zero_first) {
+        if (!destroy(heap, zero_list_pop(heap), whole))
+            return false;
+        if (!whole && heap->slice.credit <= 0 && !tally__slice_more(heap))
+            return !heap->zero_first;
+    }
+    return true;
+}
+
+/* Whether a death must wait: what it would set off could not be cut into slices here, or order demands it. */
+static bool must_wait(const struct tally_heap *heap)
+{
+    if (heap->manager == TALLY_MANAGER_NONE && !heap->closing)
+        return true;
+    if (heap->release_depth)
+        return heap->release_depth >= NEST_MAX ||
+               (heap->slice.open && heap->slice.deadline_ns != UINT64_MAX && heap->slice.credit <= 0);
+    return heap->budget_ns && !heap->closing && tally__deaths_pending(heap);
+}
+
+/* The outermost death of a program that has a budget is a slice; what it leaves is done by the next ones. */
 void tally__destroy(struct tally_heap *heap, void *object)
 {
-    if (heap->release_depth == NEST_MAX) {
+    if (must_wait(heap)) {
         zero_list_push(heap, object);
+        tally__limit_update(heap);
         return;
     }
-    heap->release_depth++;
-    destroy(heap, object);
-    heap->release_depth--;
-    while (!heap->release_depth && heap->zero_list) {
-        heap->release_depth++;
-        destroy(heap, zero_list_pop(heap));
-        heap->release_depth--;
+    if (heap->release_depth) {
+        destroy(heap, object, true);
+        return;
     }
+    bool opened = tally__slice_begin(heap, heap->budget_ns && !heap->closing ? heap->budget_ns : UINT64_MAX);
+    if (destroy(heap, object, heap->slice.deadline_ns == UINT64_MAX) && heap->zero_first)
+        tally__deaths_run(heap);
+    if (opened)
+        tally__slice_end(heap);
 }
 
 void tally__release(void *object)
 {
-    struct tally_heap *heap = page_of(object)->heap;
+    struct page *page = page_of(object);
+    struct tally_heap *heap = page->heap;
+    uint64_t *word = word_of(object);
+    if (*word & FLAG_GONE || !(*word >> TALLY_TYPE_SHIFT & 0xffff)) {
+        tally__report(heap, TALLY_REPORT_DECREF, *word & FLAG_GONE ? type_of(object) : NULL,
+                      "a reference to an object that is dying is given back");
+        *word += TALLY_COUNT_ONE; /* the count of the dying is a cursor or a link */
+        return;
+    }
     const struct tally_type *type = type_of(object);
-    uint64_t word = *word_of(object);
-    HEAP_CHECK(!(word & FLAG_GONE), "a reference is given back to an object that is dying");
-    if (!type->tracked && !type->ref_count && !type->info.has_external &&
-        !(word & (FLAG_FINALIZER | FLAG_WEAK)) && type->info.trailing != TALLY_TRAILING_SLOTS &&
-        !type->info.traverse)
+    if (type->plain && !(*word & (FLAG_FINALIZER | FLAG_WEAK)) && !must_wait(heap))
         tally__object_free(heap, object, WIRE_EVENT_FREE_REFCOUNT);
     else
         tally__destroy(heap, object);
-}
-
-void tally__candidate(void *object)
-{
-    *word_of(object) |= TALLY_FLAG_BUFFERED;
-    page_of(object)->candidates = true;
+    tally__check_heap(heap, false);
 }

@@ -32,6 +32,40 @@ void **tally__slot_at(const struct tally_type *type, void *object, size_t at)
     return *(void ***)((char *)object + type->info.external_pointer_offset) + (at - trailing);
 }
 
+const char *tally__slot_name(const struct tally_type *type, const void *object, size_t at)
+{
+    if (at < type->ref_count)
+        return type->refs[at].name;
+    const char *name = at - type->ref_count < trailing_count(type, object) ? type->info.trailing_name
+                                                                           : type->info.external_name;
+    return name ? name : "[]";
+}
+
+static void visit_all(void **slots, size_t from, size_t to, tally_slot_fn visit, void *arg)
+{
+    for (size_t i = from; i < to; i++)
+        visit(&slots[i], arg);
+}
+
+static size_t clamp(size_t at, size_t base, size_t count)
+{
+    return at <= base ? 0 : at - base < count ? at - base : count;
+}
+
+void tally__slots_range(const struct tally_type *type, void *object, size_t from, size_t to,
+                        tally_slot_fn visit, void *arg)
+{
+    size_t base = type->ref_count, count = trailing_count(type, object);
+    for (size_t i = from; i < to && i < base; i++)
+        visit((void **)((char *)object + type->refs[i].offset), arg);
+    visit_all((void **)((char *)object + type->size), clamp(from, base, count), clamp(to, base, count), visit, arg);
+    base += count;
+    count = external_count(type, object);
+    if (count)
+        visit_all(*(void ***)((char *)object + type->info.external_pointer_offset), clamp(from, base, count),
+                  clamp(to, base, count), visit, arg);
+}
+
 void tally__slots_visit(const struct tally_type *type, void *object, tally_slot_fn visit, void *arg)
 {
     for (size_t i = 0; i < type->ref_count; i++)
@@ -46,44 +80,68 @@ void tally__slots_visit(const struct tally_type *type, void *object, tally_slot_
         type->info.traverse(object, visit, arg);
 }
 
-#ifdef TALLY_DEBUG
-static bool fits(const void *holder, const void *value)
+/* A store that would corrupt: debug builds find it, say so and leave the slot as it is. */
+static bool fits(void *holder, const void *value)
 {
-    return *word_of(holder) && (!value || (*word_of(value) && page_of(value)->heap == page_of(holder)->heap));
+    struct tally_heap *heap = page_of(holder)->heap;
+    (void)heap, (void)value; /* without checks */
+    return HEAP_CHECK(*word_of(holder), heap, TALLY_REPORT_DECREF, NULL, "a store into an object that has been freed") &&
+           HEAP_CHECK(!value || *word_of(value), heap, TALLY_REPORT_DECREF, NULL,
+                      "a store of an object that has been freed") &&
+           HEAP_CHECK(!value || page_of(value)->heap == heap, heap, TALLY_REPORT_HEAPS, type_of(value),
+                      "a store of an object into one of another heap") &&
+           HEAP_CHECK(tally__owned(heap), heap, TALLY_REPORT_THREAD, NULL, "a store from a thread that does not own the heap");
 }
-#endif
 
-void tally_store_steal(void *holder, void **slot, void *value)
+/* A reference has come into a slot without a count having changed: that may have closed a cycle. */
+static void candidate(void *value)
 {
-    (void)holder;
-    HEAP_CHECK(fits(holder, value),
-               "a store into a freed object, or of one that is freed or of another heap");
+    if (value && !(*word_of(value) & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
+        tally__candidate(value);
+}
+
+static void replace(void *holder, void **slot, void *value)
+{
     void *old = *slot;
     *slot = value;
     if (old)
         tally_decref(old);
+    tally__check_heap(page_of(holder)->heap, false);
+    (void)holder;
+}
+
+void tally_store_steal(void *holder, void **slot, void *value)
+{
+    if (!fits(holder, value))
+        return;
+    candidate(value);
+    replace(holder, slot, value);
 }
 
 void tally_store(void *holder, void **slot, void *value)
 {
-    tally_store_steal(holder, slot, tally_dup(value));
+    if (fits(holder, value))
+        replace(holder, slot, tally_dup(value));
 }
 
 void tally_clear(void *holder, void **slot)
 {
-    tally_store_steal(holder, slot, NULL);
+    tally_store(holder, slot, NULL);
 }
 
 void *tally_take(void *holder, void **slot)
 {
-    (void)holder;
     void *value = *slot;
+    if (!fits(holder, value))
+        return NULL;
+    if (value && page_of(holder)->heap->armed)
+        tally__touch(page_of(holder)->heap, value);
     *slot = NULL;
     return value;
 }
 
 void tally_move(void *to_holder, void **to, void *from_holder, void **from)
 {
-    if (to != from)
+    if (to != from && fits(to_holder, *from))
         tally_store_steal(to_holder, to, tally_take(from_holder, from));
 }

@@ -130,6 +130,7 @@ static struct tally_type *type_make(const struct tally_type_info *info)
     type->info.refs = type->refs;
     bool references =
         type->ref_count || info->trailing == TALLY_TRAILING_SLOTS || info->has_external || info->traverse;
+    type->plain = !references && !type->weak;
     type->tracked = references && !(info->flags & TALLY_TYPE_ACYCLIC);
     type->class_index = tally__class_of(WORD_BYTES + type->size, type->align);
     if (type->class_index != CLASS_LARGE && type->tracked)
@@ -168,6 +169,8 @@ static int builtins_add(void)
     if (!error && atomic_load(&type_count) == TYPE_WEAKREF)
         error = builtin_add(&(struct tally_type_info){
             .name = "weakref", .size = sizeof(struct tally_weak), .flags = TALLY_TYPE_WEAK});
+    if (!error && atomic_load(&type_count) <= TYPE_ENTRY)
+        error = tally__weakmap_types(atomic_load(&type_count) - TYPE_WEAKMAP, builtin_add);
     return error;
 }
 

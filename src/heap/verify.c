@@ -11,7 +11,7 @@ struct check {
     struct tally_heap *heap;
     char *message;
     size_t size;
-    bool failed;
+    bool failed, no_memory;
     struct map edges; /* object -> references to it from objects */
     uint64_t live[WIRE_ROW_COUNT];
     size_t weak_references;
@@ -37,6 +37,22 @@ static bool is_object(const struct check *check, const void *object)
            object_at(page, slot_of(page, object)) == object && *word_of(object);
 }
 
+/* Every object that is not dying, those that enumerations hide too. */
+static void each(struct check *check, void (*fn)(struct check *check, void *object))
+{
+    struct tally_heap *heap = check->heap;
+    for (uint32_t i = 0; i < heap->page_count && !check->failed; i++) {
+        const struct page *page = heap->pages[i];
+        for (uint32_t slot = 0; page && slot < page->slot_count && !check->failed; slot++) {
+            char *object = object_at(page, slot);
+            if (object >= page->bump)
+                break;
+            if (*word_of(object) && !(*word_of(object) & FLAG_GONE))
+                fn(check, object);
+        }
+    }
+}
+
 static void count_edge(void **slot, void *arg)
 {
     struct check *check = arg;
@@ -50,28 +66,25 @@ static void count_edge(void **slot, void *arg)
     if (count)
         ++*count;
     else if (!map_put(&check->edges, (uintptr_t)*slot, 1))
-        fail(check, "out of memory while verifying");
+        check->failed = check->no_memory = true;
 }
 
-static int check_edges(void *object, void *arg)
+static void check_edges(struct check *check, void *object)
 {
-    struct check *check = arg;
     const struct tally_type *type = type_of(object);
     uint32_t row = type->index < check->heap->hot.pen.row_limit ? type->index : TYPE_OTHER;
     check->live[row]++;
     check->weak_references += type->weak && ((struct tally_weak *)object)->referent_private;
     tally__slots_visit(type, object, count_edge, check);
-    return check->failed;
 }
 
-static int check_counts(void *object, void *arg)
+static void check_counts(struct check *check, void *object)
 {
-    struct check *check = arg;
     uint64_t *edges = map_get(&check->edges, (uintptr_t)object);
-    if (edges && *edges > *word_of(object) >> TALLY_COUNT_SHIFT)
+    if (edges && *edges > tally_refcount(object))
         fail(check, "%s: %llu references to an object whose count is %llu", type_of(object)->info.name,
-             (unsigned long long)*edges, (unsigned long long)(*word_of(object) >> TALLY_COUNT_SHIFT));
-    if (*word_of(object) < TALLY_COUNT_ONE)
+             (unsigned long long)*edges, (unsigned long long)tally_refcount(object));
+    if (*word_of(object) < TALLY_COUNT_ONE && !check->heap->run.phase)
         fail(check, "%s: a live object whose count is 0", type_of(object)->info.name);
     bool listed = map_get(&check->heap->weak_heads, (uintptr_t)object);
     if (listed != !!(*word_of(object) & FLAG_WEAK))
@@ -83,7 +96,10 @@ static int check_counts(void *object, void *arg)
             fail(check, "weakref: stands in the list of another object");
         check->weak_references--;
     }
-    return check->failed;
+    bool buffered = *word_of(object) & TALLY_FLAG_BUFFERED;
+    const struct page *page = page_of(object);
+    if (buffered && (!page->tracked || !bit_get(page->bits[BIT_CANDIDATE], slot_of(page, object))))
+        fail(check, "%s: flagged as a candidate, and is none", type_of(object)->info.name);
 }
 
 static void check_list(struct check *check, const struct page *page, const void *slot, uint32_t *free_count)
@@ -102,9 +118,9 @@ static void check_generations(struct check *check, const struct page *page, uint
                     bit_get(page->bits[BIT_FROZEN], slot);
     if (bits > 1)
         fail(check, "an object is in %u generations", bits);
-    if (!bits && !page->young && page->heap->hot.current[page->class_index % CLASS_KINDS] != page)
+    if (!bits && !page->links[LIST_YOUNG].at && !page->links[LIST_TODO].at && !page->heap->run.phase && page->heap->hot.current[page->class_index % CLASS_KINDS] != page)
         fail(check, "a young object stands in a page that no young collection visits");
-    if (bit_get(page->bits[BIT_MIDDLE], slot) && !page->middle)
+    if (bit_get(page->bits[BIT_MIDDLE], slot) && !page->links[LIST_MIDDLE].at && !page->heap->run.phase)
         fail(check, "a middle object stands in a page that no middle collection visits");
 }
 
@@ -135,11 +151,114 @@ static void check_rows(struct check *check)
 {
     const struct feed_pen *pen = &check->heap->hot.pen;
     for (uint32_t row = 0; row < WIRE_ROW_COUNT && !check->failed; row++) {
-        uint64_t live = pen->rows[row].allocated - pen->rows[row].freed_refcount - pen->rows[row].freed_cycle;
+        uint64_t live = pen->rows[row].allocated - pen->rows[row].freed_refcount - pen->rows[row].freed_cycle +
+                        pen->rows[row].moved_in - pen->rows[row].moved_out;
         if (live != check->live[row])
             fail(check, "row %u counts %llu live objects, and there are %llu", row, (unsigned long long)live,
                  (unsigned long long)check->live[row]);
     }
+}
+
+static void check_candidates(struct check *check)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < check->heap->page_count; i++) {
+        const struct page *page = check->heap->pages[i];
+        uint64_t here = 0;
+        for (uint32_t word = 0; page && page->tracked && word < page->words; word++)
+            here += (uint64_t)__builtin_popcountll(page->bits[BIT_CANDIDATE][word]);
+        if (here && !page->links[LIST_CANDIDATES].at)
+            fail(check, "a page with candidates stands in no list of such");
+        count += here;
+    }
+    if (count != check->heap->candidate_count)
+        fail(check, "%llu candidates are counted, and there are %llu",
+             (unsigned long long)check->heap->candidate_count, (unsigned long long)count);
+}
+
+/* ---- acyclic types: what nothing outside reaches, and is not tracked, leaks */
+
+struct reach {
+    struct check *check;
+    struct map reached;
+    void **stack;
+    size_t count, room;
+};
+
+static void reach(void **slot, void *arg)
+{
+    struct reach *reach = arg;
+    struct check *check = reach->check;
+    if (!*slot || check->failed || map_get(&reach->reached, (uintptr_t)*slot))
+        return;
+    if (reach->count == reach->room) {
+        size_t room = reach->room ? 2 * reach->room : 256;
+        void **stack = realloc(reach->stack, room * sizeof *stack);
+        if (!stack) {
+            check->failed = check->no_memory = true;
+            return;
+        }
+        reach->stack = stack;
+        reach->room = room;
+    }
+    check->failed = check->no_memory = !map_put(&reach->reached, (uintptr_t)*slot, 1);
+    reach->stack[reach->count++] = *slot;
+}
+
+static bool claims_acyclic(const struct tally_type *type)
+{
+    return type->info.flags & TALLY_TYPE_ACYCLIC && !type->plain;
+}
+
+/* References from outside: counts above the edges. */
+static bool is_root(const struct check *check, const void *object)
+{
+    const uint64_t *edges = map_get(&check->edges, (uintptr_t)object);
+    return tally_refcount(object) > (edges ? *edges : 0);
+}
+
+static void drain(struct reach *reach_)
+{
+    while (reach_->count && !reach_->check->failed) {
+        void *object = reach_->stack[--reach_->count];
+        tally__slots_visit(type_of(object), object, reach, reach_);
+    }
+}
+
+static int reach_from_root(void *object, void *arg)
+{
+    struct reach *reach_ = arg;
+    if (is_root(reach_->check, object))
+        reach(&object, reach_);
+    drain(reach_);
+    return reach_->check->failed;
+}
+
+static int unreached(void *object, void *arg)
+{
+    struct reach *reach_ = arg;
+    const struct tally_type *type = type_of(object);
+    if (claims_acyclic(type) && !map_get(&reach_->reached, (uintptr_t)object)) {
+        tally__report(reach_->check->heap, TALLY_REPORT_ACYCLIC, type,
+                      "an object of a type that claims to be acyclic is in a cycle that nothing else refers to");
+        fail(reach_->check, "%s: claims to be acyclic, and is part of a garbage cycle", type->info.name);
+    }
+    return reach_->check->failed;
+}
+
+static void check_acyclic(struct check *check)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < tally__type_count(); i++)
+        any |= claims_acyclic(atomic_load(&tally__types[i]));
+    if (!any)
+        return;
+    struct reach reach_ = {.check = check};
+    tally_walk(check->heap, reach_from_root, &reach_);
+    if (!check->failed)
+        tally_walk(check->heap, unreached, &reach_);
+    map_fini(&reach_.reached);
+    free(reach_.stack);
 }
 
 int tally_verify(struct tally_heap *heap, char *message, size_t size)
@@ -147,33 +266,43 @@ int tally_verify(struct tally_heap *heap, char *message, size_t size)
     if (!heap->hot.pen.rows)
         tally__forked(heap);
     struct check check = {.heap = heap, .message = message, .size = size};
-    bool dying = heap->release_depth || heap->zero_list || heap->collecting;
+    bool dying = heap->release_depth || tally__deaths_pending(heap) || heap->run.phase;
     for (uint32_t i = 0; i < heap->page_count && !check.failed; i++)
         if (heap->pages[i])
             check_page(&check, heap->pages[i]);
     if (!check.failed)
-        tally_walk(heap, check_edges, &check);
+        each(&check, check_edges);
     if (!check.failed)
-        tally_walk(heap, check_counts, &check);
-    if (!dying) /* what is dying is counted in the rows, and not walked */
+        each(&check, check_counts);
+    if (!check.failed)
+        check_candidates(&check);
+    if (!check.failed && !dying) /* what is dying is counted in the rows, and not walked */
         check_rows(&check);
-    if (!dying && check.weak_references)
+    if (!check.failed && !dying && check.weak_references)
         fail(&check, "%zu weak references stand in no list", check.weak_references);
+    if (!check.failed && !dying)
+        check_acyclic(&check);
     map_fini(&check.edges);
-    return check.failed ? TALLY_ESTATE : 0;
+    return check.no_memory ? TALLY_ENOMEM : check.failed ? TALLY_ESTATE : 0;
 }
 
 #ifdef TALLY_DEBUG
-void tally__broken(const char *sentence)
-{
-    fprintf(stderr, "tally: %s\n", sentence);
-    abort();
-}
+#define CHECK_CREDIT 64u /* objects' worth of checking that an operation pays for */
 
-void tally__check_heap(struct tally_heap *heap)
+void tally__check_heap(struct tally_heap *heap, bool now)
 {
-    char message[256];
-    if (tally_verify(heap, message, sizeof message))
-        tally__broken(message);
+    char message[256] = "";
+    struct feed_totals totals = {.allocations = 0};
+    if (heap->checking || heap->release_depth || heap->collecting || !heap->hot.pen.rows)
+        return;
+    feed_totals(&heap->hot.pen, &totals);
+    heap->check_credit += CHECK_CREDIT;
+    if (!now && heap->check_credit < totals.allocations - totals.frees_refcount - totals.frees_cycle)
+        return;
+    heap->check_credit = 0;
+    heap->checking = true;
+    if (tally_verify(heap, message, sizeof message) == TALLY_ESTATE)
+        tally__report(heap, TALLY_REPORT_CORRUPT, NULL, "%s", message);
+    heap->checking = false;
 }
 #endif

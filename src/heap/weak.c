@@ -7,8 +7,13 @@ static void **head_of(const struct tally_heap *heap, const void *target)
     return (void **)map_get(&heap->weak_heads, (uintptr_t)target);
 }
 
-/* A fresh weak reference becomes the newest of its target's. false: out of memory. */
-static bool attach(struct tally_heap *heap, struct tally_weak *weak, void *target)
+void *tally__weak_first(const struct tally_heap *heap, const void *target)
+{
+    void **head = *word_of(target) & FLAG_WEAK ? head_of(heap, target) : NULL;
+    return head ? *head : NULL;
+}
+
+bool tally__weak_attach(struct tally_heap *heap, struct tally_weak *weak, void *target)
 {
     void **head = *word_of(target) & FLAG_WEAK ? head_of(heap, target) : NULL;
     struct tally_weak *older = head ? *head : NULL;
@@ -51,17 +56,19 @@ static bool may_call(const struct tally_heap *heap, const struct tally_weak *wea
 }
 
 /* All weak references to target read NULL afterwards; those whose callback may run are held and queued, the
- * newest first, through their next links. */
+ * newest first, through their next links. Entries of weak maps go. */
 void tally__weak_clear_all(struct tally_heap *heap, void *target, struct weak_queue *queue)
 {
-    void **head = head_of(heap, target);
-    struct tally_weak *weak = head ? *head : NULL;
+    struct tally_weak *weak = tally__weak_first(heap, target);
+    bool trash = tally__is_trash(heap, target);
     map_remove(&heap->weak_heads, (uintptr_t)target);
     *word_of(target) &= ~FLAG_WEAK;
     while (weak) {
         struct tally_weak *older = weak->next_private;
         weak->referent_private = weak->next_private = weak->previous_private = NULL;
-        if (may_call(heap, weak)) {
+        if (type_of(weak)->index == TYPE_ENTRY) {
+            tally__entry_expire(heap, weak, trash);
+        } else if (may_call(heap, weak)) {
             tally_incref(weak);
             *queue->last = weak;
             queue->last = &weak->next_private;
@@ -70,27 +77,26 @@ void tally__weak_clear_all(struct tally_heap *heap, void *target, struct weak_qu
     }
 }
 
-uint64_t tally__weak_callbacks(struct tally_heap *heap, struct weak_queue *queue, bool keep_hold,
-                               int generation_after)
+bool tally__weak_callback(struct tally_heap *heap, struct weak_queue *queue, bool keep_hold, int generation_after)
 {
-    uint64_t freed = 0;
-    while (queue->first) {
-        struct tally_weak *weak = queue->first;
-        queue->first = weak->next_private;
-        weak->next_private = NULL;
-        tally_weak_fn callback = (tally_weak_fn)(uintptr_t)weak->callback_private;
-        if (!keep_hold)
-            weak->callback_private = NULL;
-        callback(heap, weak, weak->hold_private);
-        if (!keep_hold)
-            tally_clear(weak, &weak->hold_private);
-        bool last = *word_of(weak) >> TALLY_COUNT_SHIFT == 1;
-        if (!last && generation_after >= 0)
-            tally__generation_set(weak, generation_after);
-        freed += last;
-        tally_decref(weak);
-    }
-    return freed;
+    struct tally_weak *weak = queue->first;
+    queue->first = weak->next_private;
+    if (!queue->first)
+        queue->last = &queue->first;
+    weak->next_private = NULL;
+    tally_weak_fn callback = (tally_weak_fn)(uintptr_t)weak->callback_private;
+    if (!keep_hold)
+        weak->callback_private = NULL;
+    uint64_t entered = tally__host_enter(heap);
+    callback(heap, weak, weak->hold_private);
+    tally__host_leave(heap, entered, type_of(weak));
+    if (!keep_hold)
+        tally_clear(weak, &weak->hold_private);
+    bool last = *word_of(weak) >> TALLY_COUNT_SHIFT == 1;
+    if (!last && generation_after >= 0)
+        tally__generation_set(weak, generation_after);
+    tally_decref(weak);
+    return last;
 }
 
 void *tally_weak_new(struct tally_heap *heap, const struct tally_type *type, void *target,
@@ -104,7 +110,7 @@ void *tally_weak_new(struct tally_heap *heap, const struct tally_type *type, voi
     if (!weak)
         return NULL;
     /* A target that is dying already has no life left to refer to. */
-    if (!(*word_of(target) & FLAG_GONE) && !attach(heap, weak, target)) {
+    if (!(*word_of(target) & FLAG_GONE) && !tally__weak_attach(heap, weak, target)) {
         tally_decref(weak);
         return NULL;
     }
@@ -117,16 +123,21 @@ void *tally_weak_lock(void *object)
 {
     struct tally_weak *weak = object;
     void *target = weak->referent_private;
-    return target && !(*word_of(target) & FLAG_GONE) ? tally_dup(target) : NULL;
+    struct tally_heap *heap = page_of(object)->heap;
+    if (!target || *word_of(target) & FLAG_GONE)
+        return NULL;
+    if (heap->armed)
+        tally__touch(heap, target);
+    else if (tally__is_trash(heap, target) && !heap->collecting)
+        return NULL; /* a run has decided, and its next slice clears it */
+    return tally_dup(target);
 }
 
 size_t tally_weak_count(const void *object)
 {
     size_t count = 0;
-    if (*word_of(object) & FLAG_WEAK) {
-        void **head = head_of(page_of(object)->heap, object);
-        for (const struct tally_weak *weak = head ? *head : NULL; weak; weak = weak->next_private)
-            count++;
-    }
+    for (const struct tally_weak *weak = tally__weak_first(page_of(object)->heap, object); weak;
+         weak = weak->next_private)
+        count += type_of(weak)->index != TYPE_ENTRY;
     return count;
 }

@@ -94,8 +94,10 @@ enum reason command_garbage(struct world *world, const struct word *args, size_t
 
 static void on_collection(struct tally_heap *heap, const struct tally_collection *info, void *arg)
 {
+    struct world *world = arg;
     (void)heap;
-    event_collection(&((struct world *)arg)->events, info);
+    if (!world->over)
+        event_collection(&world->events, info);
 }
 
 enum reason command_hooks(struct world *world, const struct word *args, size_t count)
@@ -104,7 +106,7 @@ enum reason command_hooks(struct world *world, const struct word *args, size_t c
     bool on;
     enum reason reason = parse_switch(args[0], &on);
     if (!reason)
-        tally_set_collection_hook(world->heap, on ? on_collection : NULL, world);
+        (on ? tally_add_collection_hook : tally_remove_collection_hook)(world->heap, on_collection, world);
     return reason;
 }
 

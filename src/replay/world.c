@@ -5,7 +5,10 @@ int world_init(struct world *world, FILE *out, uint64_t work)
     *world = (struct world){.out = out, .work_left = work ? work : UINT64_MAX};
     int error = object_types_init();
     if (!error)
-        error = tally_heap_new(TALLY_ABI, &(struct tally_heap_options){.user = world}, &world->heap);
+        error = tally_heap_new(TALLY_ABI,
+                               &(struct tally_heap_options){.user = world,
+                                                            .manager = TALLY_MANAGER_GENERATIONAL},
+                               &world->heap);
     if (!error)
         tally_disable(world->heap);
     return error;
@@ -15,7 +18,6 @@ void world_fini(struct world *world)
 {
     world->over = true;
     if (world->heap) {
-        tally_set_collection_hook(world->heap, NULL, NULL);
         while (world->names.newest)
             root_drop(&world->names, world->names.newest);
     }

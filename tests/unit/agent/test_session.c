@@ -367,11 +367,11 @@ static void test_detach_from_inside_a_remote_collection(void **state)
 {
     struct world *world = *state;
     union fake_message message;
-    tally_set_collection_hook(world->heap, detach_hook, NULL);
+    tally_add_collection_hook(world->heap, detach_hook, NULL);
     fake_collect(world->connection, world->shown.number, 79, SECONDS(20));
     fake_ack(world->connection, 79, WIRE_ACK_WAITING);
     tally_safepoint(world->heap);
-    tally_set_collection_hook(world->heap, NULL, NULL);
+    tally_remove_collection_hook(world->heap, detach_hook, NULL);
     fake_ack(world->connection, 79, WIRE_ACK_RUNNING);
     fake_ack(world->connection, 79, WIRE_ACK_SUCCEEDED);
     assert_true(fake_receive(world->connection, &message, NULL) > 0);
@@ -382,9 +382,9 @@ static void test_detach_from_inside_a_collection(void **state)
 {
     struct world *world = *state;
     union fake_message message;
-    tally_set_collection_hook(world->heap, detach_hook, NULL);
+    tally_add_collection_hook(world->heap, detach_hook, NULL);
     tally_collect(world->heap, 2);
-    tally_set_collection_hook(world->heap, NULL, NULL);
+    tally_remove_collection_hook(world->heap, detach_hook, NULL);
     tally_safepoint(world->heap);
     assert_true(fake_receive(world->connection, &message, NULL) > 0);
     assert_int_equal(message.head.kind, WIRE_HEAP_GONE);

@@ -213,6 +213,7 @@ static void test_collect_comes_by_itself_where_the_threshold_says(void **state)
 {
     (void)state;
     struct tally_heap *heap = heap_make();
+    assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_GENERATIONAL), 0);
     struct tally_stats stats;
     uint64_t counts[3];
     assert_int_equal(tally_set_thresholds(heap, (uint32_t[]){10, 2, 2}), 0);
@@ -247,7 +248,7 @@ static void test_collect_stays_right_under_stress(void **state)
 {
     (void)state;
     struct tally_heap *heap = heap_make();
-    tally_set_stress(heap, 1);
+    tally_set_stress(heap, 1, false);
     struct pair *chain = NULL;
     for (int i = 0; i < 300; i++) {
         struct pair *pair = tally_new(heap, pair_type());

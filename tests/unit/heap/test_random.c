@@ -115,7 +115,7 @@ static void test_random_programs_free_what_is_unreachable_and_nothing_else(void 
         struct tally_heap *heap = heap_make();
         random_state = seed;
         memset(model, 0, sizeof model);
-        tally_set_stress(heap, seed % 3 ? 0 : (unsigned)seed);
+        tally_set_stress(heap, seed % 3 ? 0 : (unsigned)seed, false);
         if (seed % 2) {
             tally_enable(heap);
             assert_int_equal(tally_set_thresholds(heap, (uint32_t[]){5, 3, 3}), 0);

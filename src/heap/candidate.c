@@ -1,0 +1,91 @@
+/* Candidates: objects that lost a reference and lived, or that became part of something in no other visible way
+ * (stolen or moved into a slot, published). A garbage cycle has one among its members, or among what reaches
+ * it: only their closures need to be searched.
+ *
+ * A candidate is a bit beside the object; the BUFFERED flag of its word keeps the inline decref from coming here
+ * again. A run that examines a candidate takes bit and flag away, so that a decref between two of its slices is
+ * seen: what the program lets go of, or gets hold of, while the run is finding, is touched, and stays alive for
+ * this run. As a candidate it is examined by the next. */
+#include "heap/internal.h"
+
+void tally__touch(struct tally_heap *heap, const void *object)
+{
+    struct page *page = page_of(object);
+    if (!page->tracked || page->run != heap->run_number)
+        return;
+    uint32_t slot = slot_of(page, object);
+    if (!bit_get(page->bits[BIT_MEMBER], slot) || bit_get(page->bits[BIT_ALIVE], slot))
+        return;
+    /* Held for good: a root of mark, which also goes through those that it has passed. */
+    uint64_t *count = page->trial[slot] == TRIAL_HUB ? map_get(&heap->hubs, (uintptr_t)object) : NULL;
+    page->trial[slot] = TRIAL_HUB;
+    if (count)
+        *count = UINT64_MAX / 2;
+    if (heap->run.phase != RUN_MARK && heap->run.phase != RUN_MARK_REST)
+        return;
+    bit_set(page->bits[BIT_ALIVE], slot);
+    if (heap->mark_count < MARK_STACK_ENTRIES) {
+        heap->mark_stack[heap->mark_count++] = (void *)(uintptr_t)object;
+    } else {
+        bit_set(page->bits[BIT_PENDING], slot);
+        page->flagged = heap->flagged = true;
+    }
+}
+
+static void candidate_set(struct tally_heap *heap, struct page *page, void *object)
+{
+    uint32_t slot = slot_of(page, object);
+    *word_of(object) |= TALLY_FLAG_BUFFERED;
+    if (bit_get(page->bits[BIT_CANDIDATE], slot))
+        return;
+    bit_set(page->bits[BIT_CANDIDATE], slot);
+    tally__list_add(&heap->lists[LIST_CANDIDATES], page, LIST_CANDIDATES);
+    if (++heap->candidate_count >= heap->candidate_limit)
+        heap->hot.young_limit = 0;
+}
+
+static void stress(struct tally_heap *heap)
+{
+    if (heap->collecting || heap->release_depth)
+        return;
+    tally__collect(heap, &(struct collect_request){.generation = 2, .reason = TALLY_REASON_STRESS});
+}
+
+/* A freed slot's word is 0, and so has no type. */
+static bool is_freed(struct tally_heap *heap, void *object)
+{
+    if (*word_of(object) >> TALLY_TYPE_SHIFT & 0xffff)
+        return false;
+    *word_of(object) = 0;
+    tally__report(heap, TALLY_REPORT_DECREF, NULL, "a reference to an object that has been freed is given back");
+    return true;
+}
+
+void tally__candidate(void *object)
+{
+    struct page *page = page_of(object);
+    struct tally_heap *heap = page->heap;
+    if (is_freed(heap, object) || !page->tracked)
+        return;
+    candidate_set(heap, page, object);
+    if (heap->armed)
+        tally__touch(heap, object);
+    if (heap->stress_decref) {
+        *word_of(object) &= ~TALLY_FLAG_BUFFERED;
+        stress(heap);
+    }
+}
+
+void tally__candidate_take(struct tally_heap *heap, struct page *page, uint32_t slot)
+{
+    *word_of(object_at(page, slot)) &= ~TALLY_FLAG_BUFFERED;
+    tally__candidate_drop(heap, page, slot);
+}
+
+void tally__candidate_drop(struct tally_heap *heap, struct page *page, uint32_t slot)
+{
+    if (!bit_get(page->bits[BIT_CANDIDATE], slot))
+        return;
+    bit_clear(page->bits[BIT_CANDIDATE], slot);
+    heap->candidate_count--;
+}

@@ -1,0 +1,176 @@
+/* What happens to the trash of a run that has decided, in CPython 3.11's order.
+ *
+ *   weak        weak references to trash read NULL, and so do those that are trash
+ *   callbacks   of the former run
+ *   finalize    finalizers of trash run, each once
+ *   (rest, subtract, mark, promote: what they made reachable again leaves the trash, find.c)
+ *   keep        under SAVEALL the trash goes to the garbage list and is none any more
+ *   weak rest   weak references that finalizers made
+ *   hold        each object of the trash is held
+ *   clear       its slots are released; not what they hold in the trash itself
+ *   free        each is freed that nobody but the hold keeps
+ *
+ * A reference that no traverse reports, or that one reports twice, leaves a count that differs from the hold:
+ * the object is kept, whole in memory, and reported. */
+#include "heap/internal.h"
+
+static int survivors_generation(const struct run *run)
+{
+    return run->generation < 2 && run->scope != TALLY_SCOPE_CANDIDATES ? run->generation + 1 : 2;
+}
+
+static bool weak_one(struct tally_heap *heap, void *object)
+{
+    if (*word_of(object) & FLAG_WEAK)
+        tally__weak_clear_all(heap, object, &heap->run.queue);
+    if (type_of(object)->weak)
+        tally__weak_detach(heap, object);
+    return true;
+}
+
+bool tally__trash_weak(struct tally_heap *heap)
+{
+    return tally__trash_each(heap, weak_one);
+}
+
+bool tally__trash_callbacks(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    while (run->queue.first) {
+        run->host_ran = true;
+        run->collected += tally__weak_callback(heap, &run->queue, true, survivors_generation(run));
+        if (!slice_spend(heap, 1))
+            return !run->queue.first;
+    }
+    return true;
+}
+
+static bool finalize_one(struct tally_heap *heap, void *object)
+{
+    heap->run.host_ran |= tally__finalize(heap, object, type_of(object));
+    return true;
+}
+
+bool tally__trash_finalize(struct tally_heap *heap)
+{
+    return tally__trash_each(heap, finalize_one);
+}
+
+static void debug_line(struct tally_heap *heap, enum tally_debug flag, const char *word, const void *object)
+{
+    if (heap->debug & flag)
+        tally__report(heap, TALLY_REPORT_DEBUG, type_of(object), "%s <%s %llu>", word,
+                      type_of(object)->info.name, (unsigned long long)tally_object_id(object));
+}
+
+static bool keep_one(struct tally_heap *heap, void *object)
+{
+    tally__generation_set(object, survivors_generation(&heap->run));
+    heap->run.collected += tally__garbage_push(heap, object);
+    debug_line(heap, TALLY_DEBUG_COLLECTABLE, "collectable", object);
+    tally__member_drop(heap, object);
+    return true;
+}
+
+bool tally__trash_keep(struct tally_heap *heap)
+{
+    return !(heap->debug & TALLY_DEBUG_SAVEALL) || tally__trash_each(heap, keep_one);
+}
+
+bool tally__trash_weak_rest(struct tally_heap *heap)
+{
+    return !heap->run.host_ran || tally__trash_each(heap, weak_one);
+}
+
+static bool hold_one(struct tally_heap *heap, void *object)
+{
+    debug_line(heap, TALLY_DEBUG_COLLECTABLE, "collectable", object);
+    *word_of(object) = (*word_of(object) | FLAG_DYING) + TALLY_COUNT_ONE;
+    return true;
+}
+
+bool tally__trash_hold(struct tally_heap *heap)
+{
+    return tally__trash_each(heap, hold_one);
+}
+
+static void clear_slot(void **slot, void *arg)
+{
+    void *child = *slot;
+    *slot = NULL;
+    if (!child)
+        return;
+    if (tally__is_trash(arg, child))
+        *word_of(child) -= TALLY_COUNT_ONE; /* held: never the last */
+    else
+        tally_decref(child);
+}
+
+/* Last slot first, a chunk at a time. */
+static bool clear_one(struct tally_heap *heap, void *object)
+{
+    struct run *run = &heap->run;
+    const struct tally_type *type = type_of(object);
+    if (run->open != object) {
+        run->open = object;
+        run->at = tally__slot_count(type, object);
+    }
+    for (size_t chunk = SLOTS_CHUNK; run->at > 0;) {
+        clear_slot(tally__slot_at(type, object, --run->at), heap);
+        if (!--chunk) {
+            chunk = SLOTS_CHUNK;
+            if (!slice_spend(heap, SLOTS_CHUNK))
+                return false;
+        }
+    }
+    run->open = NULL;
+    if (type->info.traverse)
+        type->info.traverse(object, clear_slot, heap);
+    return true;
+}
+
+bool tally__trash_clear(struct tally_heap *heap)
+{
+    return tally__trash_each(heap, clear_one);
+}
+
+static void uncollectable(struct tally_heap *heap, void *object)
+{
+    heap->run.uncollectable++;
+    *word_of(object) = (*word_of(object) - TALLY_COUNT_ONE) & ~FLAG_DYING;
+    tally__generation_set(object, survivors_generation(&heap->run));
+    tally__member_drop(heap, object);
+    debug_line(heap, TALLY_DEBUG_UNCOLLECTABLE, "uncollectable", object);
+    tally__report(heap, TALLY_REPORT_MISSED, type_of(object),
+                  "garbage is still referred to after all of it was cleared: a traverse misses that reference, or "
+                  "reports one twice; the object is kept, cleared");
+}
+
+static bool free_one(struct tally_heap *heap, void *object)
+{
+    struct run *run = &heap->run;
+    if (*word_of(object) >> TALLY_COUNT_SHIFT != 1) {
+        uncollectable(heap, object);
+        return true;
+    }
+    run->collected += type_of(object)->index != TYPE_ENTRY;
+    run->freed_bytes += tally__size_of(type_of(object), object);
+    tally__object_free(heap, object, WIRE_EVENT_FREE_CYCLE);
+    return true;
+}
+
+bool tally__trash_free(struct tally_heap *heap)
+{
+    return tally__trash_each(heap, free_one);
+}
+
+bool tally__trash_callbacks_rest(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    while (run->queue.first) {
+        tally__weak_callback(heap, &run->queue, true, -1);
+        if (!slice_spend(heap, 1))
+            return !run->queue.first;
+    }
+    return true;
+}

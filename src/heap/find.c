@@ -1,0 +1,597 @@
+/* Finding garbage: trial deletion on side data. The real counts are read, never written, so that a run leaves
+ * nothing to restore and can be given up at any instant.
+ *
+ *   merge      members = the live objects of the generations asked for; trial = their counts
+ *   explore    instead, for candidates: members = what they reach, as far as barriers let through;
+ *              trial = counts less the references that members hold
+ *   subtract   trial = references from outside of the members
+ *   mark       alive = members that have such a reference, and all members that they reach
+ *   promote    survivors are in the next generation; what is left is trash: member and not alive
+ *   rest       members = the trash; its trial = their counts of now; subtract and mark follow once more
+ *
+ * Any set of members will do: what is left out counts as outside, and so keeps alive. That is why barriers are
+ * safe, and why a young run needs no write barrier.
+ *
+ * Between slices the program runs. What it can reach is never taken for trash, because
+ *  - a member's trial is read before a reference to it is subtracted, so references from C count as outside;
+ *  - whatever the program takes out of an object, or lets go of, is touched (candidate.c), and so is marked,
+ *    even where its holder has been gone through already (Yuasa's snapshot at the beginning);
+ *  - at the decision no death is pending (manager.c), so that nothing dead still holds a member.
+ */
+#include <string.h>
+
+#include "heap/internal.h"
+
+/* Old objects entered from one candidate before the rest of them are barriers. */
+#define FOLLOW_MAX 512u
+
+static bool is_member(const struct tally_heap *heap, const struct page *page, uint32_t slot)
+{
+    return page->run == heap->run_number && bit_get(page->bits[BIT_MEMBER], slot);
+}
+
+bool tally__is_trash(const struct tally_heap *heap, const void *object)
+{
+    const struct page *page = page_of(object);
+    if (!heap->run.decided || !page->tracked)
+        return false;
+    uint32_t slot = slot_of(page, object);
+    return is_member(heap, page, slot) && !bit_get(page->bits[BIT_ALIVE], slot);
+}
+
+void tally__member_drop(struct tally_heap *heap, const void *object)
+{
+    struct page *page = page_of(object);
+    if (page->tracked && page->run == heap->run_number)
+        bit_clear(page->bits[BIT_MEMBER], slot_of(page, object));
+    if (heap->run.open == object)
+        heap->run.open = NULL;
+}
+
+static void trial_set(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
+{
+    uint64_t count = *word_of(object) >> TALLY_COUNT_SHIFT;
+    page->trial[slot] = (uint16_t)(count < TRIAL_HUB ? count : TRIAL_HUB);
+    if (count >= TRIAL_HUB && !map_put(&heap->hubs, (uintptr_t)object, count))
+        heap->deferred = true; /* no room: held for good */
+}
+
+/* Post-condition: the page's side data is of this run, without members. */
+static void page_enter(struct tally_heap *heap, struct page *page)
+{
+    size_t bytes = (size_t)page->words * 8;
+    page->run = heap->run_number;
+    page->flagged = false;
+    memset(page->bits[BIT_MEMBER], 0, bytes);
+    memset(page->bits[BIT_ALIVE], 0, bytes);
+    memset(page->bits[BIT_PENDING], 0, bytes);
+    page->next_scope = NULL;
+    *heap->scope_end = page;
+    heap->scope_end = &page->next_scope;
+}
+
+void tally__member_add(struct tally_heap *heap, void *object)
+{
+    struct page *page = page_of(object);
+    if (page->run != heap->run_number)
+        page_enter(heap, page);
+    uint32_t slot = slot_of(page, object);
+    bit_set(page->bits[BIT_MEMBER], slot);
+    bit_clear(page->bits[BIT_ALIVE], slot);
+    trial_set(heap, page, slot, object);
+}
+
+void tally__find_restart(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    run->page = heap->scope;
+    run->word = 0;
+    run->passed = 0;
+    run->open = NULL;
+    run->at = 0;
+}
+
+/* Goes on with an object's slots, from run.at; false: the slice is over. Types with traverse go in one piece. */
+static bool slots_continue(struct tally_heap *heap, void *object, tally_slot_fn visit)
+{
+    struct run *run = &heap->run;
+    const struct tally_type *type = type_of(object);
+    size_t count = tally__slot_count(type, object);
+    if (count <= SLOTS_CHUNK) {
+        tally__slots_visit(type, object, visit, heap);
+        run->open = NULL;
+        return slice_spend(heap, 1 + count);
+    }
+    while (run->at < count) {
+        size_t to = count - run->at > SLOTS_CHUNK ? run->at + SLOTS_CHUNK : count;
+        tally__slots_range(type, object, run->at, to, visit, heap);
+        run->at = to;
+        if (!slice_spend(heap, SLOTS_CHUNK))
+            return false;
+    }
+    if (type->info.traverse)
+        type->info.traverse(object, visit, heap);
+    run->open = NULL;
+    return true;
+}
+
+/* ---- merge */
+
+static bool merges(const struct page *page, uint32_t slot, uint64_t word, int generation)
+{
+    return word && !(word & FLAG_APART) && !bit_get(page->bits[BIT_FROZEN], slot) &&
+           (generation == 2 || !bit_get(page->bits[BIT_OLD], slot)) &&
+           (generation >= 1 || !bit_get(page->bits[BIT_MIDDLE], slot));
+}
+
+/* A whole-heap run looks at everything, candidates included. A younger one may take a candidate for alive that
+ * an older object alone holds: it stays one; its flag goes, so that the next decref is seen. */
+static void page_candidates(struct tally_heap *heap, struct page *page, int generation)
+{
+    for (uint32_t word = 0; word < page->words; word++)
+        for (uint64_t bits = page->bits[BIT_CANDIDATE][word]; bits; bits &= bits - 1) {
+            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            if (generation == 2)
+                tally__candidate_take(heap, page, slot);
+            else
+                *word_of(object_at(page, slot)) &= ~TALLY_FLAG_BUFFERED;
+        }
+}
+
+static uint64_t page_merge(struct tally_heap *heap, struct page *page, int generation)
+{
+    uint64_t count = 0;
+    page_enter(heap, page);
+    if (page->links[LIST_CANDIDATES].at && !heap->run.look && (generation == 2 || heap->run.sliced)) {
+        page_candidates(heap, page, generation);
+        if (generation == 2)
+            tally__list_remove(page, LIST_CANDIDATES);
+    }
+    const char *bump = page->bump;
+    for (uint32_t slot = 0; slot < page->slot_count; slot++) {
+        char *object = object_at(page, slot);
+        if (object >= bump)
+            break;
+        if (!merges(page, slot, *word_of(object), generation))
+            continue;
+        bit_set(page->bits[BIT_MEMBER], slot);
+        trial_set(heap, page, slot, object);
+        count++;
+    }
+    return count;
+}
+
+/* The next page to merge: of the to-do list, or in a whole-heap run of the page table. */
+static struct page *merge_next(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    struct page *page = heap->lists[LIST_TODO];
+    if (page) {
+        tally__list_remove(page, LIST_TODO);
+        return page;
+    }
+    while (run->generation == 2 && run->index < heap->page_count) {
+        page = heap->pages[run->index++];
+        if (page && page->tracked && page->run != heap->run_number)
+            return page;
+    }
+    return NULL;
+}
+
+bool tally__find_merge(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    if (run->scope == TALLY_SCOPE_CANDIDATES || run->nothing)
+        return true;
+    for (struct page *page; (page = merge_next(heap));) {
+        run->record.examined += page_merge(heap, page, run->generation);
+        if (!slice_spend(heap, page->slot_count))
+            return false;
+    }
+    return true;
+}
+
+/* ---- explore */
+
+static void push(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
+{
+    if (heap->mark_count < MARK_STACK_ENTRIES) {
+        heap->mark_stack[heap->mark_count++] = object;
+        return;
+    }
+    bit_set(page->bits[BIT_PENDING], slot);
+    page->flagged = heap->flagged = true;
+}
+
+/* Old objects have survived a collection and are likely to live: a few are entered, and no big ones. */
+static bool is_barrier(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
+{
+    struct run *run = &heap->run;
+    if (!bit_get(page->bits[BIT_OLD], slot) || bit_get(page->bits[BIT_CANDIDATE], slot))
+        return false;
+    size_t slots = tally__slot_count(type_of(object), object);
+    if (slots >= run->follow) {
+        heap->deferred = true;
+        return true;
+    }
+    run->follow -= 1 + (uint32_t)(slots / 8);
+    return false;
+}
+
+static bool enter(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
+{
+    uint64_t word = *word_of(object);
+    if (word & FLAG_APART || bit_get(page->bits[BIT_FROZEN], slot) || is_barrier(heap, page, slot, object))
+        return false;
+    if (page->run != heap->run_number)
+        page_enter(heap, page);
+    if (bit_get(page->bits[BIT_CANDIDATE], slot))
+        tally__candidate_take(heap, page, slot);
+    bit_clear(page->bits[BIT_PENDING], slot);
+    bit_set(page->bits[BIT_MEMBER], slot);
+    trial_set(heap, page, slot, object);
+    heap->run.record.examined++;
+    push(heap, page, slot, object);
+    return true;
+}
+
+static void subtract_member(struct tally_heap *heap, struct page *page, uint32_t slot, const void *child)
+{
+    uint16_t *trial = &page->trial[slot];
+    if (*trial == TRIAL_HUB) {
+        uint64_t *count = map_get(&heap->hubs, (uintptr_t)child);
+        if (count && *count)
+            --*count;
+    } else if (*trial) {
+        --*trial;
+    } else {
+        *trial = TRIAL_HUB; /* an edge more than the count allows: held for good */
+        tally__report(heap, TALLY_REPORT_EDGES, type_of(child),
+                      "more references to an object are found than it counts: a traverse reports one twice, or "
+                      "a slot was written past the library");
+    }
+}
+
+static void explore_edge(void **slot, void *arg)
+{
+    struct tally_heap *heap = arg;
+    void *child = *slot;
+    if (!child || !page_of(child)->tracked)
+        return;
+    struct page *page = page_of(child);
+    uint32_t at = slot_of(page, child);
+    if (is_member(heap, page, at) || enter(heap, page, at, child))
+        subtract_member(heap, page, at, child);
+}
+
+static bool still_member(const struct tally_heap *heap, const void *object)
+{
+    const struct page *page = page_of(object);
+    return is_member(heap, page, slot_of(page, object));
+}
+
+/* Goes through the slots of what waits on the mark stack; what has died since it was pushed is no member. */
+static bool stack_drain(struct tally_heap *heap, bool (*through)(struct tally_heap *heap, void *object))
+{
+    struct run *run = &heap->run;
+    for (;;) {
+        if (!run->open) {
+            if (!heap->mark_count)
+                return true;
+            void *object = heap->mark_stack[--heap->mark_count];
+            if (!still_member(heap, object))
+                continue;
+            run->open = object;
+            run->at = 0;
+        }
+        if (!through(heap, run->open))
+            return false;
+    }
+}
+
+/* The entry of a weak map that leads from its key to its value. */
+static void explore_entries_of(struct tally_heap *heap, const void *key)
+{
+    for (struct tally_weak *weak = tally__weak_first(heap, key); weak; weak = weak->next_private)
+        if (type_of(weak)->index == TYPE_ENTRY) {
+            struct page *page = page_of(weak);
+            uint32_t slot = slot_of(page, weak);
+            if (!is_member(heap, page, slot))
+                enter(heap, page, slot, weak);
+        }
+}
+
+static bool explore_through(struct tally_heap *heap, void *object)
+{
+    if (*word_of(object) & FLAG_WEAK && !heap->run.at)
+        explore_entries_of(heap, object);
+    return slots_continue(heap, object, explore_edge);
+}
+
+/* A pending bit is a member that did not fit the mark stack or, in explore, a candidate that is no member yet. */
+static void pending_take(struct tally_heap *heap, struct page *page, uint32_t slot)
+{
+    bit_clear(page->bits[BIT_PENDING], slot);
+    void *object = object_at(page, slot);
+    if (is_member(heap, page, slot)) {
+        heap->mark_stack[heap->mark_count++] = object; /* empty, where this is called */
+    } else if (heap->run.phase == RUN_EXPLORE && bit_get(page->bits[BIT_CANDIDATE], slot)) {
+        heap->run.follow = FOLLOW_MAX;
+        if (!enter(heap, page, slot, object))
+            tally__candidate_take(heap, page, slot); /* frozen, immortal, dying or under construction */
+    }
+}
+
+static bool page_drain(struct tally_heap *heap, struct page *page,
+                       bool (*through)(struct tally_heap *heap, void *object))
+{
+    for (uint32_t word = 0; word < page->words; word++)
+        while (page->bits[BIT_PENDING][word]) {
+            pending_take(heap, page, word * 64 + (uint32_t)__builtin_ctzll(page->bits[BIT_PENDING][word]));
+            if (!stack_drain(heap, through))
+                return false;
+        }
+    return true;
+}
+
+static bool flagged_drain(struct tally_heap *heap, bool (*through)(struct tally_heap *heap, void *object))
+{
+    while (heap->flagged) {
+        heap->flagged = false;
+        for (struct page *page = heap->scope; page; page = page->next_scope) {
+            if (!page->flagged)
+                continue;
+            page->flagged = false;
+            if (!page_drain(heap, page, through)) {
+                page->flagged = heap->flagged = true;
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* The candidates of now become pending; those that the program makes from here on are the next run's. */
+static void explore_start(struct tally_heap *heap)
+{
+    for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = page->links[LIST_CANDIDATES].next) {
+        page_enter(heap, page);
+        memcpy(page->bits[BIT_PENDING], page->bits[BIT_CANDIDATE], (size_t)page->words * 8);
+        page->flagged = heap->flagged = true;
+    }
+    heap->run.index = 1;
+}
+
+static void candidate_pages_tidy(struct tally_heap *heap)
+{
+    struct page *next;
+    for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = next) {
+        next = page->links[LIST_CANDIDATES].next;
+        uint64_t any = 0;
+        for (uint32_t word = 0; word < page->words; word++)
+            any |= page->bits[BIT_CANDIDATE][word];
+        if (!any)
+            tally__list_remove(page, LIST_CANDIDATES);
+    }
+}
+
+/* Post-condition: the candidates there were at the start, and what they reach, are members. */
+bool tally__find_explore(struct tally_heap *heap)
+{
+    if (heap->run.scope != TALLY_SCOPE_CANDIDATES)
+        return true;
+    if (!heap->run.index)
+        explore_start(heap);
+    if (!stack_drain(heap, explore_through) || !flagged_drain(heap, explore_through))
+        return false;
+    candidate_pages_tidy(heap);
+    return true;
+}
+
+/* ---- subtract and mark */
+
+static void subtract_edge(void **slot, void *arg)
+{
+    struct tally_heap *heap = arg;
+    void *child = *slot;
+    if (!child || page_of(child)->run != heap->run_number)
+        return;
+    struct page *page = page_of(child);
+    uint32_t at = slot_of(page, child);
+    if (is_member(heap, page, at))
+        subtract_member(heap, page, at, child);
+}
+
+/* The next member, from the cursor on, whose bit in `alive` is as asked; NULL: none is left. */
+static void *member_next(struct tally_heap *heap, bool and_alive)
+{
+    struct run *run = &heap->run;
+    for (; run->page; run->page = run->page->next_scope, run->word = 0)
+        for (; run->word < run->page->words; run->word++, run->passed = 0) {
+            const struct page *page = run->page;
+            uint64_t bits = page->bits[BIT_MEMBER][run->word] & ~run->passed;
+            if (!and_alive)
+                bits &= ~page->bits[BIT_ALIVE][run->word];
+            if (!bits)
+                continue;
+            run->passed |= bits ^ (bits - 1); /* this bit and all below it */
+            return object_at(page, run->word * 64 + (uint32_t)__builtin_ctzll(bits));
+        }
+    return NULL;
+}
+
+bool tally__find_subtract(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    if (run->phase == RUN_SUBTRACT ? run->scope == TALLY_SCOPE_CANDIDATES : !run->host_ran)
+        return true;
+    for (;;) {
+        if (!run->open) {
+            run->at = 0;
+            run->open = member_next(heap, true);
+            if (!run->open)
+                return true;
+        }
+        if (!slots_continue(heap, run->open, subtract_edge))
+            return false;
+    }
+}
+
+static void mark_object(struct tally_heap *heap, void *child)
+{
+    if (!child || page_of(child)->run != heap->run_number)
+        return;
+    struct page *page = page_of(child);
+    uint32_t at = slot_of(page, child);
+    if (!is_member(heap, page, at) || bit_get(page->bits[BIT_ALIVE], at))
+        return;
+    bit_set(page->bits[BIT_ALIVE], at);
+    push(heap, page, at, child);
+}
+
+static void mark_edge(void **slot, void *arg)
+{
+    mark_object(arg, *slot);
+}
+
+static bool is_alive(const struct tally_heap *heap, const void *object)
+{
+    const struct page *page = page_of(object);
+    if (!page->tracked)
+        return true;
+    uint32_t slot = slot_of(page, object);
+    return !is_member(heap, page, slot) || bit_get(page->bits[BIT_ALIVE], slot);
+}
+
+/* Entries of weak maps are ephemerons: their value is reached only where the key is alive too. */
+static void mark_entry(struct tally_heap *heap, void *entry)
+{
+    const void *key = tally__entry_key(entry);
+    if (key && is_alive(heap, key))
+        mark_object(heap, tally__entry_value(entry));
+}
+
+static void mark_entries_of(struct tally_heap *heap, const void *key)
+{
+    for (struct tally_weak *weak = tally__weak_first(heap, key); weak; weak = weak->next_private)
+        if (type_of(weak)->index == TYPE_ENTRY && is_alive(heap, weak))
+            mark_object(heap, tally__entry_value(weak));
+}
+
+static bool mark_through(struct tally_heap *heap, void *object)
+{
+    uint64_t word = *word_of(object);
+    if (word & FLAG_WEAK && !heap->run.at)
+        mark_entries_of(heap, object);
+    if (type_of_word(word)->index != TYPE_ENTRY)
+        return slots_continue(heap, object, mark_edge);
+    mark_entry(heap, object);
+    heap->run.open = NULL;
+    return slice_spend(heap, 1);
+}
+
+static bool held_outside(const struct tally_heap *heap, const struct page *page, const void *object)
+{
+    uint16_t trial = page->trial[slot_of(page, object)];
+    if (trial != TRIAL_HUB)
+        return trial;
+    const uint64_t *count = map_get(&heap->hubs, (uintptr_t)object);
+    return !count || *count;
+}
+
+/* Keys that are no members are alive, and so may be the maps: their entries' values have kept the counts that
+ * those hold, so that only members' entries need to be followed. */
+bool tally__find_mark(struct tally_heap *heap)
+{
+    if (heap->run.phase == RUN_MARK_REST && !heap->run.host_ran)
+        return true;
+    for (;;) {
+        if (!stack_drain(heap, mark_through))
+            return false;
+        void *object = member_next(heap, false);
+        if (!object)
+            return flagged_drain(heap, mark_through);
+        if (held_outside(heap, page_of(object), object))
+            mark_object(heap, object);
+        if (!slice_spend(heap, 1))
+            return false;
+    }
+}
+
+bool tally__find_rest(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    if (!run->host_ran)
+        return true;
+    if (run->page == heap->scope)
+        map_clear(&heap->hubs);
+    for (; run->page; run->page = run->page->next_scope) {
+        struct page *page = run->page;
+        for (uint32_t word = 0; word < page->words; word++) {
+            page->bits[BIT_MEMBER][word] &= ~page->bits[BIT_ALIVE][word];
+            page->bits[BIT_ALIVE][word] = 0;
+            for (uint64_t bits = page->bits[BIT_MEMBER][word]; bits; bits &= bits - 1) {
+                uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+                trial_set(heap, page, slot, object_at(page, slot));
+            }
+        }
+        if (!slice_spend(heap, page->slot_count / 8)) {
+            run->page = page->next_scope;
+            return !run->page;
+        }
+    }
+    return true;
+}
+
+/* ---- what was found */
+
+static void page_promote(struct tally_heap *heap, struct page *page, int to)
+{
+    struct run *run = &heap->run;
+    for (uint32_t word = 0; word < page->words; word++) {
+        uint64_t members = page->bits[BIT_MEMBER][word], alive = members & page->bits[BIT_ALIVE][word];
+        run->survivors += (uint64_t)__builtin_popcountll(alive);
+        run->found += (uint64_t)__builtin_popcountll(members & ~alive);
+        for (uint64_t bits = run->look ? 0 : alive; bits; bits &= bits - 1)
+            tally__generation_set(object_at(page, word * 64 + (uint32_t)__builtin_ctzll(bits)), to);
+    }
+}
+
+/* Post-condition: survivors are in the next generation, and counted; what candidates reached is old. */
+bool tally__find_promote(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    if (run->phase == RUN_PROMOTE_REST && !run->host_ran)
+        return true;
+    int to = run->generation < 2 && run->scope != TALLY_SCOPE_CANDIDATES ? run->generation + 1 : 2;
+    for (; run->page; run->page = run->page->next_scope) {
+        page_promote(heap, run->page, to);
+        if (!slice_spend(heap, run->page->slot_count / 8)) {
+            run->page = run->page->next_scope;
+            return !run->page;
+        }
+    }
+    return true;
+}
+
+/* fn may free members and anything else: the bits are read again after each call. */
+bool tally__trash_each(struct tally_heap *heap, member_fn fn)
+{
+    struct run *run = &heap->run;
+    for (; run->page; run->page = run->page->next_scope, run->word = 0)
+        for (; run->word < run->page->words; run->word++, run->passed = 0)
+            for (;;) {
+                const struct page *page = run->page;
+                uint64_t bits =
+                    page->bits[BIT_MEMBER][run->word] & ~page->bits[BIT_ALIVE][run->word] & ~run->passed;
+                if (!bits)
+                    break;
+                uint64_t below = bits ^ (bits - 1); /* this bit and all below it */
+                if (!fn(heap, object_at(page, run->word * 64 + (uint32_t)__builtin_ctzll(bits))))
+                    return false;
+                run->passed |= below;
+                if (!slice_spend(heap, 1))
+                    return false;
+            }
+    return true;
+}
