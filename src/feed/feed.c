@@ -242,6 +242,12 @@ void feed_collection_start(struct feed_pen *pen, uint32_t generation, uint64_t n
     rare_event(pen, WIRE_RARE_COLLECTION_START, generation, now_ns);
 }
 
+static uint32_t scope_slices(const struct feed_record *record)
+{
+    uint32_t slices = record->slices < WIRE_SLICES_MAX ? record->slices : WIRE_SLICES_MAX;
+    return (record->scope & ((1u << WIRE_SLICES_SHIFT) - 1)) | slices << WIRE_SLICES_SHIFT;
+}
+
 void feed_collection_stop(struct feed_pen *pen, const struct feed_record *from, uint64_t now_ns)
 {
     uint64_t number = load(&pen->counters->record_head) + 1;
@@ -264,6 +270,7 @@ void feed_collection_stop(struct feed_pen *pen, const struct feed_record *from, 
     atomic_store_explicit(&to->reason, from->reason, memory_order_relaxed);
     atomic_store_explicit(&to->generation, from->generation, memory_order_relaxed);
     atomic_store_explicit(&to->manager, from->manager, memory_order_relaxed);
+    atomic_store_explicit(&to->scope_slices, scope_slices(from), memory_order_relaxed);
     atomic_store_explicit(&to->sequence, number, memory_order_release);
     atomic_store_explicit(&pen->counters->record_head, number, memory_order_release);
     rare_event(pen, WIRE_RARE_COLLECTION_STOP, number & 0xffffffffffffu, now_ns);

@@ -165,7 +165,7 @@ struct feed_record {
     uint64_t live_bytes_before, live_bytes_after;
     uint64_t safepoint_wait_ns, operation;
     uint32_t reason, generation, manager;
-    uint32_t scope, slices;
+    uint32_t scope, slices; /* more slices than WIRE_SLICES_MAX show as so many */
 };
 /* Rare events around a collection (nothing at level OFF), and the record, which is always written. */
 void feed_collection_start(struct feed_pen *pen, uint32_t generation, uint64_t now_ns);

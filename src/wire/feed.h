@@ -83,8 +83,18 @@ enum wire_rare {
 
 /* X(NAME, value, word in JSON) */
 #define WIRE_LEVELS(X) X(WIRE_LEVEL_OFF, 0, "off") X(WIRE_LEVEL_ALL, 1, "all")
-#define WIRE_MANAGERS(X) X(WIRE_MANAGER_GENERATIONAL, 3, "generational")
-#define WIRE_DEBUG_FLAGS(X) X(WIRE_DEBUG_SAVEALL, 32, "saveall")
+/* These three as in tally.h. */
+#define WIRE_MANAGERS(X) \
+    X(WIRE_MANAGER_NONE, 1, "none") X(WIRE_MANAGER_REFCOUNT, 2, "refcount") \
+    X(WIRE_MANAGER_GENERATIONAL, 3, "generational") X(WIRE_MANAGER_CYCLE, 4, "cycle") \
+    X(WIRE_MANAGER_FULL, 5, "full")
+#define WIRE_DEBUG_FLAGS(X) \
+    X(WIRE_DEBUG_STATS, 1, "stats") X(WIRE_DEBUG_COLLECTABLE, 2, "collectable") \
+    X(WIRE_DEBUG_UNCOLLECTABLE, 4, "uncollectable") X(WIRE_DEBUG_SAVEALL, 32, "saveall")
+/* What a collection examined. */
+#define WIRE_SCOPES(X) \
+    X(WIRE_SCOPE_GENERATIONS, 0, "generations") X(WIRE_SCOPE_CANDIDATES, 1, "candidates") \
+    X(WIRE_SCOPE_HEAP, 2, "heap")
 #define WIRE_REASONS(X) \
     X(WIRE_REASON_THRESHOLD, 1, "threshold") X(WIRE_REASON_EXPLICIT, 2, "explicit") \
     X(WIRE_REASON_REMOTE, 3, "remote") X(WIRE_REASON_MEMORY, 4, "out_of_memory") \
@@ -98,12 +108,17 @@ enum wire_rare {
 enum wire_level { WIRE_LEVELS(WIRE_X) };
 enum wire_manager { WIRE_MANAGERS(WIRE_X) };
 enum wire_debug { WIRE_DEBUG_FLAGS(WIRE_X) };
+enum wire_scope { WIRE_SCOPES(WIRE_X) };
 enum wire_reason { WIRE_REASONS(WIRE_X) };
 enum wire_state { WIRE_STATES(WIRE_X) };
 #undef WIRE_X
+/* A sum, and no flag of its own: "leak" in requests. */
+#define WIRE_DEBUG_LEAK (WIRE_DEBUG_COLLECTABLE | WIRE_DEBUG_UNCOLLECTABLE | WIRE_DEBUG_SAVEALL)
 
 #define WIRE_TYPE_TRACKED 1u
 #define WIRE_TYPE_VARIABLE 2u
+#define WIRE_SLICES_SHIFT 8
+#define WIRE_SLICES_MAX 0xffffffu
 
 struct wire_row { /* owner-written, plain adds stored atomically */
     _Atomic uint64_t allocated;
@@ -162,6 +177,14 @@ struct wire_counters {
     _Atomic uint64_t garbage;   /* length of the garbage list */
     _Atomic uint64_t frozen;
     _Atomic uint64_t pause_ns, max_pause_ns, last_pause_ns;
+    _Atomic uint64_t max_pause_us, memory_limit_bytes; /* 0: none */
+    /* as of the last safepoint or collection */
+    _Atomic uint64_t extern_bytes;                     /* native memory that objects own */
+    _Atomic uint64_t candidates;                       /* objects that wait to be looked at */
+    _Atomic uint64_t pending_objects;                  /* dead, not yet destroyed */
+    _Atomic uint64_t finalizers_pending;               /* in the finalizer queue */
+    _Atomic uint64_t slices, missed_slices, longest_slice_ns;
+    _Atomic uint64_t abandoned_runs, refused_runs;
 };
 
 struct wire_record { /* one collection */
@@ -177,7 +200,8 @@ struct wire_record { /* one collection */
     _Atomic uint64_t safepoint_wait_ns; /* remote runs: between request and start */
     _Atomic uint64_t operation;         /* remote runs: tallyd's number of it, else 0 */
     _Atomic uint32_t reason, generation;
-    _Atomic uint32_t manager, reserved;
+    _Atomic uint32_t manager;
+    _Atomic uint32_t scope_slices; /* enum wire_scope in bits 0..7, slices (at most WIRE_SLICES_MAX) above */
 };
 
 struct wire_ring {
@@ -198,6 +222,7 @@ _Static_assert(sizeof(struct wire_record) == 128, "record layout");
 _Static_assert(sizeof(struct wire_counters) <= WIRE_HEADER_BYTES, "header fits");
 _Static_assert(offsetof(struct wire_counters, type_count) == 64, "header layout");
 _Static_assert(offsetof(struct wire_counters, seq) == 128, "header layout");
+_Static_assert(offsetof(struct wire_counters, max_pause_us) == 304, "header layout");
 _Static_assert(offsetof(struct wire_ring, reserve) == 64, "ring layout");
 _Static_assert(WIRE_HEADER_BYTES + WIRE_ROW_COUNT * 128u + WIRE_STRING_BYTES + WIRE_RECORD_COUNT * 128u ==
                    WIRE_COUNTERS_BYTES, "counters memfd");

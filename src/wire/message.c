@@ -87,9 +87,10 @@ int wire_head_check(const void *data, size_t bytes, struct wire_head *out)
     return 0;
 }
 
-/* Copies the part of a message that this version knows; later versions append to it. */
-static int known_part(const void *data, size_t bytes, enum wire_kind first, enum wire_kind last, void *out,
-                      size_t out_bytes)
+/* Copies the part of a message that this version knows; later versions append to it. What lies behind `least`
+ * bytes has been appended: it is zero where it did not come. */
+static int known_part_from(const void *data, size_t bytes, enum wire_kind first, enum wire_kind last,
+                           size_t least, void *out, size_t out_bytes)
 {
     struct wire_head head;
     int fault = wire_head_check(data, bytes, &head);
@@ -97,10 +98,17 @@ static int known_part(const void *data, size_t bytes, enum wire_kind first, enum
         return fault;
     if (head.kind < first || head.kind > last)
         return WIRE_FAULT_KIND;
-    if (bytes < out_bytes)
+    if (bytes < least)
         return WIRE_FAULT_SHORT;
-    memcpy(out, data, out_bytes);
+    memset(out, 0, out_bytes);
+    memcpy(out, data, bytes < out_bytes ? bytes : out_bytes);
     return 0;
+}
+
+static int known_part(const void *data, size_t bytes, enum wire_kind first, enum wire_kind last, void *out,
+                      size_t out_bytes)
+{
+    return known_part_from(data, bytes, first, last, out_bytes, out, out_bytes);
 }
 
 /* A cursor over the text of a HELLO. */
@@ -190,7 +198,8 @@ int wire_heap_check(const void *data, size_t bytes, struct wire_heap *out)
 
 int wire_command_check(const void *data, size_t bytes, struct wire_command *out)
 {
-    return known_part(data, bytes, WIRE_COMMAND, WIRE_COMMAND, out, sizeof *out);
+    return known_part_from(data, bytes, WIRE_COMMAND, WIRE_COMMAND, offsetof(struct wire_command, manager),
+                           out, sizeof *out);
 }
 
 int wire_ack_check(const void *data, size_t bytes, struct wire_ack *out)

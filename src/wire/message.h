@@ -12,8 +12,8 @@
  *
  * A receiver skips kinds that it does not know; it drops the peer for a message that is shorter than its
  * header says, longer than the maximum, or out of order. Longer messages of a known kind are read up to the
- * known part (later versions append). Identity (pid, uid) comes from the socket's credentials, never from a
- * message.
+ * known part (later versions append); what was appended since the first version may be missing, and is zero
+ * then. Identity (pid, uid) comes from the socket's credentials, never from a message.
  */
 #ifndef TALLY_WIRE_MESSAGE_H
 #define TALLY_WIRE_MESSAGE_H
@@ -75,7 +75,10 @@ struct wire_heap { /* HEAP_COUNTERS and HEAP_RING (one fd each), HEAP_GONE (none
 enum wire_command_kind { WIRE_COMMAND_COLLECT = 1, WIRE_COMMAND_CONFIG, WIRE_COMMAND_CANCEL };
 enum wire_config_mask {
     WIRE_CONFIG_ENABLED = 1u, WIRE_CONFIG_THRESHOLDS = 2u, WIRE_CONFIG_DEBUG = 4u, WIRE_CONFIG_LEVEL = 8u,
+    WIRE_CONFIG_MANAGER = 16u, WIRE_CONFIG_MAX_PAUSE = 32u, WIRE_CONFIG_MEMORY_LIMIT = 64u,
+    WIRE_CONFIG_ALL = 127u,
 };
+#define WIRE_MAX_PAUSE_US 10000000u /* the longest limit of a pause */
 struct wire_command {
     struct wire_head head;
     uint64_t operation;    /* tallyd's number, echoed in acks; CANCEL: the one to cancel */
@@ -86,6 +89,10 @@ struct wire_command {
     uint32_t mask;         /* CONFIG: which of the members below */
     uint32_t enabled, debug, level;
     uint32_t thresholds[3];
+    /* appended: a message that ends before them has zeroes here */
+    uint32_t manager; /* enum wire_manager */
+    uint32_t reserved;
+    uint64_t max_pause_us, memory_limit_bytes; /* 0: none */
 };
 
 /* X(NAME, value, word in JSON) */
@@ -115,7 +122,8 @@ _Static_assert(sizeof(struct wire_head) == 8, "head layout");
 _Static_assert(sizeof(struct wire_hello) == 88, "hello layout");
 _Static_assert(sizeof(struct wire_welcome) == 48, "welcome layout");
 _Static_assert(sizeof(struct wire_heap) == 24, "heap layout");
-_Static_assert(sizeof(struct wire_command) == 64, "command layout");
+_Static_assert(offsetof(struct wire_command, manager) == 64, "command layout");
+_Static_assert(sizeof(struct wire_command) == 88, "command layout");
 _Static_assert(sizeof(struct wire_ack) == 64, "ack layout");
 
 /* ---- Checking and encoding, for both ends. What a peer sent is hostile: these take the bytes that one

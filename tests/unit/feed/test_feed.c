@@ -364,6 +364,25 @@ static void test_records_of_collections_keep_the_newest(void **state)
     assert_int_equal(sum.rare[WIRE_RARE_COLLECTION_STOP], 300);
 }
 
+static void test_records_tell_scope_and_slices(void **state)
+{
+    static const struct {
+        uint32_t scope, slices, shown;
+    } rows[] = {{WIRE_SCOPE_GENERATIONS, 0, 0},
+                {WIRE_SCOPE_CANDIDATES, 3, 0x301},
+                {WIRE_SCOPE_HEAP, WIRE_SLICES_MAX, 0xffffff02},
+                {WIRE_SCOPE_HEAP, UINT32_MAX, 0xffffff02}};
+    struct world *world = *state;
+    const struct wire_counters *counters = world->counters;
+    const struct wire_record *records =
+        (const void *)((const char *)world->counters + counters->record_offset);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        feed_collection_stop(&world->pen,
+                             &(struct feed_record){.scope = rows[i].scope, .slices = rows[i].slices}, i);
+        assert_int_equal(atomic_load(&records[i].scope_slices), rows[i].shown);
+    }
+}
+
 static void test_totals_reckon_fixed_sizes(void **state)
 {
     struct world *world = *state;
@@ -458,6 +477,7 @@ int main(void)
         ROW(test_types_are_described_until_rows_run_out),
         ROW(test_types_are_described_until_names_run_out),
         ROW(test_records_of_collections_keep_the_newest),
+        ROW(test_records_tell_scope_and_slices),
         ROW(test_totals_reckon_fixed_sizes),
         ROW(test_a_concurrent_reader_sees_whole_records_and_counts_the_rest),
 #undef ROW

@@ -196,6 +196,29 @@ static void test_longer_messages_are_read_up_to_the_known_part(void **state)
     assert_int_equal(out.operation, 5);
 }
 
+/* What was appended to the first version's command may be missing: it is zero then. */
+static void test_commands_may_end_before_what_was_appended(void **state)
+{
+    (void)state;
+    const size_t first = offsetof(struct wire_command, manager);
+    struct wire_command command = {.operation = 5, .thresholds = {1, 2, 3}, .manager = 4, .max_pause_us = 500,
+                                   .memory_limit_bytes = (uint64_t)1 << 56};
+    for (size_t bytes = first - 1; bytes <= sizeof command; bytes++) {
+        struct wire_command out;
+        char *copy = malloc(bytes); /* so that a sanitizer sees a read behind it */
+        memset(&out, 0xaa, sizeof out);
+        command.head = wire_head_make(WIRE_COMMAND, bytes);
+        memcpy(copy, &command, bytes);
+        assert_int_equal(wire_command_check(copy, bytes, &out), bytes < first ? WIRE_FAULT_SHORT : 0);
+        free(copy);
+        if (bytes < first)
+            continue;
+        assert_int_equal(out.thresholds[2], 3);
+        assert_int_equal(out.manager, bytes < first + 1 ? 0 : 4);
+        assert_int_equal(out.memory_limit_bytes, bytes == sizeof command ? (uint64_t)1 << 56 : 0);
+    }
+}
+
 static void test_lengths_are_what_arrived(void **state)
 {
     (void)state;
@@ -222,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_text_is_utf8_without_controls),
         cmocka_unit_test(test_fixed_messages),
         cmocka_unit_test(test_longer_messages_are_read_up_to_the_known_part),
+        cmocka_unit_test(test_commands_may_end_before_what_was_appended),
         cmocka_unit_test(test_lengths_are_what_arrived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
