@@ -48,13 +48,16 @@ struct intake_summary {
     uint32_t enabled, manager, debug, level, thresholds[3];
     uint64_t collections[3], collected[3], uncollectable[3], counts[3];
     uint64_t garbage, frozen, pause_ns, max_pause_ns, last_pause_ns;
+    uint64_t max_pause_us, memory_limit_bytes, extern_bytes;
+    uint64_t candidates, pending_objects, finalizers_pending;
+    uint64_t slices, missed_slices, longest_slice_ns, abandoned_runs, refused_runs;
 };
 
 struct intake_record { /* struct wire_record as plain numbers */
     uint64_t sequence, start_ns, pause_ns, find_ns, callback_ns, free_ns;
     uint64_t examined, collected, freed_bytes, uncollectable;
     uint64_t live_bytes_before, live_bytes_after, safepoint_wait_ns, operation;
-    uint32_t reason, generation, manager;
+    uint32_t reason, generation, manager, scope, slices;
 };
 
 /* One heap as it was at mono_ns. All pointers are valid during the call. */

@@ -86,6 +86,17 @@ static void summary_read(const struct heap_feed *heap, struct intake_summary *to
     to->pause_ns = load(&from->pause_ns);
     to->max_pause_ns = load(&from->max_pause_ns);
     to->last_pause_ns = load(&from->last_pause_ns);
+    to->max_pause_us = load(&from->max_pause_us);
+    to->memory_limit_bytes = load(&from->memory_limit_bytes);
+    to->extern_bytes = load(&from->extern_bytes);
+    to->candidates = load(&from->candidates);
+    to->pending_objects = load(&from->pending_objects);
+    to->finalizers_pending = load(&from->finalizers_pending);
+    to->slices = load(&from->slices);
+    to->missed_slices = load(&from->missed_slices);
+    to->longest_slice_ns = load(&from->longest_slice_ns);
+    to->abandoned_runs = load(&from->abandoned_runs);
+    to->refused_runs = load(&from->refused_runs);
     for (uint32_t i = 0; i < heap->type_count; i++) {
         rows[i].base_allocated = load(&descs[i].base_allocated);
         rows[i].base_freed_refcount = load(&descs[i].base_freed_refcount);
@@ -139,6 +150,9 @@ static bool record_copy(const struct heap_feed *heap, uint64_t number, int64_t c
     to->reason = load32(&from->reason);
     to->generation = load32(&from->generation);
     to->manager = load32(&from->manager);
+    uint32_t scope_slices = load32(&from->scope_slices);
+    to->scope = scope_slices & ((1u << WIRE_SLICES_SHIFT) - 1);
+    to->slices = scope_slices >> WIRE_SLICES_SHIFT;
     atomic_thread_fence(memory_order_acquire);
     return load(&from->sequence) == number;
 }

@@ -209,7 +209,9 @@ static void types_fold(struct model_process *process, struct model_heap *heap,
 static void summary_fold(struct stats_heap_view *view, const struct intake_summary *summary)
 {
     view->config = (struct stats_config){.enabled = summary->enabled, .manager = summary->manager,
-                                         .debug = summary->debug, .level = summary->level};
+                                         .debug = summary->debug, .level = summary->level,
+                                         .max_pause_us = summary->max_pause_us,
+                                         .memory_limit_bytes = summary->memory_limit_bytes};
     memcpy(view->config.thresholds, summary->thresholds, sizeof summary->thresholds);
     memcpy(view->counts, summary->counts, sizeof view->counts);
     for (int i = 0; i < 3; i++) {
@@ -224,6 +226,15 @@ static void summary_fold(struct stats_heap_view *view, const struct intake_summa
     view->figures.frozen = summary->frozen;
     view->figures.pause_ns = summary->pause_ns;
     view->figures.max_pause_ns = summary->max_pause_ns;
+    view->figures.candidates = summary->candidates;
+    view->figures.pending_objects = summary->pending_objects;
+    view->figures.finalizers_pending = summary->finalizers_pending;
+    view->figures.slices = summary->slices;
+    view->figures.missed_slices = summary->missed_slices;
+    view->figures.longest_slice_ns = summary->longest_slice_ns;
+    view->figures.abandoned_runs = summary->abandoned_runs;
+    view->figures.refused_runs = summary->refused_runs;
+    view->figures.extern_bytes = summary->extern_bytes;
     view->last_pause_ns = summary->last_pause_ns;
 }
 
@@ -233,7 +244,8 @@ static void collection_add(struct model_process *process, uint32_t heap, const s
     process->collections[process->collection_next] = (struct stats_collection_view){
         .heap = heap, .sequence = from->sequence, .start_mono_ns = from->start_ns,
         .start_wall_ns = wall - (mono - from->start_ns), .reason = from->reason,
-        .generation = from->generation, .manager = from->manager, .pause_ns = from->pause_ns,
+        .generation = from->generation, .manager = from->manager, .scope = from->scope,
+        .slices = from->slices, .pause_ns = from->pause_ns,
         .find_ns = from->find_ns,
         .callback_ns = from->callback_ns, .free_ns = from->free_ns, .examined = from->examined,
         .collected = from->collected, .freed_bytes = from->freed_bytes, .uncollectable = from->uncollectable,
@@ -319,7 +331,8 @@ static void heap_gone(void *arg, void *handle, uint32_t number)
         if (heap->view.n != number)
             continue;
         heap->view.gone = true;
-        figures->mapped_bytes = figures->garbage = figures->frozen = 0;
+        figures->mapped_bytes = figures->extern_bytes = figures->garbage = figures->frozen = 0;
+        figures->candidates = figures->pending_objects = figures->finalizers_pending = 0;
     }
     heaps_prune(process);
     touch(process);

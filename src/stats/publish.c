@@ -103,13 +103,20 @@ size_t stats_type_merge(struct stats_type_view *merged, size_t count, const stru
     return count + 1;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 void stats_figures_add(struct stats_figures *sum, const struct stats_figures *add)
 {
-    uint64_t longest = sum->max_pause_ns > add->max_pause_ns ? sum->max_pause_ns : add->max_pause_ns;
+    uint64_t pause = larger(sum->max_pause_ns, add->max_pause_ns);
+    uint64_t slice = larger(sum->longest_slice_ns, add->longest_slice_ns);
 #define STATS_FIELD(member, path, kind, unit, label, help) sum->member += add->member;
 #include "stats/fields.def"
 #undef STATS_FIELD
-    sum->max_pause_ns = longest;
+    sum->max_pause_ns = pause;
+    sum->longest_slice_ns = slice;
 }
 
 static void heaps_fill(struct stats_process_view *view, const struct model_process *process,

@@ -28,6 +28,7 @@ struct stats_config {
     bool enabled;
     uint32_t manager, debug, level; /* enum wire_manager, wire_debug flags, wire_level */
     uint32_t thresholds[3];
+    uint64_t max_pause_us, memory_limit_bytes; /* 0: none */
 };
 
 struct stats_type_view {
@@ -45,7 +46,7 @@ struct stats_collection_view {
     uint32_t heap;
     uint64_t sequence;
     uint64_t start_mono_ns, start_wall_ns;
-    uint32_t reason, generation, manager;
+    uint32_t reason, generation, manager, scope, slices;
     uint64_t pause_ns, find_ns, callback_ns, free_ns;
     uint64_t examined, collected, freed_bytes, uncollectable;
     uint64_t live_bytes_before, live_bytes_after, safepoint_wait_ns, operation;
@@ -85,7 +86,7 @@ struct stats_process_view {
     bool complete;
     size_t label_count;
     const struct stats_label *labels;
-    struct stats_figures figures; /* sums over the heaps; max_pause_ns is the maximum */
+    struct stats_figures figures; /* sums over the heaps; the longest pause and slice: the maximum */
     size_t heap_count;
     const struct stats_heap_view *heaps;
     size_t collection_count; /* newest first, all heaps, at most STATS_COLLECTIONS_KEPT */

@@ -286,6 +286,67 @@ static void test_heaps_come_and_go(void **state)
     close(host);
 }
 
+static bool has_pending_objects(const struct stats_process_view *process, uint64_t count)
+{
+    return process->figures.pending_objects == count;
+}
+
+/* Each of the summary's members under a number of its own. */
+static void summary_write(struct forged_heap *heap)
+{
+    struct wire_counters *to = heap->pen.counters;
+    feed_summary_begin(&heap->pen);
+    atomic_store(&to->manager, WIRE_MANAGER_CYCLE);
+    atomic_store(&to->debug, WIRE_DEBUG_STATS | WIRE_DEBUG_LEAK);
+    atomic_store(&to->max_pause_us, 500);
+    atomic_store(&to->memory_limit_bytes, (uint64_t)1 << 40);
+    atomic_store(&to->extern_bytes, 1001);
+    atomic_store(&to->candidates, 1002);
+    atomic_store(&to->pending_objects, 1003);
+    atomic_store(&to->finalizers_pending, 1004);
+    atomic_store(&to->slices, 1005);
+    atomic_store(&to->missed_slices, 1006);
+    atomic_store(&to->longest_slice_ns, 1007);
+    atomic_store(&to->abandoned_runs, 1008);
+    atomic_store(&to->refused_runs, 1009);
+    feed_summary_end(&heap->pen);
+}
+
+static void test_limits_and_what_waits_are_told(void **state)
+{
+    struct world *world = *state;
+    struct forged_heap heap;
+    const struct stats_process_view *process = NULL;
+    int host = host_attach(world, 1);
+    heap_make(&heap, 1, ALL_SEALS);
+    feed_collection_stop(&heap.pen,
+                         &(struct feed_record){.manager = WIRE_MANAGER_CYCLE, .scope = WIRE_SCOPE_CANDIDATES,
+                                               .slices = 70000},
+                         1);
+    summary_write(&heap);
+    heap_send(host, &heap);
+    const struct stats_view *view = process_wait(world, 1, has_pending_objects, 1003, &process);
+    const struct stats_config *config = &process->heaps[0].config;
+    const struct stats_figures *figures = &process->figures;
+    assert_int_equal(config->manager, WIRE_MANAGER_CYCLE);
+    assert_int_equal(config->debug, 39);
+    assert_int_equal(config->max_pause_us, 500);
+    assert_int_equal(config->memory_limit_bytes, (uint64_t)1 << 40);
+    assert_int_equal(figures->extern_bytes, 1001);
+    assert_int_equal(figures->candidates, 1002);
+    assert_int_equal(figures->finalizers_pending, 1004);
+    assert_int_equal(figures->slices, 1005);
+    assert_int_equal(figures->missed_slices, 1006);
+    assert_int_equal(figures->longest_slice_ns, 1007);
+    assert_int_equal(figures->abandoned_runs, 1008);
+    assert_int_equal(figures->refused_runs, 1009);
+    assert_int_equal(process->collections[0].scope, WIRE_SCOPE_CANDIDATES);
+    assert_int_equal(process->collections[0].slices, 70000);
+    stats_view_unref(view);
+    heap_free(&heap);
+    close(host);
+}
+
 static void test_the_last_records_are_told(void **state)
 {
     struct world *world = *state;
@@ -321,6 +382,7 @@ int main(void)
         WORLD_TEST(test_a_new_tallyd_counts_what_the_old_one_saw_as_lost),
         WORLD_TEST(test_gaps_are_exact_while_the_writer_runs),
         WORLD_TEST(test_heaps_come_and_go),
+        WORLD_TEST(test_limits_and_what_waits_are_told),
         WORLD_TEST(test_the_last_records_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -150,6 +150,37 @@ static void test_heaps_are_summed_and_types_merged_by_name(void **state)
     stats_view_unref(view);
 }
 
+/* The process shows the sums, and of longest slices the longest; what waited in a heap that is gone waits no
+ * more. */
+static void test_slices_and_what_waits_over_heaps(void **state)
+{
+    struct world *world = *state;
+    void *process = attach(world, 1, 10, 0);
+    for (uint32_t heap = 1; heap <= 2; heap++) {
+        struct intake_sample sample = {.heap_number = heap, .mono_ns = clock_mono_ns()};
+        sample.summary = (struct intake_summary){.valid = true, .max_pause_us = 100 * heap,
+                                                 .slices = 10 * heap, .missed_slices = heap,
+                                                 .longest_slice_ns = 5000 / heap,
+                                                 .extern_bytes = 64, .candidates = 7, .pending_objects = 8,
+                                                 .finalizers_pending = 9, .refused_runs = heap};
+        world->sink.sample(world->stats, process, &sample);
+    }
+    world->sink.heap_gone(world->stats, process, 1);
+    publish(world);
+    const struct stats_view *view = stats_view_get_new(world->stats);
+    const struct stats_figures *figures = &view->processes[0]->figures;
+    assert_int_equal(view->processes[0]->heaps[1].config.max_pause_us, 200);
+    assert_int_equal(figures->slices, 30);
+    assert_int_equal(figures->missed_slices, 3);
+    assert_int_equal(figures->longest_slice_ns, 5000);
+    assert_int_equal(figures->refused_runs, 3);
+    assert_int_equal(figures->extern_bytes, 64);
+    assert_int_equal(figures->candidates, 7);
+    assert_int_equal(figures->pending_objects, 8);
+    assert_int_equal(figures->finalizers_pending, 9);
+    stats_view_unref(view);
+}
+
 static void test_find_by_id_and_by_pid(void **state)
 {
     struct world *world = *state;
@@ -288,6 +319,7 @@ int main(void)
         WORLD_TEST(test_a_view_never_changes),
         WORLD_TEST(test_what_did_not_change_is_shared),
         WORLD_TEST(test_heaps_are_summed_and_types_merged_by_name),
+        WORLD_TEST(test_slices_and_what_waits_over_heaps),
         WORLD_TEST(test_find_by_id_and_by_pid),
         WORLD_TEST(test_gone_processes_are_kept_up_to_a_number),
         WORLD_TEST(test_an_end_gets_its_better_word),
