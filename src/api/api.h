@@ -10,7 +10,8 @@
  *                           "libraries":{"libmicrohttpd","jansson"},
  *                           "processes":{"live","gone"},"refused":[{"reason","count","last_at","last_pid",
  *                           "last_uid"}],
- *                           "limits":{...},"fields":[{"path","kind","unit","label","help"}]}
+ *                           "limits":{...},"managers":["none",...],
+ *                           "fields":[{"path","kind","unit","label","help"}]}
  * GET /v1/processes        {...,"processes":[SUMMARY],
  *                           "next_cursor":null|"…"}   ?state=live|gone &label=k:v &limit=1..1000 &cursor=
  *                           &sort=
@@ -18,33 +19,36 @@
  *                           "gone_at"|null,
  *              "end"|null,"complete","safepoint_age_ns","live_objects","live_bytes","allocations",
  *              "frees":{"refcount","cycle"},
- *              "collections","enabled":true|false|null,"manager":"generational"|null,"heaps":[{"n",
+ *              "collections","enabled":true|false|null,"manager":"cycle"|…|null,"heaps":[{"n",
  *              "live_objects","live_bytes","state"}]}
  * GET /v1/processes/{id}   SUMMARY + view members
  * GET …/stats              {view…,"id","pid","name","state","complete", all paths of stats/fields.def nested
- *                           ("frees":{"refcount","cycle"}, "events":{"level","written","lost","seen"} …),
- *                           "enabled","manager",
- *                           "thresholds":[3],"debug":[],"counts":[3],"generations":[{"collections",
- *                           "collected","uncollectable"}×3],
+ *                           ("frees":{"refcount","cycle"}, "events":{"level","written","lost","seen"},
+ *                           "slices":{"count","missed","longest_ns"} …),"enabled","manager",
+ *                           "thresholds":[3],"debug":[],"max_pause_us","memory_limit_bytes","counts":[3],
+ *                           "generations":[{"collections","collected","uncollectable"}×3],
  *                           "last_pause_ns","safepoint_age_ns","heaps":[{"n","state","gone","complete",
  *                           the same members}]}
- *                           Where heaps differ in enabled, manager, thresholds, debug,
- *                           events.level: null at the top.
+ *                           Where heaps differ in enabled, manager, thresholds, debug, max_pause_us,
+ *                           memory_limit_bytes, events.level: null at the top.
  * GET …/types              {view…,"types":[{"name","tracked","size_bytes"|null,"live_objects",
  *                           "live_bytes","allocations",
  *                           "allocated_bytes","frees":{"refcount","cycle"},"freed_bytes":{…},
  *                           "events":{"allocations","frees":{"refcount",
  *                           "cycle"}}}]}  most live bytes first; ?sort=name|live_bytes|…
  * GET …/collections        {view…,"collections":[{"heap","sequence","started_at","start_mono_ns","reason",
- *                           "generation","manager",
+ *                           "generation","manager","scope":"generations"|"candidates"|"heap","slices",
  *                           "pause_ns","phases":{"find_ns","callback_ns","free_ns"},"examined",
  *                           "collected","freed_bytes","uncollectable",
  *                           "live_bytes_before","live_bytes_after","safepoint_wait_ns",
  *                           "operation":null|"…"}]}  newest first; ?limit=
- * GET …/config             {view…,"enabled","manager","thresholds","debug":["saveall"],"events":"all",
- *                           "heaps":[{"n",…}]}
- * PATCH …/config           body: any of enabled, thresholds, debug, events, and deadline_ms; ?wait=;
- *                           200 config in force | 202 operation
+ * GET …/config             {view…,"enabled","manager","thresholds","debug":["saveall"],"max_pause_us",
+ *                           "memory_limit_bytes","events":"all","heaps":[{"n",…}]}
+ * PATCH …/config           body: any of enabled, manager (a word of /v1/info), thresholds, debug (stats,
+ *                           collectable, uncollectable, saveall; leak: the last three), events, max_pause_us
+ *                           (0..10000000), memory_limit_bytes (0: no limit, as with the pause), and
+ *                           deadline_ms; ?wait=; 200 config in force | 202 operation. A heap takes all of it
+ *                           or nothing.
  * POST …/collect           {"generation":0..2 (default 2),"deadline_ms":1..3600000 (default 30000)}; ?wait=5s
  *                          200 finished operation | 202 + Location
  * …/heaps/{n} and …/heaps/{n}/stats|types|collections|config|collect: the same for one heap.
@@ -52,7 +56,7 @@
  *                           "created_at","finished_at"|null,
  *              "safepoint_wait_ns"|null,"pause_ns"|null,"result":{"collected","freed_bytes"}|{…config}|null,
  *              "heaps":[{"n","state","collected","pause_ns","safepoint_wait_ns"}]}
- *              collect: also "generation"; heaps also carry "code" and "freed_bytes";
+ *              collect: also "generation"; heaps also carry "code", "detail" and "freed_bytes";
  *              …/heaps/{n}/stats also "heap_state"
  * GET /v1/operations       {"operations":[OPERATION]} newest first; GET|DELETE /v1/operations/{op}  ?wait=5s
  * POST /v1/session         on api.sock, {} : 201 {"code","expires_in_s":60,

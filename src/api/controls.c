@@ -68,6 +68,7 @@ static bool debug_member(const json_t *value, struct wire_command *command)
     if (json_is_string(flag) && !strcmp(json_string_value(flag), word)) \
         bit = name;
         WIRE_DEBUG_FLAGS(WIRE_X)
+        WIRE_X(WIRE_DEBUG_LEAK, 0, "leak")
 #undef WIRE_X
         if (!bit)
             return false;
@@ -90,6 +91,30 @@ static bool events_member(const json_t *value, struct wire_command *command)
     return false;
 }
 
+static bool manager_member(const json_t *value, struct wire_command *command)
+{
+    command->mask |= WIRE_CONFIG_MANAGER;
+#define WIRE_X(name, number, word) \
+    if (json_is_string(value) && !strcmp(json_string_value(value), word)) { \
+        command->manager = name; \
+        return true; \
+    }
+    WIRE_MANAGERS(WIRE_X)
+#undef WIRE_X
+    return false;
+}
+
+static bool limit_member(const json_t *value, json_int_t most, uint64_t *out, struct wire_command *command,
+                         enum wire_config_mask mask)
+{
+    json_int_t limit;
+    if (!member_integer(value, 0, most, &limit))
+        return false;
+    *out = (uint64_t)limit;
+    command->mask |= mask;
+    return true;
+}
+
 static bool config_member(const char *name, const json_t *value, struct wire_command *command,
                           json_int_t *deadline_ms)
 {
@@ -101,6 +126,13 @@ static bool config_member(const char *name, const json_t *value, struct wire_com
         return debug_member(value, command);
     if (!strcmp(name, "events"))
         return events_member(value, command);
+    if (!strcmp(name, "manager"))
+        return manager_member(value, command);
+    if (!strcmp(name, "max_pause_us"))
+        return limit_member(value, WIRE_MAX_PAUSE_US, &command->max_pause_us, command, WIRE_CONFIG_MAX_PAUSE);
+    if (!strcmp(name, "memory_limit_bytes"))
+        return limit_member(value, INT64_MAX, &command->memory_limit_bytes, command,
+                            WIRE_CONFIG_MEMORY_LIMIT);
     if (strcmp(name, "enabled") || !json_is_boolean(value))
         return false;
     command->enabled = json_is_true(value);

@@ -191,6 +191,8 @@ json_t *view_collections(struct api *api, const struct stats_process_view *proce
 json_t *view_config(const struct stats_process_view *process, uint32_t heap);
 json_t *view_operation(const struct operation_view *operation);
 json_t *view_time(uint64_t wall_ns);
+/* The words of all managers. */
+json_t *view_managers(void);
 /* Adds as_of, as_of_mono_ns and seq. */
 void view_stamp(json_t *json, uint64_t wall_ns, uint64_t mono_ns, uint64_t seq);
 const struct stats_heap_view *view_heap_find(const struct stats_process_view *process, uint32_t n);

@@ -21,6 +21,7 @@ struct word {
 static const struct word managers[] = {WIRE_MANAGERS(WIRE_X)};
 static const struct word levels[] = {WIRE_LEVELS(WIRE_X)};
 static const struct word reasons[] = {WIRE_REASONS(WIRE_X)};
+static const struct word scopes[] = {WIRE_SCOPES(WIRE_X)};
 static const struct word states[] = {WIRE_STATES(WIRE_X)};
 static const struct word debug_flags[] = {WIRE_DEBUG_FLAGS(WIRE_X)};
 #undef WIRE_X
@@ -94,6 +95,14 @@ static json_t *debug_of(uint32_t flags)
     return list;
 }
 
+json_t *view_managers(void)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < sizeof managers / sizeof *managers; i++)
+        json_array_append_new(list, json_string(managers[i].word));
+    return list;
+}
+
 static uint64_t age(uint64_t now_ns, uint64_t then_ns)
 {
     return now_ns > then_ns ? now_ns - then_ns : 0;
@@ -148,9 +157,41 @@ static json_t *debug_of_heap(const struct stats_heap_view *heap)
 {
     return debug_of(heap->config.debug);
 }
+static json_t *max_pause_of_heap(const struct stats_heap_view *heap)
+{
+    return number(heap->config.max_pause_us);
+}
+static json_t *memory_limit_of_heap(const struct stats_heap_view *heap)
+{
+    return number(heap->config.memory_limit_bytes);
+}
 static json_t *level_of_heap(const struct stats_heap_view *heap)
 {
     return WORD(levels, heap->config.level);
+}
+
+/* What a configuration says, but for the level of events, which views put in different places. */
+static const struct config_member {
+    const char *name;
+    json_t *(*of)(const struct stats_heap_view *heap);
+} config_members[] = {{"enabled", enabled_of_heap},
+                      {"manager", manager_of_heap},
+                      {"thresholds", thresholds_of_heap},
+                      {"debug", debug_of_heap},
+                      {"max_pause_us", max_pause_of_heap},
+                      {"memory_limit_bytes", memory_limit_of_heap}};
+#define CONFIG_MEMBERS (sizeof config_members / sizeof *config_members)
+
+static void config_set(json_t *json, const struct stats_heap_view *heap)
+{
+    for (size_t i = 0; i < CONFIG_MEMBERS; i++)
+        json_object_set_new(json, config_members[i].name, config_members[i].of(heap));
+}
+
+static void config_agreed_set(json_t *json, const struct stats_process_view *process)
+{
+    for (size_t i = 0; i < CONFIG_MEMBERS; i++)
+        agreed_set(json, config_members[i].name, process, config_members[i].of);
 }
 
 /* When the owner of the heap that is longest away last came by. */
@@ -210,14 +251,6 @@ json_t *view_process(const struct stats_process_view *process, uint64_t now_mono
     }
     json_object_set_new(json, "heaps", heaps);
     return json;
-}
-
-static void config_set(json_t *json, const struct stats_heap_view *heap)
-{
-    json_object_set_new(json, "enabled", json_boolean(heap->config.enabled));
-    json_object_set_new(json, "manager", manager_of_heap(heap));
-    json_object_set_new(json, "thresholds", thresholds_of(&heap->config));
-    json_object_set_new(json, "debug", debug_of(heap->config.debug));
 }
 
 static json_t *generations_of(const struct stats_heap_view *heap)
@@ -289,10 +322,7 @@ json_t *view_stats(const struct api *api, const struct stats_process_view *proce
         identity_set(json, process);
         figures_set(json, &process->figures);
         agreed_set(json, "events.level", process, level_of_heap);
-        agreed_set(json, "enabled", process, enabled_of_heap);
-        agreed_set(json, "manager", process, manager_of_heap);
-        agreed_set(json, "thresholds", process, thresholds_of_heap);
-        agreed_set(json, "debug", process, debug_of_heap);
+        config_agreed_set(json, process);
         sums_set(json, process);
         json_object_set_new(json, "safepoint_age_ns", number(safepoint_age(process, now_ns)));
         for (size_t i = 0; i < process->heap_count; i++)
@@ -384,6 +414,8 @@ static json_t *collection_json(struct api *api, const struct stats_collection_vi
         "phases", "find_ns", number(from->find_ns), "callback_ns", number(from->callback_ns), "free_ns",
         number(from->free_ns), "examined", number(from->examined), "collected", number(from->collected),
         "freed_bytes", number(from->freed_bytes), "uncollectable", number(from->uncollectable));
+    json_object_set_new(json, "scope", WORD(scopes, from->scope));
+    json_object_set_new(json, "slices", json_integer(from->slices));
     json_object_set_new(json, "live_bytes_before", number(from->live_bytes_before));
     json_object_set_new(json, "live_bytes_after", number(from->live_bytes_after));
     json_object_set_new(json, "safepoint_wait_ns", number(from->safepoint_wait_ns));
@@ -425,10 +457,7 @@ json_t *view_config(const struct stats_process_view *process, uint32_t n)
         config_set(json, heap);
         json_object_set_new(json, "events", level_of_heap(heap));
     } else {
-        agreed_set(json, "enabled", process, enabled_of_heap);
-        agreed_set(json, "manager", process, manager_of_heap);
-        agreed_set(json, "thresholds", process, thresholds_of_heap);
-        agreed_set(json, "debug", process, debug_of_heap);
+        config_agreed_set(json, process);
         agreed_set(json, "events", process, level_of_heap);
     }
     for (size_t i = 0; i < process->heap_count; i++) {
@@ -449,11 +478,13 @@ static json_t *operation_heaps(const struct operation_view *operation)
     json_t *heaps = json_array();
     for (size_t i = 0; i < operation->heap_count; i++) {
         const struct operation_heap *heap = &operation->heaps[i];
-        json_array_append_new(heaps, json_pack("{s:i, s:s, s:s?, s:I, s:o, s:o, s:o}", "n", (int)heap->n,
-                                               "state", operation_state_word(heap->state), "code", heap->code,
-                                               "collected", (json_int_t)heap->collected, "freed_bytes",
-                                               number(heap->freed_bytes), "pause_ns", number(heap->pause_ns),
-                                               "safepoint_wait_ns", number(heap->safepoint_wait_ns)));
+        json_array_append_new(
+            heaps, json_pack("{s:i, s:s, s:s?, s:s?, s:I, s:o, s:o, s:o}", "n", (int)heap->n, "state",
+                             operation_state_word(heap->state), "code", heap->code, "detail",
+                             operation_sentence(heap->code, heap->error), "collected",
+                             (json_int_t)heap->collected, "freed_bytes", number(heap->freed_bytes),
+                             "pause_ns", number(heap->pause_ns), "safepoint_wait_ns",
+                             number(heap->safepoint_wait_ns)));
     }
     return heaps;
 }
@@ -473,6 +504,12 @@ static json_t *config_result(const struct wire_command *command)
         json_object_set_new(json, "debug", debug_of(config.debug));
     if (command->mask & WIRE_CONFIG_LEVEL)
         json_object_set_new(json, "events", WORD(levels, config.level));
+    if (command->mask & WIRE_CONFIG_MANAGER)
+        json_object_set_new(json, "manager", WORD(managers, command->manager));
+    if (command->mask & WIRE_CONFIG_MAX_PAUSE)
+        json_object_set_new(json, "max_pause_us", number(command->max_pause_us));
+    if (command->mask & WIRE_CONFIG_MEMORY_LIMIT)
+        json_object_set_new(json, "memory_limit_bytes", number(command->memory_limit_bytes));
     return json;
 }
 
@@ -493,9 +530,10 @@ json_t *view_operation(const struct operation_view *operation)
         "{s:s, s:s, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", operation->id, "kind",
         operation->kind == WIRE_COMMAND_COLLECT ? "collect" : "config", "process", operation->process,
         "state", operation_state_word(operation->state), "code", operation->code, "detail",
-        operation_code_sentence(operation->code), "deadline_ms", number(operation->deadline_ms), "created_at",
-        view_time(operation->created_wall_ns), "finished_at", view_time(operation->finished_wall_ns),
-        "safepoint_wait_ns", over ? number(operation->safepoint_wait_ns) : json_null(), "pause_ns",
+        operation_sentence(operation->code, operation->error), "deadline_ms", number(operation->deadline_ms),
+        "created_at", view_time(operation->created_wall_ns), "finished_at",
+        view_time(operation->finished_wall_ns), "safepoint_wait_ns",
+        over ? number(operation->safepoint_wait_ns) : json_null(), "pause_ns",
         over ? number(operation->pause_ns) : json_null(), "result", operation_result(operation), "heaps",
         operation_heaps(operation));
     if (operation->kind == WIRE_COMMAND_COLLECT)

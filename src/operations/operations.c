@@ -39,8 +39,26 @@ const char *operation_state_word(enum operation_state state)
     return words[state];
 }
 
-const char *operation_code_sentence(const char *code)
+/* The library's own words say more than a code that stands for several errors. */
+static const char *error_sentence(int32_t error)
 {
+    switch (error) {
+#define TALLY_X(name, value, sentence) \
+    case name: \
+        return sentence;
+        TALLY_ERRORS(TALLY_X)
+#undef TALLY_X
+    default:
+        return NULL;
+    }
+}
+
+const char *operation_sentence(const char *code, int32_t error)
+{
+    bool by_error = code && (!strcmp(code, "unsupported") || !strcmp(code, "refused_by_host"));
+    const char *own = by_error ? error_sentence(error) : NULL;
+    if (own)
+        return own;
 #define OPERATIONS_X(word, sentence) \
     if (code && !strcmp(code, word)) \
         return sentence;
@@ -129,8 +147,10 @@ static void reckon(struct operations *operations, struct operation *operation)
             earliest = heap->state;
         if (heap->state > worst)
             worst = heap->state;
-        if (heap->code && !view->code)
+        if (heap->code && !view->code) {
             view->code = heap->code;
+            view->error = heap->error;
+        }
         view->collected += heap->collected;
         view->freed_bytes += heap->freed_bytes;
         if (heap->pause_ns > view->pause_ns)
@@ -302,7 +322,10 @@ bool operations_cancel(struct operations *operations, const char *id)
 
 static const char *ack_code(int32_t error)
 {
-    return error == TALLY_EBUSY ? "busy" : error == TALLY_ESTATE ? "heap_gone" : "refused_by_host";
+    return error == TALLY_EBUSY          ? "busy"
+           : error == TALLY_ESTATE       ? "heap_gone"
+           : error == TALLY_EUNSUPPORTED ? "unsupported"
+                                         : "refused_by_host";
 }
 
 /* A state never goes back: acknowledgements of one heap come in order, but a late one may follow our own
@@ -324,7 +347,10 @@ static bool ack_fold(struct operations *operations, struct operation *operation,
     heap->freed_bytes = ack->freed_bytes;
     heap->pause_ns = ack->pause_ns;
     heap->safepoint_wait_ns = ack->safepoint_wait_ns;
-    heap->code = state == OPERATION_FAILED ? ack_code(ack->error) : NULL;
+    if (state == OPERATION_FAILED) {
+        heap->code = ack_code(ack->error);
+        heap->error = ack->error;
+    }
     heap->state = state;
     reckon(operations, operation);
     return true;

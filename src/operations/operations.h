@@ -42,15 +42,18 @@ const char *operation_state_word(enum operation_state state);
     X("heap_gone", "the heap is no longer attached") \
     X("busy", "too many requests wait for this heap") \
     X("undeliverable", "the request could not be delivered") \
+    X("unsupported", "the heap's manager does not have that") \
     X("refused_by_host", "the library refused the request") \
     X("unconfirmed", "the deadline passed, and the process did not say what became of it")
-/* The sentence of a code; NULL for NULL. Static storage. */
-const char *operation_code_sentence(const char *code);
+/* The sentence of a code, or of the library's error where it refused with one that we know (0: none); NULL
+ * for a NULL code. Static storage. */
+const char *operation_sentence(const char *code, int32_t error);
 
 struct operation_heap {
     uint32_t n;
     enum operation_state state;
     const char *code; /* FAILED: why, static storage; else NULL */
+    int32_t error;    /* FAILED: the library's TALLY_E*, or 0 */
     int64_t collected;
     uint64_t freed_bytes, pause_ns, safepoint_wait_ns;
 };
@@ -62,7 +65,8 @@ struct operation_view { /* a copy, freed with operations_view_free() */
     enum wire_command_kind kind;
     struct wire_command command; /* what was asked: generation, or mask and the members it names */
     enum operation_state state;
-    const char *code; /* FAILED: why */
+    const char *code; /* FAILED: why, as of the first heap that failed */
+    int32_t error;    /* likewise */
     uint64_t deadline_ms; /* from receipt */
     uint64_t created_wall_ns, finished_wall_ns;
     /* sums over the heaps; pauses and waits: the longest */

@@ -160,10 +160,8 @@ static void test_bodies(void **state)
         {BODY("PATCH", P "/config", "{\"thresholds\":[700,10,10]}"), 200, NULL},
         {BODY("PATCH", P "/config", "{\"thresholds\":[1,10]}"), 422, "thresholds"},
         {BODY("PATCH", P "/config", "{\"debug\":[\"saveall\"]}"), 200, NULL},
-        {BODY("PATCH", P "/config", "{\"debug\":[\"leak\"]}"), 422, "debug"},
         {BODY("PATCH", P "/config", "{\"events\":\"sampled\"}"), 422, "events"},
         {BODY("PATCH", P "/config", "{\"enabled\":1}"), 422, "enabled"},
-        {BODY("PATCH", P "/config", "{\"manager\":\"x\"}"), 422, "manager"},
     };
     CHECK(rows, false);
 }
@@ -200,8 +198,8 @@ static void test_views(void **state)
         {GET(P "/collections"), 200,
          "\"reason\":\"threshold\",\"generation\":2,\"manager\":\"generational\""},
         {GET(P "/config"), 200,
-         "\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[700,10,10],\"debug\":[],\"events\":"
-         "\"all\""},
+         "\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[700,10,10],\"debug\":[],"
+         "\"max_pause_us\":0,\"memory_limit_bytes\":0,\"events\":\"all\""},
         {GET(P "/heaps/1"), 200, "\"live_objects\":10"},
         {GET(P "/heaps/1/types"), 200, "node"},
         {GET("/v1/info"), 200, "\"path\":\"frees.cycle\""},

@@ -40,7 +40,8 @@ struct world {
     void *process;
     char folder[64], socket[96], sessions[96], address[64];
     uint16_t port;
-    enum { HOST_SILENT, HOST_SUCCEEDS, HOST_IS_GONE } host;
+    enum { HOST_SILENT, HOST_SUCCEEDS, HOST_REFUSES, HOST_IS_GONE } host;
+    int32_t error; /* with which the host refuses */
     struct wire_command last; /* what the host was sent; read when a request has been answered */
     uint64_t collections;
 };
@@ -56,7 +57,10 @@ static int world_send(void *arg, const char *process, const struct wire_command 
                            .safepoint_wait_ns = 2000};
     if (command->kind == WIRE_COMMAND_CANCEL)
         ack.state = WIRE_ACK_CANCELLED;
-    if (world->host == HOST_SUCCEEDS || command->kind == WIRE_COMMAND_CANCEL)
+    if (world->host == HOST_REFUSES)
+        ack = (struct wire_ack){.state = WIRE_ACK_FAILED, .operation = command->operation,
+                                .heap_number = command->heap_number, .error = world->error};
+    if (world->host == HOST_SUCCEEDS || world->host == HOST_REFUSES || command->kind == WIRE_COMMAND_CANCEL)
         operations_ack(world->operations, process, &ack);
     return 0;
 }

@@ -161,8 +161,13 @@ static void test_the_hosts_reasons(void **state)
 {
     static const struct {
         int32_t error;
-        const char *code;
-    } rows[] = {{TALLY_EBUSY, "busy"}, {TALLY_ESTATE, "heap_gone"}, {-77, "refused_by_host"}};
+        const char *code, *sentence;
+    } rows[] = {{TALLY_EBUSY, "busy", "too many requests wait for this heap"},
+                {TALLY_ESTATE, "heap_gone", "the heap is no longer attached"},
+                {TALLY_EUNSUPPORTED, "unsupported", "this manager does not have that"},
+                {TALLY_ENOMEM, "refused_by_host", "out of memory"},
+                {-77, "refused_by_host", "the library refused the request"},
+                {0, "refused_by_host", "the library refused the request"}};
     struct world *world = *state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char id[OPERATION_ID_CHARS];
@@ -171,7 +176,29 @@ static void test_the_hosts_reasons(void **state)
                        &(struct wire_ack){.operation = i + 1, .heap_number = 1, .state = WIRE_ACK_FAILED,
                                           .error = rows[i].error});
         assert_int_equal(state_of(world, id, rows[i].code), OPERATION_FAILED);
+        struct operation_view *view = operations_get_new(world->operations, id);
+        assert_string_equal(operation_sentence(view->code, view->error), rows[i].sentence);
+        operations_view_free(view);
     }
+    assert_null(operation_sentence(NULL, TALLY_ENOMEM));
+}
+
+/* The operation's reason is the first one that a heap gave. */
+static void test_heaps_fail_for_reasons_of_their_own(void **state)
+{
+    static const int32_t errors[] = {TALLY_EUNSUPPORTED, TALLY_EINVAL};
+    struct world *world = *state;
+    char id[OPERATION_ID_CHARS];
+    begin(world, 2, 1000, id);
+    for (uint32_t i = 0; i < 2; i++)
+        operations_ack(world->operations, PROCESS,
+                       &(struct wire_ack){.operation = 1, .heap_number = i + 1, .state = WIRE_ACK_FAILED,
+                                          .error = errors[i]});
+    struct operation_view *view = operations_get_new(world->operations, id);
+    assert_string_equal(operation_sentence(view->code, view->error), "this manager does not have that");
+    assert_string_equal(operation_sentence(view->heaps[1].code, view->heaps[1].error),
+                        "an argument is out of range");
+    operations_view_free(view);
 }
 
 static void test_another_process_cannot_speak_for_it(void **state)
@@ -321,6 +348,7 @@ int main(void)
     const struct CMUnitTest tests[] = {TEST(test_every_state_in_order),
                                        TEST(test_how_heaps_add_up),
                                        TEST(test_the_hosts_reasons),
+                                       TEST(test_heaps_fail_for_reasons_of_their_own),
                                        TEST(test_another_process_cannot_speak_for_it),
                                        TEST(test_what_cannot_be_sent_fails),
                                        TEST(test_silence_is_unconfirmed_after_the_grace),
