@@ -35,7 +35,7 @@ DAEMON_SRCS := src/base/log.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERAT
 DAEMON_LIBS := -lmicrohttpd -ljansson
 
 TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/tallyctl/table.c src/tallyctl/place.c src/tallyctl/client.c \
-  src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/control.c src/tallyctl/output_text.c \
+  src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/setting.c src/tallyctl/control.c src/tallyctl/output_text.c \
   src/tallyctl/output_json.c src/tallyctl/doctor.c src/tallyctl/doctor_files.c src/tallyctl/doctor_proc.c
 TALLYCTL_LIBS := -lcurl -ljansson
 MAL_SRCS := $(addprefix src/mal/,main.c mal.c values.c map.c env.c reader.c printer.c eval.c core.c core_text.c \

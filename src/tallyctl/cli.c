@@ -10,6 +10,7 @@
 
 #include "tally.h"
 #include "tallyctl/output.h"
+#include "tallyctl/setting.h"
 #include "tallyctl/tallyctl.h"
 #include "tallyctl/text.h"
 
@@ -80,6 +81,11 @@ static void print_help_row(int width, const char *left, const char *help)
     putchar('\n');
 }
 
+static void print_setting(const char *word, const char *values)
+{
+    print_help_row(30, word, values);
+}
+
 enum ctl_exit command_help(const struct ctl *ctl)
 {
     (void)ctl;
@@ -92,6 +98,8 @@ enum ctl_exit command_help(const struct ctl *ctl)
         snprintf(left, sizeof left, "%s %s", commands[i].word, commands[i].arguments);
         print_help_row(30, left, commands[i].help);
     }
+    puts("\nSettings:");
+    setting_each(print_setting);
     puts("\nOptions:");
     for (size_t i = 0; i < ROWS(options); i++) {
         snprintf(left, sizeof left, "--%s%s%s", options[i].word, options[i].argument ? " " : "",

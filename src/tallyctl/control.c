@@ -1,10 +1,12 @@
 /* The commands that ask a process to do something, and what became of it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tallyctl/client.h"
 #include "tallyctl/output.h"
 #include "tallyctl/request.h"
+#include "tallyctl/setting.h"
 #include "tallyctl/text.h"
 
 /* Says what became of an operation that did not succeed. */
@@ -63,6 +65,16 @@ enum ctl_exit command_collect(const struct ctl *ctl)
     char body[32];
     snprintf(body, sizeof body, "{\"generation\":%u}", generation);
     return control(ctl, "POST", "collect", body);
+}
+
+enum ctl_exit command_set(const struct ctl *ctl)
+{
+    json_t *json = setting_body_new(ctl->arguments + 1, ctl->argument_count - 1);
+    char *body = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    enum ctl_exit status = body ? control(ctl, "PATCH", "config", body) : CTL_USAGE;
+    free(body);
+    json_decref(json);
+    return status;
 }
 
 enum ctl_exit command_enable(const struct ctl *ctl)

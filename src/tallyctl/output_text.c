@@ -120,9 +120,22 @@ static void print_escaped(const char *before, const char *text, const char *afte
     free(escaped);
 }
 
+/* A limit in units of `scale` of what `figure` prints; 0 is none. */
+static void cell_limit(struct table *table, const json_t *value,
+                       const char *(*figure)(char out[TEXT_FIGURE_MAX], uint64_t), uint64_t scale)
+{
+    char text[TEXT_FIGURE_MAX];
+    uint64_t limit = (uint64_t)json_integer_value(value);
+    if (!json_is_integer(value))
+        table_cell(table, "differs");
+    else
+        table_cell(table, "%s", limit ? figure(text, limit * scale) : "none");
+}
+
 static void print_configuration(const json_t *json)
 {
-    static const char *const headings[] = {"AUTOMATIC", "MANAGER", "THRESHOLDS", "DEBUG", "EVENTS"};
+    static const char *const headings[] = {"AUTOMATIC", "MANAGER",   "THRESHOLDS",  "DEBUG",
+                                           "EVENTS",    "MAX PAUSE", "MEMORY LIMIT"};
     const json_t *manager = json_object_get(json, "manager");
     const json_t *events = json_object_get(json, "events");
     const json_t *level = json_is_object(events) ? json_object_get(events, "level") : events;
@@ -133,6 +146,8 @@ static void print_configuration(const json_t *json)
     cell_joined(table, json_object_get(json, "debug"),
                 json_is_array(json_object_get(json, "debug")) ? "none" : "differs");
     table_cell(table, "%s", json_is_string(level) ? json_string_value(level) : "differs");
+    cell_limit(table, json_object_get(json, "max_pause_us"), text_duration, 1000);
+    cell_limit(table, json_object_get(json, "memory_limit_bytes"), text_bytes, 1);
     table_print_free(table, stdout);
 }
 
@@ -206,8 +221,9 @@ static void print_types(const struct client_reply *reply)
 static void print_collections(const struct client_reply *reply)
 {
     static const char *const headings[] = {">HEAP",  ">NO",         "STARTED",   "REASON",
-                                           ">GEN",   ">PAUSE",      ">EXAMINED", ">COLLECTED",
-                                           ">FREED", ">LIVE AFTER", ">WAITED"};
+                                           ">GEN",   "SCOPE",       ">PAUSE",    ">SLICES",
+                                           ">EXAMINED", ">COLLECTED", ">FREED",  ">LIVE AFTER",
+                                           ">WAITED"};
     struct table *table = table_new(headings, COLUMNS(headings));
     size_t i;
     json_t *run;
@@ -217,7 +233,9 @@ static void print_collections(const struct client_reply *reply)
         cell_text(table, run, "started_at");
         cell_text(table, run, "reason");
         cell_number(table, run, "generation");
+        cell_text(table, run, "scope");
         cell_duration(table, run, "pause_ns");
+        cell_number(table, run, "slices");
         cell_number(table, run, "examined");
         cell_number(table, run, "collected");
         cell_bytes(table, run, "freed_bytes");

@@ -9,8 +9,8 @@
  * allows.
  *
  * Reading order: commands.def, main.c and cli.c (words to handlers), place.h (where tallyd is), client.h (one
- * request), match.h (which process a word means), inspect.c and control.c (the handlers), output.h (text or
- * JSON), doctor.c.
+ * request), match.h (which process a word means), inspect.c and control.c (the handlers), setting.h (what set
+ * takes), output.h (text or JSON), doctor.c.
  */
 #ifndef TALLYCTL_TALLYCTL_H
 #define TALLYCTL_TALLYCTL_H

@@ -99,24 +99,55 @@ const char *text_duration(char out[TEXT_FIGURE_MAX], uint64_t ns)
     return out;
 }
 
-bool text_parse_duration(const char *text, unsigned *ms)
+struct unit {
+    const char *word;
+    uint64_t size;
+};
+
+/* Digits and the word of a unit; *out is their product, at most `most`, and left alone on failure. */
+static bool parse_scaled(const char *text, const struct unit *units, size_t count, uint64_t most,
+                         uint64_t *out)
 {
-    static const struct {
-        const char *word;
-        unsigned ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"", 1000}};
-    const unsigned most_ms = 60000; /* as the API */
-    if (*text < '0' || *text > '9')
+    size_t digits = strspn(text, "0123456789");
+    if (!digits || digits > 19)
         return false;
-    char *end = NULL;
-    unsigned long number = strtoul(text, &end, 10);
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(end, units[i].word) == 0 && number <= most_ms / units[i].ms) {
-            *ms = (unsigned)number * units[i].ms;
+    uint64_t number = strtoull(text, NULL, 10);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(text + digits, units[i].word) == 0 && number <= most / units[i].size) {
+            *out = number * units[i].size;
             return true;
         }
     }
     return false;
+}
+#define PARSE_SCALED(text, units, most, out) \
+    parse_scaled(text, units, sizeof(units) / sizeof((units)[0]), most, out)
+
+bool text_parse_duration(const char *text, unsigned *ms)
+{
+    static const struct unit units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"", 1000}};
+    uint64_t whole;
+    if (!PARSE_SCALED(text, units, 60000, &whole)) /* as the API */
+        return false;
+    *ms = (unsigned)whole;
+    return true;
+}
+
+bool text_parse_pause(const char *text, uint64_t *us)
+{
+    static const struct unit units[] = {{"us", 1}, {"ms", 1000}, {"s", 1000000}};
+    static const struct unit none[] = {{"", 1}};
+    return PARSE_SCALED(text, units, 10000000, us) || PARSE_SCALED(text, none, 0, us);
+}
+
+bool text_parse_bytes(const char *text, uint64_t *bytes)
+{
+    static const struct unit units[] = {{"", 1},
+                                        {"KiB", (uint64_t)1 << 10},
+                                        {"MiB", (uint64_t)1 << 20},
+                                        {"GiB", (uint64_t)1 << 30},
+                                        {"TiB", (uint64_t)1 << 40}};
+    return PARSE_SCALED(text, units, INT64_MAX, bytes);
 }
 
 bool text_parse_number(const char *text, unsigned long lowest, unsigned long highest, unsigned *number)

@@ -23,6 +23,10 @@ const char *text_duration(char out[TEXT_FIGURE_MAX], uint64_t ns);
 
 /* Reads "500ms", "5s", "1m" or "5" (seconds) up to a minute. False: it is none of these. */
 bool text_parse_duration(const char *text, unsigned *ms);
+/* Reads "500us", "2ms", "1s" or "0" up to ten seconds. False: it is none of these. */
+bool text_parse_pause(const char *text, uint64_t *us);
+/* Reads "65536", "64KiB", "512MiB", "2GiB" or "1TiB", below 2^63 bytes. False: it is none of these. */
+bool text_parse_bytes(const char *text, uint64_t *bytes);
 /* Reads a decimal number from `lowest` to `highest`, nothing around it. */
 bool text_parse_number(const char *text, unsigned long lowest, unsigned long highest, unsigned *number);
 

@@ -75,7 +75,7 @@ class Ctl(Scenario):
         self.assertRegex(types, r"(?m)^text +varies ")
         until(lambda: self.stats(process)["collections"] == 2, "both collections are seen")
         runs = self.succeeds("collections", "ledger").splitlines()
-        self.assertRegex(runs[0], "HEAP +NO +STARTED +REASON +GEN +PAUSE")
+        self.assertRegex(runs[0], "HEAP +NO +STARTED +REASON +GEN +SCOPE +PAUSE +SLICES")
         self.assertIn("explicit", runs[1])
         self.assertEqual(len(runs), 3)
         self.assertIn("heap 1", self.succeeds("stats", "ledger", "--heap", "1"))

@@ -77,13 +77,27 @@ static void test_output_text_config(void **state)
     (void)state;
     check(output_text.config,
           "{\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[700,10,10],\"debug\":[\"saveall\"],"
-          "\"events\":\"all\"}",
-          "AUTOMATIC  MANAGER       THRESHOLDS  DEBUG    EVENTS\n"
-          "on         generational  700,10,10   saveall  all\n");
+          "\"events\":\"all\",\"max_pause_us\":500,\"memory_limit_bytes\":1048576}",
+          "AUTOMATIC  MANAGER       THRESHOLDS  DEBUG    EVENTS  MAX PAUSE  MEMORY LIMIT\n"
+          "on         generational  700,10,10   saveall  all     500 us     1.0 MiB\n");
     check(output_text.config,
-          "{\"enabled\":null,\"manager\":null,\"thresholds\":null,\"debug\":null,\"events\":null}",
-          "AUTOMATIC  MANAGER  THRESHOLDS  DEBUG    EVENTS\n"
-          "differs    differs  differs     differs  differs\n");
+          "{\"enabled\":null,\"manager\":null,\"thresholds\":null,\"debug\":null,\"events\":null,"
+          "\"max_pause_us\":null,\"memory_limit_bytes\":null}",
+          "AUTOMATIC  MANAGER  THRESHOLDS  DEBUG    EVENTS   MAX PAUSE  MEMORY LIMIT\n"
+          "differs    differs  differs     differs  differs  differs    differs\n");
+}
+
+static void test_output_text_collections(void **state)
+{
+    (void)state;
+    check(output_text.collections,
+          "{\"collections\":[{\"heap\":1,\"sequence\":2,\"started_at\":\"T\",\"reason\":\"threshold\","
+          "\"generation\":0,\"scope\":\"candidates\",\"pause_ns\":81000,\"slices\":3,\"examined\":9,"
+          "\"collected\":4,\"freed_bytes\":96,\"live_bytes_after\":1024,\"safepoint_wait_ns\":0}]}",
+          "HEAP  NO  STARTED  REASON     GEN  SCOPE         PAUSE  SLICES  EXAMINED  COLLECTED  FREED  "
+          "LIVE AFTER  WAITED\n"
+          "   1   2  T        threshold    0  candidates  81.0 us       3         9          4   96 B  "
+          "   1.0 KiB    0 ns\n");
 }
 
 static void test_output_text_operation(void **state)
@@ -105,7 +119,7 @@ static void test_output_text_stats_has_the_catalogues_words(void **state)
                            "\"frees\":{\"cycle\":3},\"generations\":[{\"collections\":1,\"collected\":3,"
                            "\"uncollectable\":0}],"
                            "\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[1,2,3],\"debug\":[]"
-                           ",\"events\":{\"level\":\"off\"}}",
+                           ",\"events\":{\"level\":\"off\"},\"max_pause_us\":0,\"memory_limit_bytes\":0}",
                            0, NULL)};
     json_t *fields = json_loads("[{\"path\":\"live_bytes\",\"unit\":\"bytes\",\"label\":\"Live bytes\"},"
                                 "{\"path\":\"frees.cycle\",\"unit\":\"objects\",\"label\":\"Freed\"},"
@@ -122,8 +136,8 @@ static void test_output_text_stats_has_the_catalogues_words(void **state)
                         "Freed             3  objects\n\n"
                         "GENERATION  COLLECTIONS  COLLECTED  UNCOLLECTABLE\n"
                         "         0            1          3              0\n\n"
-                        "AUTOMATIC  MANAGER       THRESHOLDS  DEBUG  EVENTS\n"
-                        "on         generational  1,2,3       none   off\n");
+                        "AUTOMATIC  MANAGER       THRESHOLDS  DEBUG  EVENTS  MAX PAUSE  MEMORY LIMIT\n"
+                        "on         generational  1,2,3       none   off     none       none\n");
     free(text);
     json_decref(fields);
     client_reply_fini(&reply);
@@ -168,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_output_text_processes),
         cmocka_unit_test(test_output_text_config),
+        cmocka_unit_test(test_output_text_collections),
         cmocka_unit_test(test_output_text_operation),
         cmocka_unit_test(test_output_text_stats_has_the_catalogues_words),
         cmocka_unit_test(test_output_text_survives_strange_answers),

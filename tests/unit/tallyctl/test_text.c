@@ -105,6 +105,50 @@ static void test_text_parse_duration_takes_units(void **state)
     }
 }
 
+static void test_text_parse_pause_takes_units(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t us;
+    } good[] = {{"0", 0}, {"0us", 0}, {"500us", 500}, {"2ms", 2000}, {"10s", 10000000}};
+    static const char *const bad[] = {"",    "us", "5",    "-1us", "1.5ms", "10000001us",
+                                      "11s", "1m", " 1ms", "1 ms"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        uint64_t us = 1;
+        assert_true(text_parse_pause(good[i].text, &us));
+        assert_int_equal(us, good[i].us);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        uint64_t us = 77;
+        assert_false(text_parse_pause(bad[i], &us));
+        assert_int_equal(us, 77);
+    }
+}
+
+static void test_text_parse_bytes_takes_units(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {{"0", 0}, {"65536", 65536}, {"64KiB", 65536}, {"1MiB", 1 << 20}, {"2GiB", (uint64_t)2 << 30},
+                {"8388607TiB", (uint64_t)8388607 << 40}, {"9223372036854775807", INT64_MAX}};
+    static const char *const bad[] = {"",       "KiB",        "-1",                  "1KB",
+                                      "1kib",   "8388608TiB", "9223372036854775808", "99999999999999999999",
+                                      "1.5GiB", "1 GiB"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        uint64_t bytes = 1;
+        assert_true(text_parse_bytes(good[i].text, &bytes));
+        assert_int_equal(bytes, good[i].bytes);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        uint64_t bytes = 77;
+        assert_false(text_parse_bytes(bad[i], &bytes));
+        assert_int_equal(bytes, 77);
+    }
+}
+
 static void test_text_parse_number_keeps_its_bounds(void **state)
 {
     (void)state;
@@ -132,6 +176,8 @@ int main(void)
         cmocka_unit_test(test_text_bytes_has_a_unit),
         cmocka_unit_test(test_text_duration_has_a_unit),
         cmocka_unit_test(test_text_parse_duration_takes_units),
+        cmocka_unit_test(test_text_parse_pause_takes_units),
+        cmocka_unit_test(test_text_parse_bytes_takes_units),
         cmocka_unit_test(test_text_parse_number_keeps_its_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
