@@ -1,6 +1,6 @@
 /* The controls of the chosen process, and what they answered. An operation is shown wherever it is, until it ends. */
 
-import { html } from "./vendor/htm-preact.js";
+import { Component, html } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import * as format from "./format.js";
 
@@ -50,18 +50,21 @@ export function collect(store) {
         followOperation(store, await api.collect(store.chosen, store.generation), show));
 }
 
-/** @param {Store} store @param {boolean} enabled */
-export function setEnabled(store, enabled) {
-    const asked = enabled ? "Enable" : "Disable";
+/** @param {Store} store @param {string} asked @param {Partial<import("./types").Config>} change */
+function configure(store, asked, change) {
     return answered(store, asked, async (show) => {
-        const answer = await api.configure(store.chosen, { enabled });
-        if (answer.kind) { /* an operation, since no heap has taken it over yet */
+        const answer = await api.configure(store.chosen, change);
+        if (answer.kind) { /* an operation: some heap has not taken it over yet, or refused it */
             await followOperation(store, /** @type {Operation} */ (/** @type {unknown} */ (answer)), show);
         } else {
-            show({ tone: "good", text: format.configText({ enabled: answer.enabled }) });
+            const inForce = Object.fromEntries(Object.entries(answer).filter(([name]) => name in change));
+            show({ tone: "good", text: format.configText(inForce) });
         }
     });
 }
+
+/** @param {Store} store @param {boolean} enabled */
+export const setEnabled = (store, enabled) => configure(store, enabled ? "Enable" : "Disable", { enabled });
 
 /** Time left until an operation can no longer take effect. @param {{operation: Operation}} props */
 function Deadline({ operation }) {
@@ -80,6 +83,42 @@ function Answer({ store }) {
         ${answer ? html`<strong>${answer.asked}:</strong> <span>${operation ? format.operationText(operation) : answer.text}</span>` : null}
         ${operation && tone === "busy" ? html`<${Deadline} operation=${operation} />` : null}
     </p>`;
+}
+
+/** Shows the manager in force, also while another is asked for. @param {{store: Store}} props */
+function Manager({ store }) {
+    const manager = store.stats?.manager ?? null;
+    return html`<label>manager <select data-testid="manager" aria-label="Manager" value=${manager ?? ""}
+        onChange=${(/** @type {any} */ event) => configure(store, `Manager ${event.target.value}`, { manager: event.target.value })}>
+        ${manager === null ? html`<option value="" disabled selected>heaps differ</option>` : null}
+        ${store.info?.managers.map((word) => html`<option value=${word} selected=${word === manager}>${word}</option>`)}
+    </select></label>`;
+}
+
+/** What is typed stays until it is set or given up; else the limit in force is shown.
+ * @extends {Component<{store: Store}, {typed: string|null}>} */
+class MaxPause extends Component {
+    state = { typed: /** @type {string|null} */ (null) };
+
+    /** @param {Event} event */
+    set(event) {
+        const { store } = this.props;
+        event.preventDefault();
+        configure(store, "Maximum pause", { max_pause_us: Number(this.state.typed ?? store.stats?.max_pause_us ?? 0) });
+        this.setState({ typed: null });
+    }
+
+    /** @param {{store: Store}} props @param {{typed: string|null}} state */
+    render({ store }, { typed }) {
+        const pause = store.stats?.max_pause_us ?? null;
+        return html`<form class="together" onSubmit=${(/** @type {Event} */ event) => this.set(event)}>
+            <label>maximum pause <input type="number" min="0" max="10000000" step="1" required data-testid="max-pause"
+                aria-label="Maximum pause in microseconds, 0 for none" value=${typed ?? pause ?? ""} placeholder=${pause === null ? "differ" : null}
+                onInput=${(/** @type {any} */ event) => this.setState({ typed: event.target.value })}
+                onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Escape" && this.setState({ typed: null })} /> µs</label>
+            <button type="submit" data-testid="max-pause-set">Set</button>
+        </form>`;
+    }
 }
 
 /** @param {{store: Store, gone: boolean}} props */
@@ -101,6 +140,8 @@ export function Controls({ store, gone }) {
             <button type="button" data-testid="enable" aria-pressed=${String(enabled === true)} onClick=${() => setEnabled(store, true)}>Enable</button>
             <button type="button" data-testid="disable" aria-pressed=${String(enabled === false)} onClick=${() => setEnabled(store, false)}>Disable</button>
         </span>
+        <${Manager} store=${store} />
+        <${MaxPause} key=${store.chosen} store=${store} />
         <${Answer} store=${store} />
     </div>`;
 }

@@ -72,6 +72,9 @@ export function at(view, path) {
     return path.split(".").reduce((value, name) => value?.[name], /** @type {any} */ (view));
 }
 
+/** Where 0 stands for no limit. @param {number} n @param {(n: number) => string} figure */
+export const limit = (n, figure) => n ? figure(n) : "none";
+
 /** @param {number} n @param {string} one */
 export const plural = (n, one) => `${exact(n)} ${one}${n === 1 ? "" : "s"}`;
 
@@ -84,8 +87,20 @@ export function configText(config) {
     if (config.thresholds) {
         words.push(`thresholds ${config.thresholds.join(" · ")}`);
     }
+    if (config.manager) {
+        words.push(`manager ${config.manager}`);
+    }
+    if (config.debug) {
+        words.push(`debug ${config.debug.join(", ") || "none"}`);
+    }
     if (config.events) {
         words.push(`events ${config.events}`);
+    }
+    if (typeof config.max_pause_us === "number") {
+        words.push(`maximum pause ${limit(config.max_pause_us * 1000, duration)}`);
+    }
+    if (typeof config.memory_limit_bytes === "number") {
+        words.push(`memory limit ${limit(config.memory_limit_bytes, bytes)}`);
     }
     return words.length ? `in force: ${words.join(", ")}` : "in force";
 }

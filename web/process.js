@@ -74,7 +74,7 @@ function Completeness({ stats }) {
 
 /** @param {{stats: import("./types").Stats}} props */
 function InForce({ stats }) {
-    const { enabled, manager, thresholds, events, debug } = stats;
+    const { enabled, manager, thresholds, events, debug, max_pause_us: pause, memory_limit_bytes: memory } = stats;
     const differ = html`<em>heaps differ</em>`;
     return html`<p class="badges" data-testid="config">
         <${Badge} name="enabled" tone=${enabled === false ? "warn" : enabled ? "good" : ""} title="Automatic collection">
@@ -82,6 +82,8 @@ function InForce({ stats }) {
         <${Badge} name="manager" title="How cycles are found">${manager ?? differ}<//>
         <${Badge} name="thresholds" title="Thresholds of generations 0, 1 and 2">thresholds ${thresholds?.join(" · ") ?? differ}<//>
         <${Badge} name="events" title="Level of events">events ${events?.level ?? differ}<//>
+        ${pause !== 0 ? html`<${Badge} name="max-pause" title="Collections run in slices of at most so long">maximum pause ${pause === null ? differ : format.duration(pause * 1000)}<//>` : null}
+        ${memory !== 0 ? html`<${Badge} name="memory-limit" title="Pages and native memory together">memory limit ${memory === null ? differ : format.bytes(memory)}<//>` : null}
         ${debug?.length ? html`<${Badge} name="debug" tone="warn">debug ${debug.join(", ")}<//>` : null}
         <${Completeness} stats=${stats} />
     </p>`;
@@ -108,19 +110,25 @@ function AllFigures({ store }) {
             <td class="number" title=${format.exact(format.at(stats, path))}>${format.inUnit(format.at(stats, path), unit)}</td><td class="wide">${help}</td></tr>`)}</tbody></table></div></details>`;
 }
 
+/** What a pause was made of. @param {import("./types").Collection} collection */
+function pauseText({ phases, slices }) {
+    const [find, callbacks, free] = [phases?.find_ns, phases?.callback_ns, phases?.free_ns].map(format.duration);
+    return `find ${find}, callbacks ${callbacks}, free ${free}${slices > 1 ? `, in ${slices} slices` : ""}`;
+}
+
 /** @param {{store: Store}} props */
 function Collections({ store }) {
     const rows = store.collections.slice(0, COLLECTIONS_SHOWN);
     const heaps = (store.stats?.heaps?.length ?? 1) > 1;
     return html`<section class="panel" aria-labelledby="collections-title"><h3 id="collections-title">Last collections</h3>
         ${rows.length === 0 ? html`<p class="hint" data-testid="collections-empty">No collection has run yet.</p>` : html`<div class="scroll" tabindex="0" role="region" aria-labelledby="collections-title">
-        <table data-testid="collections"><thead><tr><th>Time</th>${heaps ? html`<th class="number">Heap</th>` : null}<th>Reason</th><th class="number">Gen.</th>
+        <table data-testid="collections"><thead><tr><th>Time</th>${heaps ? html`<th class="number">Heap</th>` : null}<th>Reason</th><th class="number">Gen.</th><th>Scope</th>
             <th class="number">Pause</th><th class="number">Examined</th><th class="number">Collected</th><th class="number">Freed</th>
             <th class="number">Uncollectable</th><th class="number">Live bytes</th><th class="number">Waited</th></tr></thead>
         <tbody>${rows.map((c) => html`<tr key=${`${c.heap}/${c.sequence}`} data-sequence=${c.sequence}>
             <td class="number left">${format.clock(c.started_at)}</td>${heaps ? html`<td class="number">${c.heap}</td>` : null}<td>${c.reason}</td>
-            <td class="number">${c.generation}</td>
-            <td class="number" title=${`find ${format.duration(c.phases?.find_ns)}, callbacks ${format.duration(c.phases?.callback_ns)}, free ${format.duration(c.phases?.free_ns)}`}>${format.duration(c.pause_ns)}</td>
+            <td class="number">${c.generation}</td><td>${c.scope}</td>
+            <td class="number" title=${pauseText(c)}>${format.duration(c.pause_ns)}</td>
             <td class="number">${format.exact(c.examined)}</td><td class="number strong">${format.exact(c.collected)}</td>
             <td class="number">${format.bytes(c.freed_bytes)}</td><td class="number">${format.exact(c.uncollectable)}</td>
             <td class="number">${format.bytes(c.live_bytes_before)} → ${format.bytes(c.live_bytes_after)}</td>

@@ -5,7 +5,7 @@ export interface View { as_of: string; as_of_mono_ns: number; seq: number }
 
 export interface Info extends View {
     version: string; start_id: string; pid: number; started_at: string; uptime_ns: number;
-    fields: Field[]; limits?: Record<string, number>;
+    fields: Field[]; managers: string[]; limits?: Record<string, number>;
     refused?: { reason: string; count: number; last_at: string }[];
 }
 
@@ -31,6 +31,7 @@ export interface Stats extends View {
     live_objects: number; live_bytes: number; allocations: number; allocated_bytes: number; frees: Frees;
     collections: number; last_pause_ns: number; safepoint_age_ns: number | null;
     enabled: boolean | null; manager: string | null; thresholds: number[] | null; debug: string[] | null;
+    max_pause_us: number | null; memory_limit_bytes: number | null;
     counts: number[];
     events: { level: string | null; written: number; lost: number; seen: number };
     generations: { collections: number; collected: number; uncollectable: number }[];
@@ -46,7 +47,7 @@ export interface Types extends View { types: Type[] }
 
 export interface Collection {
     heap: number; sequence: number; started_at: string; start_mono_ns: number; reason: string; generation: number;
-    manager: string; pause_ns: number; phases: { find_ns: number; callback_ns: number; free_ns: number };
+    manager: string; scope: string; slices: number; pause_ns: number; phases: { find_ns: number; callback_ns: number; free_ns: number };
     examined: number; collected: number; freed_bytes: number; uncollectable: number;
     live_bytes_before: number; live_bytes_after: number; safepoint_wait_ns: number; operation: string | null;
 }
@@ -55,7 +56,7 @@ export interface Collections extends View { collections: Collection[] }
 
 export interface Config {
     enabled: boolean | null; manager: string | null; thresholds: number[] | null; debug: string[] | null;
-    events: string | null;
+    events: string | null; max_pause_us: number | null; memory_limit_bytes: number | null;
 }
 
 export type OperationState = "queued" | "waiting_for_safepoint" | "running" | "succeeded" | "failed" | "cancelled" | "expired";

@@ -34,7 +34,7 @@ const iso = (ms) => new Date(ms).toISOString();
 export function fakeProcess(name, more = {}) {
     return { id: randomBytes(16).toString("hex"), pid: 1000 + Math.floor(Math.random() * 60000), uid: 1000, name, state: "live",
         labels: {}, library: "0.1.0", attached_at: iso(Date.now()), gone_at: null, end: null, complete: true, enabled: true,
-        manager: "generational", thresholds: [700, 10, 10], debug: [], level: "all", lost: 0, allocations: 4000, refcount: 1000,
+        manager: "cycle", thresholds: [700, 10, 10], debug: [], max_pause_us: 0, memory_limit_bytes: 0, level: "all", lost: 0, allocations: 4000, refcount: 1000,
         cycle: 0, garbage: 2500, gen0: 0, records: [], announced: 0, phase: 0, pace: 1, collected: 0, pauseSum: 0, longest: 0, ...more };
 }
 
@@ -59,7 +59,7 @@ function collect(p, generation, reason, operation) {
     p.pauseSum += pause;
     p.longest = Math.max(p.longest, pause);
     p.records.unshift({ heap: 1, sequence: p.records.length + 1, started_at: iso(Date.now()), start_mono_ns: monoNs(), reason, generation,
-        manager: p.manager, pause_ns: pause, phases: { find_ns: pause * 0.6, callback_ns: 0, free_ns: pause * 0.4 }, examined: found * 3,
+        manager: p.manager, scope: p.manager === "cycle" ? "candidates" : "generations", slices: 1, pause_ns: pause, phases: { find_ns: pause * 0.6, callback_ns: 0, free_ns: pause * 0.4 }, examined: found * 3,
         collected: found, freed_bytes: found * 64, uncollectable: 0, live_bytes_before: before, live_bytes_after: before - found * 64,
         safepoint_wait_ns: operation ? 2_000_000 : 0, operation });
     return found;
@@ -78,6 +78,7 @@ function statsOf(p) {
     return { ...summary, allocated_bytes: p.allocations * 64, freed_bytes: { refcount: p.refcount * 64, cycle: p.cycle * 64 },
         collected: p.collected, uncollectable: 0, pause_ns: p.pauseSum, max_pause_ns: p.longest, last_pause_ns: p.records[0]?.pause_ns ?? 0,
         garbage: 0, frozen: 0, mapped_bytes: Math.ceil(summary.live_bytes / 65536) * 65536, thresholds: p.thresholds, debug: p.debug,
+        max_pause_us: p.max_pause_us, memory_limit_bytes: p.memory_limit_bytes, slices: { count: 0, missed: 0, longest_ns: 0 },
         counts: [0, 0, 0], generations: [], events: { level: p.level, written: p.allocations * 2, lost: p.lost, seen: p.allocations * 2 - p.lost } };
 }
 
@@ -89,7 +90,8 @@ function typesOf(p) {
         frees: { refcount: Math.round(frees.refcount * share), cycle: Math.round(frees.cycle * share) } }));
 }
 
-const configOf = (p) => ({ enabled: p.enabled, manager: p.manager, thresholds: p.thresholds, debug: p.debug, events: p.level });
+const configOf = (p) => ({ enabled: p.enabled, manager: p.manager, thresholds: p.thresholds, debug: p.debug,
+    max_pause_us: p.max_pause_us, memory_limit_bytes: p.memory_limit_bytes, events: p.level });
 
 class Fake {
     constructor(processes) {
@@ -257,7 +259,8 @@ class Fake {
         }
         if (area === "info") {
             return this.#json(response, 200, this.#view({ version: "0.1.0", start_id: this.startId, pid: 4242, mode: "user",
-                started_at: iso(this.startedAt), uptime_ns: (Date.now() - this.startedAt) * 1e6, fields: catalogue() }));
+                started_at: iso(this.startedAt), uptime_ns: (Date.now() - this.startedAt) * 1e6,
+                managers: ["none", "refcount", "generational", "cycle", "full"], fields: catalogue() }));
         }
         if (area === "operations") {
             return this.#operations(request, id, response);
@@ -290,8 +293,8 @@ class Fake {
         if (!this.safepoints) {
             return this.#json(response, 202, operation, { Location: `/v1/operations/${operation.id}` });
         }
-        p.enabled = body.enabled ?? p.enabled;
-        this.#finish(operation, "succeeded", { result: configOf(p), safepoint_wait_ns: 100_000 });
+        Object.assign(p, body);
+        this.#finish(operation, "succeeded", { result: body, safepoint_wait_ns: 100_000 });
         return this.#json(response, 200, this.#view({ id: p.id, pid: p.pid, state: p.state, ...configOf(p) }));
     }
 
@@ -302,6 +305,9 @@ class Fake {
         const deadline = this.safepoints ? 30_000 : 1500;
         const operation = this.#operation(p, "collect", deadline);
         setTimeout(() => {
+            if (p.manager === "none" || p.manager === "refcount") {
+                return this.#finish(operation, "failed", { code: "unsupported", detail: "this manager does not have that" });
+            }
             if (!this.safepoints) {
                 return this.#finish(operation, "expired", { code: "expired", detail: "the owner reached no safepoint in 1.5 s" });
             }

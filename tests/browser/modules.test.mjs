@@ -27,6 +27,8 @@ test("an operation is told in a sentence", () => {
     assert.equal(format.operationText({ ...operation, state: "failed", code: "process_gone" }), "failed: process_gone");
     assert.equal(format.operationText({ ...operation, kind: "config", result: { enabled: false, thresholds: [1, 2, 3] } }),
         "in force: automatic collection disabled, thresholds 1 · 2 · 3");
+    assert.equal(format.operationText({ ...operation, kind: "config", result: { manager: "cycle", debug: [], max_pause_us: 500, memory_limit_bytes: 0 } }),
+        "in force: manager cycle, debug none, maximum pause 500 µs, memory limit none");
 });
 
 test("rates are averages over a second and stop at a gap", () => {

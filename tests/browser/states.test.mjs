@@ -130,6 +130,51 @@ state("collect, disable and enable tell what they did", {}, async ({ page, fake 
     await eventually("operations are listed", async () => await byId(page, "operations").locator("li").count() === 4);
 });
 
+state("the manager is changed by a select, and what it cannot do is said", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    const manager = byId(page, "manager"), answer = byId(page, "answer");
+    assert.deepEqual(await manager.locator("option").allTextContents(), ["none", "refcount", "generational", "cycle", "full"]);
+    assert.equal(await manager.inputValue(), "cycle");
+    await byId(page, "collections").locator("td", { hasText: "candidates" }).first().waitFor();
+    await manager.selectOption("refcount");
+    await answer.getByText("Manager refcount: in force: manager refcount").waitFor();
+    await page.locator('[data-badge="manager"]', { hasText: "refcount" }).waitFor();
+    assert.equal(fake.processes[0].manager, "refcount");
+    await byId(page, "collect").click();
+    await answer.getByText("Collect generation 2: failed: this manager does not have that").waitFor();
+    fake.safepoints = false;
+    await manager.selectOption("full");
+    await answer.getByText("Manager full: waiting for a safepoint").waitFor();
+    await eventually("the one in force is shown", async () => await manager.inputValue() === "refcount" || await manager.inputValue());
+    fake.processes[0].manager = null;
+    await page.locator('[data-badge="manager"]', { hasText: "heaps differ" }).waitFor();
+    assert.equal(await manager.locator("option:checked").textContent(), "heaps differ");
+});
+
+state("a maximum pause is typed at leisure and set", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    const pause = byId(page, "max-pause");
+    assert.equal(await pause.inputValue(), "0");
+    assert.equal(await page.locator('[data-badge="max-pause"]').count(), 0);
+    await pause.fill("750");
+    const { seq } = await drawn(page, "allocations");
+    await eventually("frames pass", async () => (await drawn(page, "allocations")).seq > seq + 3);
+    assert.equal(await pause.inputValue(), "750");
+    await byId(page, "max-pause-set").click();
+    await byId(page, "answer").getByText("Maximum pause: in force: maximum pause 750 µs").waitFor();
+    await page.locator('[data-badge="max-pause"]', { hasText: "maximum pause 750 µs" }).waitFor();
+    assert.equal(fake.processes[0].max_pause_us, 750);
+    await pause.fill("99");
+    await pause.press("Escape");
+    await eventually("it is given up", async () => await pause.inputValue() === "750" || await pause.inputValue());
+    await pause.fill("10000001");
+    await pause.press("Enter");
+    assert.equal(await pause.evaluate((input) => input.validity.rangeOverflow), true);
+    assert.equal(fake.processes[0].max_pause_us, 750);
+    fake.processes[0].memory_limit_bytes = 1 << 20;
+    await page.locator('[data-badge="memory-limit"]', { hasText: "memory limit 1.00 MiB" }).waitFor();
+});
+
 state("an operation that waits is shown waiting until it expires or is cancelled", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     fake.safepoints = false;
