@@ -67,6 +67,7 @@ struct agent_heap {
     bool counters_sent, ring_sent; /* on this connection */
     _Atomic bool rung;
     bool running; /* owner: the doorbell runs */
+    bool again;   /* owner: the doorbell was to run inside itself */
     bool leaving; /* owner: detach when it is safe */
     bool orphan;  /* owner: nobody else knows this memory; whoever ends with it releases it */
     struct agent_slot slots[AGENT_SLOTS];

@@ -41,6 +41,12 @@ static uint64_t what_of(const struct wire_command *command)
     return (uint64_t)command->kind << 32 | (uint32_t)command->generation;
 }
 
+static void ring(struct agent_heap *shown)
+{
+    if (!atomic_exchange(&shown->rung, true))
+        tally__heap_post(shown->heap, &shown->doorbell);
+}
+
 /* ---- the owner's side */
 
 #define WHAT_ANY UINT64_MAX
@@ -109,28 +115,72 @@ static void collect_run(struct tally_heap *heap, struct agent_heap *shown, struc
     }
 }
 
-static int config_apply(struct tally_heap *heap, const struct wire_command *command)
+/* Members of a CONFIG in the order in which they are set: the manager decides what thresholds mean, and the
+ * last two cannot fail. */
+static const uint32_t members[] = {WIRE_CONFIG_MANAGER,      WIRE_CONFIG_THRESHOLDS, WIRE_CONFIG_DEBUG,
+                                   WIRE_CONFIG_MAX_PAUSE,    WIRE_CONFIG_MEMORY_LIMIT,
+                                   WIRE_CONFIG_ENABLED,      WIRE_CONFIG_LEVEL};
+#define MEMBER_COUNT (sizeof members / sizeof *members)
+
+static int member_set(struct tally_heap *heap, uint32_t member, const struct wire_command *to)
 {
-    int error = 0;
-    if (command->mask & WIRE_CONFIG_THRESHOLDS)
-        error = tally_set_thresholds(heap, command->thresholds);
-    if (!error && command->mask & WIRE_CONFIG_DEBUG)
-        error = tally_set_debug(heap, command->debug);
-    if (error)
-        return error;
-    if (command->mask & WIRE_CONFIG_ENABLED)
-        (command->enabled ? tally_enable : tally_disable)(heap);
-    if (command->mask & WIRE_CONFIG_LEVEL)
-        feed_level_set(tally__heap_feed(heap), (enum wire_level)command->level);
-    return 0;
+    switch (member) {
+    case WIRE_CONFIG_MANAGER:
+        return tally_set_manager(heap, (enum tally_manager)to->manager);
+    case WIRE_CONFIG_THRESHOLDS:
+        return tally_set_thresholds(heap, to->thresholds);
+    case WIRE_CONFIG_DEBUG:
+        return tally_set_debug(heap, to->debug);
+    case WIRE_CONFIG_MAX_PAUSE:
+        return tally_set_max_pause(heap, to->max_pause_us);
+    case WIRE_CONFIG_MEMORY_LIMIT:
+        tally_set_memory_limit(heap, to->memory_limit_bytes);
+        return 0;
+    case WIRE_CONFIG_ENABLED:
+        (to->enabled ? tally_enable : tally_disable)(heap);
+        return 0;
+    default:
+        feed_level_set(tally__heap_feed(heap), (enum wire_level)to->level);
+        return 0;
+    }
 }
 
-static void config_run(struct tally_heap *heap, struct agent_slot *slot)
+/* All of it or nothing: what was set before a member that the heap refuses is set back, the last one first.
+ * Returns 0 or the heap's error. */
+static int config_apply(struct tally_heap *heap, const struct wire_command *command)
+{
+    struct wire_command before = {.manager = (uint32_t)tally_get_manager(heap),
+                                  .debug = tally_get_debug(heap),
+                                  .max_pause_us = tally_get_max_pause(heap),
+                                  .memory_limit_bytes = tally_get_memory_limit(heap)};
+    tally_get_thresholds(heap, before.thresholds);
+    int error = 0;
+    size_t at = 0;
+    for (; at < MEMBER_COUNT && !error; at++)
+        if (command->mask & members[at])
+            error = member_set(heap, members[at], command);
+    if (!error)
+        return 0;
+    for (at--; at-- > 0;)
+        if (command->mask & members[at])
+            member_set(heap, members[at], &before);
+    return error;
+}
+
+/* Returns false where the heap is in the middle of a death: the slot is posted again, for the next safepoint.
+ */
+static bool config_run(struct tally_heap *heap, struct agent_slot *slot)
 {
     if (!slot_starts(slot, clock_mono_ns()))
-        return;
+        return true;
+    agent_wake(); /* a change of manager may take its time */
     int error = config_apply(heap, &slot->command);
+    if (error == TALLY_EBUSY) {
+        slot_state_set(slot, SLOT_POSTED);
+        return false;
+    }
     slot_finish(slot, error ? WIRE_ACK_FAILED : WIRE_ACK_SUCCEEDED, error);
+    return true;
 }
 
 /* Rung is cleared first: what is posted from here on rings again. In a child forked out of a callback of the
@@ -140,15 +190,21 @@ void agent_doorbell(struct tally_heap *heap, struct tally__request *request)
     struct agent_heap *shown = (struct agent_heap *)request;
     int saved = errno;
     atomic_exchange(&shown->rung, false);
+    if (shown->running) { /* a safepoint in a callback of what runs: its turn comes behind that */
+        shown->again = true;
+        return;
+    }
     shown->running = true;
-    for (unsigned i = 0; i < AGENT_SLOTS && !shown->orphan; i++) {
+    shown->again = false;
+    bool busy = false;
+    for (unsigned i = 0; i < AGENT_SLOTS && !shown->orphan && !busy; i++) {
         struct agent_slot *slot = oldest_claim(shown, WHAT_ANY);
         if (!slot)
             break;
         if (slot->command.kind == WIRE_COMMAND_COLLECT)
             collect_run(heap, shown, slot);
         else
-            config_run(heap, slot);
+            busy = !config_run(heap, slot);
     }
     shown->running = false;
     agent_wake();
@@ -156,6 +212,8 @@ void agent_doorbell(struct tally_heap *heap, struct tally__request *request)
         agent_heap_release(shown);
     else if (shown->leaving)
         agent_detach(heap, shown);
+    else if (shown->again || busy)
+        ring(shown);
     errno = saved;
 }
 
@@ -174,17 +232,20 @@ static void answer(struct agent *agent, const struct wire_command *command, enum
 
 static bool command_valid(const struct wire_command *command)
 {
-    const uint32_t known =
-        WIRE_CONFIG_ENABLED | WIRE_CONFIG_THRESHOLDS | WIRE_CONFIG_DEBUG | WIRE_CONFIG_LEVEL;
     if (command->kind == WIRE_COMMAND_COLLECT)
         return command->generation >= 0 && command->generation <= 2;
-    if (command->kind != WIRE_COMMAND_CONFIG || command->mask & ~known)
+    if (command->kind != WIRE_COMMAND_CONFIG || command->mask & ~(uint32_t)WIRE_CONFIG_ALL)
         return false;
     if (command->mask & WIRE_CONFIG_ENABLED && command->enabled > 1)
         return false;
-    if (command->mask & WIRE_CONFIG_DEBUG && command->debug & ~(uint32_t)TALLY_DEBUG_SAVEALL)
+    if (command->mask & WIRE_CONFIG_DEBUG &&
+        command->debug & ~(uint32_t)(TALLY_DEBUG_STATS | TALLY_DEBUG_LEAK))
         return false;
     if (command->mask & WIRE_CONFIG_LEVEL && command->level > WIRE_LEVEL_ALL)
+        return false;
+    if (command->mask & WIRE_CONFIG_MANAGER && !tally_manager_name((enum tally_manager)command->manager))
+        return false;
+    if (command->mask & WIRE_CONFIG_MAX_PAUSE && command->max_pause_us > WIRE_MAX_PAUSE_US)
         return false;
     for (unsigned i = 0; i < 3; i++) {
         if (command->mask & WIRE_CONFIG_THRESHOLDS && command->thresholds[i] > INT32_MAX)
@@ -225,8 +286,7 @@ static void post(struct agent *agent, struct agent_heap *shown, struct agent_slo
                                      .operation = command->operation, .heap_number = command->heap_number};
     atomic_store_explicit(&slot->what, what_of(command), memory_order_relaxed);
     atomic_store_explicit(&slot->tag, tag_make(++agent->order, SLOT_POSTED), memory_order_release);
-    if (!atomic_exchange(&shown->rung, true))
-        tally__heap_post(shown->heap, &shown->doorbell);
+    ring(shown);
 }
 
 void agent_command(struct agent *agent, const struct wire_command *command, uint64_t now_ns)

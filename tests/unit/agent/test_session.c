@@ -1,65 +1,5 @@
 /* The agent against a daemon that the test plays: announcements, commands, losses, nonsense. */
-#include "fake_daemon.h"
-
-struct node {
-    void *next;
-};
-
-static const struct tally_type *node_type;
-
-struct world {
-    int listener, connection;
-    struct tally_heap *heap;
-    struct fake_heap shown;
-    struct wire_hello_view hello;
-};
-
-static void world_connect(struct world *world)
-{
-    world->connection = fake_accept(world->listener, SECONDS(3));
-    fake_hello(world->connection, &world->hello);
-    fake_welcome(world->connection);
-    world->shown = fake_heap_receive(world->connection);
-    fake_status_wait(true);
-}
-
-static int setup(void **state)
-{
-    struct world *world = calloc(1, sizeof *world);
-    world->listener = fake_listen();
-    assert_int_equal(tally_heap_new(TALLY_ABI, NULL, &world->heap), 0);
-    assert_int_equal(tally_attach(world->heap), 0);
-    world_connect(world);
-    *state = world;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *world = *state;
-    fake_heap_drop(&world->shown);
-    if (world->heap)
-        tally_heap_free(world->heap);
-    close(world->connection);
-    close(world->listener);
-    fake_status_wait(false);
-    free(world);
-    return 0;
-}
-
-static void cycle_make(struct tally_heap *heap)
-{
-    struct node *node = tally_new(heap, node_type);
-    tally_store(node, &node->next, node);
-    tally_decref(node);
-}
-
-static uint64_t live(struct tally_heap *heap)
-{
-    struct tally_stats stats;
-    tally_get_stats(heap, &stats, sizeof stats);
-    return stats.live_objects;
-}
+#include "attached.h"
 
 static void test_session_greets_with_name_and_labels(void **state)
 {
@@ -172,61 +112,6 @@ static void test_collects_beyond_the_slots_are_refused_and_the_others_share_a_ru
         succeeded += message.ack.state == WIRE_ACK_SUCCEEDED;
     }
     assert_int_equal(succeeded, 16);
-}
-
-static void test_config_is_applied_at_the_safepoint(void **state)
-{
-    struct world *world = *state;
-    uint32_t thresholds[3];
-    struct wire_command command = {.operation = 75, .heap_number = world->shown.number,
-                                   .deadline_ns = clock_mono_ns() + 20000000000u, .kind = WIRE_COMMAND_CONFIG,
-                                   .mask = WIRE_CONFIG_ENABLED | WIRE_CONFIG_THRESHOLDS | WIRE_CONFIG_DEBUG |
-                                           WIRE_CONFIG_LEVEL,
-                                   .debug = TALLY_DEBUG_SAVEALL, .thresholds = {5, 6, 7}};
-    fake_command(world->connection, &command);
-    fake_ack(world->connection, 75, WIRE_ACK_WAITING);
-    assert_true(tally_is_enabled(world->heap));
-    tally_safepoint(world->heap);
-    fake_ack(world->connection, 75, WIRE_ACK_RUNNING);
-    fake_ack(world->connection, 75, WIRE_ACK_SUCCEEDED);
-    assert_false(tally_is_enabled(world->heap));
-    tally_get_thresholds(world->heap, thresholds);
-    assert_int_equal(thresholds[2], 7);
-    const struct wire_counters *shown = world->shown.counters;
-    assert_int_equal(atomic_load(&shown->enabled), 0);
-    assert_int_equal(atomic_load(&shown->thresholds[1]), 6);
-    assert_int_equal(atomic_load(&shown->debug), TALLY_DEBUG_SAVEALL);
-    assert_int_equal(atomic_load(&shown->level), WIRE_LEVEL_OFF);
-}
-
-static void test_bad_commands_are_answered_failed(void **state)
-{
-    struct world *world = *state;
-    const uint64_t later = clock_mono_ns() + 20000000000u;
-    struct {
-        struct wire_command command;
-        int error;
-    } rows[] = {
-        {{.kind = WIRE_COMMAND_COLLECT, .generation = 3}, TALLY_EINVAL},
-        {{.kind = WIRE_COMMAND_COLLECT, .generation = -1}, TALLY_EINVAL},
-        {{.kind = 99}, TALLY_EINVAL},
-        {{.kind = WIRE_COMMAND_CONFIG, .mask = 16}, TALLY_EINVAL},
-        {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_ENABLED, .enabled = 2}, TALLY_EINVAL},
-        {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_LEVEL, .level = 7}, TALLY_EINVAL},
-        {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_DEBUG, .debug = 1}, TALLY_EINVAL},
-        {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_THRESHOLDS, .thresholds = {0, 0, 1u << 31}},
-         TALLY_EINVAL},
-        {{.kind = WIRE_COMMAND_COLLECT, .heap_number = 4000000000u}, TALLY_ESTATE},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        rows[i].command.operation = i;
-        rows[i].command.deadline_ns = later;
-        if (!rows[i].command.heap_number)
-            rows[i].command.heap_number = world->shown.number;
-        fake_command(world->connection, &rows[i].command);
-        assert_int_equal(fake_ack(world->connection, i, WIRE_ACK_FAILED).error, rows[i].error);
-    }
-    assert_int_equal(tally_safepoint(world->heap), 0);
 }
 
 static void test_detach_answers_what_waits_and_closes_the_counters(void **state)
@@ -400,8 +285,6 @@ int main(void)
         ROW(test_collect_expires_and_never_runs_late),
         ROW(test_collect_is_cancelled),
         ROW(test_collects_beyond_the_slots_are_refused_and_the_others_share_a_run),
-        ROW(test_config_is_applied_at_the_safepoint),
-        ROW(test_bad_commands_are_answered_failed),
         ROW(test_detach_answers_what_waits_and_closes_the_counters),
         ROW(test_detach_from_inside_a_remote_collection),
         ROW(test_detach_from_inside_a_collection),
@@ -411,17 +294,10 @@ int main(void)
         ROW(test_a_daemon_that_never_reads_is_left),
 #undef ROW
     };
-    unsetenv("TALLY_DISABLE");
-    fake_directory_make();
     tally_set_name("test \xc3\xa4");
     tally_set_label("tier", "one");
     tally_set_label("tier", "two");
-    const struct tally_ref refs[] = {{"next", offsetof(struct node, next)}};
-    if (tally_type_register(
-            &(struct tally_type_info){
-                .name = "node", .size = sizeof(struct node), .refs = refs, .ref_count = 1},
-            &node_type))
-        return 1;
+    attached_prepare();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fake_directory_remove();
     return failed;
