@@ -47,7 +47,7 @@ describe("the real tallyd", { skip }, () => {
     test("a process is shown with its labels and what is in force", PATIENCE, async () => {
         await page.locator('[data-testid="process"]', { hasText: "kind=cycles" }).waitFor();
         await page.locator('[data-badge="enabled"]', { hasText: "collector enabled" }).waitFor();
-        await page.locator('[data-badge="manager"]', { hasText: "generational" }).waitFor();
+        await page.locator('[data-badge="manager"]', { hasText: "cycle" }).waitFor();
         const { thresholds } = await world.api(`/v1/processes/${(await chosen()).id}/config`);
         await page.locator('[data-badge="thresholds"]', { hasText: thresholds.join(" · ") }).waitFor();
     });
@@ -101,6 +101,24 @@ describe("the real tallyd", { skip }, () => {
         await byId(page, "answer").getByText("Enable: in force: automatic collection enabled").waitFor();
         await eventually("collections run", async () => await figure("collections") > collections);
         await eventually("live objects fall", async () => await figure("live_objects") < start + 2000 || await figure("live_objects"));
+    });
+
+    test("the manager and the maximum pause are changed, and what a manager lacks is said", PATIENCE, async () => {
+        const answer = byId(page, "answer");
+        const config = async () => world.api(`/v1/processes/${(await chosen()).id}/config`);
+        await byId(page, "manager").selectOption("refcount");
+        await answer.getByText("Manager refcount: in force: manager refcount").waitFor();
+        assert.equal((await config()).manager, "refcount");
+        await byId(page, "collect").click();
+        await answer.getByText("Collect generation 2: failed: this manager does not have that").waitFor();
+        await byId(page, "manager").selectOption("cycle");
+        await answer.getByText("Manager cycle: in force: manager cycle").waitFor();
+        await page.locator('[data-testid="config"] [data-badge="manager"]', { hasText: "cycle" }).waitFor();
+        await byId(page, "collections").locator("td", { hasText: "candidates" }).first().waitFor();
+        await byId(page, "max-pause").fill("5000");
+        await byId(page, "max-pause-set").click();
+        await answer.getByText("Maximum pause: in force: maximum pause 5.00 ms").waitFor();
+        assert.equal((await config()).max_pause_us, 5000);
     });
 
     test("an idle program is collected on request, and rest is not called stale", PATIENCE, async () => {

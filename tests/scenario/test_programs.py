@@ -39,7 +39,7 @@ class Programs(Scenario):
         self.assertEqual({p["pid"] for p in listed.values()}, {first.pid, second.pid})
         for p in listed.values():
             self.assertRegex(p["id"], r"^[0-9a-f]{32}$")
-            self.assertEqual((p["state"], p["manager"], p["enabled"], p["end"]), ("live", "generational", True, None))
+            self.assertEqual((p["state"], p["manager"], p["enabled"], p["end"]), ("live", "cycle", True, None))
             self.assertEqual([h["n"] for h in p["heaps"]], [1])
             self.assertGreater(p["allocations"], 0)
         labelled = self.get("/v1/processes?label=team:bread")["processes"]
@@ -65,7 +65,7 @@ class Programs(Scenario):
         self.assertEqual({r["reason"] for r in runs}, {"threshold"})
         self.assertEqual(len(self.get(f"/v1/processes/{process}/collections?limit=2")["collections"]), 2)
         one = self.get(f"/v1/processes/{process}/heaps/1/stats")
-        self.assertEqual(one["manager"], "generational")
+        self.assertEqual(one["manager"], "cycle")
 
     def test_collect_returns_the_number_collected(self):
         repl = self.start_repl("repl")

@@ -69,7 +69,7 @@ class Ctl(Scenario):
         self.assertRegex(stats, rf"(?m)^Allocations +{allocations}  objects")
         self.assertRegex(stats, r"(?m)^Live bytes +\d+ B")
         self.assertRegex(stats, r"(?m)^Longest pause +[\d.]+ (us|ms)")
-        self.assertRegex(stats, r"(?m)^on +generational +700,10,10 +none +all")
+        self.assertRegex(stats, r"(?m)^on +cycle +700,10,10 +none +all +none +none")
         types = self.succeeds("types", "ledger")
         self.assertRegex(types, r"(?m)^node +24 B +0 +0 B +108 +100 +8  yes")
         self.assertRegex(types, r"(?m)^text +varies ")
@@ -83,7 +83,7 @@ class Ctl(Scenario):
     def test_processes_are_named_by_id_prefix_pid_and_name(self):
         host, process = self.host("bakery")
         for word in (process, process[:6], process[:12], process.upper(), str(host.pid), "bakery"):
-            self.assertIn("generational", self.succeeds("config", word), word)
+            self.assertIn("cycle", self.succeeds("config", word), word)
         for word in (process[:5], "bake", "BAKERY", "0", "", "999999999", "a/b", "%00"):
             self.assertIn("no process", self.fails(4, "stats", word))
 
@@ -104,6 +104,20 @@ class Ctl(Scenario):
         self.assertIn("on", self.succeeds("enable", "ledger", "--heap", "1"))
         self.assertIs(self.get(f"/v1/processes/{process}/config")["enabled"], True)
         self.assertIn("heap", self.fails(4, "enable", "ledger", "--heap", "9"))
+
+    def test_set_changes_the_configuration(self):
+        _, process = self.host()
+        shown = self.succeeds("set", "ledger", "manager=full", "max-pause=2ms", "memory-limit=64MiB", "debug=leak",
+                              "thresholds=900,9,9", "events=off", "automatic=off")
+        self.assertRegex(shown, r"(?m)^off +full +900,9,9 +collectable,uncollectable,saveall +off +2.00 ms +64.0 MiB$")
+        self.assertEqual(self.get(f"/v1/processes/{process}/config")["max_pause_us"], 2000)
+        self.assertRegex(self.succeeds("set", "ledger", "max-pause=none", "debug=none", "--heap", "1"), r"none +64.0 MiB")
+        self.assertEqual(json.loads(self.succeeds("set", "ledger", "manager=refcount", "--json"))["manager"], "refcount")
+        for words in (["collect", "ledger"], ["set", "ledger", "thresholds=1,2,3"]):
+            self.assertRegex(self.fails(1, *words), "^tallyctl: operation .+ failed: this manager does not have that$")
+        self.assertIn('member "manager"', self.fails(1, "set", "ledger", "manager=boehm"))
+        for words in (["max-pause=soon"], ["manager"], ["speed=1"], ["events=all", "events=off"], []):
+            self.fails(2, "set", "ledger", *words)
 
     def test_login_prints_a_link_that_works(self):
         link = self.succeeds("login").strip()
