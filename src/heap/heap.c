@@ -244,6 +244,17 @@ void tally__summary(struct tally_heap *heap)
     store(&to->pause_ns, heap->pause_ns);
     store(&to->max_pause_ns, heap->max_pause_ns);
     store(&to->last_pause_ns, heap->last_pause_ns);
+    store(&to->max_pause_us, heap->budget_ns / 1000);
+    store(&to->memory_limit_bytes, heap->memory_limit);
+    store(&to->extern_bytes, heap->extern_bytes);
+    store(&to->candidates, heap->candidate_count);
+    store(&to->pending_objects, heap->zero_count);
+    store(&to->finalizers_pending, heap->due.count);
+    store(&to->slices, heap->slices);
+    store(&to->missed_slices, heap->missed);
+    store(&to->longest_slice_ns, heap->longest_slice_ns);
+    store(&to->abandoned_runs, heap->abandoned);
+    store(&to->refused_runs, heap->refused);
     store(&to->mapped_bytes, heap->mapped_bytes);
     feed_summary_end(pen);
 }
