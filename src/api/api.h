@@ -33,7 +33,8 @@
  *                           memory_limit_bytes, events.level: null at the top.
  * GET …/types              {view…,"types":[{"name","tracked","size_bytes"|null,"live_objects",
  *                           "live_bytes","allocations",
- *                           "allocated_bytes","frees":{"refcount","cycle"},"freed_bytes":{…},
+ *                           "allocated_bytes","moved":{"in","out"},"frees":{"refcount","cycle"},
+ *                           "freed_bytes":{…},
  *                           "events":{"allocations","frees":{"refcount",
  *                           "cycle"}}}]}  most live bytes first; ?sort=name|live_bytes|…
  * GET …/collections        {view…,"collections":[{"heap","sequence","started_at","start_mono_ns","reason",

@@ -336,11 +336,13 @@ json_t *view_stats(const struct api *api, const struct stats_process_view *proce
 static json_t *type_json(const struct stats_type_view *type)
 {
     return json_pack(
-        "{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:{s:o, s:{s:o, s:o}}}", "name",
-        type->name, "tracked", type->tracked, "size_bytes",
+        "{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:{s:o, s:o}, "
+        "s:{s:o, s:{s:o, s:o}}}",
+        "name", type->name, "tracked", type->tracked, "size_bytes",
         type->variable ? json_null() : number(type->size_bytes), "live_objects", number(type->live_objects),
         "live_bytes", number(type->live_bytes), "allocations", number(type->allocations), "allocated_bytes",
-        number(type->allocated_bytes), "frees", "refcount", number(type->frees_refcount), "cycle",
+        number(type->allocated_bytes), "moved", "in", number(type->moved_in), "out",
+        number(type->moved_out), "frees", "refcount", number(type->frees_refcount), "cycle",
         number(type->frees_cycle), "freed_bytes", "refcount", number(type->freed_refcount_bytes), "cycle",
         number(type->freed_cycle_bytes), "events", "allocations", number(type->event_allocations), "frees",
         "refcount", number(type->event_frees_refcount), "cycle", number(type->event_frees_cycle));

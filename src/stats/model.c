@@ -147,19 +147,25 @@ static uint64_t rest_of(uint64_t whole, uint64_t taken)
     return whole > taken ? whole - taken : 0;
 }
 
+/* Objects from and to other heaps are neither allocated nor freed here; their bytes, though, are in those
+ * sums, as the writer has them for types of variable size. */
 static void type_fold(struct stats_type_view *to, const struct intake_type *type,
                       const struct intake_row *row, bool other)
 {
     to->tracked = type->flags & WIRE_TYPE_TRACKED;
     to->variable = other || type->flags & WIRE_TYPE_VARIABLE;
     to->size_bytes = type->size_bytes;
-    to->allocations = row->allocated + row->moved_in;
+    to->allocations = row->allocated;
+    to->moved_in = row->moved_in;
+    to->moved_out = row->moved_out;
     to->frees_refcount = row->freed_refcount;
     to->frees_cycle = row->freed_cycle;
-    to->allocated_bytes = bytes_of(type, other, row->allocated, row->allocated_bytes);
-    to->freed_refcount_bytes = bytes_of(type, other, row->freed_refcount, row->freed_refcount_bytes);
+    to->allocated_bytes = bytes_of(type, other, row->allocated + row->moved_in, row->allocated_bytes);
+    to->freed_refcount_bytes =
+        bytes_of(type, other, row->freed_refcount + row->moved_out, row->freed_refcount_bytes);
     to->freed_cycle_bytes = bytes_of(type, other, row->freed_cycle, row->freed_cycle_bytes);
-    to->live_objects = rest_of(to->allocations, to->frees_refcount + to->frees_cycle + row->moved_out);
+    to->live_objects =
+        rest_of(to->allocations + to->moved_in, to->frees_refcount + to->frees_cycle + to->moved_out);
     to->live_bytes = rest_of(to->allocated_bytes, to->freed_refcount_bytes + to->freed_cycle_bytes);
     to->event_allocations = row->base_allocated + row->event_allocated;
     to->event_frees_refcount = row->base_freed_refcount + row->event_freed_refcount;
@@ -169,7 +175,7 @@ static void type_fold(struct stats_type_view *to, const struct intake_type *type
 /* Frees are read before allocations, so honest counters never show more freed than allocated, nor go back. */
 static bool type_impossible(const struct stats_type_view *before, const struct stats_type_view *now)
 {
-    return now->frees_refcount + now->frees_cycle > now->allocations ||
+    return now->frees_refcount + now->frees_cycle + now->moved_out > now->allocations + now->moved_in ||
            now->allocations < before->allocations ||
            now->frees_refcount < before->frees_refcount || now->frees_cycle < before->frees_cycle ||
            now->freed_refcount_bytes + now->freed_cycle_bytes > now->allocated_bytes;
@@ -181,6 +187,8 @@ static void figures_add(struct stats_figures *sum, const struct stats_type_view 
     sum->live_bytes += type->live_bytes;
     sum->allocations += type->allocations;
     sum->allocated_bytes += type->allocated_bytes;
+    sum->moved_in += type->moved_in;
+    sum->moved_out += type->moved_out;
     sum->frees_refcount += type->frees_refcount;
     sum->frees_cycle += type->frees_cycle;
     sum->freed_refcount_bytes += type->freed_refcount_bytes;

@@ -57,7 +57,7 @@ void stats_view_unref(const struct stats_view *view)
 
 static bool type_used(const struct stats_type_view *type)
 {
-    return type->allocations || type->event_allocations;
+    return type->allocations || type->moved_in || type->event_allocations;
 }
 
 static size_t types_used(const struct model_heap *heap)
@@ -72,6 +72,8 @@ void stats_type_add(struct stats_type_view *to, const struct stats_type_view *fr
 {
     to->allocations += from->allocations;
     to->allocated_bytes += from->allocated_bytes;
+    to->moved_in += from->moved_in;
+    to->moved_out += from->moved_out;
     to->frees_refcount += from->frees_refcount;
     to->frees_cycle += from->frees_cycle;
     to->freed_refcount_bytes += from->freed_refcount_bytes;

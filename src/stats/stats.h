@@ -36,6 +36,7 @@ struct stats_type_view {
     bool tracked, variable;
     uint64_t size_bytes; /* fixed part */
     uint64_t allocations, allocated_bytes;
+    uint64_t moved_in, moved_out; /* from and to other heaps; their bytes count as allocated and freed */
     uint64_t frees_refcount, frees_cycle, freed_refcount_bytes, freed_cycle_bytes;
     uint64_t live_objects, live_bytes;
     /* Sums of the events seen, plus what no event tells of: equal to the counters while nothing is lost. */

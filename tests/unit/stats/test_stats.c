@@ -150,6 +150,34 @@ static void test_heaps_are_summed_and_types_merged_by_name(void **state)
     stats_view_unref(view);
 }
 
+/* Objects that go from one heap to another are live in the other, and count as allocated and freed where that
+ * was done. */
+static void test_moved_objects_are_neither_allocated_nor_freed(void **state)
+{
+    struct world *world = *state;
+    void *process = attach(world, 1, 10, 0);
+    tell(world, process, 1,
+         &(struct intake_row){.allocated = 9, .moved_out = 5, .moved_in = 1, .freed_refcount = 2});
+    tell(world, process, 2, &(struct intake_row){.moved_in = 5, .moved_out = 1, .freed_cycle = 3});
+    publish(world);
+    const struct stats_view *view = stats_view_get_new(world->stats);
+    const struct stats_process_view *shown = view->processes[0];
+    const struct stats_figures *second = &shown->heaps[1].figures;
+    assert_int_equal(shown->heaps[0].figures.live_objects, 3);
+    assert_int_equal(second->live_objects, 1);
+    assert_int_equal(second->live_bytes, 16);
+    assert_int_equal(second->allocations, 0);
+    assert_int_equal(second->moved_in, 5);
+    assert_false(shown->heaps[1].inconsistent);
+    assert_int_equal(shown->heaps[1].type_count, 1);
+    assert_int_equal(shown->figures.allocations, 9);
+    assert_int_equal(shown->figures.live_bytes, 64);
+    assert_int_equal(shown->figures.moved_in, 6);
+    assert_int_equal(shown->types[0].moved_out, 6);
+    assert_int_equal(shown->types[0].live_objects, 4);
+    stats_view_unref(view);
+}
+
 /* The process shows the sums, and of longest slices the longest; what waited in a heap that is gone waits no
  * more. */
 static void test_slices_and_what_waits_over_heaps(void **state)
@@ -319,6 +347,7 @@ int main(void)
         WORLD_TEST(test_a_view_never_changes),
         WORLD_TEST(test_what_did_not_change_is_shared),
         WORLD_TEST(test_heaps_are_summed_and_types_merged_by_name),
+        WORLD_TEST(test_moved_objects_are_neither_allocated_nor_freed),
         WORLD_TEST(test_slices_and_what_waits_over_heaps),
         WORLD_TEST(test_find_by_id_and_by_pid),
         WORLD_TEST(test_gone_processes_are_kept_up_to_a_number),
