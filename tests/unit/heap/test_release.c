@@ -62,6 +62,8 @@ static void *release_deep(void *arg)
 {
     struct tally_heap *heap = arg;
     struct pair *chain = NULL;
+    if (tally_heap_adopt(heap))
+        return NULL;
     for (int i = 0; i < DEEP; i++) {
         struct pair *pair = tally_new(heap, pair_type());
         tally_store_steal(pair, &pair->first, chain);
@@ -77,7 +79,9 @@ static void *release_deep(void *arg)
         last = pair;
     }
     tally_store_steal(last, &last->first, ring);
-    return (void *)(uintptr_t)tally_collect(heap, 2);
+    int64_t collected = tally_collect(heap, 2);
+    tally_heap_disown(heap);
+    return (void *)(uintptr_t)collected;
 }
 
 /* Sanitizers need stack of their own; the plain build proves the bound. */
@@ -96,8 +100,10 @@ static void test_release_and_collection_of_a_million_need_64_kib_of_stack(void *
     void *collected = NULL;
     pthread_attr_init(&attributes);
     assert_int_equal(pthread_attr_setstacksize(&attributes, STACK_BYTES), 0);
+    assert_int_equal(tally_heap_disown(heap), 0);
     assert_int_equal(pthread_create(&thread, &attributes, release_deep, heap), 0);
     pthread_join(thread, &collected);
+    assert_int_equal(tally_heap_adopt(heap), 0);
     pthread_attr_destroy(&attributes);
     assert_int_equal((uintptr_t)collected, DEEP);
     assert_int_equal(heap_live(heap), 0);
