@@ -245,7 +245,9 @@ static void subtract_member(struct tally_heap *heap, struct page *page, uint32_t
     } else if (*trial) {
         --*trial;
     } else {
-        *trial = TRIAL_HUB; /* an edge more than the count allows: held for good */
+        *trial = TRIAL_HUB; /* an edge more than was counted: held for good */
+        if (heap->run.sliced)
+            return; /* made since the count was read */
         tally__report(heap, TALLY_REPORT_EDGES, type_of(child),
                       "more references to an object are found than it counts: a traverse reports one twice, or "
                       "a slot was written past the library");

@@ -109,9 +109,12 @@ void tally__run_start(struct tally_heap *heap, const struct collect_request *req
     struct run *run = &heap->run;
     heap->collecting = true;
     tally__limit_update(heap);
-    if (!request->look)
-        hooks_call(heap, &(struct tally_collection){.generation = request->generation,
-                                                    .reason = request->reason, .scope = request->scope});
+    const struct tally_collection start = {
+        .generation = request->generation, .reason = request->reason, .scope = request->scope};
+    if (!request->look) {
+        hooks_call(heap, &start);
+        tally__debug_stats(heap, &start);
+    }
     *run = (struct run){.phase = RUN_MERGE, .look = request->look, .generation = request->generation,
                         .scope = request->scope, .sliced = heap->slice.deadline_ns != UINT64_MAX};
     run->queue = (struct weak_queue){NULL, &run->queue.first};

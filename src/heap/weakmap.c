@@ -109,8 +109,9 @@ static struct entry *entry_find(const struct weakmap *map, const void *key)
 void tally__entry_expire(struct tally_heap *heap, void *object, bool key_is_trash)
 {
     struct entry *entry = object;
-    if (!entry->map || *word_of(entry) & FLAG_GONE || tally__is_trash(heap, entry))
-        return;
+    if (!entry->map || *word_of(entry) & FLAG_GONE || *word_of(entry->map) & FLAG_GONE ||
+        tally__is_trash(heap, entry))
+        return; /* it goes with its map */
     entry_unlink(entry);
     if (!key_is_trash) {
         tally_decref(entry);
@@ -169,6 +170,9 @@ int tally_weakmap_set(void *object, void *key, void *value)
         if (!entry)
             return TALLY_ENOMEM;
     }
+    /* The new reference may be taken off a count that was read before it, and it does not mark by itself. */
+    if (page_of(object)->heap->armed)
+        tally__touch(page_of(object)->heap, value);
     tally_store(entry, &entry->weak.hold_private, value);
     return 0;
 }
