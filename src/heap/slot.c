@@ -100,14 +100,17 @@ static void candidate(void *value)
         tally__candidate(value);
 }
 
+/* A run that is finding may have read the value's count before this reference, and would take it off. */
 static void replace(void *holder, void **slot, void *value)
 {
+    struct tally_heap *heap = page_of(holder)->heap;
     void *old = *slot;
+    if (heap->armed && value)
+        tally__touch(heap, value);
     *slot = value;
     if (old)
         tally_decref(old);
-    tally__check_heap(page_of(holder)->heap, false);
-    (void)holder;
+    tally__check_heap(heap, false);
 }
 
 void tally_store_steal(void *holder, void **slot, void *value)

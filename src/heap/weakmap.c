@@ -170,9 +170,6 @@ int tally_weakmap_set(void *object, void *key, void *value)
         if (!entry)
             return TALLY_ENOMEM;
     }
-    /* The new reference may be taken off a count that was read before it, and it does not mark by itself. */
-    if (page_of(object)->heap->armed)
-        tally__touch(page_of(object)->heap, value);
     tally_store(entry, &entry->weak.hold_private, value);
     return 0;
 }
