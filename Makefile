@@ -200,6 +200,12 @@ check: ## the suite without the set-up; ONLY=unit,replay,... for a part of it
 	@$(MAKE) --no-print-directory $(TESTED)
 	@TALLY_TEST_LINK='$(filter -fsanitize%,$(CFLAGS))' $(PYTHON) tests/run.py --build $(BUILD) $(if $(ONLY),--only $(ONLY))
 
+N ?= 300
+SEED ?= 1
+.PHONY: check-oracle
+check-oracle: all ## N (default 300) random scripts from SEED on against CPython 3.11, in every mode
+	@$(PYTHON) tests/replay/oracle.py --replay $(BUILD)/tally-replay $(N) $(SEED)
+
 .PHONY: check-asan
 check-asan: ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer, with the debug checks on
 	@config/setup.sh test

@@ -3,6 +3,7 @@
 
 unit      every program under BUILD/unit (cmocka)          scenario  tests/scenario: a real tallyd and real programs
 replay    tests/replay/run.py: scripts, expected output    browser   tests/browser: the page in Chromium
+oracle    tests/replay/oracle.py: random scripts, CPython
 mal       tests/mal/run.py: the steps of the mal guide     fuzz      each fuzz target replays its corpus
 run       this file's own reading of results
 
@@ -20,6 +21,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 UNIT_SECONDS = 120
 RUNNER_SECONDS = 900
+ORACLE_SCRIPTS = 300
 SHOWN_LINES = 60
 
 
@@ -114,6 +116,10 @@ def run_replay(build):
     return run_runner("tests/replay/run.py", "--replay", os.path.join(build, "tally-replay"))
 
 
+def run_oracle(build):
+    return run_runner("tests/replay/oracle.py", "--replay", os.path.join(build, "tally-replay"), str(ORACLE_SCRIPTS), "1")
+
+
 def run_mal(build):
     return run_runner("tests/mal/run.py", "--mal", os.path.join(build, "tally-mal"))
 
@@ -185,7 +191,7 @@ def run_own(build):
     return result
 
 
-KINDS = {"run": run_own, "unit": run_units, "replay": run_replay, "mal": run_mal, "fuzz": run_fuzz,
+KINDS = {"run": run_own, "unit": run_units, "replay": run_replay, "oracle": run_oracle, "mal": run_mal, "fuzz": run_fuzz,
          "scenario": run_scenarios, "browser": run_browser}
 
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replay/lex.h"
 #include "replay/replay.h"
 #include "tally.h"
 
@@ -13,6 +14,9 @@ static const char usage[] =
     "\n"
     "  --attach     show the heap to tallyd\n"
     "  --name NAME  how it is shown (default: tally-replay)\n"
+    "  --manager M  none, refcount, cycle, generational (default) or full\n"
+    "  --max-pause US  work in slices of so many microseconds; pending work is done before each command\n"
+    "  --stress N   after every N-th command, search for cycles and verify the heap\n"
     "  --version    print the version\n"
     "  --help       print this\n"
     "\n"
@@ -56,12 +60,37 @@ static int read_script(const char *path, struct input *input)
     return error;
 }
 
+/* The manager of that name; 0: there is none. */
+static enum tally_manager manager_named(const char *name)
+{
+    enum tally_manager manager = TALLY_MANAGER_FULL;
+    while (manager && strcmp(name, tally_manager_name(manager)))
+        manager--;
+    return manager;
+}
+
+/* 1..10^7; 0: it is none. */
+static uint64_t number_of(const char *text)
+{
+    char *end;
+    unsigned long long number = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && number <= COUNT_MAX ? number : 0;
+}
+
+static int wrong(const char *option, const char *value)
+{
+    fprintf(stderr, "tally-replay: %s: not a value that it takes: %s\n", option, value);
+    return 1 + REPLAY_FAULT;
+}
+
 /* 0: *options and *path are set; else the exit status plus 1. */
 static int parse_options(int argc, char **argv, struct replay_options *options, const char **path)
 {
     static const struct option longs[] = {
         {"attach", no_argument, NULL, 'a'},  {"name", required_argument, NULL, 'n'},
         {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'},
+        {"manager", required_argument, NULL, 'm'}, {"max-pause", required_argument, NULL, 'p'},
+        {"stress", required_argument, NULL, 's'},
         {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
@@ -72,6 +101,18 @@ static int parse_options(int argc, char **argv, struct replay_options *options, 
             break;
         case 'n':
             error = tally_set_name(optarg);
+            break;
+        case 'm':
+            if (!(options->manager = manager_named(optarg)))
+                return wrong("--manager", optarg);
+            break;
+        case 'p':
+            if (!(options->max_pause_us = number_of(optarg)))
+                return wrong("--max-pause", optarg);
+            break;
+        case 's':
+            if (!(options->stress = number_of(optarg)))
+                return wrong("--stress", optarg);
             break;
         case 'v':
             printf("tally-replay %s (libtally %s)\n", TALLY_VERSION, tally_version());

@@ -20,8 +20,9 @@ enum reason {
 #define REASON_X(name, sentence) name,
     REASONS(REASON_X)
 #undef REASON_X
-    REASON_MEMORY, /* these two are no fault of the script */
+    REASON_MEMORY, /* these are no fault of the script */
     REASON_WORK,
+    REASON_HEAP, /* the library or its verifier has found one, and said so on err */
 };
 
 #endif

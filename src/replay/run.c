@@ -21,6 +21,7 @@ struct run {
     size_t depth, room;
     size_t at;          /* the line that is next, or bad */
     bool attached;
+    uint64_t commands, stress;
 };
 
 static enum reason push_loop(struct run *run, uint64_t times)
@@ -73,15 +74,32 @@ static enum reason run_end(struct run *run)
     return REASON_NONE;
 }
 
+/* Nothing that the script can see: a search for garbage that frees none, and the verifier. */
+static void stress(struct run *run)
+{
+    struct world *world = &run->world;
+    char message[256] = "out of memory";
+    if (!run->stress || ++run->commands % run->stress)
+        return;
+    tally_find_cycles(world->heap);
+    if (!tally_verify(world->heap, message, sizeof message))
+        return;
+    fprintf(world->err, "tally-replay: %s\n", message);
+    world->fault = REASON_HEAP;
+}
+
 static enum reason run_command(struct run *run)
 {
     struct world *world = &run->world;
+    while (tally_get_max_pause(world->heap) && tally_step(world->heap, UINT64_MAX))
+        ;
     const struct command *command = run->script.lines[run->at].command;
     if (!command)
         return REASON_UNKNOWN_COMMAND;
     enum reason reason = command_run(command, world, run->words.list + 1, run->words.count - 1);
     if (reason)
         return reason;
+    stress(run);
     if (!events_flush(&world->events, world->out))
         return REASON_MEMORY;
     if (world->fault)
@@ -137,13 +155,15 @@ static enum replay_status verdict(const struct run *run, enum reason reason, FIL
         return fault(err, "out of memory");
     if (reason == REASON_WORK)
         return fault(err, "the run has come to its limit");
+    if (reason == REASON_HEAP)
+        return REPLAY_FAULT;
     fprintf(err, "error %zu: %s\n", run->at + 1, sentences[reason]);
     return REPLAY_BAD_SCRIPT;
 }
 
 static enum replay_status run_all(struct run *run, const struct replay_options *options)
 {
-    int error = world_init(&run->world, options->out, options->work);
+    int error = world_init(&run->world, options);
     if (error)
         return fault(options->err, tally_strerror(error));
     if (options->attach) {
@@ -160,7 +180,7 @@ static enum replay_status run_all(struct run *run, const struct replay_options *
 
 enum replay_status replay_run(const char *text, size_t length, const struct replay_options *options)
 {
-    struct run run = {.at = 0};
+    struct run run = {.stress = options->stress};
     if (!script_load(&run.script, text, length))
         return fault(options->err, "out of memory");
     enum replay_status status = run_all(&run, options);

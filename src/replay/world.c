@@ -1,16 +1,32 @@
 #include "replay/world.h"
 
-int world_init(struct world *world, FILE *out, uint64_t work)
+/* What the library has to say about this program is a fault of one of the two. */
+static void on_report(struct tally_heap *heap, const struct tally_report *report, void *arg)
 {
-    *world = (struct world){.out = out, .work_left = work ? work : UINT64_MAX};
+    (void)heap;
+    struct world *world = arg;
+    if (report->kind < TALLY_REPORT_DECREF)
+        return;
+    fprintf(world->err, "tally-replay: %s\n", report->sentence);
+    world->fault = REASON_HEAP;
+}
+
+int world_init(struct world *world, const struct replay_options *options)
+{
+    *world = (struct world){
+        .out = options->out, .err = options->err, .work_left = options->work ? options->work : UINT64_MAX};
     int error = object_types_init();
     if (!error)
         error = tally_heap_new(TALLY_ABI,
-                               &(struct tally_heap_options){.user = world,
-                                                            .manager = TALLY_MANAGER_GENERATIONAL},
+                               &(struct tally_heap_options){
+                                   .user = world,
+                                   .manager = options->manager ? options->manager : TALLY_MANAGER_GENERATIONAL,
+                                   .max_pause_us = options->max_pause_us},
                                &world->heap);
-    if (!error)
+    if (!error) {
+        tally_set_report(world->heap, on_report, world);
         tally_disable(world->heap);
+    }
     return error;
 }
 

@@ -8,6 +8,7 @@
 #include "replay/names.h"
 #include "replay/object.h"
 #include "replay/reason.h"
+#include "replay/replay.h"
 #include "replay/roots.h"
 #include "tally.h"
 
@@ -15,14 +16,14 @@ struct world {
     struct tally_heap *heap;
     struct names names;
     struct events events;
-    FILE *out;
+    FILE *out, *err;
     uint64_t work_left;  /* UINT64_MAX: without limit */
     enum reason fault;   /* what a finalizer or callback ran into; ends the run after the command */
     bool over;           /* finalizers and callbacks do nothing more */
 };
 
 /* A heap with automatic collection off. 0 or a TALLY_E*; after a failure too the world is to be finished. */
-int world_init(struct world *world, FILE *out, uint64_t work);
+int world_init(struct world *world, const struct replay_options *options);
 void world_fini(struct world *world);
 
 /* REASON_WORK where the run has come to its limit. */
