@@ -644,9 +644,9 @@ TALLY_API int tally_unexplained(struct tally_heap *heap, tally_unexplained_fn fn
 TALLY_API int tally_heap_disown(struct tally_heap *heap);
 TALLY_API int tally_heap_adopt(struct tally_heap *heap);
 /* Brackets work that does not touch the heap and may take long (as Python releases its GIL): meanwhile the
- * agent runs what the daemon asks for, as far as no code of the host's has to run; the rest waits for unpark
- * or the next safepoint. unpark takes the heap back at once: it waits for a slice of the agent's, at most
- * about 50 microseconds. Pairs do not nest: TALLY_ESTATE. park: TALLY_EBUSY from a callback. */
+ * agent runs the collections that the daemon asks for, as far as no code of the host's has to run; the rest
+ * waits for the next safepoint, of which park is one. unpark takes the heap back at once: it waits for a slice
+ * of the agent's, at most about 50 microseconds. Pairs do not nest: TALLY_ESTATE. park: TALLY_EBUSY from a callback. */
 TALLY_API int tally_park(struct tally_heap *heap);
 TALLY_API int tally_unpark(struct tally_heap *heap);
 /* Moves object and all that it reaches to another heap of the calling thread. The graph must be isolated: one

@@ -68,6 +68,12 @@ static void heap_forked(struct tally_heap *heap, void *parents)
         tally_attach(heap);
 }
 
+static void heap_parked(void *shown)
+{
+    (void)shown;
+    agent_wake();
+}
+
 /* Starts the thread before the heap is touched, and lists the heap when everything is ready. */
 static int show(struct agent *agent, struct agent_heap *shown)
 {
@@ -88,7 +94,8 @@ static int show(struct agent *agent, struct agent_heap *shown)
         return error;
     feed_level_set(tally__heap_feed(shown->heap), WIRE_LEVEL_ALL);
     *tally__heap_attachment(shown->heap) =
-        (struct tally__attachment){.detach = agent_detach, .forked = heap_forked, .agent = shown};
+        (struct tally__attachment){
+        .detach = agent_detach, .forked = heap_forked, .parked = heap_parked, .agent = shown};
     pthread_mutex_lock(&agent->lock);
     shown->next = agent->heaps;
     agent->heaps = shown;

@@ -324,6 +324,30 @@ static void slot_report(struct agent *agent, struct agent_slot *slot, enum slot_
     slot_state_set(slot, SLOT_FREE);
 }
 
+/* Runs a collection for an owner who is parked, as far as it goes without the host's code. Returns whether to
+ * come again at once. */
+static bool parked_collect(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
+{
+    uint64_t tag = tag_get(slot);
+    struct wire_ack *result = &slot->result;
+    if (slot->command.kind != WIRE_COMMAND_COLLECT || now_ns >= slot->command.deadline_ns ||
+        !slot_claim(slot, tag, SLOT_RUNNING))
+        return false;
+    uint64_t wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
+    enum tally__parked parked = tally__heap_collect_parked(
+        shown->heap, slot->command.generation, slot->command.operation, wait_ns, &result->collected,
+        &result->pause_ns, &result->freed_bytes);
+    if (parked == PARKED_MORE || parked == PARKED_DONE)
+        atomic_store_explicit(&slot->begun, true, memory_order_relaxed);
+    if (parked == PARKED_DONE) {
+        result->safepoint_wait_ns = wait_ns;
+        slot_finish(slot, WIRE_ACK_SUCCEEDED, 0);
+    } else {
+        slot_state_set(slot, SLOT_POSTED);
+    }
+    return parked == PARKED_MORE;
+}
+
 uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint64_t now_ns)
 {
     uint64_t next = UINT64_MAX;
@@ -331,6 +355,10 @@ uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint
         struct agent_slot *slot = &shown->slots[i];
         uint64_t tag = tag_get(slot);
         enum slot_state state = tag_state(tag);
+        if (state == SLOT_POSTED && parked_collect(shown, slot, now_ns))
+            next = now_ns;
+        tag = tag_get(slot);
+        state = tag_state(tag);
         if (state == SLOT_RUNNING || state == SLOT_DONE) {
             slot_report(agent, slot, state);
         } else if (state == SLOT_POSTED && now_ns < slot->command.deadline_ns) {

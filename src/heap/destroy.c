@@ -14,6 +14,35 @@
  * the object is kept, whole in memory, and reported. */
 #include "heap/internal.h"
 
+/* What dies with the trash may be the host's to finalize, or set off what is. */
+static void guest_edge(void **slot, void *arg)
+{
+    struct tally_heap *heap = arg;
+    if (!*slot || tally__is_trash(heap, *slot))
+        return;
+    const struct tally_type *type = type_of(*slot);
+    heap->run.refused |= !type->plain || type->info.finalize || type->info.dispose ||
+                         *word_of(*slot) & (FLAG_WEAK | FLAG_EXTERN | FLAG_PINNED);
+}
+
+static bool guest_one(struct tally_heap *heap, void *object)
+{
+    const struct tally_type *type = type_of(object);
+    heap->run.refused |= type->info.finalize || type->info.dispose || type->info.traverse || type->weak ||
+                         *word_of(object) & (FLAG_WEAK | FLAG_EXTERN | FLAG_PINNED);
+    if (!heap->run.refused)
+        tally__slots_visit(type, object, guest_edge, heap);
+    return true;
+}
+
+/* The agent frees for a parked owner only where no code of the host's can have to run; else it stops here. */
+bool tally__trash_guest(struct tally_heap *heap)
+{
+    if (!heap->run.guest || !pthread_equal(heap->run.runner, pthread_self()))
+        return true;
+    return tally__trash_each(heap, guest_one) && !heap->run.refused;
+}
+
 static int survivors_generation(const struct run *run)
 {
     return run->generation < 2 && run->scope != TALLY_SCOPE_CANDIDATES ? run->generation + 1 : 2;

@@ -22,6 +22,18 @@ void tally__heap_post(struct tally_heap *heap, struct tally__request *request);
 int64_t tally__heap_collect_remote(struct tally_heap *heap, int generation, uint64_t operation,
                                    uint64_t safepoint_wait_ns, uint64_t *pause_ns, uint64_t *freed_bytes);
 
+/* The agent's part of a remote collection while the owner is parked. It works for a while, in slices of some 30
+ * microseconds between which an owner who unparks takes the heap back. */
+enum tally__parked {
+    PARKED_NOT,   /* the owner has the heap, and does it at its next safepoint */
+    PARKED_MORE,  /* it is not done yet: call again */
+    PARKED_OWNER, /* code of the host's has to run: the owner goes on with what has been found */
+    PARKED_DONE   /* the results are there */
+};
+enum tally__parked tally__heap_collect_parked(struct tally_heap *heap, int generation, uint64_t operation,
+                                              uint64_t safepoint_wait_ns, int64_t *collected,
+                                              uint64_t *pause_ns, uint64_t *freed_bytes);
+
 /* The heap's feed, its number in this process (from 1, never reused), and its counters memory at the moment.
  */
 struct feed *tally__heap_feed(struct tally_heap *heap);
@@ -33,6 +45,7 @@ uint32_t tally__heap_number(const struct tally_heap *heap);
 struct tally__attachment {
     void (*detach)(struct tally_heap *heap, void *agent);
     void (*forked)(struct tally_heap *heap, void *agent);
+    void (*parked)(void *agent); /* the owner has parked while requests wait */
     void *agent;
 };
 struct tally__attachment *tally__heap_attachment(struct tally_heap *heap);

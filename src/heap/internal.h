@@ -126,6 +126,7 @@ struct reserve {
 enum phase {
     RUN_NONE,
     RUN_MERGE, RUN_EXPLORE, RUN_SUBTRACT, RUN_MARK, RUN_PROMOTE,     /* finding */
+    RUN_GUEST,                                                       /* may the agent go on? */
     RUN_WEAK, RUN_CALLBACKS, RUN_FINALIZE,                           /* decided: the host's code */
     RUN_REST, RUN_SUBTRACT_REST, RUN_MARK_REST, RUN_PROMOTE_REST,    /* finding again, in the trash */
     RUN_SHAPES, RUN_KEEP, RUN_WEAK_REST, RUN_HOLD, RUN_CLEAR, RUN_FREE, RUN_CALLBACKS_REST, RUN_END
@@ -139,6 +140,8 @@ struct run {
     bool look;         /* tally_find_cycles(): frees nothing */
     bool host_ran;     /* a callback or finalizer, so that trash may have changed */
     bool sliced;
+    pthread_t runner;    /* of a guest's */
+    bool guest, refused; /* the agent runs it for a parked owner; and may not go on */
     bool nothing;      /* candidates complete and none, nothing young: there is nothing to walk */
     int generation;    /* survivors go to the next */
     enum tally_scope_kind scope;
@@ -419,6 +422,7 @@ bool tally__trash_each(struct tally_heap *heap, member_fn fn);
 void tally__find_restart(struct tally_heap *heap); /* cursors to the scope's begin */
 
 /* destroy.c: the phases that follow */
+bool tally__trash_guest(struct tally_heap *heap);
 bool tally__trash_weak(struct tally_heap *heap);
 bool tally__trash_callbacks(struct tally_heap *heap);
 bool tally__trash_finalize(struct tally_heap *heap);

@@ -31,6 +31,7 @@ static const struct {
     [RUN_SUBTRACT] = {tally__find_subtract, WIRE_STATE_FINDING, true},
     [RUN_MARK] = {tally__find_mark, WIRE_STATE_FINDING, true},
     [RUN_PROMOTE] = {tally__find_promote, WIRE_STATE_FINDING, false},
+    [RUN_GUEST] = {tally__trash_guest, WIRE_STATE_FINDING, false},
     [RUN_WEAK] = {tally__trash_weak, WIRE_STATE_CALLBACKS, false},
     [RUN_CALLBACKS] = {tally__trash_callbacks, WIRE_STATE_CALLBACKS, false},
     [RUN_FINALIZE] = {tally__trash_finalize, WIRE_STATE_CALLBACKS, false},
@@ -311,6 +312,7 @@ void tally__run_settle(struct tally_heap *heap)
     struct slice outer = heap->slice;
     heap->slice.open = false;
     tally__slice_begin(heap, UINT64_MAX);
+    run->refused = false;
     if (is_finding(run) && heap->release_depth) {
         tally__find_restart(heap);
         tally__trash_each(heap, spare_one);
@@ -370,6 +372,12 @@ int64_t tally__heap_collect_remote(struct tally_heap *heap, int generation, uint
 {
     if (heap->manager < TALLY_MANAGER_GENERATIONAL)
         return TALLY_EUNSUPPORTED;
+    if (heap->run.guest && heap->run.decided && heap->run.record.operation == operation) {
+        tally__run_settle(heap); /* what the agent has found while the owner was parked */
+        *pause_ns = heap->run.record.pause_ns;
+        *freed_bytes = heap->run.freed_bytes;
+        return (int64_t)heap->run.collected;
+    }
     struct collect_request request = {.generation = generation,
                                       .reason = TALLY_REASON_REMOTE,
                                       .scope = generation == 2 ? TALLY_SCOPE_HEAP : TALLY_SCOPE_GENERATIONS,

@@ -48,11 +48,14 @@ int tally_park(struct tally_heap *heap)
     if (!heap->hot.pen.rows)
         tally__forked(heap);
     int owner = HOLD_OWNER;
-    tally__safepoint(heap);
-    return atomic_compare_exchange_strong_explicit(&heap->hold, &owner, HOLD_PARKED, memory_order_acq_rel,
-                                                   memory_order_relaxed)
-               ? 0
-               : TALLY_ESTATE;
+    struct tally__attachment attachment = heap->attachment;
+    tally_safepoint(heap);
+    if (!atomic_compare_exchange_strong_explicit(&heap->hold, &owner, HOLD_PARKED, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        return TALLY_ESTATE;
+    if (attachment.parked && atomic_load_explicit(&heap->mailbox, memory_order_relaxed))
+        attachment.parked(attachment.agent);
+    return 0;
 }
 
 int tally_unpark(struct tally_heap *heap)
@@ -69,6 +72,63 @@ int tally_unpark(struct tally_heap *heap)
         sched_yield();
     }
     atomic_store_explicit(&heap->wanted, false, memory_order_relaxed);
-    tally_safepoint(heap);
     return 0;
+}
+
+/* ---- the agent's side */
+
+#define GUEST_SLICE_NS 30000u
+#define GUEST_TURN_NS 2000000u /* how long the agent stays away from its other duties */
+
+static bool guest_may_start(const struct tally_heap *heap)
+{
+    return heap->manager >= TALLY_MANAGER_GENERATIONAL && !heap->run.phase && !heap->collection_hook_count &&
+           !heap->debug && !heap->hooks.unmap && !tally__deaths_pending(heap);
+}
+
+static void guest_slice(struct tally_heap *heap)
+{
+    tally__slice_begin(heap, GUEST_SLICE_NS);
+    tally__run_advance(heap);
+    heap->slice.open = false; /* no pause of the program's */
+}
+
+static enum tally__parked guest_run(struct tally_heap *heap)
+{
+    uint64_t until_ns = clock_mono_ns() + GUEST_TURN_NS;
+    while (heap->run.phase && !heap->run.refused) {
+        guest_slice(heap);
+        if (atomic_load_explicit(&heap->wanted, memory_order_relaxed) || clock_mono_ns() >= until_ns)
+            break;
+    }
+    return heap->run.refused ? PARKED_OWNER : heap->run.phase ? PARKED_MORE : PARKED_DONE;
+}
+
+enum tally__parked tally__heap_collect_parked(struct tally_heap *heap, int generation, uint64_t operation,
+                                              uint64_t safepoint_wait_ns, int64_t *collected,
+                                              uint64_t *pause_ns, uint64_t *freed_bytes)
+{
+    int parked = HOLD_PARKED;
+    if (!atomic_compare_exchange_strong_explicit(&heap->hold, &parked, HOLD_AGENT, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        return PARKED_NOT;
+    enum tally__parked result = PARKED_OWNER;
+    bool ours = heap->run.phase && heap->run.guest && heap->run.record.operation == operation;
+    if (ours || guest_may_start(heap)) {
+        if (!ours) {
+            heap->slice.deadline_ns = 0;
+            tally__run_start(heap, &(struct collect_request){
+                                       .generation = generation, .reason = TALLY_REASON_REMOTE,
+                                       .scope = generation == 2 ? TALLY_SCOPE_HEAP : TALLY_SCOPE_GENERATIONS,
+                                       .operation = operation, .safepoint_wait_ns = safepoint_wait_ns});
+            heap->run.guest = true;
+            heap->run.runner = pthread_self();
+        }
+        result = guest_run(heap);
+    }
+    *collected = (int64_t)heap->run.collected;
+    *pause_ns = heap->run.record.pause_ns;
+    *freed_bytes = heap->run.freed_bytes;
+    atomic_store_explicit(&heap->hold, HOLD_PARKED, memory_order_release);
+    return result;
 }

@@ -15,7 +15,7 @@ static const char usage[] =
     "  --attach     show the heap to tallyd\n"
     "  --name NAME  how it is shown (default: tally-replay)\n"
     "  --manager M  none, refcount, cycle, generational (default) or full\n"
-    "  --max-pause US  work in slices of so many microseconds; pending work is done before each command\n"
+    "  --max-pause US  work in slices of so many microseconds; pending work is done after each command\n"
     "  --stress N   after every N-th command, search for cycles and verify the heap\n"
     "  --version    print the version\n"
     "  --help       print this\n"

@@ -32,7 +32,7 @@ struct replay_options {
     FILE *out, *err; /* borrowed */
     bool attach;     /* shows the heap to the daemon */
     enum tally_manager manager; /* 0: generational, the collector that FORMAT.md describes */
-    uint64_t max_pause_us; /* not 0: what it leaves pending is done before each command */
+    uint64_t max_pause_us; /* not 0: what it leaves pending is done after each command */
     uint64_t stress;       /* not 0: after every so many commands the heap is searched and verified */
     uint64_t work;   /* lines, objects, edges, slots and bytes that the run may come to; 0: without limit */
 };

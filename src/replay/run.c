@@ -91,14 +91,14 @@ static void stress(struct run *run)
 static enum reason run_command(struct run *run)
 {
     struct world *world = &run->world;
-    while (tally_get_max_pause(world->heap) && tally_step(world->heap, UINT64_MAX))
-        ;
     const struct command *command = run->script.lines[run->at].command;
     if (!command)
         return REASON_UNKNOWN_COMMAND;
     enum reason reason = command_run(command, world, run->words.list + 1, run->words.count - 1);
     if (reason)
         return reason;
+    while (tally_get_max_pause(world->heap) && tally_step(world->heap, UINT64_MAX))
+        continue; /* what the command has set off shows with it */
     stress(run);
     if (!events_flush(&world->events, world->out))
         return REASON_MEMORY;
