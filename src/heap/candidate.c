@@ -51,13 +51,16 @@ static void stress(struct tally_heap *heap)
     tally__collect(heap, &(struct collect_request){.generation = 2, .reason = TALLY_REASON_STRESS});
 }
 
-/* A freed slot's word is 0, and so has no type. */
-static bool is_freed(struct tally_heap *heap, void *object)
+/* A freed slot's word is 0, and so has no type; the count of the dying is a cursor or a link. */
+bool tally__is_gone(struct tally_heap *heap, void *object)
 {
-    if (*word_of(object) >> TALLY_TYPE_SHIFT & 0xffff)
+    uint64_t *word = word_of(object);
+    bool freed = !(*word >> TALLY_TYPE_SHIFT & 0xffff);
+    if (!freed && !(*word & FLAG_GONE))
         return false;
-    *word_of(object) = 0;
-    tally__report(heap, TALLY_REPORT_DECREF, NULL, "a reference to an object that has been freed is given back");
+    *word = freed ? 0 : *word + TALLY_COUNT_ONE;
+    tally__report(heap, TALLY_REPORT_DECREF, freed ? NULL : type_of(object),
+                  "a reference to an object that %s is given back", freed ? "has been freed" : "is dying");
     return true;
 }
 
@@ -65,7 +68,7 @@ void tally__candidate(void *object)
 {
     struct page *page = page_of(object);
     struct tally_heap *heap = page->heap;
-    if (is_freed(heap, object) || !page->tracked)
+    if (tally__is_gone(heap, object) || !page->tracked)
         return;
     candidate_set(heap, page, object);
     if (heap->armed)

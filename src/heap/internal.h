@@ -354,6 +354,7 @@ void tally__list_remove(struct page *page, unsigned list);
 /* candidate.c */
 void tally__candidate_drop(struct tally_heap *heap, struct page *page, uint32_t slot);
 void tally__candidate_take(struct tally_heap *heap, struct page *page, uint32_t slot); /* a run examines it */
+bool tally__is_gone(struct tally_heap *heap, void *object); /* a decref of the dead: undone and reported */
 void tally__touch(struct tally_heap *heap, const void *object); /* armed: the host has got hold of it */
 
 /* release.c */

@@ -12,6 +12,8 @@
 #include "heap/internal.h"
 
 #define NEST_MAX 50u
+/* What lets an inline decref pass: the count of the dying is none, and a decref of them must be seen. */
+#define FLAGS_QUIET (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)
 
 static void count_free(struct tally_heap *heap, const struct page *page, const struct tally_type *type,
                        const void *object, enum wire_event kind)
@@ -83,7 +85,7 @@ static bool die(struct tally_heap *heap, void *object)
     }
     if (type->weak)
         tally__weak_detach(heap, object);
-    *word = (*word & FLAGS_MASK) | (uint64_t)type->index << TALLY_TYPE_SHIFT |
+    *word = (*word & FLAGS_MASK & ~FLAGS_QUIET) | (uint64_t)type->index << TALLY_TYPE_SHIFT |
             (uint64_t)tally__slot_count(type, object) << TALLY_COUNT_SHIFT;
     return true;
 }
@@ -93,7 +95,7 @@ static void zero_list_push(struct tally_heap *heap, void *object)
     uint64_t *word = word_of(object), name = compress(object);
     if (heap->run.phase)
         tally__member_drop(heap, object);
-    *word = (*word & (TALLY_COUNT_ONE - 1)) | FLAG_QUEUED;
+    *word = (*word & (TALLY_COUNT_ONE - 1) & ~FLAGS_QUIET) | FLAG_QUEUED;
     if (heap->zero_last)
         *word_of(expand(heap, heap->zero_last)) |= name << TALLY_COUNT_SHIFT;
     else
@@ -111,6 +113,7 @@ static void *zero_list_pop(struct tally_heap *heap)
         heap->zero_last = 0;
     heap->zero_count--;
     *word &= (TALLY_COUNT_ONE - 1) & ~FLAG_QUEUED;
+    *word |= type_of_word(*word)->word & TALLY_FLAG_ACYCLIC;
     return object;
 }
 
@@ -273,12 +276,8 @@ void tally__release(void *object)
     struct page *page = page_of(object);
     struct tally_heap *heap = page->heap;
     uint64_t *word = word_of(object);
-    if (*word & FLAG_GONE || !(*word >> TALLY_TYPE_SHIFT & 0xffff)) {
-        tally__report(heap, TALLY_REPORT_DECREF, *word & FLAG_GONE ? type_of(object) : NULL,
-                      "a reference to an object that is dying is given back");
-        *word += TALLY_COUNT_ONE; /* the count of the dying is a cursor or a link */
+    if (tally__is_gone(heap, object))
         return;
-    }
     const struct tally_type *type = type_of(object);
     if (type->plain && !(*word & (FLAG_FINALIZER | FLAG_WEAK)) && !must_wait(heap))
         tally__object_free(heap, object, WIRE_EVENT_FREE_REFCOUNT);
