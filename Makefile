@@ -132,6 +132,8 @@ unit_objs = $(if $(filter intake stats operations api tallyd,$(1)),$(BUILD)/libt
   $(if $(filter tallyctl,$(1)),$(filter-out %/main.o,$(call obj,$(TALLYCTL_SRCS))),$(BUILD)/libtally.a))))
 unit_libs = $(if $(filter intake stats operations api tallyd,$(1)),$(DAEMON_LIBS),$(if $(filter tallyctl,$(1)),$(TALLYCTL_LIBS)))
 
+UNIT_LINK_test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=mmap
+
 .PHONY: unit
 unit: $(UNIT_TESTS)
 define UNIT_RULE
@@ -139,7 +141,7 @@ $(BUILD)/unit/$(1)/$(2): tests/unit/$(1)/$(2).c $(call unit_objs,$(1))
 	$$(call say,CC,$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(TALLY_CPPFLAGS) $$(CPPFLAGS) $$(TALLY_CFLAGS) -Wno-missing-prototypes $$(CFLAGS) $$(LDFLAGS) -MMD -MP $$< \
-	  $(call unit_objs,$(1)) -o $$@ -lcmocka $(call unit_libs,$(1)) -pthread
+	  $(call unit_objs,$(1)) -o $$@ -lcmocka $(call unit_libs,$(1)) $(UNIT_LINK_$(2)) -pthread
 endef
 $(foreach t,$(UNIT_SRCS),$(eval $(call UNIT_RULE,$(notdir $(patsubst %/,%,$(dir $(t)))),$(basename $(notdir $(t))))))
 

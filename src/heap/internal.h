@@ -461,6 +461,7 @@ static inline bool slice_spend(struct tally_heap *heap, size_t units)
 }
 bool tally__slice_begin(struct tally_heap *heap, uint64_t budget_ns); /* false: within another */
 void tally__slice_end(struct tally_heap *heap);
+bool tally__work_remains(const struct tally_heap *heap); /* a run is open, or deaths wait that need not */
 void tally__work(struct tally_heap *heap); /* what is due: a slice of what is pending, or the start of a run */
 /* Around a callback of the host's, for the blame: host_enter() .. host_leave(). */
 uint64_t tally__host_enter(struct tally_heap *heap);

@@ -92,11 +92,9 @@ void tally__run_due(struct tally_heap *heap)
 void tally__limit_update(struct tally_heap *heap)
 {
     uint64_t limit = UINT64_MAX;
-    bool pending = heap->run.phase ||
-                   (tally__deaths_pending(heap) && heap->manager != TALLY_MANAGER_NONE);
     if (heap->collecting)
         limit = UINT64_MAX;
-    else if (pending)
+    else if (tally__work_remains(heap))
         limit = heap->hot.young_count + WORK_STRIDE;
     else if (is_automatic(heap) && heap->manager == TALLY_MANAGER_CYCLE)
         limit = tally__is_due(heap) ? 0 : UINT64_MAX;

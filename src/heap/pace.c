@@ -106,7 +106,7 @@ uint64_t tally_get_max_pause(const struct tally_heap *heap)
     return heap->budget_ns / 1000;
 }
 
-static bool work_remains(const struct tally_heap *heap)
+bool tally__work_remains(const struct tally_heap *heap)
 {
     return heap->run.phase || (tally__deaths_pending(heap) && heap->manager != TALLY_MANAGER_NONE);
 }
@@ -126,14 +126,14 @@ bool tally_step(struct tally_heap *heap, uint64_t microseconds)
         tally__forked(heap);
     tally__slice_begin(heap, microseconds < UINT64_MAX / 1000 ? microseconds * 1000 : UINT64_MAX);
     do {
-        if (!work_remains(heap) && tally__is_due(heap))
+        if (!tally__work_remains(heap) && tally__is_due(heap))
             tally__run_due(heap);
         pending_run(heap);
-    } while (heap->slice.deadline_ns == UINT64_MAX && (work_remains(heap) || tally__is_due(heap)));
+    } while (heap->slice.deadline_ns == UINT64_MAX && (tally__work_remains(heap) || tally__is_due(heap)));
     tally__slice_end(heap);
     tally__limit_update(heap);
     tally__check_heap(heap, false);
-    return work_remains(heap) || tally__is_due(heap);
+    return tally__work_remains(heap) || tally__is_due(heap);
 }
 
 /* More is held back than a quarter of what lived when the work began: the program gets no half any more. */
@@ -147,7 +147,7 @@ void tally__work(struct tally_heap *heap)
 {
     if (heap->collecting || heap->release_depth || heap->slice.open)
         return;
-    bool pending = work_remains(heap);
+    bool pending = tally__work_remains(heap);
     if (!pending && !tally__is_due(heap))
         return;
     if (!pending)

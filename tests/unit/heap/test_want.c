@@ -1,0 +1,357 @@
+/* Want of memory: in every entry point that takes some, the n-th request to the system fails, for every n, once and
+ * from then on. The call says so, the heap verifies, and a retry works. The linker sends the library's requests
+ * here (see the Makefile). */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "support.h"
+
+static struct {
+    uint64_t at;   /* the request that fails; 0: none */
+    bool lasting;  /* and all that follow */
+    uint64_t count;
+    bool failed;
+} want;
+
+static bool fails(void)
+{
+    if (!want.at)
+        return false;
+    want.count++;
+    bool now = want.count == want.at || (want.lasting && want.count > want.at);
+    want.failed |= now;
+    if (now)
+        errno = ENOMEM;
+    return now;
+}
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *memory, size_t bytes);
+char *__real_strdup(const char *text);
+void *__real_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
+
+void *__wrap_malloc(size_t bytes)
+{
+    return fails() ? NULL : __real_malloc(bytes);
+}
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    return fails() ? NULL : __real_calloc(count, bytes);
+}
+void *__wrap_realloc(void *memory, size_t bytes)
+{
+    return fails() ? NULL : __real_realloc(memory, bytes);
+}
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
+}
+void *__wrap_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+    return fails() ? MAP_FAILED : __real_mmap(address, bytes, protection, flags, fd, offset);
+}
+
+/* A scenario prepares (nothing fails), acts (which may), and says whether it went well. What it made is undone. */
+struct scenario {
+    const char *name;
+    bool (*act)(struct tally_heap *heap);
+};
+
+static bool act_heap(struct tally_heap *heap)
+{
+    (void)heap;
+    struct tally_heap *made = NULL;
+    int error = tally_heap_new(TALLY_ABI, NULL, &made);
+    if (error)
+        assert_int_equal(error, TALLY_ENOMEM);
+    uint64_t at = want.at;
+    want.at = 0;
+    tally_heap_free(made);
+    want.at = at;
+    return !error;
+}
+
+static bool act_type(struct tally_heap *heap)
+{
+    (void)heap;
+    const struct tally_type *type = NULL;
+    struct tally_ref refs[] = {{"first", 0}, {"second", 8}};
+    int error = tally_type_register(&(struct tally_type_info){.name = "wanting", .size = 32, .refs = refs,
+                                                              .ref_count = 2, .has_external = true,
+                                                              .external_pointer_offset = 16,
+                                                              .external_length_offset = 24,
+                                                              .external_name = "more"}, &type);
+    assert_true(error == 0 || error == TALLY_ENOMEM);
+    assert_true(!error == !!type);
+    return !error;
+}
+
+/* Many pages, a large object, and garbage that the last resort finds. */
+static bool act_objects(struct tally_heap *heap)
+{
+    static const struct tally_type *large;
+    if (!large) {
+        uint64_t at = want.at;
+        want.at = 0;
+        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "large", .size = 300000}, &large), 0);
+        want.at = at;
+    }
+    struct pair *head = NULL;
+    bool all = true;
+    for (int i = 0; i < 3000 && all; i++) {
+        struct pair *pair = tally_new(heap, pair_type());
+        all = pair;
+        if (!pair)
+            break;
+        tally_store_steal(pair, &pair->first, head);
+        head = pair;
+    }
+    void *big = all ? tally_new(heap, large) : NULL;
+    all &= big != NULL;
+    if (big)
+        tally_decref(big);
+    if (head)
+        tally_decref(head);
+    return all;
+}
+
+static bool act_weak(struct tally_heap *heap)
+{
+    bool all = true;
+    struct pair *targets[40] = {NULL};
+    void *weak[40] = {NULL};
+    for (int i = 0; i < 40 && all; i++) {
+        targets[i] = tally_new(heap, pair_type());
+        weak[i] = targets[i] ? tally_weak_new(heap, NULL, targets[i], NULL, NULL) : NULL;
+        all = weak[i];
+    }
+    for (int i = 0; i < 40; i++) {
+        if (weak[i])
+            tally_decref(weak[i]);
+        if (targets[i])
+            tally_decref(targets[i]);
+    }
+    return all;
+}
+
+static bool act_weakmap(struct tally_heap *heap)
+{
+    void *map = tally_weakmap_new(heap);
+    bool all = map;
+    struct pair *keys[40] = {NULL};
+    for (int i = 0; i < 40 && all; i++) {
+        keys[i] = tally_new(heap, pair_type());
+        int error = keys[i] ? tally_weakmap_set(map, keys[i], keys[i]) : TALLY_ENOMEM;
+        if (error)
+            assert_int_equal(error, TALLY_ENOMEM);
+        all = !error;
+        assert_int_equal(tally_weakmap_count(map), all ? i + 1 : i);
+    }
+    for (int i = 0; i < 40; i++)
+        if (keys[i])
+            tally_decref(keys[i]);
+    if (map)
+        tally_decref(map);
+    return all;
+}
+
+static bool act_sides(struct tally_heap *heap)
+{
+    bool all = true;
+    void *variables[40];
+    struct pair *pairs[40] = {NULL};
+    int pinned = 0, rooted = 0;
+    for (int i = 0; i < 40 && all; i++) {
+        pairs[i] = tally_new(heap, pair_type());
+        variables[i] = pairs[i];
+        all = pairs[i] && !tally_extern_bytes(pairs[i], 100);
+        if (all && (all = !tally_pin(pairs[i])))
+            pinned++;
+        if (all && (all = !tally_root_add(heap, &variables[i])))
+            rooted++;
+    }
+    for (int i = 0; i < rooted; i++)
+        assert_int_equal(tally_root_remove(heap, &variables[i]), 0);
+    for (int i = 0; i < pinned; i++)
+        assert_int_equal(tally_unpin(pairs[i]), 0);
+    for (int i = 0; i < 40; i++)
+        if (pairs[i])
+            tally_decref(pairs[i]);
+    return all;
+}
+
+static bool act_scope(struct tally_heap *heap)
+{
+    struct tally_scope scope = tally_scope_open(heap);
+    bool all = true;
+    for (int i = 0; i < 200 && all; i++)
+        all = tally_keep(heap, tally_new(heap, pair_type()));
+    tally_scope_close(&scope);
+    return all;
+}
+
+static bool act_switches(struct tally_heap *heap)
+{
+    int debug = tally_set_debug(heap, TALLY_DEBUG_SAVEALL), queue = tally_set_finalizer_queue(heap, true, NULL, NULL);
+    assert_true(debug == 0 || debug == TALLY_ENOMEM);
+    assert_true(queue == 0 || queue == TALLY_ENOMEM);
+    assert_int_equal(tally_get_debug(heap), debug ? 0 : TALLY_DEBUG_SAVEALL);
+    tally_set_debug(heap, 0);
+    tally_set_finalizer_queue(heap, false, NULL, NULL);
+    return !debug && !queue;
+}
+
+/* A collection takes none but for shapes, and goes without: it always does all of its work. */
+static bool act_collect(struct tally_heap *heap)
+{
+    uint64_t at = want.at;
+    want.at = 0;
+    for (int i = 0; i < 10; i++) {
+        struct pair *pair = pair_make(heap, NULL, NULL);
+        tally_store_steal(pair, &pair->second, pair);
+    }
+    want.at = at;
+    bool before = want.failed;
+    assert_int_equal(tally_find_cycles(heap), 10);
+    assert_int_equal(tally_collect(heap, 2), 10);
+    bool went_without = want.failed && !before;
+    tally_cycles_clear(heap);
+    return !went_without;
+}
+
+static int ignore_unexplained(const struct tally_unexplained *found, void *arg)
+{
+    (void)found, (void)arg;
+    return 0;
+}
+
+static bool act_questions(struct tally_heap *heap)
+{
+    uint64_t at = want.at;
+    want.at = 0;
+    struct pair *pair = pair_make(heap, NULL, NULL);
+    tally_store(pair, &pair->first, pair);
+    want.at = at;
+    int unexplained = tally_unexplained(heap, ignore_unexplained, NULL), verified = tally_verify(heap, NULL, 0);
+    assert_true(unexplained == 0 || unexplained == TALLY_ENOMEM);
+    assert_true(verified == 0 || verified == TALLY_ENOMEM);
+    tally_clear(pair, &pair->first);
+    tally_decref(pair);
+    return !unexplained && !verified;
+}
+
+static bool act_transfer(struct tally_heap *heap)
+{
+    uint64_t at = want.at;
+    want.at = 0;
+    struct tally_heap *to = heap_make();
+    struct pair *head = NULL;
+    for (int i = 0; i < 100; i++) {
+        struct pair *pair = pair_make(heap, NULL, NULL);
+        tally_store_steal(pair, &pair->first, head);
+        assert_int_equal(tally_extern_bytes(pair, 1), 0);
+        head = pair;
+    }
+    void *weak = tally_weak_new(heap, NULL, head, NULL, NULL), *moved = NULL;
+    tally_store_steal(head, &head->second, weak);
+    want.at = at;
+    int error = tally_transfer(to, head, &moved, NULL);
+    want.at = 0;
+    assert_true(error == 0 || error == TALLY_ENOMEM);
+    heap_check(heap);
+    heap_check(to);
+    assert_int_equal(heap_live(to), error ? 0 : 101);
+    assert_int_equal(heap_live(heap), error ? 101 : 0);
+    tally_decref(error ? (void *)head : moved);
+    tally_heap_free(to);
+    want.at = at;
+    return !error;
+}
+
+static const struct scenario scenarios[] = {
+    {"heap", act_heap},         {"type", act_type},           {"objects", act_objects},
+    {"weak", act_weak},         {"weakmap", act_weakmap},     {"sides", act_sides},
+    {"scope", act_scope},       {"switches", act_switches},   {"collect", act_collect},
+    {"questions", act_questions}, {"transfer", act_transfer},
+};
+
+static void sweep(const struct scenario *scenario, bool lasting)
+{
+    uint64_t failures = 0;
+    for (uint64_t n = 1; n < 10000; n++) {
+        want.at = 0;
+        struct tally_heap *heap = heap_make();
+        pair_type();
+        want.at = n;
+        want.lasting = lasting;
+        want.count = 0;
+        want.failed = false;
+        bool well = scenario->act(heap);
+        bool failed = want.failed;
+        want.at = 0;
+        heap_check(heap);
+        assert_true(well || failed);
+        assert_true(scenario->act(heap));
+        heap_check(heap);
+        assert_int_equal(heap_live(heap), 0);
+        tally_heap_free(heap);
+        failures += failed;
+        if (!failed) {
+            assert_true(n > 1);
+            print_message("# %s, %s: %llu requests\n", scenario->name, lasting ? "from then on" : "once",
+                          (unsigned long long)failures);
+            return;
+        }
+    }
+    fail_msg("%s does not end", scenario->name);
+}
+
+static void test_the_nth_request_fails_once(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
+        sweep(&scenarios[i], false);
+}
+
+static void test_the_nth_request_fails_and_all_that_follow(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
+        sweep(&scenarios[i], true);
+}
+
+/* The library's own types are made by the first heap: a failure in between is made up for by the next. */
+static void test_the_first_heap_can_fail_anywhere(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 100; n++) {
+        struct tally_heap *heap = NULL;
+        want.at = n;
+        want.lasting = true;
+        want.count = 0;
+        want.failed = false;
+        int error = tally_heap_new(TALLY_ABI, NULL, &heap);
+        want.at = 0;
+        if (!error) {
+            assert_true(n > 5);
+            void *map = tally_weakmap_new(heap);
+            assert_string_equal(tally_type_name(tally_type_of(map)), "weakmap");
+            tally_decref(map);
+            tally_heap_free(heap);
+            return;
+        }
+        assert_int_equal(error, TALLY_ENOMEM);
+    }
+    fail();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_first_heap_can_fail_anywhere),
+        cmocka_unit_test(test_the_nth_request_fails_once),
+        cmocka_unit_test(test_the_nth_request_fails_and_all_that_follow),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
