@@ -70,15 +70,10 @@ static void lie_from_now(struct tally_heap *heap, enum lie what, const void *who
 /* collect_all() without the verifier, who would be lied to as well. */
 static uint64_t collect_unverified(struct tally_heap *heap)
 {
-    uint64_t before = heap_collected(heap);
-    if (tally_get_max_pause(heap)) {
-        void *weight = run_due(heap);
-        settle(heap);
-        run_over(heap, weight);
-    }
-    tally_collect(heap, 2);
+    uint64_t collected = run_once(heap);
+    int64_t more = tally_collect(heap, 2);
     settle(heap);
-    return heap_collected(heap) - before;
+    return collected + (uint64_t)more;
 }
 
 /* A run that was lied to has struck the candidates off; the truth is looked for where something changes. */

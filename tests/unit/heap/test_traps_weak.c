@@ -112,14 +112,7 @@ static void weak_reference_beside_a_hidden_target(struct tally_heap *heap)
     tally_store_steal(loop, &loop->slots[2], weak);
     tally_decref(other);
     tally_decref(loop);
-    uint64_t before = heap_collected(heap);
-    if (tally_get_max_pause(heap)) { /* without collect_all(): the verifier would miss the hidden edge's cycle */
-        void *weight = run_due(heap);
-        settle(heap);
-        run_over(heap, weight);
-    }
-    assert_true(tally_collect(heap, 2) >= 0);
-    assert_int_equal(heap_collected(heap) - before, 3);
+    assert_int_equal(collect_all(heap), 3);
     assert_int_equal(heap_live(heap), 0);
 }
 
@@ -211,9 +204,7 @@ static void weak_reference_made_by_a_partner(struct tally_heap *heap)
     watched[0] = watched[1] = NULL;
     called = 0;
     tally_decref(self);
-    uint64_t before = heap_collected(heap);
-    collect_all(heap);
-    assert_int_equal(heap_collected(heap) - before, 2);
+    assert_int_equal(collect_all(heap), 2);
     assert_non_null(watched[0]);
     assert_int_equal(called, 1);
     watched_read_null(heap);
