@@ -1,0 +1,519 @@
+/* References on the move between the slices of paused runs, under managers that change: nothing that the program
+ * can reach is ever freed, and in the end nothing else lives. Graphs are big enough for runs of many slices, and
+ * have hubs whose slots a slice leaves in the middle. Each death is checked when it happens, against a naive
+ * model. */
+#include "rounds.h"
+
+/* ---- moves between objects that have been examined and ones that have not */
+
+enum { CELLS = 3000, HELD = 64 };
+
+static unsigned ends;
+static void count_end(void *object)
+{
+    (void)object;
+    ends++;
+}
+
+/* A value holds itself, so that its cell's reference decides. */
+static struct pair *value_make(struct tally_heap *heap)
+{
+    static const struct tally_type *type;
+    struct tally_ref refs[] = {{"first", 0}, {"second", 8}};
+    if (!type)
+        assert_int_equal(tally_type_register(&(struct tally_type_info){
+            .name = "value", .size = sizeof(struct pair), .refs = refs, .ref_count = 2, .dispose = count_end},
+            &type), 0);
+    struct pair *value = tally_new(heap, type);
+    tally_store(value, &value->first, value);
+    return value;
+}
+
+static uint64_t random_state;
+static size_t pick(size_t below) /* splitmix64 */
+{
+    uint64_t z = random_state += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return (z ^ z >> 31) % below;
+}
+
+/* Cells in the order of their addresses, which is about the order in which runs examine them; half of them hold a
+ * value. */
+static struct {
+    struct wide *root;
+    struct pair *cells[CELLS];
+    void *held[HELD]; /* taken out, and in C's hands over a slice */
+} board;
+
+static void board_make(struct tally_heap *heap)
+{
+    ends = 0;
+    board.root = wide_make(heap, CELLS);
+    memset(board.held, 0, sizeof board.held);
+    for (size_t i = 0; i < CELLS; i++) {
+        board.cells[i] = pair_make(heap, NULL, NULL);
+        tally_store_steal(board.root, &board.root->slots[i], board.cells[i]);
+    }
+    for (size_t i = 0; i < CELLS; i += 2)
+        tally_store_steal(board.cells[i], &board.cells[i]->first, value_make(heap));
+}
+
+/* From a cell with a value to an empty one: forward, to where the run has yet to come, or back. */
+static bool cells_pick(bool forward, struct pair **from, struct pair **to)
+{
+    for (int tries = 0; tries < 20; tries++) {
+        size_t low = pick(CELLS / 2), high = CELLS / 2 + pick(CELLS / 2);
+        *from = board.cells[forward ? low : high];
+        *to = board.cells[forward ? high : low];
+        if ((*from)->first && !(*to)->first)
+            return true;
+    }
+    return false;
+}
+
+enum way { MOVE, TAKE_AND_STEAL, SWAP_OWN_SLOTS, HOLD, WAYS };
+static void shift(enum way way, bool forward)
+{
+    struct pair *from, *to;
+    if (!cells_pick(forward, &from, &to))
+        return;
+    void **held = &board.held[pick(HELD)];
+    switch (way) {
+    case MOVE:
+        tally_move(to, &to->first, from, &from->first);
+        break;
+    case TAKE_AND_STEAL:
+        tally_store_steal(to, &to->first, tally_take(from, &from->first));
+        break;
+    case SWAP_OWN_SLOTS:
+        tally_move(from, &from->second, from, &from->first);
+        tally_move(to, &to->first, from, &from->second);
+        break;
+    default:
+        if (*held) {
+            tally_store_steal(to, &to->first, *held);
+            *held = NULL;
+        } else {
+            *held = tally_take(from, &from->first);
+        }
+    }
+}
+
+static void board_check(struct tally_heap *heap)
+{
+    size_t values = 0;
+    heap_check(heap);
+    assert_int_equal(ends, 0);
+    for (size_t i = 0; i < CELLS + HELD; i++) {
+        const struct pair *value = i < CELLS ? board.cells[i]->first : board.held[i - CELLS];
+        if (!value)
+            continue;
+        values++;
+        assert_ptr_equal(value->first, value);
+        assert_int_equal(tally_refcount(value), 2);
+    }
+    assert_int_equal(values, CELLS / 2);
+}
+
+/* `way` WAYS: all of them. Returns the slices of the run. */
+static unsigned play(struct tally_heap *heap, unsigned way, unsigned direction)
+{
+    unsigned slices = 0;
+    board_make(heap);
+    tally_incref(board.root);
+    tally_decref(board.root); /* a candidate */
+    void *weight = run_due(heap);
+    while (tally_step(heap, 0)) {
+        slices++;
+        for (int i = 0; i < 4; i++)
+            shift(way < WAYS ? way : pick(WAYS), direction < 2 ? direction : pick(2));
+    }
+    run_over(heap, weight);
+    board_check(heap);
+    assert_int_equal(tally_collect(heap, 2), 0);
+    board_check(heap);
+    for (size_t i = 0; i < HELD; i++)
+        if (board.held[i])
+            drop(heap, board.held[i]);
+    drop(heap, board.root);
+    collect_all(heap);
+    assert_int_equal(ends, CELLS / 2);
+    assert_int_equal(heap_live(heap), 0);
+    return slices;
+}
+
+static void test_edges_moved_between_slices_keep_what_they_hold(void **state)
+{
+    (void)state;
+    random_state = 1;
+    for (enum tally_manager manager = TALLY_MANAGER_GENERATIONAL; manager <= TALLY_MANAGER_FULL; manager++) {
+        struct tally_heap *heap = round_heap(manager, ROUND_SHORTEST_US);
+        for (unsigned way = 0; way <= WAYS; way++)
+            for (unsigned direction = 0; direction < 3; direction++)
+                assert_true(play(heap, way, direction) > 20);
+        tally_heap_free(heap);
+    }
+}
+
+/* ---- random programs */
+
+enum { NODES = 1500, HUBS = 6, HUB_SLOTS = 700, SLOTS = 3, STEPS = 12000, PROGRAMS = 6, BURST = 40 };
+
+struct node { /* a hub is one with more slots, in native memory that grows and shrinks */
+    void *fixed[SLOTS];
+    void **slots;
+    size_t length;
+    size_t number;
+};
+
+static struct {
+    struct node *object; /* NULL: freed */
+    int roots;
+    size_t length; /* of slots */
+    int *slots;    /* node, or -1: first those of the node's fixed part */
+} model[NODES];
+static bool reached[NODES], reached_known;
+static size_t stack[NODES];
+
+static void reach(int node, size_t *count)
+{
+    if (node < 0 || reached[node])
+        return;
+    reached[node] = true;
+    stack[(*count)++] = (size_t)node;
+}
+
+static void reach_all(void)
+{
+    size_t count = 0;
+    if (reached_known)
+        return;
+    reached_known = true;
+    memset(reached, 0, sizeof reached);
+    for (int i = 0; i < NODES; i++)
+        if (model[i].roots)
+            reach(i, &count);
+    while (count) {
+        size_t node = stack[--count];
+        for (size_t i = 0; i < model[node].length; i++)
+            reach(model[node].slots[i], &count);
+    }
+}
+
+/* The moment of truth: the model is always ahead of the heap. */
+static void on_dispose(void *object)
+{
+    struct node *node = object;
+    reach_all();
+    assert_false(reached[node->number]);
+    assert_ptr_equal(model[node->number].object, node);
+    model[node->number].object = NULL;
+    free(node->slots);
+}
+
+static const struct tally_type *node_type(void)
+{
+    static const struct tally_type *type;
+    struct tally_ref refs[] = {{"a", 0}, {"b", 8}, {"c", 16}};
+    if (!type)
+        assert_int_equal(tally_type_register(&(struct tally_type_info){
+            .name = "managed", .size = sizeof(struct node), .refs = refs, .ref_count = SLOTS, .has_external = true,
+            .external_pointer_offset = offsetof(struct node, slots),
+            .external_length_offset = offsetof(struct node, length), .dispose = on_dispose}, &type), 0);
+    return type;
+}
+
+static void **slot_at(size_t node, size_t at)
+{
+    struct node *object = model[node].object;
+    return at < SLOTS ? &object->fixed[at] : &object->slots[at - SLOTS];
+}
+
+/* A node that the program can get at: it holds it, or gets there from one that it holds. */
+static int walk_to(void)
+{
+    for (int tries = 0; tries < 30; tries++) {
+        int node = (int)pick(NODES);
+        if (!model[node].roots)
+            continue;
+        for (size_t steps = pick(6); steps; steps--) {
+            int next = model[node].slots[pick(model[node].length)];
+            if (next >= 0)
+                node = next;
+        }
+        return node;
+    }
+    return -1;
+}
+
+static int held(void)
+{
+    for (int tries = 0; tries < 30; tries++) {
+        int node = (int)pick(NODES);
+        if (model[node].roots)
+            return node;
+    }
+    return -1;
+}
+
+static void model_set(size_t node, size_t at, int value)
+{
+    reached_known = false;
+    model[node].slots[at] = value;
+}
+
+static void make(struct tally_heap *heap)
+{
+    size_t node = pick(NODES);
+    if (model[node].object)
+        return;
+    struct node *made = tally_new(heap, node_type());
+    assert_non_null(made);
+    assert_null(model[node].object);
+    made->number = node;
+    reached_known = false;
+    model[node].object = made;
+    model[node].roots = 1;
+    model[node].length = SLOTS;
+    for (size_t i = 0; i < SLOTS; i++)
+        model[node].slots[i] = -1;
+    int parent = walk_to();
+    if (parent < 0 || !pick(3))
+        return;
+    size_t at = pick(model[parent].length); /* most are held by others */
+    model_set((size_t)parent, at, (int)node);
+    model[node].roots = 0;
+    tally_store_steal(model[parent].object, slot_at((size_t)parent, at), made);
+}
+
+/* Grows by empty slots, or gives back what the last ones hold and shrinks. */
+static void resize(size_t node)
+{
+    struct node *object = model[node].object;
+    size_t target = pick(2) ? HUB_SLOTS : pick(HUB_SLOTS);
+    if (!model[node].roots)
+        return;
+    while (object->length > target) {
+        model_set(node, SLOTS + object->length - 1, -1);
+        tally_clear(object, &object->slots[object->length - 1]);
+        object->length--;
+        model[node].length--;
+    }
+    void **slots = malloc(HUB_SLOTS * sizeof *slots); /* moves, as realloc() may */
+    assert_non_null(slots);
+    memset(slots, 0, HUB_SLOTS * sizeof *slots);
+    if (object->length)
+        memcpy(slots, object->slots, object->length * sizeof *slots);
+    free(object->slots);
+    object->slots = slots;
+    while (object->length < target) {
+        object->length++;
+        model[node].slots[model[node].length++] = -1;
+    }
+}
+
+static void store(bool steal)
+{
+    int holder = walk_to(), value = steal ? held() : walk_to();
+    if (holder < 0 || value < 0)
+        return;
+    size_t at = pick(model[holder].length);
+    void *stored = model[value].object;
+    model_set((size_t)holder, at, value);
+    model[value].roots -= steal;
+    if (steal)
+        tally_store_steal(model[holder].object, slot_at((size_t)holder, at), stored);
+    else
+        tally_store(model[holder].object, slot_at((size_t)holder, at), stored);
+}
+
+static void take(void)
+{
+    int holder = walk_to();
+    if (holder < 0)
+        return;
+    size_t at = pick(model[holder].length);
+    int value = model[holder].slots[at];
+    model_set((size_t)holder, at, -1);
+    if (value >= 0)
+        model[value].roots++;
+    void *taken = tally_take(model[holder].object, slot_at((size_t)holder, at));
+    assert_ptr_equal(taken, value < 0 ? NULL : model[value].object);
+}
+
+static void move(void)
+{
+    int from = walk_to(), to = walk_to();
+    if (from < 0 || to < 0)
+        return;
+    size_t from_at = pick(model[from].length), to_at = pick(model[to].length);
+    if (from == to && from_at == to_at)
+        return;
+    model_set((size_t)to, to_at, model[from].slots[from_at]);
+    model_set((size_t)from, from_at, -1);
+    tally_incref(model[to].object); /* what the target slot held may have held the target */
+    model[to].roots++;
+    tally_move(model[to].object, slot_at((size_t)to, to_at), model[from].object, slot_at((size_t)from, from_at));
+    reached_known = false;
+    model[to].roots--;
+    tally_decref(model[to].object);
+}
+
+static void clear(void)
+{
+    int holder = walk_to();
+    if (holder < 0)
+        return;
+    size_t at = pick(model[holder].length);
+    model_set((size_t)holder, at, -1);
+    tally_clear(model[holder].object, slot_at((size_t)holder, at));
+}
+
+/* Borrowed from a slot and kept: no call of the library's sees it. */
+static void borrow(void)
+{
+    int node = walk_to();
+    if (node < 0)
+        return;
+    reached_known = false;
+    model[node].roots++;
+    tally_incref(model[node].object);
+}
+
+static void let_go(void)
+{
+    int node = held();
+    if (node < 0)
+        return;
+    reached_known = false;
+    model[node].roots--;
+    tally_decref(model[node].object);
+}
+
+static void change_nothing_or_all(struct tally_heap *heap)
+{
+    switch (pick(40)) {
+    case 0:
+        assert_int_equal(tally_set_manager(heap, (enum tally_manager)(1 + pick(5))), 0);
+        break;
+    case 1:
+        assert_int_equal(tally_set_max_pause(heap, pick(4) ? 1 + pick(50) : 0), 0);
+        break;
+    case 2:
+        tally_freeze(heap);
+        break;
+    case 3:
+    case 4:
+        tally_unfreeze(heap);
+        break;
+    case 5:
+        tally_collect(heap, (int)pick(3));
+        break;
+    case 6:
+        tally_set_thresholds(heap, (uint32_t[]){(uint32_t)(1 + pick(300)), 3, 3});
+        break;
+    default:
+        tally_step(heap, pick(8) ? 0 : 50);
+    }
+}
+
+static void step(struct tally_heap *heap)
+{
+    size_t kind = pick(20);
+    if (kind < 6)
+        make(heap);
+    else if (kind < 8)
+        store(false);
+    else if (kind < 10)
+        store(true);
+    else if (kind < 12)
+        take();
+    else if (kind < 14)
+        move();
+    else if (kind == 14)
+        clear();
+    else if (kind == 15)
+        borrow();
+    else if (kind == 16)
+        resize(pick(HUBS));
+    else
+        let_go();
+}
+
+static void compare(struct tally_heap *heap, bool collected)
+{
+    heap_check(heap);
+    reach_all();
+    for (size_t i = 0; i < NODES; i++) {
+        if (collected && !reached[i])
+            assert_null(model[i].object);
+        if (!reached[i])
+            continue;
+        assert_non_null(model[i].object);
+        for (size_t at = 0; at < model[i].length; at++) {
+            int value = model[i].slots[at];
+            assert_ptr_equal(*slot_at(i, at), value < 0 ? NULL : model[value].object);
+        }
+    }
+}
+
+static void back_to_cycle(struct tally_heap *heap)
+{
+    assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_CYCLE), 0);
+    tally_unfreeze(heap);
+    settle(heap);
+    assert_true(tally_collect(heap, 2) >= 0);
+    compare(heap, true);
+}
+
+static void run_program(uint64_t seed)
+{
+    struct tally_heap *heap = heap_make();
+    random_state = seed;
+    reached_known = false;
+    for (size_t i = 0; i < NODES; i++) {
+        model[i].slots = malloc((i < HUBS ? SLOTS + HUB_SLOTS : (size_t)SLOTS) * sizeof *model[i].slots);
+        model[i].object = NULL;
+        model[i].roots = 0;
+    }
+    tally_enable(heap);
+    for (size_t i = 0; i < STEPS; i++) {
+        step(heap);
+        if (i % BURST == 0 || pick(3) == 0)
+            change_nothing_or_all(heap);
+        if (i % 997 == 0)
+            compare(heap, false);
+        if (i % 3989 == 3988)
+            back_to_cycle(heap);
+    }
+    for (size_t i = 0; i < NODES; i++)
+        for (reached_known = false; model[i].roots; reached_known = false) {
+            model[i].roots--;
+            tally_decref(model[i].object);
+        }
+    reached_known = false;
+    back_to_cycle(heap);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+    for (size_t i = 0; i < NODES; i++)
+        free(model[i].slots);
+}
+
+static void test_random_programs_under_managers_that_change(void **state)
+{
+    (void)state;
+    const char *first = getenv("TALLY_TEST_SEED"), *count = getenv("TALLY_TEST_PROGRAMS");
+    uint64_t seed = first ? strtoull(first, NULL, 10) : 1, programs = count ? strtoull(count, NULL, 10) : PROGRAMS;
+    for (uint64_t i = 0; i < programs; i++)
+        run_program(seed + i);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_edges_moved_between_slices_keep_what_they_hold),
+        cmocka_unit_test(test_random_programs_under_managers_that_change),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
