@@ -467,9 +467,16 @@ static void back_to_cycle(struct tally_heap *heap)
     compare(heap, true);
 }
 
+static void no_report(struct tally_heap *heap, const struct tally_report *report, void *arg)
+{
+    (void)heap;
+    fail_msg("program %llu: %s", *(unsigned long long *)arg, report->sentence);
+}
+
 static void run_program(uint64_t seed)
 {
     struct tally_heap *heap = heap_make();
+    tally_set_report(heap, no_report, &seed);
     random_state = seed;
     reached_known = false;
     for (size_t i = 0; i < NODES; i++) {
