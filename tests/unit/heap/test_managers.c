@@ -158,9 +158,9 @@ static void test_edges_moved_between_slices_keep_what_they_hold(void **state)
 
 /* ---- random programs */
 
-enum { NODES = 1500, HUBS = 6, HUB_SLOTS = 700, SLOTS = 3, STEPS = 12000, PROGRAMS = 6, BURST = 40 };
+enum { NODES = 1500, HUBS = 6, HUB_SLOTS = 700, SLOTS = 3, STEPS = 12000, PROGRAMS = 20, BURST = 40 };
 
-struct node { /* a hub is one with more slots, in native memory that grows and shrinks */
+struct node { /* a hub, which lives to the end, has more slots in native memory that grows and shrinks */
     void *fixed[SLOTS];
     void **slots;
     size_t length;
@@ -234,7 +234,7 @@ static void **slot_at(size_t node, size_t at)
 static int walk_to(void)
 {
     for (int tries = 0; tries < 30; tries++) {
-        int node = (int)pick(NODES);
+        int node = (int)pick(pick(2) ? NODES : HUBS);
         if (!model[node].roots)
             continue;
         for (size_t steps = pick(6); steps; steps--) {
@@ -250,7 +250,7 @@ static int walk_to(void)
 static int held(void)
 {
     for (int tries = 0; tries < 30; tries++) {
-        int node = (int)pick(NODES);
+        int node = HUBS + (int)pick(NODES - HUBS);
         if (model[node].roots)
             return node;
     }
@@ -263,9 +263,8 @@ static void model_set(size_t node, size_t at, int value)
     model[node].slots[at] = value;
 }
 
-static void make(struct tally_heap *heap)
+static void make(struct tally_heap *heap, size_t node)
 {
-    size_t node = pick(NODES);
     if (model[node].object)
         return;
     struct node *made = tally_new(heap, node_type());
@@ -279,11 +278,14 @@ static void make(struct tally_heap *heap)
     for (size_t i = 0; i < SLOTS; i++)
         model[node].slots[i] = -1;
     int parent = walk_to();
-    if (parent < 0 || !pick(3))
+    if (parent < 0 || node < HUBS || !pick(3))
         return;
     size_t at = pick(model[parent].length); /* most are held by others */
     model_set((size_t)parent, at, (int)node);
     model[node].roots = 0;
+    int back = pick(2) ? parent : (int)node; /* and in a cycle */
+    model_set(node, 0, back);
+    tally_store(made, slot_at(node, 0), model[back].object);
     tally_store_steal(model[parent].object, slot_at((size_t)parent, at), made);
 }
 
@@ -292,8 +294,6 @@ static void resize(size_t node)
 {
     struct node *object = model[node].object;
     size_t target = pick(2) ? HUB_SLOTS : pick(HUB_SLOTS);
-    if (!model[node].roots)
-        return;
     while (object->length > target) {
         model_set(node, SLOTS + object->length - 1, -1);
         tally_clear(object, &object->slots[object->length - 1]);
@@ -422,7 +422,7 @@ static void step(struct tally_heap *heap)
 {
     size_t kind = pick(20);
     if (kind < 6)
-        make(heap);
+        make(heap, pick(NODES));
     else if (kind < 8)
         store(false);
     else if (kind < 10)
@@ -435,7 +435,7 @@ static void step(struct tally_heap *heap)
         clear();
     else if (kind == 15)
         borrow();
-    else if (kind == 16)
+    else if (kind == 16 && !pick(8))
         resize(pick(HUBS));
     else
         let_go();
@@ -484,6 +484,8 @@ static void run_program(uint64_t seed)
         model[i].object = NULL;
         model[i].roots = 0;
     }
+    for (size_t i = 0; i < HUBS; i++)
+        make(heap, i);
     tally_enable(heap);
     for (size_t i = 0; i < STEPS; i++) {
         step(heap);
