@@ -76,16 +76,20 @@ static uint64_t collect_unverified(struct tally_heap *heap)
     return collected + (uint64_t)more;
 }
 
+static void nudge(struct pair *object) /* makes it a candidate */
+{
+    tally_incref(object);
+    tally_decref(object);
+}
+
 /* A run that was lied to has struck the candidates off; the truth is looked for where something changes. */
 static void truth_frees(struct tally_heap *heap, struct pair *left, uint64_t count)
 {
     lie = TRUTH;
     heap_check(heap);
     assert_int_equal(tally_find_cycles(heap), count);
-    if (left) {
-        tally_incref(left);
-        tally_decref(left);
-    }
+    if (left)
+        nudge(left);
     assert_int_equal(collect_all(heap), count);
     assert_int_equal(heap_live(heap), 0);
 }
@@ -107,7 +111,8 @@ static void missed_edge(struct tally_heap *heap)
     truth_frees(heap, liars[0], 2);
 }
 
-/* More references than the count says: reported, and nothing of what is reached is freed. */
+/* More references than the count says: reported, and nothing of what is reached is freed. A run in slices does not
+ * tell such an edge from one that was made since it read the count: the next one in one piece does. */
 static void edge_reported_twice(struct tally_heap *heap)
 {
     struct pair *liars[2];
@@ -115,7 +120,9 @@ static void edge_reported_twice(struct tally_heap *heap)
     lie_from_now(heap, TWICE, liars[0]);
     drop(heap, liars[0]);
     drop(heap, liars[1]);
-    assert_int_equal(collect_unverified(heap), 0);
+    assert_int_equal(run_once(heap), 0);
+    nudge(liars[0]);
+    assert_int_equal(tally_collect(heap, 2), 0);
     assert_true(reports[TALLY_REPORT_EDGES] > 0);
     assert_ptr_equal(reported, liar_type());
     assert_int_equal(heap_live(heap), 2);
@@ -133,8 +140,7 @@ static void edge_that_replaces_a_live_one(struct tally_heap *heap)
     tally_store(loop, &loop->first, loop);
     tally_store(loop, &loop->second, live);
     void *weak = tally_weak_new(heap, NULL, live, NULL, NULL);
-    tally_incref(loop);
-    tally_decref(loop); /* a candidate */
+    nudge(loop);
     lie_from_now(heap, TWICE, loop);
     assert_int_equal(tally_refcount(loop), 2); /* itself, told twice, and C's */
     assert_int_equal(tally_refcount(live), 4); /* itself, twice, loop's, told twice, and C's */
