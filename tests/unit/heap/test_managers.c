@@ -1,33 +1,7 @@
-/* References on the move between the slices of paused runs, under managers that change: nothing that the program
- * can reach is ever freed, and in the end nothing else lives. Graphs are big enough for runs of many slices, and
- * have hubs whose slots a slice leaves in the middle. Each death is checked when it happens, against a naive
- * model. */
+/* Random programs under managers that change while runs are open: nothing that the program can reach is ever freed,
+ * and in the end nothing else lives. Graphs are big enough for runs of many slices, and have hubs whose slots a
+ * slice leaves in the middle. Each death is checked when it happens, against a naive model. */
 #include "rounds.h"
-
-/* ---- moves between objects that have been examined and ones that have not */
-
-enum { CELLS = 3000, HELD = 64 };
-
-static unsigned ends;
-static void count_end(void *object)
-{
-    (void)object;
-    ends++;
-}
-
-/* A value holds itself, so that its cell's reference decides. */
-static struct pair *value_make(struct tally_heap *heap)
-{
-    static const struct tally_type *type;
-    struct tally_ref refs[] = {{"first", 0}, {"second", 8}};
-    if (!type)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){
-            .name = "value", .size = sizeof(struct pair), .refs = refs, .ref_count = 2, .dispose = count_end},
-            &type), 0);
-    struct pair *value = tally_new(heap, type);
-    tally_store(value, &value->first, value);
-    return value;
-}
 
 static uint64_t random_state;
 static size_t pick(size_t below) /* splitmix64 */
@@ -37,126 +11,6 @@ static size_t pick(size_t below) /* splitmix64 */
     z = (z ^ z >> 27) * 0x94D049BB133111EBu;
     return (z ^ z >> 31) % below;
 }
-
-/* Cells in the order of their addresses, which is about the order in which runs examine them; half of them hold a
- * value. */
-static struct {
-    struct wide *root;
-    struct pair *cells[CELLS];
-    void *held[HELD]; /* taken out, and in C's hands over a slice */
-} board;
-
-static void board_make(struct tally_heap *heap)
-{
-    ends = 0;
-    board.root = wide_make(heap, CELLS);
-    memset(board.held, 0, sizeof board.held);
-    for (size_t i = 0; i < CELLS; i++) {
-        board.cells[i] = pair_make(heap, NULL, NULL);
-        tally_store_steal(board.root, &board.root->slots[i], board.cells[i]);
-    }
-    for (size_t i = 0; i < CELLS; i += 2)
-        tally_store_steal(board.cells[i], &board.cells[i]->first, value_make(heap));
-}
-
-/* From a cell with a value to an empty one: forward, to where the run has yet to come, or back. */
-static bool cells_pick(bool forward, struct pair **from, struct pair **to)
-{
-    for (int tries = 0; tries < 20; tries++) {
-        size_t low = pick(CELLS / 2), high = CELLS / 2 + pick(CELLS / 2);
-        *from = board.cells[forward ? low : high];
-        *to = board.cells[forward ? high : low];
-        if ((*from)->first && !(*to)->first)
-            return true;
-    }
-    return false;
-}
-
-enum way { MOVE, TAKE_AND_STEAL, SWAP_OWN_SLOTS, HOLD, WAYS };
-static void shift(enum way way, bool forward)
-{
-    struct pair *from, *to;
-    if (!cells_pick(forward, &from, &to))
-        return;
-    void **held = &board.held[pick(HELD)];
-    switch (way) {
-    case MOVE:
-        tally_move(to, &to->first, from, &from->first);
-        break;
-    case TAKE_AND_STEAL:
-        tally_store_steal(to, &to->first, tally_take(from, &from->first));
-        break;
-    case SWAP_OWN_SLOTS:
-        tally_move(from, &from->second, from, &from->first);
-        tally_move(to, &to->first, from, &from->second);
-        break;
-    default:
-        if (*held) {
-            tally_store_steal(to, &to->first, *held);
-            *held = NULL;
-        } else {
-            *held = tally_take(from, &from->first);
-        }
-    }
-}
-
-static void board_check(struct tally_heap *heap)
-{
-    size_t values = 0;
-    heap_check(heap);
-    assert_int_equal(ends, 0);
-    for (size_t i = 0; i < CELLS + HELD; i++) {
-        const struct pair *value = i < CELLS ? board.cells[i]->first : board.held[i - CELLS];
-        if (!value)
-            continue;
-        values++;
-        assert_ptr_equal(value->first, value);
-        assert_int_equal(tally_refcount(value), 2);
-    }
-    assert_int_equal(values, CELLS / 2);
-}
-
-/* `way` WAYS: all of them. Returns the slices of the run. */
-static unsigned play(struct tally_heap *heap, unsigned way, unsigned direction)
-{
-    unsigned slices = 0;
-    board_make(heap);
-    tally_incref(board.root);
-    tally_decref(board.root); /* a candidate */
-    void *weight = run_due(heap);
-    while (tally_step(heap, 0)) {
-        slices++;
-        for (int i = 0; i < 4; i++)
-            shift(way < WAYS ? way : pick(WAYS), direction < 2 ? direction : pick(2));
-    }
-    run_over(heap, weight);
-    board_check(heap);
-    assert_int_equal(tally_collect(heap, 2), 0);
-    board_check(heap);
-    for (size_t i = 0; i < HELD; i++)
-        if (board.held[i])
-            drop(heap, board.held[i]);
-    drop(heap, board.root);
-    collect_all(heap);
-    assert_int_equal(ends, CELLS / 2);
-    assert_int_equal(heap_live(heap), 0);
-    return slices;
-}
-
-static void test_edges_moved_between_slices_keep_what_they_hold(void **state)
-{
-    (void)state;
-    random_state = 1;
-    for (enum tally_manager manager = TALLY_MANAGER_GENERATIONAL; manager <= TALLY_MANAGER_FULL; manager++) {
-        struct tally_heap *heap = round_heap(manager, ROUND_SHORTEST_US);
-        for (unsigned way = 0; way <= WAYS; way++)
-            for (unsigned direction = 0; direction < 3; direction++)
-                assert_true(play(heap, way, direction) > 20);
-        tally_heap_free(heap);
-    }
-}
-
-/* ---- random programs */
 
 enum { NODES = 1500, HUBS = 6, HUB_SLOTS = 700, SLOTS = 3, STEPS = 12000, PROGRAMS = 20, BURST = 40 };
 
@@ -521,7 +375,6 @@ static void test_random_programs_under_managers_that_change(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_edges_moved_between_slices_keep_what_they_hold),
         cmocka_unit_test(test_random_programs_under_managers_that_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
