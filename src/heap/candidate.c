@@ -3,18 +3,21 @@
  * it: only their closures need to be searched.
  *
  * A candidate is a bit beside the object; the BUFFERED flag of its word keeps the inline decref from coming here
- * again. A run that examines a candidate takes bit and flag away, so that a decref between two of its slices is
- * seen: what the program lets go of, or gets hold of, while the run is finding, is touched, and stays alive for
- * this run. As a candidate it is examined by the next. */
+ * again. While a run in slices is open nothing is flagged, so that every decref between two slices is seen: what
+ * the program lets go of, or gets hold of, while the run is finding, is touched, and stays alive for this run,
+ * even where the run has not come to it yet. As a candidate it is examined by the next. */
 #include "heap/internal.h"
 
-void tally__touch(struct tally_heap *heap, const void *object)
+void tally__touch(struct tally_heap *heap, void *object)
 {
     struct page *page = page_of(object);
-    if (!page->tracked || page->run != heap->run_number)
+    if (!page->tracked)
         return;
     uint32_t slot = slot_of(page, object);
-    if (!bit_get(page->bits[BIT_MEMBER], slot) || bit_get(page->bits[BIT_ALIVE], slot))
+    bool member = page->run == heap->run_number && bit_get(page->bits[BIT_MEMBER], slot);
+    if (!member && !tally__find_early(heap, object))
+        return;
+    if (bit_get(page->bits[BIT_ALIVE], slot) || tally__find_spare(heap, object))
         return;
     /* Held for good: a root of mark, which also goes through those that it has passed. */
     uint64_t *count = page->trial[slot] == TRIAL_HUB ? map_get(&heap->hubs, (uintptr_t)object) : NULL;
@@ -25,7 +28,7 @@ void tally__touch(struct tally_heap *heap, const void *object)
         return;
     bit_set(page->bits[BIT_ALIVE], slot);
     if (heap->mark_count < MARK_STACK_ENTRIES) {
-        heap->mark_stack[heap->mark_count++] = (void *)(uintptr_t)object;
+        heap->mark_stack[heap->mark_count++] = object;
     } else {
         bit_set(page->bits[BIT_PENDING], slot);
         page->flagged = heap->flagged = true;
@@ -35,7 +38,8 @@ void tally__touch(struct tally_heap *heap, const void *object)
 static void candidate_set(struct tally_heap *heap, struct page *page, void *object)
 {
     uint32_t slot = slot_of(page, object);
-    *word_of(object) |= TALLY_FLAG_BUFFERED;
+    if (!heap->run.phase || !heap->run.sliced)
+        *word_of(object) |= TALLY_FLAG_BUFFERED;
     if (bit_get(page->bits[BIT_CANDIDATE], slot))
         return;
     bit_set(page->bits[BIT_CANDIDATE], slot);
@@ -70,9 +74,9 @@ void tally__candidate(void *object)
     struct tally_heap *heap = page->heap;
     if (tally__is_gone(heap, object) || !page->tracked)
         return;
-    candidate_set(heap, page, object);
     if (heap->armed)
-        tally__touch(heap, object);
+        tally__touch(heap, object); /* may strike it off */
+    candidate_set(heap, page, object);
     if (heap->stress_decref) {
         *word_of(object) &= ~TALLY_FLAG_BUFFERED;
         stress(heap);

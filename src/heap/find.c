@@ -1,6 +1,7 @@
 /* Finding garbage: trial deletion on side data. The real counts are read, never written, so that a run leaves
  * nothing to restore and can be given up at any instant.
  *
+ *   unflag     in slices: no candidate is flagged any more (candidate.c)
  *   merge      members = the live objects of the generations asked for; trial = their counts
  *   explore    instead, for candidates: members = what they reach, as far as barriers let through;
  *              trial = counts less the references that members hold
@@ -63,7 +64,7 @@ static void page_enter(struct tally_heap *heap, struct page *page)
 {
     size_t bytes = (size_t)page->words * 8;
     page->run = heap->run_number;
-    page->flagged = false;
+    page->flagged = page->recounted = false;
     memset(page->bits[BIT_MEMBER], 0, bytes);
     memset(page->bits[BIT_ALIVE], 0, bytes);
     memset(page->bits[BIT_PENDING], 0, bytes);
@@ -81,6 +82,11 @@ void tally__member_add(struct tally_heap *heap, void *object)
     bit_set(page->bits[BIT_MEMBER], slot);
     bit_clear(page->bits[BIT_ALIVE], slot);
     trial_set(heap, page, slot, object);
+}
+
+static int generation_after(const struct run *run)
+{
+    return run->generation < 2 && run->scope != TALLY_SCOPE_CANDIDATES ? run->generation + 1 : 2;
 }
 
 void tally__find_restart(struct tally_heap *heap)
@@ -114,6 +120,35 @@ static bool slots_continue(struct tally_heap *heap, void *object, tally_slot_fn 
     if (type->info.traverse)
         type->info.traverse(object, visit, heap);
     run->open = NULL;
+    return true;
+}
+
+/* ---- unflag */
+
+static uint64_t page_unflag(const struct page *page)
+{
+    uint64_t count = 0;
+    for (uint32_t word = 0; word < page->words; word++)
+        for (uint64_t bits = page->bits[BIT_CANDIDATE][word]; bits; bits &= bits - 1, count++)
+            *word_of(object_at(page, word * 64 + (uint32_t)__builtin_ctzll(bits))) &= ~TALLY_FLAG_BUFFERED;
+    return count;
+}
+
+/* Comes before the first count is read: from there on no decref may go unseen. Those who become candidates
+ * meanwhile are not flagged. */
+bool tally__find_unflag(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    for (; run->sliced && run->index < heap->page_count; run->index++) {
+        const struct page *page = heap->pages[run->index];
+        if (!page || !page->tracked || !page->links[LIST_CANDIDATES].at)
+            continue;
+        if (!slice_spend(heap, page_unflag(page) + 1)) {
+            run->index++;
+            return false;
+        }
+    }
+    run->index = 0;
     return true;
 }
 
@@ -161,6 +196,31 @@ static uint64_t page_merge(struct tally_heap *heap, struct page *page, int gener
         count++;
     }
     return count;
+}
+
+/* The program has got hold of an object whose count has not been read: by way of it, perhaps, of one whose count
+ * has been. Its page is merged at once; in a run over candidates it becomes a member that is held, and need not be
+ * explored. */
+bool tally__find_early(struct tally_heap *heap, void *object)
+{
+    struct run *run = &heap->run;
+    struct page *page = page_of(object);
+    uint32_t slot = slot_of(page, object);
+    if (run->phase == RUN_MERGE && page->run != heap->run_number) {
+        if (page->links[LIST_TODO].at)
+            tally__list_remove(page, LIST_TODO);
+        else if (run->generation < 2)
+            return false;
+        run->record.examined += page_merge(heap, page, run->generation);
+        return bit_get(page->bits[BIT_MEMBER], slot);
+    }
+    if (run->phase != RUN_EXPLORE || *word_of(object) & FLAG_APART || bit_get(page->bits[BIT_FROZEN], slot))
+        return false;
+    if (page->run != heap->run_number)
+        page_enter(heap, page);
+    bit_set(page->bits[BIT_MEMBER], slot);
+    page->trial[slot] = TRIAL_HUB;
+    return true;
 }
 
 /* The next page to merge: of the to-do list, or in a whole-heap run of the page table. */
@@ -522,6 +582,17 @@ bool tally__find_mark(struct tally_heap *heap)
     }
 }
 
+/* While the trash is being counted again, what is touched before its turn leaves it, and counts as outside. */
+bool tally__find_spare(struct tally_heap *heap, void *object)
+{
+    struct page *page = page_of(object);
+    if (heap->run.phase != RUN_REST || page->recounted)
+        return false;
+    tally__generation_set(object, generation_after(&heap->run));
+    bit_set(page->bits[BIT_ALIVE], slot_of(page, object));
+    return true;
+}
+
 bool tally__find_rest(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
@@ -531,6 +602,7 @@ bool tally__find_rest(struct tally_heap *heap)
         map_clear(&heap->hubs);
     for (; run->page; run->page = run->page->next_scope) {
         struct page *page = run->page;
+        page->recounted = true;
         for (uint32_t word = 0; word < page->words; word++) {
             page->bits[BIT_MEMBER][word] &= ~page->bits[BIT_ALIVE][word];
             page->bits[BIT_ALIVE][word] = 0;
@@ -567,7 +639,7 @@ bool tally__find_promote(struct tally_heap *heap)
     struct run *run = &heap->run;
     if (run->phase == RUN_PROMOTE_REST && !run->host_ran)
         return true;
-    int to = run->generation < 2 && run->scope != TALLY_SCOPE_CANDIDATES ? run->generation + 1 : 2;
+    int to = generation_after(run);
     for (; run->page; run->page = run->page->next_scope) {
         page_promote(heap, run->page, to);
         if (!slice_spend(heap, run->page->slot_count / 8)) {

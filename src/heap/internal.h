@@ -94,6 +94,7 @@ struct page {
     uint32_t class_index;
     bool tracked, listed; /* listed: current, or in the class's list of pages with room */
     bool flagged;         /* some pending bit is set */
+    bool recounted;       /* by the rest phase of its run */
     size_t bytes;         /* of the mapping */
     struct page *next_scope; /* pages of the run */
     struct page_link links[LISTS];
@@ -125,7 +126,7 @@ struct reserve {
 /* A run: a collection from its start to its end, slices and what lies between them included. */
 enum phase {
     RUN_NONE,
-    RUN_MERGE, RUN_EXPLORE, RUN_SUBTRACT, RUN_MARK, RUN_PROMOTE,     /* finding */
+    RUN_UNFLAG, RUN_MERGE, RUN_EXPLORE, RUN_SUBTRACT, RUN_MARK, RUN_PROMOTE, /* finding */
     RUN_GUEST,                                                       /* may the agent go on? */
     RUN_WEAK, RUN_CALLBACKS, RUN_FINALIZE,                           /* decided: the host's code */
     RUN_REST, RUN_SUBTRACT_REST, RUN_MARK_REST, RUN_PROMOTE_REST,    /* finding again, in the trash */
@@ -355,7 +356,7 @@ void tally__list_remove(struct page *page, unsigned list);
 void tally__candidate_drop(struct tally_heap *heap, struct page *page, uint32_t slot);
 void tally__candidate_take(struct tally_heap *heap, struct page *page, uint32_t slot); /* a run examines it */
 bool tally__is_gone(struct tally_heap *heap, void *object); /* a decref of the dead: undone and reported */
-void tally__touch(struct tally_heap *heap, const void *object); /* armed: the host has got hold of it */
+void tally__touch(struct tally_heap *heap, void *object); /* armed: the host has got hold of it */
 
 /* release.c */
 void tally__destroy(struct tally_heap *heap, void *object);
@@ -409,6 +410,7 @@ bool tally__is_due(const struct tally_heap *heap);
 void tally__run_due(struct tally_heap *heap); /* starts the run that is due */
 
 /* find.c: the phases that find; each returns whether it is done, false where the slice is */
+bool tally__find_unflag(struct tally_heap *heap);
 bool tally__find_merge(struct tally_heap *heap);
 bool tally__find_explore(struct tally_heap *heap);
 bool tally__find_subtract(struct tally_heap *heap);
@@ -416,6 +418,8 @@ bool tally__find_mark(struct tally_heap *heap);
 bool tally__find_rest(struct tally_heap *heap); /* members = what is not alive */
 bool tally__find_promote(struct tally_heap *heap);
 bool tally__is_trash(const struct tally_heap *heap, const void *object);
+bool tally__find_early(struct tally_heap *heap, void *object); /* it is touched: whether it is a member now */
+bool tally__find_spare(struct tally_heap *heap, void *object); /* it is touched: whether it left the trash */
 void tally__member_add(struct tally_heap *heap, void *object); /* to the trash of a decided run */
 void tally__member_drop(struct tally_heap *heap, const void *object); /* dies while a run is open */
 typedef bool (*member_fn)(struct tally_heap *heap, void *object); /* false: comes again in the next slice */

@@ -1,7 +1,7 @@
 /* A collection, from its start to its end: a list of phases, in CPython 3.11's order, each of which goes on from
  * where the last slice left it.
  *
- *   merge or explore, subtract, mark, promote     finding: what is not reachable from outside is trash (find.c)
+ *   unflag, merge or explore, subtract, mark, promote  finding: what is not reachable from outside is trash (find.c)
  *   weak, callbacks, finalize                     the host's code sees it                      (destroy.c)
  *   rest, subtract, mark, promote                 what it made reachable again lives on          (find.c)
  *   shapes                                        what the cycles looked like                    (shapes.c)
@@ -26,6 +26,7 @@ static const struct {
     enum wire_state state;
     bool finding;
 } phases[RUN_END] = {
+    [RUN_UNFLAG] = {tally__find_unflag, WIRE_STATE_FINDING, true},
     [RUN_MERGE] = {tally__find_merge, WIRE_STATE_FINDING, true},
     [RUN_EXPLORE] = {tally__find_explore, WIRE_STATE_FINDING, true},
     [RUN_SUBTRACT] = {tally__find_subtract, WIRE_STATE_FINDING, true},
@@ -116,7 +117,7 @@ void tally__run_start(struct tally_heap *heap, const struct collect_request *req
         hooks_call(heap, &start);
         tally__debug_stats(heap, &start);
     }
-    *run = (struct run){.phase = RUN_MERGE, .look = request->look, .generation = request->generation,
+    *run = (struct run){.phase = RUN_UNFLAG, .look = request->look, .generation = request->generation,
                         .scope = request->scope, .sliced = heap->slice.deadline_ns != UINT64_MAX};
     run->queue = (struct weak_queue){NULL, &run->queue.first};
     run->record = (struct feed_record){.start_ns = clock_mono_ns(),
