@@ -63,8 +63,11 @@ static void frozen_each(struct tally_heap *heap, bool freeze)
              slot++) {
             void *object = object_at(page, slot);
             uint64_t word = *word_of(object);
-            if (word && !(word & FLAG_GONE) && (freeze || bit_get(page->bits[BIT_FROZEN], slot)))
-                tally__generation_set(object, freeze ? TALLY_GENERATION_FROZEN : 2);
+            if (!word || word & FLAG_GONE || !(freeze || bit_get(page->bits[BIT_FROZEN], slot)))
+                continue;
+            tally__generation_set(object, freeze ? TALLY_GENERATION_FROZEN : 2);
+            if (freeze && bit_get(page->bits[BIT_CANDIDATE], slot))
+                tally__candidate_take(heap, page, slot);
         }
     }
 }
@@ -83,6 +86,7 @@ uint64_t tally__frozen_count(const struct tally_heap *heap)
     return count;
 }
 
+/* Candidates are struck off, so that a forked child's runs write no frozen object; unfreeze makes up for it. */
 void tally_freeze(struct tally_heap *heap)
 {
     if (heap->run.phase && !heap->collecting)
