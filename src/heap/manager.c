@@ -39,10 +39,16 @@ static bool memory_due(const struct tally_heap *heap)
     return bytes >= heap->memory_trigger;
 }
 
+/* More net new objects than this make a whole-heap run due. */
+static uint64_t growth_due(const struct tally_heap *heap)
+{
+    uint64_t quarter = heap->long_lived_total / 4;
+    return quarter > heap->thresholds[0] ? quarter - 1 : heap->thresholds[0];
+}
+
 static bool grown(const struct tally_heap *heap)
 {
-    return heap->hot.young_count > heap->thresholds[0] &&
-           heap->hot.young_count >= heap->long_lived_total / 4;
+    return heap->hot.young_count > growth_due(heap);
 }
 
 /* Something that a whole-heap run would find may be there. */
@@ -97,7 +103,7 @@ void tally__limit_update(struct tally_heap *heap)
     else if (tally__work_remains(heap))
         limit = heap->hot.young_count + WORK_STRIDE;
     else if (is_automatic(heap) && heap->manager == TALLY_MANAGER_CYCLE)
-        limit = tally__is_due(heap) ? 0 : UINT64_MAX;
+        limit = tally__is_due(heap) ? 0 : heap->deferred ? growth_due(heap) : UINT64_MAX;
     else if (is_automatic(heap))
         limit = heap->thresholds[0];
     heap->hot.young_limit = limit;

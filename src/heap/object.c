@@ -88,7 +88,7 @@ static void attend(struct tally_heap *heap, const struct tally_type *type)
         tally__collect(heap, &(struct collect_request){.generation = 2, .reason = TALLY_REASON_STRESS,
                                                        .scope = TALLY_SCOPE_HEAP});
     }
-    if (heap->hot.young_count < heap->hot.young_limit && !tally__work_remains(heap))
+    if (heap->hot.young_count < heap->hot.young_limit && !tally__work_remains(heap) && !tally__is_due(heap))
         return;
     heap->hot.young_count += type->tracked; /* the object that is asked for counts, as in CPython */
     tally__work(heap);

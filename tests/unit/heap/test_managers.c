@@ -372,9 +372,30 @@ static void test_random_programs_under_managers_that_change(void **state)
         run_program(seed + i);
 }
 
+/* Pages count towards what is due, however few the objects. */
+static void test_memory_alone_makes_runs_due(void **state)
+{
+    (void)state;
+    for (enum tally_manager manager = TALLY_MANAGER_GENERATIONAL; manager <= TALLY_MANAGER_FULL; manager++) {
+        struct tally_heap *heap = heap_make();
+        assert_int_equal(tally_set_manager(heap, manager), 0);
+        tally_enable(heap);
+        for (int i = 0; i < 100; i++) {
+            struct wide *loop = wide_make(heap, (size_t)1 << 17);
+            tally_store_steal(loop, &loop->slots[0], loop);
+            if (manager != TALLY_MANAGER_GENERATIONAL) /* there pages have no say, as in CPython */
+                assert_in_range(heap_stats(heap).mapped_bytes, 0, 64 << 20);
+        }
+        tally_collect(heap, 2);
+        assert_int_equal(heap_live(heap), 0);
+        tally_heap_free(heap);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory_alone_makes_runs_due),
         cmocka_unit_test(test_random_programs_under_managers_that_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
