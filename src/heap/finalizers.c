@@ -42,7 +42,8 @@ static bool finalize_at_zero(struct tally_heap *heap, void *object, const struct
 bool tally__finalize(struct tally_heap *heap, void *object, const struct tally_type *type)
 {
     uint64_t *word = word_of(object);
-    if ((*word & (FLAG_FINALIZER | FLAG_FINALIZED | FLAG_CONSTRUCTION | FLAG_DUE)) != FLAG_FINALIZER)
+    uint64_t not_now = FLAG_FINALIZED | FLAG_CONSTRUCTION | (heap->closing ? 0 : FLAG_DUE);
+    if ((*word & (FLAG_FINALIZER | not_now)) != FLAG_FINALIZER)
         return false;
     bool at_zero = *word < TALLY_COUNT_ONE;
     if (enqueue(heap, object)) {

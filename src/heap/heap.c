@@ -138,10 +138,20 @@ int tally_heap_new(unsigned abi, const struct tally_heap_options *options, struc
     return 0;
 }
 
+static int mark_left(void *object, void *arg)
+{
+    (void)arg;
+    uint64_t *word = word_of(object);
+    if ((*word & (FLAG_FINALIZER | FLAG_FINALIZED)) == FLAG_FINALIZER)
+        *word |= FLAG_DUE;
+    return 0;
+}
+
+/* What finalizers make at the very end is not finalized: that could go on for ever. */
 static int finalize_left(void *object, void *arg)
 {
     uint64_t *word = word_of(object);
-    if ((*word & (FLAG_FINALIZER | FLAG_FINALIZED)) == FLAG_FINALIZER) {
+    if ((*word & (FLAG_DUE | FLAG_FINALIZED)) == FLAG_DUE) {
         *word |= FLAG_FINALIZED;
         tally_incref(object);
         type_of(object)->info.finalize(arg, object);
@@ -166,14 +176,15 @@ static void die_out(struct tally_heap *heap)
     struct collect_request request = {.generation = 2, .reason = TALLY_REASON_SHUTDOWN, .scope = TALLY_SCOPE_HEAP};
     bool leaves_cycles = heap->manager < TALLY_MANAGER_GENERATIONAL;
     heap->closing = true;
+    heap->finalizers_queued = false;
     tally_step(heap, UINT64_MAX);
-    tally_run_finalizers(heap, SIZE_MAX);
+    tally_run_finalizers(heap, heap->due.count);
     if (leaves_cycles)
         tally__report_leaks(heap);
     tally__collect(heap, &request);
-    tally_run_finalizers(heap, SIZE_MAX);
     if (!leaves_cycles)
         tally__report_leaks(heap);
+    tally_walk(heap, mark_left, NULL);
     tally_walk(heap, finalize_left, heap);
 }
 

@@ -178,11 +178,14 @@ static void check_candidates(struct check *check)
 
 /* ---- acyclic types: what nothing outside reaches, and is not tracked, leaks */
 
+#define ACYCLIC_SEARCHES 64u
+
 struct reach {
     struct check *check;
     struct map reached;
     void **stack;
     size_t count, room;
+    unsigned searches; /* that are left: each may go through the whole garbage */
 };
 
 static void reach(void **slot, void *arg)
@@ -234,11 +237,24 @@ static int reach_from_root(void *object, void *arg)
     return reach_->check->failed;
 }
 
+/* Whether the object, which nothing outside reaches, reaches itself; not only hangs on a cycle. */
+static bool reaches_itself(struct reach *outer, void *object)
+{
+    struct reach inner = {.check = outer->check};
+    tally__slots_visit(type_of(object), object, reach, &inner);
+    drain(&inner);
+    bool itself = map_get(&inner.reached, (uintptr_t)object);
+    map_fini(&inner.reached);
+    free(inner.stack);
+    return itself;
+}
+
 static int unreached(void *object, void *arg)
 {
     struct reach *reach_ = arg;
     const struct tally_type *type = type_of(object);
-    if (claims_acyclic(type) && !map_get(&reach_->reached, (uintptr_t)object)) {
+    if (claims_acyclic(type) && reach_->searches && !map_get(&reach_->reached, (uintptr_t)object) &&
+        reach_->searches-- && reaches_itself(reach_, object)) {
         tally__report(reach_->check->heap, TALLY_REPORT_ACYCLIC, type,
                       "an object of a type that claims to be acyclic is in a cycle that nothing else refers to");
         fail(reach_->check, "%s: claims to be acyclic, and is part of a garbage cycle", type->info.name);
@@ -253,7 +269,7 @@ static void check_acyclic(struct check *check)
         any |= claims_acyclic(atomic_load(&tally__types[i]));
     if (!any)
         return;
-    struct reach reach_ = {.check = check};
+    struct reach reach_ = {.check = check, .searches = ACYCLIC_SEARCHES};
     tally_walk(check->heap, reach_from_root, &reach_);
     if (!check->failed)
         tally_walk(check->heap, unreached, &reach_);
