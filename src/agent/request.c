@@ -117,9 +117,9 @@ static void collect_run(struct tally_heap *heap, struct agent_heap *shown, struc
 
 /* Members of a CONFIG in the order in which they are set: the manager decides what thresholds mean, and the
  * last two cannot fail. */
-static const uint32_t members[] = {WIRE_CONFIG_MANAGER,      WIRE_CONFIG_THRESHOLDS, WIRE_CONFIG_DEBUG,
-                                   WIRE_CONFIG_MAX_PAUSE,    WIRE_CONFIG_MEMORY_LIMIT,
-                                   WIRE_CONFIG_ENABLED,      WIRE_CONFIG_LEVEL};
+static const uint32_t members[] = {WIRE_CONFIG_MANAGER,   WIRE_CONFIG_THRESHOLDS,   WIRE_CONFIG_DEBUG,
+                                   WIRE_CONFIG_MAX_PAUSE, WIRE_CONFIG_MEMORY_LIMIT, WIRE_CONFIG_ENABLED,
+                                   WIRE_CONFIG_LEVEL};
 #define MEMBER_COUNT (sizeof members / sizeof *members)
 
 static int member_set(struct tally_heap *heap, uint32_t member, const struct wire_command *to)
@@ -283,7 +283,8 @@ static void post(struct agent *agent, struct agent_heap *shown, struct agent_slo
     atomic_store_explicit(&slot->begun, false, memory_order_relaxed);
     slot->command = *command;
     slot->result = (struct wire_ack){.head = wire_head_make(WIRE_ACK, sizeof slot->result),
-                                     .operation = command->operation, .heap_number = command->heap_number};
+                                     .operation = command->operation,
+                                     .heap_number = command->heap_number};
     atomic_store_explicit(&slot->what, what_of(command), memory_order_relaxed);
     atomic_store_explicit(&slot->tag, tag_make(++agent->order, SLOT_POSTED), memory_order_release);
     ring(shown);
@@ -334,9 +335,9 @@ static bool parked_collect(struct agent_heap *shown, struct agent_slot *slot, ui
         !slot_claim(slot, tag, SLOT_RUNNING))
         return false;
     uint64_t wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
-    enum tally__parked parked = tally__heap_collect_parked(
-        shown->heap, slot->command.generation, slot->command.operation, wait_ns, &result->collected,
-        &result->pause_ns, &result->freed_bytes);
+    enum tally__parked parked =
+        tally__heap_collect_parked(shown->heap, slot->command.generation, slot->command.operation, wait_ns,
+                                   &result->collected, &result->pause_ns, &result->freed_bytes);
     if (parked == PARKED_MORE || parked == PARKED_DONE)
         atomic_store_explicit(&slot->begun, true, memory_order_relaxed);
     if (parked == PARKED_DONE) {

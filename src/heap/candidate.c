@@ -1,11 +1,11 @@
-/* Candidates: objects that lost a reference and lived, or that became part of something in no other visible way
- * (stolen or moved into a slot, published). A garbage cycle has one among its members, or among what reaches
- * it: only their closures need to be searched.
+/* Candidates: objects that lost a reference and lived, or that became part of something in no other visible
+ * way (stolen or moved into a slot, published). A garbage cycle has one among its members, or among what
+ * reaches it: only their closures need to be searched.
  *
- * A candidate is a bit beside the object; the BUFFERED flag of its word keeps the inline decref from coming here
- * again. While a run in slices is open nothing is flagged, so that every decref between two slices is seen: what
- * the program lets go of, or gets hold of, while the run is finding, is touched, and stays alive for this run,
- * even where the run has not come to it yet. As a candidate it is examined by the next. */
+ * A candidate is a bit beside the object; the BUFFERED flag of its word keeps the inline decref from coming
+ * here again. While a run in slices is open nothing is flagged, so that every decref between two slices is
+ * seen: what the program lets go of, or gets hold of, while the run is finding, is touched, and stays alive
+ * for this run, even where the run has not come to it yet. As a candidate it is examined by the next. */
 #include "heap/internal.h"
 
 void tally__touch(struct tally_heap *heap, void *object)

@@ -43,11 +43,6 @@ bool tally__trash_guest(struct tally_heap *heap)
     return tally__trash_each(heap, guest_one) && !heap->run.refused;
 }
 
-static int survivors_generation(const struct run *run)
-{
-    return run->generation < 2 && run->scope != TALLY_SCOPE_CANDIDATES ? run->generation + 1 : 2;
-}
-
 static bool weak_one(struct tally_heap *heap, void *object)
 {
     if (*word_of(object) & FLAG_WEAK)
@@ -67,7 +62,7 @@ bool tally__trash_callbacks(struct tally_heap *heap)
     struct run *run = &heap->run;
     while (run->queue.first) {
         run->host_ran = true;
-        run->collected += tally__weak_callback(heap, &run->queue, true, survivors_generation(run));
+        run->collected += tally__weak_callback(heap, &run->queue, true, tally__generation_after(run));
         if (!slice_spend(heap, 1))
             return !run->queue.first;
     }
@@ -94,7 +89,7 @@ static void debug_line(struct tally_heap *heap, enum tally_debug flag, const cha
 
 static bool keep_one(struct tally_heap *heap, void *object)
 {
-    tally__generation_set(object, survivors_generation(&heap->run));
+    tally__generation_set(object, tally__generation_after(&heap->run));
     heap->run.collected += tally__garbage_push(heap, object);
     debug_line(heap, TALLY_DEBUG_COLLECTABLE, "collectable", object);
     tally__member_drop(heap, object);
@@ -167,12 +162,13 @@ static void uncollectable(struct tally_heap *heap, void *object)
 {
     heap->run.uncollectable++;
     *word_of(object) = (*word_of(object) - TALLY_COUNT_ONE) & ~FLAG_DYING;
-    tally__generation_set(object, survivors_generation(&heap->run));
+    tally__generation_set(object, tally__generation_after(&heap->run));
     tally__member_drop(heap, object);
     debug_line(heap, TALLY_DEBUG_UNCOLLECTABLE, "uncollectable", object);
-    tally__report(heap, TALLY_REPORT_MISSED, type_of(object),
-                  "garbage is still referred to after all of it was cleared: a traverse misses that reference, or "
-                  "reports one twice; the object is kept, cleared");
+    tally__report(
+        heap, TALLY_REPORT_MISSED, type_of(object),
+        "garbage is still referred to after all of it was cleared: a traverse misses that reference, or "
+        "reports one twice; the object is kept, cleared");
 }
 
 static bool free_one(struct tally_heap *heap, void *object)

@@ -10,15 +10,15 @@
  *   promote    survivors are in the next generation; what is left is trash: member and not alive
  *   rest       members = the trash; its trial = their counts of now; subtract and mark follow once more
  *
- * Any set of members will do: what is left out counts as outside, and so keeps alive. That is why barriers are
- * safe, and why a young run needs no write barrier.
+ * Any set of members will do: what is left out counts as outside, and so keeps alive. That is why barriers
+ * are safe, and why a young run needs no write barrier.
  *
  * Between slices the program runs. What it can reach is never taken for trash, because
  *  - a member's trial is read before a reference to it is subtracted, so references from C count as outside;
- *  - what the program stores is touched (candidate.c), so that a reference made since is not taken off a count
- *    that was read before it;
- *  - what it takes out of an object, or lets go of, is touched, and so is marked even where its holder has been
- *    gone through already (Yuasa's snapshot at the beginning);
+ *  - what the program stores is touched (candidate.c), so that a reference made since is not taken off a
+ * count that was read before it;
+ *  - what it takes out of an object, or lets go of, is touched, and so is marked even where its holder has
+ * been gone through already (Yuasa's snapshot at the beginning);
  *  - at the decision no death is pending (manager.c), so that nothing dead still holds a member.
  */
 #include <string.h>
@@ -28,78 +28,8 @@
 /* Old objects entered from one candidate before the rest of them are barriers. */
 #define FOLLOW_MAX 512u
 
-static bool is_member(const struct tally_heap *heap, const struct page *page, uint32_t slot)
-{
-    return page->run == heap->run_number && bit_get(page->bits[BIT_MEMBER], slot);
-}
-
-bool tally__is_trash(const struct tally_heap *heap, const void *object)
-{
-    const struct page *page = page_of(object);
-    if (!heap->run.decided || !page->tracked)
-        return false;
-    uint32_t slot = slot_of(page, object);
-    return is_member(heap, page, slot) && !bit_get(page->bits[BIT_ALIVE], slot);
-}
-
-void tally__member_drop(struct tally_heap *heap, const void *object)
-{
-    struct page *page = page_of(object);
-    if (page->tracked && page->run == heap->run_number)
-        bit_clear(page->bits[BIT_MEMBER], slot_of(page, object));
-    if (heap->run.open == object)
-        heap->run.open = NULL;
-}
-
-static void trial_set(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
-{
-    uint64_t count = *word_of(object) >> TALLY_COUNT_SHIFT;
-    page->trial[slot] = (uint16_t)(count < TRIAL_HUB ? count : TRIAL_HUB);
-    if (count >= TRIAL_HUB && !map_put(&heap->hubs, (uintptr_t)object, count))
-        heap->deferred = true; /* no room: held for good */
-}
-
-/* Post-condition: the page's side data is of this run, without members. */
-static void page_enter(struct tally_heap *heap, struct page *page)
-{
-    size_t bytes = (size_t)page->words * 8;
-    page->run = heap->run_number;
-    page->flagged = page->recounted = false;
-    memset(page->bits[BIT_MEMBER], 0, bytes);
-    memset(page->bits[BIT_ALIVE], 0, bytes);
-    memset(page->bits[BIT_PENDING], 0, bytes);
-    page->next_scope = NULL;
-    *heap->scope_end = page;
-    heap->scope_end = &page->next_scope;
-}
-
-void tally__member_add(struct tally_heap *heap, void *object)
-{
-    struct page *page = page_of(object);
-    if (page->run != heap->run_number)
-        page_enter(heap, page);
-    uint32_t slot = slot_of(page, object);
-    bit_set(page->bits[BIT_MEMBER], slot);
-    bit_clear(page->bits[BIT_ALIVE], slot);
-    trial_set(heap, page, slot, object);
-}
-
-static int generation_after(const struct run *run)
-{
-    return run->generation < 2 && run->scope != TALLY_SCOPE_CANDIDATES ? run->generation + 1 : 2;
-}
-
-void tally__find_restart(struct tally_heap *heap)
-{
-    struct run *run = &heap->run;
-    run->page = heap->scope;
-    run->word = 0;
-    run->passed = 0;
-    run->open = NULL;
-    run->at = 0;
-}
-
-/* Goes on with an object's slots, from run.at; false: the slice is over. Types with traverse go in one piece. */
+/* Goes on with an object's slots, from run.at; false: the slice is over. Types with traverse go in one piece.
+ */
 static bool slots_continue(struct tally_heap *heap, void *object, tally_slot_fn visit)
 {
     struct run *run = &heap->run;
@@ -161,8 +91,8 @@ static bool merges(const struct page *page, uint32_t slot, uint64_t word, int ge
            (generation >= 1 || !bit_get(page->bits[BIT_MIDDLE], slot));
 }
 
-/* A whole-heap run looks at everything, candidates included. A younger one may take a candidate for alive that
- * an older object alone holds: it stays one; its flag goes, so that the next decref is seen. */
+/* A whole-heap run looks at everything, candidates included. A younger one may take a candidate for alive
+ * that an older object alone holds: it stays one; its flag goes, so that the next decref is seen. */
 static void page_candidates(struct tally_heap *heap, struct page *page, int generation)
 {
     for (uint32_t word = 0; word < page->words; word++)
@@ -178,7 +108,7 @@ static void page_candidates(struct tally_heap *heap, struct page *page, int gene
 static uint64_t page_merge(struct tally_heap *heap, struct page *page, int generation)
 {
     uint64_t count = 0;
-    page_enter(heap, page);
+    tally__page_enter(heap, page);
     if (page->links[LIST_CANDIDATES].at && !heap->run.look && (generation == 2 || heap->run.sliced)) {
         page_candidates(heap, page, generation);
         if (generation == 2)
@@ -192,15 +122,15 @@ static uint64_t page_merge(struct tally_heap *heap, struct page *page, int gener
         if (!merges(page, slot, *word_of(object), generation))
             continue;
         bit_set(page->bits[BIT_MEMBER], slot);
-        trial_set(heap, page, slot, object);
+        tally__trial_set(heap, page, slot, object);
         count++;
     }
     return count;
 }
 
-/* The program has got hold of an object whose count has not been read: by way of it, perhaps, of one whose count
- * has been. Its page is merged at once; in a run over candidates it becomes a member that is held, and need not be
- * explored. */
+/* The program has got hold of an object whose count has not been read: by way of it, perhaps, of one whose
+ * count has been. Its page is merged at once; in a run over candidates it becomes a member that is held, and
+ * need not be explored. */
 bool tally__find_early(struct tally_heap *heap, void *object)
 {
     struct run *run = &heap->run;
@@ -217,7 +147,7 @@ bool tally__find_early(struct tally_heap *heap, void *object)
     if (run->phase != RUN_EXPLORE || *word_of(object) & FLAG_APART || bit_get(page->bits[BIT_FROZEN], slot))
         return false;
     if (page->run != heap->run_number)
-        page_enter(heap, page);
+        tally__page_enter(heap, page);
     bit_set(page->bits[BIT_MEMBER], slot);
     page->trial[slot] = TRIAL_HUB;
     return true;
@@ -286,12 +216,12 @@ static bool enter(struct tally_heap *heap, struct page *page, uint32_t slot, voi
     if (word & FLAG_APART || bit_get(page->bits[BIT_FROZEN], slot) || is_barrier(heap, page, slot, object))
         return false;
     if (page->run != heap->run_number)
-        page_enter(heap, page);
+        tally__page_enter(heap, page);
     if (bit_get(page->bits[BIT_CANDIDATE], slot))
         tally__candidate_take(heap, page, slot);
     bit_clear(page->bits[BIT_PENDING], slot);
     bit_set(page->bits[BIT_MEMBER], slot);
-    trial_set(heap, page, slot, object);
+    tally__trial_set(heap, page, slot, object);
     heap->run.record.examined++;
     push(heap, page, slot, object);
     return true;
@@ -310,9 +240,10 @@ static void subtract_member(struct tally_heap *heap, struct page *page, uint32_t
         *trial = TRIAL_HUB; /* an edge more than was counted: held for good */
         if (heap->run.sliced)
             return; /* made since the count was read */
-        tally__report(heap, TALLY_REPORT_EDGES, type_of(child),
-                      "more references to an object are found than it counts: a traverse reports one twice, or "
-                      "a slot was written past the library");
+        tally__report(
+            heap, TALLY_REPORT_EDGES, type_of(child),
+            "more references to an object are found than it counts: a traverse reports one twice, or "
+            "a slot was written past the library");
     }
 }
 
@@ -372,7 +303,8 @@ static bool explore_through(struct tally_heap *heap, void *object)
     return slots_continue(heap, object, explore_edge);
 }
 
-/* A pending bit is a member that did not fit the mark stack or, in explore, a candidate that is no member yet. */
+/* A pending bit is a member that did not fit the mark stack or, in explore, a candidate that is no member
+ * yet. */
 static void pending_take(struct tally_heap *heap, struct page *page, uint32_t slot)
 {
     bit_clear(page->bits[BIT_PENDING], slot);
@@ -419,7 +351,7 @@ static bool flagged_drain(struct tally_heap *heap, bool (*through)(struct tally_
 static void explore_start(struct tally_heap *heap)
 {
     for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = page->links[LIST_CANDIDATES].next) {
-        page_enter(heap, page);
+        tally__page_enter(heap, page);
         memcpy(page->bits[BIT_PENDING], page->bits[BIT_CANDIDATE], (size_t)page->words * 8);
         page->flagged = heap->flagged = true;
     }
@@ -580,94 +512,4 @@ bool tally__find_mark(struct tally_heap *heap)
         if (!slice_spend(heap, 1))
             return false;
     }
-}
-
-/* While the trash is being counted again, what is touched before its turn leaves it, and counts as outside. */
-bool tally__find_spare(struct tally_heap *heap, void *object)
-{
-    struct page *page = page_of(object);
-    if (heap->run.phase != RUN_REST || page->recounted)
-        return false;
-    tally__generation_set(object, generation_after(&heap->run));
-    bit_set(page->bits[BIT_ALIVE], slot_of(page, object));
-    return true;
-}
-
-bool tally__find_rest(struct tally_heap *heap)
-{
-    struct run *run = &heap->run;
-    if (!run->host_ran)
-        return true;
-    if (run->page == heap->scope)
-        map_clear(&heap->hubs);
-    for (; run->page; run->page = run->page->next_scope) {
-        struct page *page = run->page;
-        page->recounted = true;
-        for (uint32_t word = 0; word < page->words; word++) {
-            page->bits[BIT_MEMBER][word] &= ~page->bits[BIT_ALIVE][word];
-            page->bits[BIT_ALIVE][word] = 0;
-            for (uint64_t bits = page->bits[BIT_MEMBER][word]; bits; bits &= bits - 1) {
-                uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-                trial_set(heap, page, slot, object_at(page, slot));
-            }
-        }
-        if (!slice_spend(heap, page->slot_count / 8)) {
-            run->page = page->next_scope;
-            return !run->page;
-        }
-    }
-    return true;
-}
-
-/* ---- what was found */
-
-static void page_promote(struct tally_heap *heap, struct page *page, int to)
-{
-    struct run *run = &heap->run;
-    for (uint32_t word = 0; word < page->words; word++) {
-        uint64_t members = page->bits[BIT_MEMBER][word], alive = members & page->bits[BIT_ALIVE][word];
-        run->survivors += (uint64_t)__builtin_popcountll(alive);
-        run->found += (uint64_t)__builtin_popcountll(members & ~alive);
-        for (uint64_t bits = run->look ? 0 : alive; bits; bits &= bits - 1)
-            tally__generation_set(object_at(page, word * 64 + (uint32_t)__builtin_ctzll(bits)), to);
-    }
-}
-
-/* Post-condition: survivors are in the next generation, and counted; what candidates reached is old. */
-bool tally__find_promote(struct tally_heap *heap)
-{
-    struct run *run = &heap->run;
-    if (run->phase == RUN_PROMOTE_REST && !run->host_ran)
-        return true;
-    int to = generation_after(run);
-    for (; run->page; run->page = run->page->next_scope) {
-        page_promote(heap, run->page, to);
-        if (!slice_spend(heap, run->page->slot_count / 8)) {
-            run->page = run->page->next_scope;
-            return !run->page;
-        }
-    }
-    return true;
-}
-
-/* fn may free members and anything else: the bits are read again after each call. */
-bool tally__trash_each(struct tally_heap *heap, member_fn fn)
-{
-    struct run *run = &heap->run;
-    for (; run->page; run->page = run->page->next_scope, run->word = 0)
-        for (; run->word < run->page->words; run->word++, run->passed = 0)
-            for (;;) {
-                const struct page *page = run->page;
-                uint64_t bits =
-                    page->bits[BIT_MEMBER][run->word] & ~page->bits[BIT_ALIVE][run->word] & ~run->passed;
-                if (!bits)
-                    break;
-                uint64_t below = bits ^ (bits - 1); /* this bit and all below it */
-                if (!fn(heap, object_at(page, run->word * 64 + (uint32_t)__builtin_ctzll(bits))))
-                    return false;
-                run->passed |= below;
-                if (!slice_spend(heap, 1))
-                    return false;
-            }
-    return true;
 }

@@ -1,5 +1,5 @@
-/* The garbage list, and the reserves that it and the finalizer queue are made of: arrays on address space that is
- * reserved when they are switched on, so that a collection never needs memory for them. */
+/* The garbage list, and the reserves that it and the finalizer queue are made of: arrays on address space
+ * that is reserved when they are switched on, so that a collection never needs memory for them. */
 #include <string.h>
 
 #include "heap/internal.h"

@@ -86,7 +86,8 @@ uint64_t tally__frozen_count(const struct tally_heap *heap)
     return count;
 }
 
-/* Candidates are struck off, so that a forked child's runs write no frozen object; unfreeze makes up for it. */
+/* Candidates are struck off, so that a forked child's runs write no frozen object; unfreeze makes up for it.
+ */
 void tally_freeze(struct tally_heap *heap)
 {
     if (heap->run.phase && !heap->collecting)

@@ -76,9 +76,9 @@ static bool memory_reserve(struct tally_heap *heap)
 
 static bool options_ok(const struct tally_heap_options *options)
 {
-    return !options ||
-           ((!options->manager || tally_manager_name(options->manager)) && options->max_pause_us <= 10000000 &&
-            (!options->hooks || (options->hooks->map && options->hooks->unmap)));
+    return !options || ((!options->manager || tally_manager_name(options->manager)) &&
+                        options->max_pause_us <= 10000000 &&
+                        (!options->hooks || (options->hooks->map && options->hooks->unmap)));
 }
 
 static void feed_start(struct tally_heap *heap)
@@ -169,11 +169,12 @@ static int dispose_left(void *object, void *arg)
     return 0;
 }
 
-/* What waits dies, what is garbage is found; under the managers that leave cycles alone they are leaks, and said
- * before the collection, under the others what is still referenced after it. */
+/* What waits dies, what is garbage is found; under the managers that leave cycles alone they are leaks, and
+ * said before the collection, under the others what is still referenced after it. */
 static void die_out(struct tally_heap *heap)
 {
-    struct collect_request request = {.generation = 2, .reason = TALLY_REASON_SHUTDOWN, .scope = TALLY_SCOPE_HEAP};
+    struct collect_request request = {
+        .generation = 2, .reason = TALLY_REASON_SHUTDOWN, .scope = TALLY_SCOPE_HEAP};
     bool leaves_cycles = heap->manager < TALLY_MANAGER_GENERATIONAL;
     heap->closing = true;
     heap->finalizers_queued = false;

@@ -415,16 +415,25 @@ bool tally__find_merge(struct tally_heap *heap);
 bool tally__find_explore(struct tally_heap *heap);
 bool tally__find_subtract(struct tally_heap *heap);
 bool tally__find_mark(struct tally_heap *heap);
+bool tally__find_early(struct tally_heap *heap, void *object); /* it is touched: whether it is a member now */
+
+/* member.c: the set that a run is about */
 bool tally__find_rest(struct tally_heap *heap); /* members = what is not alive */
 bool tally__find_promote(struct tally_heap *heap);
-bool tally__is_trash(const struct tally_heap *heap, const void *object);
-bool tally__find_early(struct tally_heap *heap, void *object); /* it is touched: whether it is a member now */
 bool tally__find_spare(struct tally_heap *heap, void *object); /* it is touched: whether it left the trash */
-void tally__member_add(struct tally_heap *heap, void *object); /* to the trash of a decided run */
+void tally__find_restart(struct tally_heap *heap);             /* cursors to the scope's begin */
+bool tally__is_trash(const struct tally_heap *heap, const void *object);
+void tally__page_enter(struct tally_heap *heap, struct page *page);
+void tally__trial_set(struct tally_heap *heap, struct page *page, uint32_t slot, void *object);
+int tally__generation_after(const struct run *run); /* where survivors go */
+void tally__member_add(struct tally_heap *heap, void *object);        /* to the trash of a decided run */
 void tally__member_drop(struct tally_heap *heap, const void *object); /* dies while a run is open */
 typedef bool (*member_fn)(struct tally_heap *heap, void *object); /* false: comes again in the next slice */
 bool tally__trash_each(struct tally_heap *heap, member_fn fn);
-void tally__find_restart(struct tally_heap *heap); /* cursors to the scope's begin */
+static inline bool is_member(const struct tally_heap *heap, const struct page *page, uint32_t slot)
+{
+    return page->run == heap->run_number && bit_get(page->bits[BIT_MEMBER], slot);
+}
 
 /* destroy.c: the phases that follow */
 bool tally__trash_guest(struct tally_heap *heap);

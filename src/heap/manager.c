@@ -3,15 +3,16 @@
 
 #include "heap/internal.h"
 
-#define MEMORY_STEP ((uint64_t)8 << 20) /* bytes that a heap may grow by before memory alone makes a run due */
+#define MEMORY_STEP                                                                                          \
+    ((uint64_t)8 << 20) /* bytes that a heap may grow by before memory alone makes a run due */
 #define CANDIDATES_MOST ((uint64_t)1 << 20)
-#define WORK_STRIDE 32u /* allocations between two looks at pending work */
+#define WORK_STRIDE     32u /* allocations between two looks at pending work */
 
 const char *tally_manager_name(enum tally_manager manager)
 {
     switch (manager) {
-#define TALLY_X(name, value, word) \
-    case name: \
+#define TALLY_X(name, value, word)                                                                           \
+    case name:                                                                                               \
         return word;
         TALLY_MANAGERS(TALLY_X)
 #undef TALLY_X
@@ -82,7 +83,8 @@ static int generation_due(const struct tally_heap *heap)
 
 void tally__run_due(struct tally_heap *heap)
 {
-    struct collect_request request = {.generation = 2, .reason = TALLY_REASON_THRESHOLD, .scope = TALLY_SCOPE_HEAP};
+    struct collect_request request = {
+        .generation = 2, .reason = TALLY_REASON_THRESHOLD, .scope = TALLY_SCOPE_HEAP};
     if (heap->manager == TALLY_MANAGER_GENERATIONAL) {
         request.generation = generation_due(heap);
         request.scope = request.generation == 2 ? TALLY_SCOPE_HEAP : TALLY_SCOPE_GENERATIONS;
@@ -109,7 +111,8 @@ void tally__limit_update(struct tally_heap *heap)
     heap->hot.young_limit = limit;
 }
 
-/* Half as much again as now, so that memory alone never makes runs more frequent than the heap's growth does. */
+/* Half as much again as now, so that memory alone never makes runs more frequent than the heap's growth does.
+ */
 void tally__triggers_reset(struct tally_heap *heap)
 {
     uint64_t bytes = heap->extern_bytes;

@@ -16,7 +16,7 @@ int tally_extern_bytes(void *object, int64_t delta)
     struct tally_heap *heap = page_of(object)->heap;
     uint64_t *known = *word_of(object) & FLAG_EXTERN ? map_get(&heap->extern_table, (uintptr_t)object) : NULL;
     uint64_t before = known ? *known : 0;
-    if (delta < 0 ? (uint64_t)-(delta + 1) >= before : (uint64_t)delta > EXTERN_MOST - heap->extern_bytes)
+    if (delta < 0 ? (uint64_t) - (delta + 1) >= before : (uint64_t)delta > EXTERN_MOST - heap->extern_bytes)
         return TALLY_EINVAL;
     uint64_t after = before + (uint64_t)delta;
     if (!map_put(&heap->extern_table, (uintptr_t)object, after))

@@ -16,7 +16,8 @@ static void count_new(struct tally_heap *heap, struct page *page, const struct t
                 granule_of(page, object));
 }
 
-static inline void *take_slot(struct tally_heap *heap, struct page *page, const struct tally_type *type, size_t bytes)
+static inline void *take_slot(struct tally_heap *heap, struct page *page, const struct tally_type *type,
+                              size_t bytes)
 {
     void *object = page->free;
     page->free = *(void **)object;
@@ -85,8 +86,8 @@ static void attend(struct tally_heap *heap, const struct tally_type *type)
     if (heap->stress && !heap->collecting && heap->manager >= TALLY_MANAGER_GENERATIONAL &&
         ++heap->stress_count >= heap->stress) {
         heap->stress_count = 0;
-        tally__collect(heap, &(struct collect_request){.generation = 2, .reason = TALLY_REASON_STRESS,
-                                                       .scope = TALLY_SCOPE_HEAP});
+        tally__collect(heap, &(struct collect_request){
+                                 .generation = 2, .reason = TALLY_REASON_STRESS, .scope = TALLY_SCOPE_HEAP});
     }
     if (heap->hot.young_count < heap->hot.young_limit && !tally__work_remains(heap) && !tally__is_due(heap))
         return;
@@ -100,8 +101,8 @@ static void attend(struct tally_heap *heap, const struct tally_type *type)
 static bool try_again(struct tally_heap *heap, size_t bytes, int tries)
 {
     if (!tries && !heap->collecting && heap->manager >= TALLY_MANAGER_GENERATIONAL)
-        tally__collect(heap, &(struct collect_request){.generation = 2, .reason = TALLY_REASON_MEMORY,
-                                                       .scope = TALLY_SCOPE_HEAP});
+        tally__collect(heap, &(struct collect_request){
+                                 .generation = 2, .reason = TALLY_REASON_MEMORY, .scope = TALLY_SCOPE_HEAP});
     uint64_t freed = tally__spare_free(heap);
     return (!tries && !heap->collecting) || freed || tally__memory_ask(heap, bytes);
 }
@@ -123,7 +124,8 @@ static void *new_in_class(struct tally_heap *heap, const struct tally_type *type
 static void *new_large(struct tally_heap *heap, const struct tally_type *type, size_t bytes)
 {
     struct page *page;
-    for (int tries = 0; !(page = tally__page_new(heap, CLASS_LARGE, type->tracked, WORD_BYTES + bytes)); tries++)
+    for (int tries = 0; !(page = tally__page_new(heap, CLASS_LARGE, type->tracked, WORD_BYTES + bytes));
+         tries++)
         if (!try_again(heap, bytes, tries))
             return NULL;
     void *object = take_large(heap, page, type);
@@ -196,7 +198,7 @@ void *tally_new_array(struct tally_heap *heap, const struct tally_type *type, si
         class_index += CLASS_COUNT;
     struct page *page = class_index == CLASS_LARGE ? NULL : heap->hot.current[class_index];
     void *object = page && page->free && fast(heap, type) ? take(heap, page, type, bytes)
-                                                           : new_slow(heap, type, class_index, bytes);
+                                                          : new_slow(heap, type, class_index, bytes);
     if (object)
         *(size_t *)((char *)object + type->info.trailing_length_offset) = length;
     return object;

@@ -1,8 +1,8 @@
 /* Slices: how long the collector may go on before the program runs again.
  *
  * Work is counted in units (an object or a slot looked at, a death) and the clock read after each quantum of
- * them. A slice is timed from its second quantum or first callback on: most deaths are over before. Its length is
- * the owner's CPU time, so that a slice is not blamed for what other processes did. */
+ * them. A slice is timed from its second quantum or first callback on: most deaths are over before. Its
+ * length is the owner's CPU time, so that a slice is not blamed for what other processes did. */
 #include "heap/internal.h"
 
 /* Debug builds cut as finely as they can, to meet the program in every state. */
@@ -42,7 +42,8 @@ bool tally__slice_begin(struct tally_heap *heap, uint64_t budget_ns)
     if (heap->slice.open)
         return false;
     bool whole = budget_ns == UINT64_MAX;
-    heap->slice = (struct slice){.open = true, .budget_ns = budget_ns,
+    heap->slice = (struct slice){.open = true,
+                                 .budget_ns = budget_ns,
                                  .deadline_ns = whole ? UINT64_MAX : 0,
                                  .credit = whole ? INT64_MAX : QUANTUM};
     return true;

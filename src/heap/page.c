@@ -7,9 +7,9 @@
 #include "heap/internal.h"
 #include "heap/poison.h"
 
-#define HEAD_BYTES ((sizeof(struct page) + 15) & ~(size_t)15)
-#define CHUNK_SLOTS 64u     /* fresh slots handed out at a time */
-#define SPARE_PAGES 16u     /* empty pages kept, and no less than one in eight */
+#define HEAD_BYTES   ((sizeof(struct page) + 15) & ~(size_t)15)
+#define CHUNK_SLOTS  64u /* fresh slots handed out at a time */
+#define SPARE_PAGES  16u /* empty pages kept, and no less than one in eight */
 #define SERIAL_LIMIT (1u << 23)
 
 void *tally__map(size_t bytes)
@@ -286,8 +286,8 @@ void tally__pages_sweep(struct tally_heap *heap)
             tally__page_empty(heap, heap->pages[i]);
 }
 
-/* Freed slots are filled in debug builds, and poisoned for AddressSanitizer and valgrind: all but the word and
- * the link to the next one, which lie in the first 8 bytes of the payload. */
+/* Freed slots are filled in debug builds, and poisoned for AddressSanitizer and valgrind: all but the word
+ * and the link to the next one, which lie in the first 8 bytes of the payload. */
 void tally__slot_free(struct page *page, void *object)
 {
     size_t bytes = page->class_index == CLASS_LARGE ? PAGE_BYTES - page->first - 2 * WORD_BYTES

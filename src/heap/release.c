@@ -139,8 +139,8 @@ static void finish(struct tally_heap *heap, void *object)
     tally__object_free(heap, object, WIRE_EVENT_FREE_REFCOUNT);
 }
 
-/* Takes the child out of the next slot below the cursor that holds one, and lowers the cursor to that slot. Gives
- * up after a chunk of empty ones, with the cursor where it came to: 0 at the end. */
+/* Takes the child out of the next slot below the cursor that holds one, and lowers the cursor to that slot.
+ * Gives up after a chunk of empty ones, with the cursor where it came to: 0 at the end. */
 static void *next_child(void *object, const struct tally_type *type)
 {
     uint64_t *word = word_of(object);

@@ -9,8 +9,8 @@
 static const char *kind_word(enum tally_report_kind kind)
 {
     switch (kind) {
-#define TALLY_X(name, value, word) \
-    case name: \
+#define TALLY_X(name, value, word)                                                                           \
+    case name:                                                                                               \
         return word;
         TALLY_REPORTS(TALLY_X)
 #undef TALLY_X
@@ -23,7 +23,8 @@ void tally_report_stderr(struct tally_heap *heap, const struct tally_report *rep
     (void)heap, (void)arg;
     int saved = errno;
     if (report->type)
-        fprintf(stderr, "tally: %s: %s: %s\n", kind_word(report->kind), report->type->info.name, report->sentence);
+        fprintf(stderr, "tally: %s: %s: %s\n", kind_word(report->kind), report->type->info.name,
+                report->sentence);
     else
         fprintf(stderr, "tally: %s: %s\n", kind_word(report->kind), report->sentence);
     errno = saved;
@@ -56,7 +57,9 @@ void tally__report(struct tally_heap *heap, enum tally_report_kind kind, const s
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
-    deliver(heap, &(struct tally_report){.kind = kind, .sentence = sentence, .type = type,
+    deliver(heap, &(struct tally_report){.kind = kind,
+                                         .sentence = sentence,
+                                         .type = type,
                                          .objects = kind >= TALLY_REPORT_DECREF && type ? 1 : 0});
 }
 
@@ -90,13 +93,17 @@ static int count_left(void *object, void *arg)
     return 0;
 }
 
-static void report_left(struct tally_heap *heap, const struct tally_type *type, const struct tally_count *count)
+static void report_left(struct tally_heap *heap, const struct tally_type *type,
+                        const struct tally_count *count)
 {
     char sentence[128];
     snprintf(sentence, sizeof sentence, "%llu objects, %llu bytes, were left when the heap went",
              (unsigned long long)count->objects, (unsigned long long)count->bytes);
-    deliver(heap, &(struct tally_report){.kind = TALLY_REPORT_LEAK, .sentence = sentence, .type = type,
-                                         .objects = count->objects, .bytes = count->bytes});
+    deliver(heap, &(struct tally_report){.kind = TALLY_REPORT_LEAK,
+                                         .sentence = sentence,
+                                         .type = type,
+                                         .objects = count->objects,
+                                         .bytes = count->bytes});
 }
 
 /* What is there now, by type; without memory to count in, nothing is said. */

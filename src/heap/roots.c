@@ -1,5 +1,5 @@
-/* References that the host has declared, and what is left when everything that is known has been taken off the
- * counts: the missing decref. */
+/* References that the host has declared, and what is left when everything that is known has been taken off
+ * the counts: the missing decref. */
 #include <stdlib.h>
 
 #include "heap/internal.h"

@@ -1,17 +1,17 @@
-/* A collection, from its start to its end: a list of phases, in CPython 3.11's order, each of which goes on from
- * where the last slice left it.
+/* A collection, from its start to its end: a list of phases, in CPython 3.11's order, each of which goes on
+ * from where the last slice left it.
  *
- *   unflag, merge or explore, subtract, mark, promote  finding: what is not reachable from outside is trash (find.c)
- *   weak, callbacks, finalize                     the host's code sees it                      (destroy.c)
- *   rest, subtract, mark, promote                 what it made reachable again lives on          (find.c)
- *   shapes                                        what the cycles looked like                    (shapes.c)
- *   keep, or weak, hold, clear, free              the rest goes                                  (destroy.c)
+ *   unflag, merge or explore, subtract, mark, promote  finding: what is not reachable from outside is trash
+ * (find.c) weak, callbacks, finalize                     the host's code sees it (destroy.c) rest, subtract,
+ * mark, promote                 what it made reachable again lives on          (find.c) shapes what the
+ * cycles looked like                    (shapes.c) keep, or weak, hold, clear, free              the rest
+ * goes                                  (destroy.c)
  *
  * What is always true
  *  - Finding decides on side data; no object is written before it is destroyed, no count is ever wrong. Until
  *    it has decided, a run can be abandoned at any instant.
- *  - No memory is taken: side data lies in the pages, the mark stack and the hub table on reserved address space.
- *    Shapes take some, and go without where there is none.
+ *  - No memory is taken: side data lies in the pages, the mark stack and the hub table on reserved address
+ * space. Shapes take some, and go without where there is none.
  *  - Once a run has decided, nobody can get at the trash but the run and the host code that it calls: weak
  *    references to it read NULL, enumerations pass it over.
  *  - Pages stay while a run is open, so that members can be gone through while they die: a member that dies
@@ -117,8 +117,11 @@ void tally__run_start(struct tally_heap *heap, const struct collect_request *req
         hooks_call(heap, &start);
         tally__debug_stats(heap, &start);
     }
-    *run = (struct run){.phase = RUN_UNFLAG, .look = request->look, .generation = request->generation,
-                        .scope = request->scope, .sliced = heap->slice.deadline_ns != UINT64_MAX};
+    *run = (struct run){.phase = RUN_UNFLAG,
+                        .look = request->look,
+                        .generation = request->generation,
+                        .scope = request->scope,
+                        .sliced = heap->slice.deadline_ns != UINT64_MAX};
     run->queue = (struct weak_queue){NULL, &run->queue.first};
     run->record = (struct feed_record){.start_ns = clock_mono_ns(),
                                        .reason = request->reason,
@@ -229,8 +232,11 @@ static void close(struct tally_heap *heap, bool abandoned)
     feed_collection_stop(&heap->hot.pen, &run->record, now);
     collection_describe(run, &heap->last);
     if (abandoned)
-        heap->last = (struct tally_collection){.stop = true, .abandoned = true, .generation = run->generation,
-                                               .reason = heap->last.reason, .scope = run->scope};
+        heap->last = (struct tally_collection){.stop = true,
+                                               .abandoned = true,
+                                               .generation = run->generation,
+                                               .reason = heap->last.reason,
+                                               .scope = run->scope};
     heap->collecting = true;
     struct tally_collection info = heap->last;
     hooks_call(heap, &info);
@@ -276,8 +282,8 @@ bool tally__run_advance(struct tally_heap *heap)
     return on;
 }
 
-/* Nothing is lost: what the run has taken from the candidates, the next automatic run finds in the whole heap,
- * and every page may hold young and middle objects. */
+/* Nothing is lost: what the run has taken from the candidates, the next automatic run finds in the whole
+ * heap, and every page may hold young and middle objects. */
 static void abandon(struct tally_heap *heap)
 {
     while (heap->lists[LIST_TODO])
@@ -301,8 +307,8 @@ static bool spare_one(struct tally_heap *heap, void *object)
     return true;
 }
 
-/* In the middle of a death, a run that is finding again cannot tell what the dying still hold: all of its trash
- * lives on, and what is garbage of it is found by the next whole-heap run. */
+/* In the middle of a death, a run that is finding again cannot tell what the dying still hold: all of its
+ * trash lives on, and what is garbage of it is found by the next whole-heap run. */
 void tally__run_settle(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
@@ -362,10 +368,10 @@ int64_t tally_collect(struct tally_heap *heap, int generation)
         return TALLY_EUNSUPPORTED;
     if (!tally__owned(heap))
         return TALLY_ETHREAD;
-    return tally__collect(heap, &(struct collect_request){.generation = generation,
-                                                          .reason = TALLY_REASON_EXPLICIT,
-                                                          .scope = generation == 2 ? TALLY_SCOPE_HEAP
-                                                                                   : TALLY_SCOPE_GENERATIONS});
+    return tally__collect(heap, &(struct collect_request){
+                                    .generation = generation,
+                                    .reason = TALLY_REASON_EXPLICIT,
+                                    .scope = generation == 2 ? TALLY_SCOPE_HEAP : TALLY_SCOPE_GENERATIONS});
 }
 
 int64_t tally__heap_collect_remote(struct tally_heap *heap, int generation, uint64_t operation,

@@ -37,7 +37,8 @@ void tally_scope_close(struct tally_scope *scope)
 {
     struct handles *handles = &scope->heap->handles;
     if (!handles->open || handles->count < scope->base) {
-        tally__report(scope->heap, TALLY_REPORT_SCOPE, NULL, "a handle scope is closed twice or out of order");
+        tally__report(scope->heap, TALLY_REPORT_SCOPE, NULL,
+                      "a handle scope is closed twice or out of order");
         return;
     }
     while (handles->count > scope->base)

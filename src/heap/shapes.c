@@ -1,13 +1,13 @@
 /* What garbage cycles look like: "type.field -> type.field", counted by shape.
  *
  * A depth-first search over the trash, each object entered once, its path on the mark stack, which is free at
- * this point of a run. Where an edge leads back to an object on the path, the path from there on is a cycle. Its
- * steps (type and slot) are reduced to their smallest period and begun where they sort first, so that a ring of
- * a thousand nodes and one of two have the same shape.
+ * this point of a run. Where an edge leads back to an object on the path, the path from there on is a cycle.
+ * Its steps (type and slot) are reduced to their smallest period and begun where they sort first, so that a
+ * ring of a thousand nodes and one of two have the same shape.
  *
- * Bounded: OBJECTS_MOST objects are entered in a run, a shape has STEPS_MOST steps, a heap SHAPES_MOST shapes. A
- * path of OBJECTS_MOST that has not come back, but repeats itself, is taken for a part of a longer cycle. Marks:
- * pending = entered, trial 1 = on the path. */
+ * Bounded: OBJECTS_MOST objects are entered in a run, a shape has STEPS_MOST steps, a heap SHAPES_MOST
+ * shapes. A path of OBJECTS_MOST that has not come back, but repeats itself, is taken for a part of a longer
+ * cycle. Marks: pending = entered, trial 1 = on the path. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +15,9 @@
 #include "heap/internal.h"
 
 #define OBJECTS_MOST 4096u
-#define STEPS_MOST 16u
-#define SHAPES_MOST 256u
-#define TEXT_MOST 512u
+#define STEPS_MOST   16u
+#define SHAPES_MOST  256u
+#define TEXT_MOST    512u
 
 struct shape {
     char text[TEXT_MOST];
@@ -230,7 +230,8 @@ static void leave(struct tally_heap *heap)
     page->trial[slot_of(page, object)] = 0;
 }
 
-/* Goes on until the path is empty; false: the slice is over. No memory of the trash changes between slices. */
+/* Goes on until the path is empty; false: the slice is over. No memory of the trash changes between slices.
+ */
 static bool search(struct tally_heap *heap)
 {
     while (heap->mark_count) {

@@ -58,7 +58,8 @@ void tally__slots_range(const struct tally_type *type, void *object, size_t from
     size_t base = type->ref_count, count = trailing_count(type, object);
     for (size_t i = from; i < to && i < base; i++)
         visit((void **)((char *)object + type->refs[i].offset), arg);
-    visit_all((void **)((char *)object + type->size), clamp(from, base, count), clamp(to, base, count), visit, arg);
+    visit_all((void **)((char *)object + type->size), clamp(from, base, count), clamp(to, base, count), visit,
+              arg);
     base += count;
     count = external_count(type, object);
     if (count)
@@ -85,12 +86,14 @@ static bool fits(void *holder, const void *value)
 {
     struct tally_heap *heap = page_of(holder)->heap;
     (void)heap, (void)value; /* without checks */
-    return HEAP_CHECK(*word_of(holder), heap, TALLY_REPORT_DECREF, NULL, "a store into an object that has been freed") &&
+    return HEAP_CHECK(*word_of(holder), heap, TALLY_REPORT_DECREF, NULL,
+                      "a store into an object that has been freed") &&
            HEAP_CHECK(!value || *word_of(value), heap, TALLY_REPORT_DECREF, NULL,
                       "a store of an object that has been freed") &&
            HEAP_CHECK(!value || page_of(value)->heap == heap, heap, TALLY_REPORT_HEAPS, type_of(value),
                       "a store of an object into one of another heap") &&
-           HEAP_CHECK(tally__owned(heap), heap, TALLY_REPORT_THREAD, NULL, "a store from a thread that does not own the heap");
+           HEAP_CHECK(tally__owned(heap), heap, TALLY_REPORT_THREAD, NULL,
+                      "a store from a thread that does not own the heap");
 }
 
 /* A reference has come into a slot without a count having changed: that may have closed a cycle. */

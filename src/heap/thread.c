@@ -1,6 +1,8 @@
-/* Who may use the heap: its owner; nobody, between disown and adopt; or, while the owner is parked, the agent.
+/* Who may use the heap: its owner; nobody, between disown and adopt; or, while the owner is parked, the
+ * agent.
  *
- *   OWNER ─park─▶ PARKED ─agent takes─▶ AGENT ─agent returns─▶ PARKED      unpark: PARKED ▶ OWNER, waits while AGENT
+ *   OWNER ─park─▶ PARKED ─agent takes─▶ AGENT ─agent returns─▶ PARKED      unpark: PARKED ▶ OWNER, waits
+ * while AGENT
  *
  * The agent works in slices so short that unpark waits for one at most, and asks between them whether it is
  * wanted. What it has found by then stays in the heap as an open run, which the owner goes on with. */
@@ -78,7 +80,7 @@ int tally_unpark(struct tally_heap *heap)
 /* ---- the agent's side */
 
 #define GUEST_SLICE_NS 30000u
-#define GUEST_TURN_NS 2000000u /* how long the agent stays away from its other duties */
+#define GUEST_TURN_NS  2000000u /* how long the agent stays away from its other duties */
 
 static bool guest_may_start(const struct tally_heap *heap)
 {
@@ -118,9 +120,11 @@ enum tally__parked tally__heap_collect_parked(struct tally_heap *heap, int gener
         if (!ours) {
             heap->slice.deadline_ns = 0;
             tally__run_start(heap, &(struct collect_request){
-                                       .generation = generation, .reason = TALLY_REASON_REMOTE,
+                                       .generation = generation,
+                                       .reason = TALLY_REASON_REMOTE,
                                        .scope = generation == 2 ? TALLY_SCOPE_HEAP : TALLY_SCOPE_GENERATIONS,
-                                       .operation = operation, .safepoint_wait_ns = safepoint_wait_ns});
+                                       .operation = operation,
+                                       .safepoint_wait_ns = safepoint_wait_ns});
             heap->run.guest = true;
             heap->run.runner = pthread_self();
         }

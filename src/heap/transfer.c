@@ -13,8 +13,8 @@ struct transfer {
     struct tally_heap *from, *to;
     void **objects, **copies;
     size_t count, room;
-    struct map index;  /* object -> position + 1 */
-    uint64_t *inside;  /* references to it from the graph */
+    struct map index; /* object -> position + 1 */
+    uint64_t *inside; /* references to it from the graph */
     const void *obstacle;
     int error;
 };
@@ -83,7 +83,8 @@ static void count_slot(void **slot, void *arg)
 /* Weak references to and from the graph must be of it. */
 static bool weak_isolated(const struct transfer *transfer, const void *object)
 {
-    for (const struct tally_weak *weak = tally__weak_first(transfer->from, object); weak; weak = weak->next_private)
+    for (const struct tally_weak *weak = tally__weak_first(transfer->from, object); weak;
+         weak = weak->next_private)
         if (position_of(transfer, weak) == SIZE_MAX)
             return false;
     const void *target = type_of(object)->weak ? ((const struct tally_weak *)object)->referent_private : NULL;
@@ -116,7 +117,8 @@ static void make(struct transfer *transfer)
         transfer->error = TALLY_ENOMEM;
     for (size_t i = 0; i < transfer->count && !transfer->error; i++) {
         const struct tally_type *type = type_of(transfer->objects[i]);
-        bool weak = *word_of(transfer->objects[i]) & FLAG_WEAK, extern_ = *word_of(transfer->objects[i]) & FLAG_EXTERN;
+        bool weak = *word_of(transfer->objects[i]) & FLAG_WEAK,
+             extern_ = *word_of(transfer->objects[i]) & FLAG_EXTERN;
         void *copy = tally__new_moved(transfer->to, type, tally__size_of(type, transfer->objects[i]));
         transfer->copies[i] = copy;
         if (!copy || (weak && !map_put(&transfer->to->weak_heads, (uintptr_t)copy, 0)) ||

@@ -10,7 +10,7 @@ _Atomic(struct tally_type *) tally__types[TYPE_MAX];
 static _Atomic uint32_t type_count;
 static pthread_mutex_t types_lock = PTHREAD_MUTEX_INITIALIZER;
 
-#define SIZE_LIMIT ((size_t)1 << 31)
+#define SIZE_LIMIT    ((size_t)1 << 31)
 #define ELEMENT_LIMIT ((size_t)1 << 20)
 
 static size_t round_up(size_t bytes, size_t to)
@@ -216,7 +216,8 @@ void tally__types_describe(struct tally_heap *heap)
         count = WIRE_ROW_COUNT + 1;
     for (uint32_t i = 0; i < count; i++) {
         const struct tally_type *type = atomic_load_explicit(&tally__types[i], memory_order_acquire);
-        types[i] = (struct feed_type){.name = type->info.name, .size_bytes = type->size,
+        types[i] = (struct feed_type){.name = type->info.name,
+                                      .size_bytes = type->size,
                                       .ref_count = (uint32_t)type->ref_count,
                                       .flags = (type->tracked ? WIRE_TYPE_TRACKED : 0) |
                                                (type->variable ? WIRE_TYPE_VARIABLE : 0)};

@@ -118,7 +118,8 @@ static void check_generations(struct check *check, const struct page *page, uint
                     bit_get(page->bits[BIT_FROZEN], slot);
     if (bits > 1)
         fail(check, "an object is in %u generations", bits);
-    if (!bits && !page->links[LIST_YOUNG].at && !page->links[LIST_TODO].at && !page->heap->run.phase && page->heap->hot.current[page->class_index % CLASS_KINDS] != page)
+    if (!bits && !page->links[LIST_YOUNG].at && !page->links[LIST_TODO].at && !page->heap->run.phase &&
+        page->heap->hot.current[page->class_index % CLASS_KINDS] != page)
         fail(check, "a young object stands in a page that no young collection visits");
     if (bit_get(page->bits[BIT_MIDDLE], slot) && !page->links[LIST_MIDDLE].at && !page->heap->run.phase)
         fail(check, "a middle object stands in a page that no middle collection visits");
@@ -151,8 +152,8 @@ static void check_rows(struct check *check)
 {
     const struct feed_pen *pen = &check->heap->hot.pen;
     for (uint32_t row = 0; row < WIRE_ROW_COUNT && !check->failed; row++) {
-        uint64_t live = pen->rows[row].allocated - pen->rows[row].freed_refcount - pen->rows[row].freed_cycle +
-                        pen->rows[row].moved_in - pen->rows[row].moved_out;
+        uint64_t live = pen->rows[row].allocated - pen->rows[row].freed_refcount -
+                        pen->rows[row].freed_cycle + pen->rows[row].moved_in - pen->rows[row].moved_out;
         if (live != check->live[row])
             fail(check, "row %u counts %llu live objects, and there are %llu", row, (unsigned long long)live,
                  (unsigned long long)check->live[row]);
@@ -255,8 +256,9 @@ static int unreached(void *object, void *arg)
     const struct tally_type *type = type_of(object);
     if (claims_acyclic(type) && reach_->searches && !map_get(&reach_->reached, (uintptr_t)object) &&
         reach_->searches-- && reaches_itself(reach_, object)) {
-        tally__report(reach_->check->heap, TALLY_REPORT_ACYCLIC, type,
-                      "an object of a type that claims to be acyclic is in a cycle that nothing else refers to");
+        tally__report(
+            reach_->check->heap, TALLY_REPORT_ACYCLIC, type,
+            "an object of a type that claims to be acyclic is in a cycle that nothing else refers to");
         fail(reach_->check, "%s: claims to be acyclic, and is part of a garbage cycle", type->info.name);
     }
     return reach_->check->failed;

@@ -77,7 +77,8 @@ void tally__weak_clear_all(struct tally_heap *heap, void *target, struct weak_qu
     }
 }
 
-bool tally__weak_callback(struct tally_heap *heap, struct weak_queue *queue, bool keep_hold, int generation_after)
+bool tally__weak_callback(struct tally_heap *heap, struct weak_queue *queue, bool keep_hold,
+                          int generation_after)
 {
     struct tally_weak *weak = queue->first;
     queue->first = weak->next_private;

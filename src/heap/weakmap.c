@@ -1,13 +1,13 @@
-/* Weak maps: tables from keys that they do not own to values that they do, while both the map and the key live
- * (ephemerons, Hayes 1997).
+/* Weak maps: tables from keys that they do not own to values that they do, while both the map and the key
+ * live (ephemerons, Hayes 1997).
  *
  *   map ──slots──▶ entry ──hold──▶ value        map->index: key -> position in the slots
  *                    ┆
  *                    └┄┄weak┄┄▶ key
  *
- * An entry is a weak reference to the key whose hold is the value. For the count, its reference to the value is
- * like any other. A run follows it only where the key is alive as well (find.c), so that a value that leads to
- * its key, or to the map, keeps neither. When the key dies the entry leaves the map. */
+ * An entry is a weak reference to the key whose hold is the value. For the count, its reference to the value
+ * is like any other. A run follows it only where the key is alive as well (find.c), so that a value that
+ * leads to its key, or to the map, keeps neither. When the key dies the entry leaves the map. */
 #include <stdlib.h>
 
 #include "heap/internal.h"
@@ -46,8 +46,8 @@ int tally__weakmap_types(uint32_t from, int (*add)(const struct tally_type_info 
                                               .external_name = "entry",
                                               .dispose = map_dispose});
     return error ? error
-                 : add(&(struct tally_type_info){.name = "weakmap-entry", .size = sizeof(struct entry),
-                                                 .flags = TALLY_TYPE_WEAK});
+                 : add(&(struct tally_type_info){
+                       .name = "weakmap-entry", .size = sizeof(struct entry), .flags = TALLY_TYPE_WEAK});
 }
 
 void *tally__entry_value(const void *entry)
@@ -64,7 +64,8 @@ void *tally_weakmap_new(struct tally_heap *heap)
 {
     struct map *index = calloc(1, sizeof *index);
     struct weakmap *map =
-        index ? tally_new(heap, atomic_load_explicit(&tally__types[TYPE_WEAKMAP], memory_order_acquire)) : NULL;
+        index ? tally_new(heap, atomic_load_explicit(&tally__types[TYPE_WEAKMAP], memory_order_acquire))
+              : NULL;
     if (map)
         map->index = index;
     else

@@ -87,11 +87,10 @@ static int wrong(const char *option, const char *value)
 static int parse_options(int argc, char **argv, struct replay_options *options, const char **path)
 {
     static const struct option longs[] = {
-        {"attach", no_argument, NULL, 'a'},  {"name", required_argument, NULL, 'n'},
-        {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'},
+        {"attach", no_argument, NULL, 'a'},        {"name", required_argument, NULL, 'n'},
+        {"version", no_argument, NULL, 'v'},       {"help", no_argument, NULL, 'h'},
         {"manager", required_argument, NULL, 'm'}, {"max-pause", required_argument, NULL, 'p'},
-        {"stress", required_argument, NULL, 's'},
-        {NULL, 0, NULL, 0},
+        {"stress", required_argument, NULL, 's'},  {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         int error = 0;

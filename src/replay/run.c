@@ -19,7 +19,7 @@ struct run {
     struct words words;
     struct loop *loops; /* outermost first */
     size_t depth, room;
-    size_t at;          /* the line that is next, or bad */
+    size_t at; /* the line that is next, or bad */
     bool attached;
     uint64_t commands, stress;
 };

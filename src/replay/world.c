@@ -17,12 +17,13 @@ int world_init(struct world *world, const struct replay_options *options)
         .out = options->out, .err = options->err, .work_left = options->work ? options->work : UINT64_MAX};
     int error = object_types_init();
     if (!error)
-        error = tally_heap_new(TALLY_ABI,
-                               &(struct tally_heap_options){
-                                   .user = world,
-                                   .manager = options->manager ? options->manager : TALLY_MANAGER_GENERATIONAL,
-                                   .max_pause_us = options->max_pause_us},
-                               &world->heap);
+        error =
+            tally_heap_new(TALLY_ABI,
+                           &(struct tally_heap_options){
+                               .user = world,
+                               .manager = options->manager ? options->manager : TALLY_MANAGER_GENERATIONAL,
+                               .max_pause_us = options->max_pause_us},
+                           &world->heap);
     if (!error) {
         tally_set_report(world->heap, on_report, world);
         tally_disable(world->heap);

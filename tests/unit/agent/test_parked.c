@@ -1,4 +1,5 @@
-/* A parked heap: the agent collects it, as far as no code of the host's has to run, and gives it back at once. */
+/* A parked heap: the agent collects it, as far as no code of the host's has to run, and gives it back at
+ * once. */
 #include <pthread.h>
 
 #include "attached.h"
@@ -53,12 +54,18 @@ static void test_code_of_the_host_waits_for_the_owner(void **state)
     struct world *world = *state;
     const struct tally_type *types[2];
     struct tally_ref refs[] = {{"next", 0}};
-    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "finalized-node", .size = 8, .refs = refs,
-                                                                   .ref_count = 1, .finalize = on_finalize},
-                                         &types[0]), 0);
-    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "disposed-node", .size = 8, .refs = refs,
-                                                                   .ref_count = 1, .dispose = on_dispose},
-                                         &types[1]), 0);
+    assert_int_equal(
+        tally_type_register(
+            &(struct tally_type_info){
+                .name = "finalized-node", .size = 8, .refs = refs, .ref_count = 1, .finalize = on_finalize},
+            &types[0]),
+        0);
+    assert_int_equal(
+        tally_type_register(
+            &(struct tally_type_info){
+                .name = "disposed-node", .size = 8, .refs = refs, .ref_count = 1, .dispose = on_dispose},
+            &types[1]),
+        0);
     owner = pthread_self();
     self_made(world->heap, types[0]);
     self_made(world->heap, types[1]);

@@ -1,5 +1,5 @@
-/* What goes beyond collecting: weak maps, queues of finalizers, pins and roots, native bytes, limits, looking up,
- * immortal objects, shapes of cycles, transfer. */
+/* What goes beyond collecting: weak maps, queues of finalizers, pins and roots, native bytes, limits, looking
+ * up, immortal objects, shapes of cycles, transfer. */
 #include <stdio.h>
 
 #include "support.h"
@@ -527,7 +527,7 @@ static void test_shapes_are_bounded(void **state)
         tally_decref(pair);
     }
     assert_int_equal(tally_collect(heap, 2), 300);
-    assert_int_equal(tally_cycles(heap, (tally_cycle_fn)(void *)count_one, &all) , 0);
+    assert_int_equal(tally_cycles(heap, (tally_cycle_fn)(void *)count_one, &all), 0);
     assert_int_equal((unsigned)all, 256);
     assert_int_equal(shape_of(heap, "(other)").count, 45);
     tally_heap_free(heap);

@@ -81,8 +81,11 @@ static const struct tally_type *liar_type(void)
 {
     static const struct tally_type *type;
     if (!type)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "liar", .size = sizeof(struct liar),
-                                                                       .traverse = liar_traverse}, &type), 0);
+        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "liar",
+                                                                       .size = sizeof(struct liar),
+                                                                       .traverse = liar_traverse},
+                                             &type),
+                         0);
     return type;
 }
 
@@ -146,9 +149,12 @@ static void test_acyclic_types_in_cycles_are_found(void **state)
     struct tally_heap *heap = watched_make();
     const struct tally_type *type;
     struct tally_ref ref = {"next", 0};
-    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "claims", .size = 8, .refs = &ref,
-                                                                   .ref_count = 1, .flags = TALLY_TYPE_ACYCLIC},
-                                         &type), 0);
+    assert_int_equal(
+        tally_type_register(
+            &(struct tally_type_info){
+                .name = "claims", .size = 8, .refs = &ref, .ref_count = 1, .flags = TALLY_TYPE_ACYCLIC},
+            &type),
+        0);
     void **object = tally_new(heap, type);
     assert_int_equal(tally_verify(heap, NULL, 0), 0);
     tally_store_steal(object, object, object);

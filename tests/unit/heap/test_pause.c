@@ -1,6 +1,6 @@
-/* Pause budgets: slices are short, work is done all the same, and what is held back is bounded. Lengths are read
- * from the heap's own figures; limits here are generous, since machines are noisy: the figures that count are the
- * benchmark's. */
+/* Pause budgets: slices are short, work is done all the same, and what is held back is bounded. Lengths are
+ * read from the heap's own figures; limits here are generous, since machines are noisy: the figures that
+ * count are the benchmark's. */
 #include <time.h>
 
 #include "support.h"
@@ -64,7 +64,8 @@ static void test_a_cascade_is_cut_into_slices(void **state)
     tally_heap_free(heap);
 }
 
-/* A dead component that is bigger than many slices: found, freed, and the program's garbage bounded meanwhile. */
+/* A dead component that is bigger than many slices: found, freed, and the program's garbage bounded
+ * meanwhile. */
 static void test_a_big_component_dies_in_slices(void **state)
 {
     (void)state;

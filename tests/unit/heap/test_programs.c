@@ -1,6 +1,6 @@
 /* Random programs with everything that moves references, between the slices of paused runs: nothing that the
- * program can reach is ever freed, and after a full collection nothing else lives. The model is a naive one: an
- * array of nodes and the search from what the program holds; weak maps by iteration to a fixed point. */
+ * program can reach is ever freed, and after a full collection nothing else lives. The model is a naive one:
+ * an array of nodes and the search from what the program holds; weak maps by iteration to a fixed point. */
 #include "support.h"
 
 enum { NODES = 40, SLOTS = 3, MAPS = 2, STEPS = 3000, PROGRAMS = 40 };
@@ -23,7 +23,7 @@ static struct {
     struct node *object; /* NULL: freed */
     int slots[SLOTS];    /* node, or -1 */
     int roots;
-    void *weak;          /* held by the program */
+    void *weak; /* held by the program */
 } model[NODES];
 static struct {
     void *map;
@@ -44,9 +44,12 @@ static const struct tally_type *node_type(void)
     struct tally_ref refs[] = {{"a", 0}, {"b", 8}, {"c", 16}};
     if (!type)
         assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "program-node",
-                                                                       .size = sizeof(struct node), .refs = refs,
-                                                                       .ref_count = SLOTS, .dispose = on_dispose},
-                                             &type), 0);
+                                                                       .size = sizeof(struct node),
+                                                                       .refs = refs,
+                                                                       .ref_count = SLOTS,
+                                                                       .dispose = on_dispose},
+                                             &type),
+                         0);
     return type;
 }
 
@@ -361,7 +364,8 @@ static void test_random_programs_between_slices(void **state)
 {
     (void)state;
     const char *first = getenv("TALLY_TEST_SEED"), *count = getenv("TALLY_TEST_PROGRAMS");
-    uint64_t seed = first ? strtoull(first, NULL, 10) : 1, programs = count ? strtoull(count, NULL, 10) : PROGRAMS;
+    uint64_t seed = first ? strtoull(first, NULL, 10) : 1,
+             programs = count ? strtoull(count, NULL, 10) : PROGRAMS;
     for (uint64_t i = 0; i < programs; i++)
         run_program(seed + i);
 }

@@ -136,7 +136,9 @@ static void test_transfer_takes_everything_along(void **state)
     (void)state;
     struct tally_heap *from = heap_make(), *to = heap_make();
     const struct tally_type *type;
-    struct tally_type_info info = {.name = "row", .size = sizeof(struct row), .trailing = TALLY_TRAILING_SLOTS,
+    struct tally_type_info info = {.name = "row",
+                                   .size = sizeof(struct row),
+                                   .trailing = TALLY_TRAILING_SLOTS,
                                    .trailing_length_offset = offsetof(struct row, length)};
     assert_int_equal(tally_type_register(&info, &type), 0);
     struct row *row = tally_new_array(from, type, 5000); /* large */

@@ -1,14 +1,14 @@
-/* Want of memory: in every entry point that takes some, the n-th request to the system fails, for every n, once and
- * from then on. The call says so, the heap verifies, and a retry works. The linker sends the library's requests
- * here (see the Makefile). */
+/* Want of memory: in every entry point that takes some, the n-th request to the system fails, for every n,
+ * once and from then on. The call says so, the heap verifies, and a retry works. The linker sends the
+ * library's requests here (see the Makefile). */
 #include <errno.h>
 #include <sys/mman.h>
 
 #include "support.h"
 
 static struct {
-    uint64_t at;   /* the request that fails; 0: none */
-    bool lasting;  /* and all that follow */
+    uint64_t at;  /* the request that fails; 0: none */
+    bool lasting; /* and all that follow */
     uint64_t count;
     bool failed;
 } want;
@@ -52,7 +52,8 @@ void *__wrap_mmap(void *address, size_t bytes, int protection, int flags, int fd
     return fails() ? MAP_FAILED : __real_mmap(address, bytes, protection, flags, fd, offset);
 }
 
-/* A scenario prepares (nothing fails), acts (which may), and says whether it went well. What it made is undone. */
+/* A scenario prepares (nothing fails), acts (which may), and says whether it went well. What it made is
+ * undone. */
 struct scenario {
     const char *name;
     bool (*act)(struct tally_heap *heap);
@@ -77,11 +78,15 @@ static bool act_type(struct tally_heap *heap)
     (void)heap;
     const struct tally_type *type = NULL;
     struct tally_ref refs[] = {{"first", 0}, {"second", 8}};
-    int error = tally_type_register(&(struct tally_type_info){.name = "wanting", .size = 32, .refs = refs,
-                                                              .ref_count = 2, .has_external = true,
+    int error = tally_type_register(&(struct tally_type_info){.name = "wanting",
+                                                              .size = 32,
+                                                              .refs = refs,
+                                                              .ref_count = 2,
+                                                              .has_external = true,
                                                               .external_pointer_offset = 16,
                                                               .external_length_offset = 24,
-                                                              .external_name = "more"}, &type);
+                                                              .external_name = "more"},
+                                    &type);
     assert_true(error == 0 || error == TALLY_ENOMEM);
     assert_true(!error == !!type);
     return !error;
@@ -94,7 +99,8 @@ static bool act_objects(struct tally_heap *heap)
     if (!large) {
         uint64_t at = want.at;
         want.at = 0;
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "large", .size = 300000}, &large), 0);
+        assert_int_equal(
+            tally_type_register(&(struct tally_type_info){.name = "large", .size = 300000}, &large), 0);
         want.at = at;
     }
     struct pair *head = NULL;
@@ -193,7 +199,8 @@ static bool act_scope(struct tally_heap *heap)
 
 static bool act_switches(struct tally_heap *heap)
 {
-    int debug = tally_set_debug(heap, TALLY_DEBUG_SAVEALL), queue = tally_set_finalizer_queue(heap, true, NULL, NULL);
+    int debug = tally_set_debug(heap, TALLY_DEBUG_SAVEALL),
+        queue = tally_set_finalizer_queue(heap, true, NULL, NULL);
     assert_true(debug == 0 || debug == TALLY_ENOMEM);
     assert_true(queue == 0 || queue == TALLY_ENOMEM);
     assert_int_equal(tally_get_debug(heap), debug ? 0 : TALLY_DEBUG_SAVEALL);
@@ -233,7 +240,8 @@ static bool act_questions(struct tally_heap *heap)
     struct pair *pair = pair_make(heap, NULL, NULL);
     tally_store(pair, &pair->first, pair);
     want.at = at;
-    int unexplained = tally_unexplained(heap, ignore_unexplained, NULL), verified = tally_verify(heap, NULL, 0);
+    int unexplained = tally_unexplained(heap, ignore_unexplained, NULL),
+        verified = tally_verify(heap, NULL, 0);
     assert_true(unexplained == 0 || unexplained == TALLY_ENOMEM);
     assert_true(verified == 0 || verified == TALLY_ENOMEM);
     tally_clear(pair, &pair->first);
@@ -270,9 +278,9 @@ static bool act_transfer(struct tally_heap *heap)
 }
 
 static const struct scenario scenarios[] = {
-    {"heap", act_heap},         {"type", act_type},           {"objects", act_objects},
-    {"weak", act_weak},         {"weakmap", act_weakmap},     {"sides", act_sides},
-    {"scope", act_scope},       {"switches", act_switches},   {"collect", act_collect},
+    {"heap", act_heap},           {"type", act_type},         {"objects", act_objects},
+    {"weak", act_weak},           {"weakmap", act_weakmap},   {"sides", act_sides},
+    {"scope", act_scope},         {"switches", act_switches}, {"collect", act_collect},
     {"questions", act_questions}, {"transfer", act_transfer},
 };
 

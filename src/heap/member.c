@@ -1,0 +1,160 @@
+/* The set that a run is about: members, which of them are alive, and what is left: trash. Bits of the pages
+ * in heap->scope, valid for one run. */
+#include <string.h>
+
+#include "heap/internal.h"
+
+bool tally__is_trash(const struct tally_heap *heap, const void *object)
+{
+    const struct page *page = page_of(object);
+    if (!heap->run.decided || !page->tracked)
+        return false;
+    uint32_t slot = slot_of(page, object);
+    return is_member(heap, page, slot) && !bit_get(page->bits[BIT_ALIVE], slot);
+}
+
+void tally__member_drop(struct tally_heap *heap, const void *object)
+{
+    struct page *page = page_of(object);
+    if (page->tracked && page->run == heap->run_number)
+        bit_clear(page->bits[BIT_MEMBER], slot_of(page, object));
+    if (heap->run.open == object)
+        heap->run.open = NULL;
+}
+
+void tally__trial_set(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
+{
+    uint64_t count = *word_of(object) >> TALLY_COUNT_SHIFT;
+    page->trial[slot] = (uint16_t)(count < TRIAL_HUB ? count : TRIAL_HUB);
+    if (count >= TRIAL_HUB && !map_put(&heap->hubs, (uintptr_t)object, count))
+        heap->deferred = true; /* no room: held for good */
+}
+
+/* Post-condition: the page's side data is of this run, without members. */
+void tally__page_enter(struct tally_heap *heap, struct page *page)
+{
+    size_t bytes = (size_t)page->words * 8;
+    page->run = heap->run_number;
+    page->flagged = page->recounted = false;
+    memset(page->bits[BIT_MEMBER], 0, bytes);
+    memset(page->bits[BIT_ALIVE], 0, bytes);
+    memset(page->bits[BIT_PENDING], 0, bytes);
+    page->next_scope = NULL;
+    *heap->scope_end = page;
+    heap->scope_end = &page->next_scope;
+}
+
+void tally__member_add(struct tally_heap *heap, void *object)
+{
+    struct page *page = page_of(object);
+    if (page->run != heap->run_number)
+        tally__page_enter(heap, page);
+    uint32_t slot = slot_of(page, object);
+    bit_set(page->bits[BIT_MEMBER], slot);
+    bit_clear(page->bits[BIT_ALIVE], slot);
+    tally__trial_set(heap, page, slot, object);
+}
+
+int tally__generation_after(const struct run *run)
+{
+    return run->generation < 2 && run->scope != TALLY_SCOPE_CANDIDATES ? run->generation + 1 : 2;
+}
+
+void tally__find_restart(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    run->page = heap->scope;
+    run->word = 0;
+    run->passed = 0;
+    run->open = NULL;
+    run->at = 0;
+}
+
+/* While the trash is being counted again, what is touched before its turn leaves it, and counts as outside.
+ */
+bool tally__find_spare(struct tally_heap *heap, void *object)
+{
+    struct page *page = page_of(object);
+    if (heap->run.phase != RUN_REST || page->recounted)
+        return false;
+    tally__generation_set(object, tally__generation_after(&heap->run));
+    bit_set(page->bits[BIT_ALIVE], slot_of(page, object));
+    return true;
+}
+
+bool tally__find_rest(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    if (!run->host_ran)
+        return true;
+    if (run->page == heap->scope)
+        map_clear(&heap->hubs);
+    for (; run->page; run->page = run->page->next_scope) {
+        struct page *page = run->page;
+        page->recounted = true;
+        for (uint32_t word = 0; word < page->words; word++) {
+            page->bits[BIT_MEMBER][word] &= ~page->bits[BIT_ALIVE][word];
+            page->bits[BIT_ALIVE][word] = 0;
+            for (uint64_t bits = page->bits[BIT_MEMBER][word]; bits; bits &= bits - 1) {
+                uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+                tally__trial_set(heap, page, slot, object_at(page, slot));
+            }
+        }
+        if (!slice_spend(heap, page->slot_count / 8)) {
+            run->page = page->next_scope;
+            return !run->page;
+        }
+    }
+    return true;
+}
+
+static void page_promote(struct tally_heap *heap, struct page *page, int to)
+{
+    struct run *run = &heap->run;
+    for (uint32_t word = 0; word < page->words; word++) {
+        uint64_t members = page->bits[BIT_MEMBER][word], alive = members & page->bits[BIT_ALIVE][word];
+        run->survivors += (uint64_t)__builtin_popcountll(alive);
+        run->found += (uint64_t)__builtin_popcountll(members & ~alive);
+        for (uint64_t bits = run->look ? 0 : alive; bits; bits &= bits - 1)
+            tally__generation_set(object_at(page, word * 64 + (uint32_t)__builtin_ctzll(bits)), to);
+    }
+}
+
+/* Post-condition: survivors are in the next generation, and counted; what candidates reached is old. */
+bool tally__find_promote(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    if (run->phase == RUN_PROMOTE_REST && !run->host_ran)
+        return true;
+    int to = tally__generation_after(run);
+    for (; run->page; run->page = run->page->next_scope) {
+        page_promote(heap, run->page, to);
+        if (!slice_spend(heap, run->page->slot_count / 8)) {
+            run->page = run->page->next_scope;
+            return !run->page;
+        }
+    }
+    return true;
+}
+
+/* fn may free members and anything else: the bits are read again after each call. */
+bool tally__trash_each(struct tally_heap *heap, member_fn fn)
+{
+    struct run *run = &heap->run;
+    for (; run->page; run->page = run->page->next_scope, run->word = 0)
+        for (; run->word < run->page->words; run->word++, run->passed = 0)
+            for (;;) {
+                const struct page *page = run->page;
+                uint64_t bits =
+                    page->bits[BIT_MEMBER][run->word] & ~page->bits[BIT_ALIVE][run->word] & ~run->passed;
+                if (!bits)
+                    break;
+                uint64_t below = bits ^ (bits - 1); /* this bit and all below it */
+                if (!fn(heap, object_at(page, run->word * 64 + (uint32_t)__builtin_ctzll(bits))))
+                    return false;
+                run->passed |= below;
+                if (!slice_spend(heap, 1))
+                    return false;
+            }
+    return true;
+}
