@@ -7,6 +7,13 @@
 
 enum { ROUND_SHORTEST_US = 1, ROUND_STEPS_MAX = 100000000 };
 
+/* Debug builds verify the heap again and again and cut slices finer: their graphs are smaller by this. */
+#ifdef TALLY_DEBUG
+enum { ROUND_SCALE = 20 };
+#else
+enum { ROUND_SCALE = 1 };
+#endif
+
 static inline struct tally_stats heap_stats(const struct tally_heap *heap)
 {
     struct tally_stats stats;

@@ -4,7 +4,7 @@
 
 /* ---- moves between objects that have been examined and ones that have not */
 
-enum { CELLS = 3000, HELD = 64 };
+enum { CELLS = 3000 / ROUND_SCALE, HELD = 16 };
 
 static unsigned ends;
 static void count_end(void *object)
@@ -159,7 +159,7 @@ static void test_edges_moved_between_slices_keep_what_they_hold(void **state)
  * The program reads a reference from an object, counts it, and gives back what it came by. Had the run read the
  * count of the one before and that of the other after, it would miss the program's reference. */
 
-enum { FILLERS = 6000 };
+enum { FILLERS = 6000 / ROUND_SCALE };
 
 static void fillers_leave(struct tally_heap *heap)
 {
@@ -222,7 +222,7 @@ static void test_reference_borrowed_between_slices_keeps_what_it_refers_to(void 
             struct tally_heap *heap = round_heap(manager, ROUND_SHORTEST_US);
             unsigned slices = 0;
             while (borrow_after(heap, slices, kind & 1, kind & 2))
-                slices += 1 + slices / 16;
+                slices += 1 + slices / (ROUND_SCALE > 1 ? 4 : 16);
             assert_true(slices > 20);
             tally_heap_free(heap);
         }

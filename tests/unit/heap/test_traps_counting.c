@@ -23,7 +23,7 @@ static void test_trap_01_self_edge_counts_one_and_a_couple_two(void **state)
 /* Trial counts must be wide: 300 passes 8 bits, 70,000 passes 16. */
 static void partners_of_many_references(struct tally_heap *heap)
 {
-    static const size_t lengths[] = {300, 70000};
+    static const size_t lengths[] = {300, 70000 / ROUND_SCALE};
     for (size_t i = 0; i < 2; i++) {
         struct wide *one = wide_make(heap, lengths[i]), *two = wide_make(heap, lengths[i]);
         for (size_t at = 0; at < lengths[i]; at++) {

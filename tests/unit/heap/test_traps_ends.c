@@ -10,7 +10,7 @@
 
 /* Sanitizers need stack and time of their own; the plain build proves the bound. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(TALLY_DEBUG)
-enum { DEEP = 30000, STACK_BYTES = 1 << 20 };
+enum { DEEP = 10000, STACK_BYTES = 1 << 20 };
 #else
 enum { DEEP = 1000000, STACK_BYTES = 1 << 16 };
 #endif

@@ -68,7 +68,7 @@ static void memory_ends(bool ends)
 #endif
 }
 
-enum { WIDTH = 150000 }; /* more than the collector's stack holds */
+enum { WIDTH = 150000 / ROUND_SCALE }; /* more than the collector's stack holds */
 
 static struct wide *star_make(struct tally_heap *heap)
 {
@@ -112,7 +112,7 @@ static void run_without_memory(enum tally_manager manager, uint64_t max_pause_us
 /* An explicit collection gives up the automatic run that it meets, at whatever slice, and finds everything. */
 static void run_given_up(struct tally_heap *heap)
 {
-    enum { LOOPS = 3000 };
+    enum { LOOPS = 3000 / ROUND_SCALE };
     unsigned given_up = 0;
     watch_runs(heap);
     struct pair *live = pair_make(heap, NULL, NULL);
@@ -153,7 +153,7 @@ static void test_trap_37_runs_need_no_memory_and_given_up_ones_free_nothing(void
 
 static void allocate_without_runs(struct tally_heap *heap)
 {
-    enum { COUNT = 50000 };
+    enum { COUNT = 50000 / ROUND_SCALE };
     for (int i = 0; i < COUNT; i++)
         loop_leave(heap);
     settle(heap);
@@ -307,7 +307,7 @@ static void each_start_has_its_stop(struct tally_heap *heap)
 {
     watch_runs(heap);
     for (int way = 0; way < 4; way++) {
-        for (int i = 0; i < 3000; i++)
+        for (int i = 0; i < 3000 / ROUND_SCALE; i++)
             loop_leave(heap);
         struct pair *live = pair_make(heap, NULL, NULL);
         tally_incref(live);

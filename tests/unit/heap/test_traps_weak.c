@@ -255,7 +255,7 @@ static void test_trap_27_weak_reference_made_in_the_own_finalizer_reads_null(voi
 
 /* ---- 28 */
 
-enum { RING = 3000 };
+enum { RING = 3000 / ROUND_SCALE };
 
 /* Takes hold of a ring after so many slices. Returns false where it had been judged dead by then. */
 static bool upgrade_after(struct tally_heap *heap, unsigned slices, uint64_t *open_runs)
