@@ -1,5 +1,5 @@
-/* Rounds: a test's body under each manager that frees cycles, in one piece, in slices of 50 microseconds, and in
- * the shortest slices there are. A body leaves its heap empty. */
+/* Rounds: a test's body under each manager that frees cycles, in one piece, in slices of 50 microseconds,
+ * and in the shortest slices there are. A body leaves its heap empty. */
 #ifndef TALLY_TEST_HEAP_ROUNDS_H
 #define TALLY_TEST_HEAP_ROUNDS_H
 
@@ -59,7 +59,8 @@ static inline const struct tally_type *weight_type(void)
 {
     static const struct tally_type *type;
     if (!type)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "weight", .size = 8}, &type), 0);
+        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "weight", .size = 8}, &type),
+                         0);
     return type;
 }
 
@@ -67,7 +68,7 @@ static inline const struct tally_type *weight_type(void)
  * returned: release it with run_over(). Under cycle something must be a candidate. */
 static inline void *run_due(struct tally_heap *heap)
 {
-    assert_int_equal(tally_set_manager(heap, tally_get_manager(heap)), 0); /* sets the mark from which it grows */
+    assert_int_equal(tally_set_manager(heap, tally_get_manager(heap)), 0); /* the mark from which it grows */
     void *weight = tally_new(heap, weight_type());
     assert_int_equal(tally_extern_bytes(weight, (int64_t)1 << 40), 0);
     tally_enable(heap);
@@ -80,8 +81,8 @@ static inline void run_over(struct tally_heap *heap, void *weight)
     drop(heap, weight);
 }
 
-/* One run: automatic and in slices, where the heap has a budget, else an explicit collection. Returns how many
- * objects were collected. */
+/* One run: automatic and in slices, where the heap has a budget, else an explicit collection. Returns how
+ * many objects were collected. */
 static inline uint64_t run_once(struct tally_heap *heap)
 {
     uint64_t before = heap_collected(heap);
@@ -194,9 +195,8 @@ static inline struct wide *wide_make(struct tally_heap *heap, size_t length)
 {
     static const struct tally_type *type;
     if (!type)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "wide", .size = sizeof(struct wide),
-                                                                       .trailing = TALLY_TRAILING_SLOTS},
-                                             &type), 0);
+        assert_int_equal(tally_type_register(&(struct tally_type_info){
+            .name = "wide", .size = sizeof(struct wide), .trailing = TALLY_TRAILING_SLOTS}, &type), 0);
     struct wide *wide = tally_new_array(heap, type, length);
     assert_non_null(wide);
     return wide;

@@ -1,6 +1,7 @@
-/* Random programs under managers that change while runs are open: nothing that the program can reach is ever freed,
- * and in the end nothing else lives. Graphs are big enough for runs of many slices, and have hubs whose slots a
- * slice leaves in the middle. Each death is checked when it happens, against a naive model. */
+/* Random programs under managers that change while runs are open: nothing that the program can reach is
+ * ever freed, and in the end nothing else lives. Graphs are big enough for runs of many slices, and have
+ * hubs whose slots a slice leaves in the middle. Each death is checked when it happens, against a naive
+ * model. */
 #include "rounds.h"
 
 static uint64_t random_state;
@@ -72,8 +73,8 @@ static const struct tally_type *node_type(void)
     struct tally_ref refs[] = {{"a", 0}, {"b", 8}, {"c", 16}};
     if (!type)
         assert_int_equal(tally_type_register(&(struct tally_type_info){
-            .name = "managed", .size = sizeof(struct node), .refs = refs, .ref_count = SLOTS, .has_external = true,
-            .external_pointer_offset = offsetof(struct node, slots),
+            .name = "managed", .size = sizeof(struct node), .refs = refs, .ref_count = SLOTS,
+            .has_external = true, .external_pointer_offset = offsetof(struct node, slots),
             .external_length_offset = offsetof(struct node, length), .dispose = on_dispose}, &type), 0);
     return type;
 }
@@ -208,7 +209,8 @@ static void move(void)
     model_set((size_t)from, from_at, -1);
     tally_incref(model[to].object); /* what the target slot held may have held the target */
     model[to].roots++;
-    tally_move(model[to].object, slot_at((size_t)to, to_at), model[from].object, slot_at((size_t)from, from_at));
+    tally_move(model[to].object, slot_at((size_t)to, to_at), model[from].object,
+               slot_at((size_t)from, from_at));
     reached_known = false;
     model[to].roots--;
     tally_decref(model[to].object);
@@ -367,7 +369,8 @@ static void test_random_programs_under_managers_that_change(void **state)
 {
     (void)state;
     const char *first = getenv("TALLY_TEST_SEED"), *count = getenv("TALLY_TEST_PROGRAMS");
-    uint64_t seed = first ? strtoull(first, NULL, 10) : 1, programs = count ? strtoull(count, NULL, 10) : PROGRAMS;
+    uint64_t seed = first ? strtoull(first, NULL, 10) : 1;
+    uint64_t programs = count ? strtoull(count, NULL, 10) : PROGRAMS;
     for (uint64_t i = 0; i < programs; i++)
         run_program(seed + i);
 }

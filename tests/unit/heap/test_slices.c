@@ -1,5 +1,5 @@
-/* What the program does between the slices of a run: edges that move while no count changes, and references that are
- * taken where no call of the library sees it. What the program can reach then is never freed. */
+/* What the program does between the slices of a run: edges that move while no count changes, and references
+ * that are taken where no call of the library sees it. What the program can reach then is never freed. */
 #include "rounds.h"
 
 /* ---- moves between objects that have been examined and ones that have not */
@@ -36,8 +36,8 @@ static size_t pick(size_t below) /* splitmix64 */
     return (z ^ z >> 31) % below;
 }
 
-/* Cells in the order of their addresses, which is about the order in which runs examine them; half of them hold a
- * value. */
+/* Cells in the order of their addresses, which is about the order in which runs examine them; half of them
+ * hold a value. */
 static struct {
     struct wide *root;
     struct pair *cells[CELLS];
@@ -125,7 +125,7 @@ static unsigned play(struct tally_heap *heap, unsigned way, unsigned direction)
     while (tally_step(heap, 0)) {
         slices++;
         for (int i = 0; i < 4; i++)
-            shift(way < WAYS ? way : pick(WAYS), direction < 2 ? direction : pick(2));
+            shift(way < WAYS ? way : (enum way)pick(WAYS), direction < 2 ? direction : pick(2));
     }
     run_over(heap, weight);
     board_check(heap);
@@ -156,8 +156,8 @@ static void test_edges_moved_between_slices_keep_what_they_hold(void **state)
 
 /* ---- borrowed, kept, and the way to it let go of
  *
- * The program reads a reference from an object, counts it, and gives back what it came by. Had the run read the
- * count of the one before and that of the other after, it would miss the program's reference. */
+ * The program reads a reference from an object, counts it, and gives back what it came by. Had the run read
+ * the count of the one before and that of the other after, it would miss the program's reference. */
 
 enum { FILLERS = 6000 / ROUND_SCALE };
 
@@ -170,9 +170,9 @@ static void fillers_leave(struct tally_heap *heap)
     }
 }
 
-/* Two loops hold a value, one of them garbage; the program comes by the other one to the value, `slices` slices
- * after the run has begun. `up`: the latter has the highest address, else the lowest. Returns whether the run was
- * still open. */
+/* Two loops hold a value, one of them garbage; the program comes by the other one to the value, `slices`
+ * slices after the run has begun. `up`: the latter has the highest address, else the lowest. Returns
+ * whether the run was still open. */
 static bool borrow_after(struct tally_heap *heap, unsigned slices, bool up, bool candidate)
 {
     ends = 0;

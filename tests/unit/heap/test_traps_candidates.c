@@ -1,5 +1,5 @@
-/* The traps of candidates: registered, consumed, dead before their run. Numbers 18 to 22, 34 and 48 of the list of
- * traps that other collectors fell into. */
+/* The traps of candidates: registered, consumed, dead before their run. Numbers 18 to 22, 34 and 48 of the
+ * list of traps that other collectors fell into. */
 #include "rounds.h"
 
 enum { NOTED = 1000 };
@@ -199,14 +199,15 @@ static void test_trap_20_partial_runs_leave_other_candidates_registered(void **s
     each_cycle_round(candidates_between_slices);
 }
 
-/* ---- 21: below, with traverse; here each object's memory outlives all clearing, since nobody reads it after */
+/* ---- 21: a hole in what is being cleared would be seen by the first object that is freed */
 
 static void *memory_of[NOTED];
 static bool cleared_all;
 static void check_cleared(void *object)
 {
     for (int i = 0; i < 100; i++) /* freeing starts when all are cleared */
-        cleared_all &= disposed[i] || (!((struct pair *)memory_of[i])->first && !((struct pair *)memory_of[i])->second);
+        cleared_all &= disposed[i] ||
+                       (!((struct pair *)memory_of[i])->first && !((struct pair *)memory_of[i])->second);
     note_disposal(object);
 }
 
@@ -216,8 +217,8 @@ static void free_after_traversal(struct tally_heap *heap)
     struct tally_ref refs[] = {{"first", 0}, {"second", 8}};
     if (!type)
         assert_int_equal(tally_type_register(&(struct tally_type_info){
-            .name = "late", .size = sizeof(struct pair), .refs = refs, .ref_count = 2, .dispose = check_cleared},
-            &type), 0);
+            .name = "late", .size = sizeof(struct pair), .refs = refs, .ref_count = 2,
+            .dispose = check_cleared}, &type), 0);
     memset(disposed, 0, sizeof disposed);
     cleared_all = true;
     for (uint64_t i = 0; i < 100; i++) {
@@ -272,8 +273,9 @@ static void test_trap_22_garbage_that_is_registered_is_freed_once(void **state)
     each_round(white_and_buffered);
 }
 
-/* ---- 34: there is no decref without a candidate but of what is one already. The nearest is a candidate that a
- * run may not examine: frozen, it is struck off, and after unfreeze no decref is left that would tell. */
+/* ---- 34: there is no decref without a candidate but of what is one already. The nearest is a candidate
+ * that a run may not examine: frozen, it is struck off, and after unfreeze no decref is left that would
+ * tell. */
 
 static void candidate_lost(struct tally_heap *heap)
 {
@@ -335,7 +337,7 @@ static void pruned_at_once_by_an_explicit_run(struct tally_heap *heap)
     assert_int_equal(heap_live(heap), 0);
 }
 
-/* By itself at the latest when the heap has grown by a threshold and by a quarter: the next whole-heap run. */
+/* By itself at the latest when the heap has grown by a threshold and a quarter: the next whole-heap run. */
 static void pruned_by_the_next_heap_run(struct tally_heap *heap)
 {
     enum { FRESH = 2 * OLD };

@@ -1,5 +1,5 @@
-/* The traps of counting: which edges a run counts, and what that does to counts. Numbers 1 to 6, 8, 9, 32, 35, 36,
- * 39, 44 and 50 of the list of traps that other collectors fell into. */
+/* The traps of counting: which edges a run counts, and what that does to counts. Numbers 1 to 6, 8, 9, 32,
+ * 35, 36, 39, 44 and 50 of the list of traps that other collectors fell into. */
 #include "rounds.h"
 
 static void loop_and_couple(struct tally_heap *heap)
@@ -349,8 +349,8 @@ static void test_trap_39_edge_to_another_heap_is_refused_or_external(void **stat
 
 /* ---- what holds what */
 
-/* Types are for good here. The nearest that dies with its last instance is a class that is an object: instances
- * hold it, and it may list them. Each finalizer must find the other whole. */
+/* Types are for good here. The nearest that dies with its last instance is a class that is an object:
+ * instances hold it, and it may list them. Each finalizer must find the other whole. */
 enum { CLASS = 77 };
 static void class_is_whole(struct tally_heap *heap, void *object)
 {
@@ -386,16 +386,16 @@ static void test_trap_44_class_object_dies_after_its_last_instance(void **state)
     each_round(class_dies_with_its_instances);
 }
 
-/* Cells of an acyclic type are not examined, so that each run frees a level, and the cells' deaths make the next
- * level's loop a candidate. */
+/* Cells of an acyclic type are not examined, so that each run frees a level, and the cells' deaths make the
+ * next level's loop a candidate. */
 static const struct tally_type *cell_type(void)
 {
     static const struct tally_type *type;
     struct tally_ref refs[] = {{"held", 0}};
     if (!type)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "cell", .size = 8,
-                                                                       .flags = TALLY_TYPE_ACYCLIC, .refs = refs,
-                                                                       .ref_count = 1}, &type), 0);
+        assert_int_equal(tally_type_register(&(struct tally_type_info){
+            .name = "cell", .size = 8, .flags = TALLY_TYPE_ACYCLIC, .refs = refs, .ref_count = 1}, &type),
+            0);
     return type;
 }
 

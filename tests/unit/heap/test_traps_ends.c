@@ -1,5 +1,5 @@
-/* The traps of ends: of long chains, of heaps, of threads, of a child's pages. Numbers 30, 43, 45, 47 and 49 of the
- * list of traps that other collectors fell into. */
+/* The traps of ends: of long chains, of heaps, of threads, of a child's pages. Numbers 30, 43, 45, 47 and
+ * 49 of the list of traps that other collectors fell into. */
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -28,7 +28,8 @@ static void in_small_stack(void *(*work)(void *), void *arg)
 
 /* ---- 30 */
 
-static struct pair *chain_make(struct tally_heap *heap, const struct tally_type *type, size_t length, bool closed)
+static struct pair *chain_make(struct tally_heap *heap, const struct tally_type *type, size_t length,
+                               bool closed)
 {
     struct pair *first = tally_new(heap, type), *last = first;
     for (size_t i = 1; i < length; i++) {
@@ -274,8 +275,8 @@ static size_t private_dirty_kib(void)
     return found ? sum : SIZE_MAX;
 }
 
-/* Collects, which writes no object. The heads of pages, with the side data, may be written: of 16 pages of 4 KiB
- * not more than 2. Returns the exit status. */
+/* Collects, which writes no object. The heads of pages, with the side data, may be written: of 16 pages of
+ * 4 KiB not more than 2. Returns the exit status. */
 static int collect_as_a_child(struct tally_heap *heap, struct pair *ring)
 {
     size_t before = private_dirty_kib();

@@ -1,5 +1,5 @@
-/* The traps of runs: when they come, what they are given up for, what they say of themselves. Numbers 37, 38, 41 and
- * 42 of the list of traps that other collectors fell into. */
+/* The traps of runs: when they come, what they are given up for, what they say of themselves. Numbers 37,
+ * 38, 41 and 42 of the list of traps that other collectors fell into. */
 #include <sys/resource.h>
 
 #include "rounds.h"
@@ -109,7 +109,7 @@ static void run_without_memory(enum tally_manager manager, uint64_t max_pause_us
     tally_heap_free(heap);
 }
 
-/* An explicit collection gives up the automatic run that it meets, at whatever slice, and finds everything. */
+/* An explicit collection gives up the automatic run that it meets, at any slice, and finds everything. */
 static void run_given_up(struct tally_heap *heap)
 {
     enum { LOOPS = 3000 / ROUND_SCALE };

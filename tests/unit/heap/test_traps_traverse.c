@@ -1,5 +1,5 @@
-/* The traps of host code in a run: traverse callbacks that lie, slots that will not be cleared, hooks that must not
- * be asked. Numbers 31, 33 and 46 of the list of traps that other collectors fell into. */
+/* The traps of host code in a run: traverse callbacks that lie, slots that will not be cleared, hooks that
+ * must not be asked. Numbers 31, 33 and 46 of the list of traps that other collectors fell into. */
 #include "rounds.h"
 
 /* A pair that only its callback describes, which says what the test wants of it. */
@@ -111,8 +111,9 @@ static void missed_edge(struct tally_heap *heap)
     truth_frees(heap, liars[0], 2);
 }
 
-/* More references than the count says: reported, and nothing of what is reached is freed. A run in slices does not
- * tell such an edge from one that was made since it read the count: the next one in one piece does. */
+/* More references than the count says: reported, and nothing of what is reached is freed. A run in slices
+ * does not tell such an edge from one that was made since it read the count: the next one in one piece
+ * does. */
 static void edge_reported_twice(struct tally_heap *heap)
 {
     struct pair *liars[2];

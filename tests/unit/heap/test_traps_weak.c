@@ -1,5 +1,5 @@
-/* The traps of weak references: when they read NULL, and whom they call. Numbers 7, 23 to 29 and 40 of the list of
- * traps that other collectors fell into. */
+/* The traps of weak references: when they read NULL, and whom they call. Numbers 7, 23 to 29 and 40 of the
+ * list of traps that other collectors fell into. */
 #include "rounds.h"
 
 static void *watched[2]; /* weak references that callbacks and finalizers look at */
@@ -92,12 +92,13 @@ static const struct tally_type *hiding_type(void)
     struct tally_ref refs[] = {{"hidden", 0}};
     if (!type)
         assert_int_equal(tally_type_register(&(struct tally_type_info){
-            .name = "hiding", .size = 8, .flags = TALLY_TYPE_ACYCLIC, .refs = refs, .ref_count = 1}, &type), 0);
+            .name = "hiding", .size = 8, .flags = TALLY_TYPE_ACYCLIC, .refs = refs, .ref_count = 1}, &type),
+            0);
     return type;
 }
 
-/* The target dies by count, since no run sees the edge to it, while its weak reference, which is trash and whose
- * callback must not run, has yet to go. */
+/* The target dies by count, since no run sees the edge to it, while its weak reference, which is trash and
+ * whose callback must not run, has yet to go. */
 static void weak_reference_beside_a_hidden_target(struct tally_heap *heap)
 {
     struct wide *loop = wide_make(heap, 3);
@@ -305,8 +306,8 @@ static void test_trap_28_weak_upgrade_between_slices_keeps_the_target(void **sta
     }
 }
 
-/* ---- 29: as CPython 3.11 has it, a cycle's weak references are cleared before its finalizers run and stay so; at
- * a death by count the finalizer comes first. */
+/* ---- 29: as CPython 3.11 has it, a cycle's weak references are cleared before its finalizers run and stay
+ * so; at a death by count the finalizer comes first. */
 
 static void *saved;
 static void save_self(struct tally_heap *heap, void *object)
