@@ -169,6 +169,7 @@ struct slice {
     int64_t credit;       /* units of work before the clock is read again */
     uint64_t budget_ns;
     uint64_t deadline_ns; /* UINT64_MAX: none */
+    bool brief;           /* over with its first credit */
     bool timed;           /* since: */
     uint64_t cpu_ns, start_ns;
     const struct tally_type *type; /* whose callback took longest in it */
@@ -474,6 +475,7 @@ static inline bool slice_spend(struct tally_heap *heap, size_t units)
 }
 bool tally__slice_begin(struct tally_heap *heap, uint64_t budget_ns); /* false: within another */
 void tally__slice_end(struct tally_heap *heap);
+bool tally__slice_brief(struct tally_heap *heap); /* begins one of a few units; false: within another */
 bool tally__work_remains(const struct tally_heap *heap); /* a run is open, or deaths wait that need not */
 void tally__work(struct tally_heap *heap); /* what is due: a slice of what is pending, or the start of a run */
 /* Around a callback of the host's, for the blame: host_enter() .. host_leave(). */

@@ -5,6 +5,10 @@
  * length is the owner's CPU time, so that a slice is not blamed for what other processes did. */
 #include "heap/internal.h"
 
+/* Units that a death which has to wait pays for others that do: more than it adds, so that what waits shrinks
+ * however short slices are. */
+#define BRIEF 8
+
 /* Debug builds cut as finely as they can, to meet the program in every state. */
 #ifdef TALLY_DEBUG
 #define QUANTUM 2
@@ -27,6 +31,10 @@ bool tally__slice_more(struct tally_heap *heap)
         slice->credit = INT64_MAX;
         return true;
     }
+    if (slice->brief) {
+        slice->credit = 0;
+        return false;
+    }
     if (!slice->timed)
         slice_time(slice);
     else if (clock_mono_ns() >= slice->deadline_ns) {
@@ -46,6 +54,15 @@ bool tally__slice_begin(struct tally_heap *heap, uint64_t budget_ns)
                                  .budget_ns = budget_ns,
                                  .deadline_ns = whole ? UINT64_MAX : 0,
                                  .credit = whole ? INT64_MAX : QUANTUM};
+    return true;
+}
+
+bool tally__slice_brief(struct tally_heap *heap)
+{
+    if (!tally__slice_begin(heap, heap->budget_ns))
+        return false;
+    heap->slice.brief = true;
+    heap->slice.credit = BRIEF;
     return true;
 }
 

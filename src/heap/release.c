@@ -258,6 +258,10 @@ void tally__destroy(struct tally_heap *heap, void *object)
     if (must_wait(heap)) {
         zero_list_push(heap, object);
         tally__limit_update(heap);
+        if (heap->manager != TALLY_MANAGER_NONE && !heap->release_depth && tally__slice_brief(heap)) {
+            tally__deaths_run(heap);
+            tally__slice_end(heap);
+        }
         return;
     }
     if (heap->release_depth) {

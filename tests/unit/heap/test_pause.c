@@ -50,7 +50,7 @@ static void test_a_cascade_is_cut_into_slices(void **state)
     assert_null(tally_weak_lock(weak));        /* and yet dead */
     uint64_t most = 0;
     int allocations = 0;
-    while (stats_of(heap).live_objects > LENGTH / 100 && allocations < 50000000) {
+    while (stats_of(heap).live_objects > LENGTH / 100 && allocations < 5000000) {
         tally_decref(tally_new(heap, pair_type()));
         if (++allocations % 1024 == 0 && stats_of(heap).live_objects > most)
             most = stats_of(heap).live_objects;
@@ -59,7 +59,7 @@ static void test_a_cascade_is_cut_into_slices(void **state)
     assert_true(after.live_objects <= LENGTH / 100);
     assert_true(most <= LENGTH + LENGTH / 4);
     assert_true(after.slices - before.slices > 10);
-    assert_true((after.missed - before.missed) * 5 <= after.slices - before.slices); /* noise */
+    assert_true((after.missed - before.missed) * 2 <= after.slices - before.slices); /* noise */
     tally_decref(weak);
     tally_heap_free(heap);
 }
@@ -79,7 +79,7 @@ static void test_a_big_component_dies_in_slices(void **state)
     tally_decref(chain);
     uint64_t most = 0;
     int cycles = 0;
-    for (; heap_live(heap) > LENGTH / 2 && cycles < 20000000; cycles++) {
+    for (; heap_live(heap) > LENGTH / 2 && cycles < 5000000; cycles++) {
         struct pair *pair = tally_new(heap, pair_type());
         tally_store(pair, &pair->second, pair);
         tally_decref(pair);
