@@ -230,6 +230,14 @@ lint: all ## warnings of gcc and clang as errors, layers, headers, exports, size
 check-fresh: ## in a debootstrap root of bare Debian 12: clone, make test, make run (as root)
 	@tests/fresh/fresh.sh
 
+$(BUILD)/tally.3: include/tally.h config/manpage.py
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) config/manpage.py $< $(VERSION) > $@.new && mv $@.new $@
+
+.PHONY: man
+man: $(BUILD)/tally.3 ## the man page tally(3), from the header: man build/tally.3
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(BUILD)

@@ -1,6 +1,9 @@
 """The guide's programs compile, run, and print what it says."""
 import os
 import re
+import shutil
+import subprocess
+import sys
 import unittest
 
 from harness import ROOT
@@ -29,3 +32,19 @@ class Guide(unittest.TestCase):
             header = file.read()
         for name in names:
             self.assertRegex(header, rf"\b{name}\b", name)
+
+
+class ManPage(unittest.TestCase):
+    def test_every_call_stands_in_it_and_roff_takes_it(self):
+        header_path = os.path.join(ROOT, "include/tally.h")
+        made = subprocess.run([sys.executable, os.path.join(ROOT, "config/manpage.py"), header_path, "1"],
+                              capture_output=True, text=True, check=True).stdout
+        with open(header_path, encoding="utf-8") as file:
+            calls = set(re.findall(r"\b(tally_[a-z0-9_]+)\(", file.read()))
+        self.assertGreater(len(calls), 100)
+        for call in calls:
+            self.assertIn(call, made)
+        if shutil.which("groff"):
+            done = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=made, capture_output=True, text=True,
+                                  check=True)
+            self.assertEqual(done.stderr, "")
