@@ -19,7 +19,13 @@ static void run(struct tally_heap *heap, void *object, const struct tally_type *
 {
     *word_of(object) |= FLAG_FINALIZED;
     uint64_t entered = tally__host_enter(heap);
+#ifdef TALLY_DEBUG
+    void *outer = tally__callback_enter(heap, __builtin_frame_address(0));
+#endif
     type->info.finalize(heap, object);
+#ifdef TALLY_DEBUG
+    heap->callback_frame = outer;
+#endif
     tally__host_leave(heap, entered, type);
 }
 

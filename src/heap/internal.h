@@ -263,6 +263,7 @@ struct tally_heap {
     tally_report_fn report;
     void *report_arg;
 #ifdef TALLY_DEBUG
+    void *callback_frame; /* of the innermost callback that is running; NULL: none */
     uint64_t check_credit;
     bool checking;
 #endif
@@ -480,6 +481,11 @@ bool tally__work_remains(const struct tally_heap *heap); /* a run is open, or de
 void tally__work(struct tally_heap *heap); /* what is due: a slice of what is pending, or the start of a run */
 /* Around a callback of the host's, for the blame: host_enter() .. host_leave(). */
 uint64_t tally__host_enter(struct tally_heap *heap);
+#ifdef TALLY_DEBUG
+/* Debug builds: a callback that is left by longjmp or an exception is found where the host calls next. */
+void *tally__callback_enter(struct tally_heap *heap, void *frame);
+void tally__callback_check(struct tally_heap *heap, void *frame);
+#endif
 void tally__host_leave(struct tally_heap *heap, uint64_t entered, const struct tally_type *type);
 
 /* garbage.c */

@@ -107,6 +107,24 @@ void tally__host_leave(struct tally_heap *heap, uint64_t entered, const struct t
     heap->slice.type = type;
 }
 
+#ifdef TALLY_DEBUG
+void *tally__callback_enter(struct tally_heap *heap, void *frame)
+{
+    void *outer = heap->callback_frame;
+    heap->callback_frame = frame;
+    return outer;
+}
+
+/* Stacks grow down: who calls from above the frame that called back has come by no return. */
+void tally__callback_check(struct tally_heap *heap, void *frame)
+{
+    if (!heap->callback_frame || (uintptr_t)frame < (uintptr_t)heap->callback_frame)
+        return;
+    heap->callback_frame = NULL;
+    tally__report(heap, TALLY_REPORT_CALLBACK, NULL, "a callback was left by longjmp or an exception");
+}
+#endif
+
 int tally_set_max_pause(struct tally_heap *heap, uint64_t microseconds)
 {
     if (microseconds > 10000000)

@@ -12,8 +12,12 @@
 
 bool tally__owned(struct tally_heap *heap)
 {
-    if (pthread_equal(heap->owner, pthread_self()))
+    if (pthread_equal(heap->owner, pthread_self())) {
+#ifdef TALLY_DEBUG
+        tally__callback_check(heap, __builtin_frame_address(0));
+#endif
         return true;
+    }
     tally__report(heap, TALLY_REPORT_THREAD, NULL, "a heap is used by a thread that does not own it");
     return false;
 }

@@ -89,7 +89,13 @@ bool tally__weak_callback(struct tally_heap *heap, struct weak_queue *queue, boo
     if (!keep_hold)
         weak->callback_private = NULL;
     uint64_t entered = tally__host_enter(heap);
+#ifdef TALLY_DEBUG
+    void *outer = tally__callback_enter(heap, __builtin_frame_address(0));
+#endif
     callback(heap, weak, weak->hold_private);
+#ifdef TALLY_DEBUG
+    heap->callback_frame = outer;
+#endif
     tally__host_leave(heap, entered, type_of(weak));
     if (!keep_hold)
         tally_clear(weak, &weak->hold_private);

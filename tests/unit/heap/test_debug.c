@@ -53,10 +53,31 @@ static void count_too_little(void)
     tally_collect(heap, 2);
 }
 
+static jmp_buf back;
+static void jump_away(struct tally_heap *heap, void *object)
+{
+    (void)heap, (void)object;
+    longjmp(back, 1);
+}
+
+__attribute__((noinline)) static void drop_deep(struct tally_heap *heap)
+{
+    tally_decref(tally_new(heap, pair_type_make("jumper", jump_away)));
+}
+
+static void leave_a_finalizer_by_longjmp(void)
+{
+    struct tally_heap *heap = heap_make();
+    if (!setjmp(back))
+        drop_deep(heap);
+    tally_collect(heap, 2);
+}
+
 static void test_debug_builds_catch_misuse(void **state)
 {
     (void)state;
-    void (*acts[])(void) = {leave_a_scope_open, store_across_heaps, store_what_was_freed, count_too_little};
+    void (*acts[])(void) = {leave_a_scope_open, store_across_heaps, store_what_was_freed, count_too_little,
+                           leave_a_finalizer_by_longjmp};
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
 #ifdef TALLY_DEBUG
         assert_true(aborts(acts[i]));

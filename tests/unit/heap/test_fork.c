@@ -73,6 +73,51 @@ static void fork_and_compare(pid_t (*make_child)(void))
     munmap(shared, WIRE_COUNTERS_BYTES);
 }
 
+/* In the middle of a paused run, of a cascade, and with candidates: both go on, each for itself. */
+static void go_on(struct tally_heap *heap, uint64_t live)
+{
+    while (tally_step(heap, 50))
+        ;
+    tally_collect(heap, 2);
+    heap_check(heap);
+    assert_int_equal(heap_live(heap), live);
+    tally_heap_free(heap);
+}
+
+static void test_fork_in_every_state_of_a_run(void **state)
+{
+    (void)state;
+    enum { LENGTH = 2000 };
+    for (int steps = 0; steps < 40; steps++) {
+        struct tally_heap *heap = heap_make();
+        struct pair *live = NULL;
+        for (int i = 0; i < LENGTH; i++) {
+            struct pair *pair = pair_make(heap, NULL, NULL), *ring = pair_make(heap, NULL, NULL);
+            tally_store_steal(pair, &pair->first, live);
+            live = pair;
+            tally_store_steal(ring, &ring->first, ring);
+        }
+        assert_int_equal(tally_set_max_pause(heap, 1), 0);
+        tally_enable(heap);
+        tally_unfreeze(heap);
+        for (int i = 0; i < steps; i++)
+            tally_step(heap, 0);
+        if (steps % 2) { /* a cascade as well */
+            tally_decref(live);
+            live = NULL;
+        }
+        pid_t child = fork();
+        if (!child) {
+            go_on(heap, live ? LENGTH : 0);
+            _exit(0);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        go_on(heap, live ? LENGTH : 0);
+    }
+}
+
 static pid_t raw_clone(void)
 {
     return (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, NULL, NULL, NULL, 0UL);
@@ -97,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fork_leaves_the_parents_counters_alone),
+        cmocka_unit_test(test_fork_in_every_state_of_a_run),
         cmocka_unit_test(test_raw_clone_leaves_the_parents_counters_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

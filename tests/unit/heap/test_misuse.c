@@ -211,6 +211,26 @@ static void test_a_finalizer_cannot_free_its_heap(void **state)
     tally_heap_free(heap);
 }
 
+/* Who uses an object without owning it: the collection at the decref finds what would be found much later. */
+static void test_stress_collects_at_every_decref(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = watched_make();
+    tally_set_stress(heap, 0, true);
+    struct pair *ring = pair_make(heap, NULL, NULL), *other = pair_make(heap, NULL, NULL);
+    tally_store(ring, &ring->first, ring);
+    tally_decref(ring);
+    assert_int_equal(heap_live(heap), 1);
+    tally_decref(tally_dup(other));
+    assert_int_equal(heap_live(heap), 1);
+    struct tally_collection last;
+    tally_last_collection(heap, &last, sizeof last);
+    assert_int_equal(last.reason, TALLY_REASON_STRESS);
+    tally_set_stress(heap, 0, false);
+    tally_decref(other);
+    tally_heap_free(heap);
+}
+
 static void test_scopes_out_of_order_are_reported(void **state)
 {
     (void)state;
@@ -334,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_acyclic_types_in_cycles_are_found),
         cmocka_unit_test(test_wrong_threads_are_found),
         cmocka_unit_test(test_a_finalizer_cannot_free_its_heap),
+        cmocka_unit_test(test_stress_collects_at_every_decref),
         cmocka_unit_test(test_scopes_out_of_order_are_reported),
         cmocka_unit_test(test_leaks_are_reported_by_type),
         cmocka_unit_test(test_debug_flags_say_what_happens),
