@@ -208,8 +208,8 @@ struct tally_heap_options {
 TALLY_API int tally_heap_new(unsigned abi, const struct tally_heap_options *options, struct tally_heap **out);
 
 /* Runs a full collection (under every manager), then the finalizers that have not run (each once), reports
- * what was still there by type (TALLY_REPORT_LEAK: under none and refcount the garbage cycles, else objects
- * that are still referenced), detaches and returns all memory. NULL is allowed. From a callback it has no
+ * what was there by type (TALLY_REPORT_LEAK: under none and refcount garbage cycles; under all, objects that
+ * are still referenced), detaches and returns all memory. NULL is allowed. From a callback it has no
  * effect but a report. */
 TALLY_API void tally_heap_free(struct tally_heap *heap);
 /* Changes the manager while the program runs; nothing is lost: what waited under none dies now, by the rules

@@ -325,20 +325,18 @@ static void slot_report(struct agent *agent, struct agent_slot *slot, enum slot_
     slot_state_set(slot, SLOT_FREE);
 }
 
-/* Runs a collection for an owner who is parked, as far as it goes without the host's code. Returns whether to
- * come again at once. */
-static bool parked_collect(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
+/* Runs a collection in a parked heap that the agent has entered, as far as it goes without the host's code.
+ * Returns whether to come again at once. */
+static bool parked_run(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
 {
-    uint64_t tag = tag_get(slot);
     struct wire_ack *result = &slot->result;
-    if (slot->command.kind != WIRE_COMMAND_COLLECT || now_ns >= slot->command.deadline_ns ||
-        !slot_claim(slot, tag, SLOT_RUNNING))
-        return false;
     uint64_t wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
+    if (!slot_claim(slot, tag_get(slot), SLOT_RUNNING))
+        return false;
     enum tally__parked parked =
         tally__heap_collect_parked(shown->heap, slot->command.generation, slot->command.operation, wait_ns,
                                    &result->collected, &result->pause_ns, &result->freed_bytes);
-    if (parked == PARKED_MORE || parked == PARKED_DONE)
+    if (parked != PARKED_OWNER)
         atomic_store_explicit(&slot->begun, true, memory_order_relaxed);
     if (parked == PARKED_DONE) {
         result->safepoint_wait_ns = wait_ns;
@@ -347,6 +345,17 @@ static bool parked_collect(struct agent_heap *shown, struct agent_slot *slot, ui
         slot_state_set(slot, SLOT_POSTED);
     }
     return parked == PARKED_MORE;
+}
+
+/* The slot is posted again before the owner can look for it: its doorbell has been rung, once. */
+static bool parked_collect(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
+{
+    if (slot->command.kind != WIRE_COMMAND_COLLECT || now_ns >= slot->command.deadline_ns ||
+        !tally__heap_guest_enter(shown->heap))
+        return false;
+    bool more = tag_state(tag_get(slot)) == SLOT_POSTED && parked_run(shown, slot, now_ns);
+    tally__heap_guest_leave(shown->heap);
+    return more;
 }
 
 uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint64_t now_ns)

@@ -124,6 +124,7 @@ int tally_heap_new(unsigned abi, const struct tally_heap_options *options, struc
         return wiped ? TALLY_ENOMEM : TALLY_ESYS;
     }
     heap->number = atomic_fetch_add(&heap_count, 1) + 1;
+    heap->run_number = (uint64_t)heap->number << 40; /* no two heaps ever have the same one */
     heap->owner = pthread_self();
     heap->complete = true;
     thresholds_default(heap);
@@ -169,22 +170,21 @@ static int dispose_left(void *object, void *arg)
     return 0;
 }
 
-/* What waits dies, what is garbage is found; under the managers that leave cycles alone they are leaks, and
- * said before the collection, under the others what is still referenced after it. */
+/* What waits dies, what is garbage is found: under the managers that leave cycles alone it has leaked. */
 static void die_out(struct tally_heap *heap)
 {
     struct collect_request request = {
         .generation = 2, .reason = TALLY_REASON_SHUTDOWN, .scope = TALLY_SCOPE_HEAP};
-    bool leaves_cycles = heap->manager < TALLY_MANAGER_GENERATIONAL;
+    struct tally_leaks before = {.counts = NULL}, after = {.counts = NULL};
     heap->closing = true;
     heap->finalizers_queued = false;
     tally_step(heap, UINT64_MAX);
     tally_run_finalizers(heap, heap->due.count);
-    if (leaves_cycles)
-        tally__report_leaks(heap);
+    if (heap->manager < TALLY_MANAGER_GENERATIONAL)
+        tally__leaks_count(heap, &before);
     tally__collect(heap, &request);
-    if (!leaves_cycles)
-        tally__report_leaks(heap);
+    tally__leaks_count(heap, &after);
+    tally__leaks_report(heap, &before, &after);
     tally_walk(heap, mark_left, NULL);
     tally_walk(heap, finalize_left, heap);
 }

@@ -22,17 +22,19 @@ void tally__heap_post(struct tally_heap *heap, struct tally__request *request);
 int64_t tally__heap_collect_remote(struct tally_heap *heap, int generation, uint64_t operation,
                                    uint64_t safepoint_wait_ns, uint64_t *pause_ns, uint64_t *freed_bytes);
 
-/* The agent's part of a remote collection while the owner is parked. It works for a while, in slices of some 30
- * microseconds between which an owner who unparks takes the heap back. */
+/* The agent's part of a remote collection: enter while the owner is parked (false: it is not), collect, leave.
+ * In between the owner finds neither the heap nor the request half-way. It works for a while, in slices of some
+ * 20 microseconds after which it gives way to an owner who unparks. */
 enum tally__parked {
-    PARKED_NOT,   /* the owner has the heap, and does it at its next safepoint */
-    PARKED_MORE,  /* it is not done yet: call again */
+    PARKED_MORE,  /* it is not done yet: come again */
     PARKED_OWNER, /* code of the host's has to run: the owner goes on with what has been found */
     PARKED_DONE   /* the results are there */
 };
+bool tally__heap_guest_enter(struct tally_heap *heap);
 enum tally__parked tally__heap_collect_parked(struct tally_heap *heap, int generation, uint64_t operation,
                                               uint64_t safepoint_wait_ns, int64_t *collected,
                                               uint64_t *pause_ns, uint64_t *freed_bytes);
+void tally__heap_guest_leave(struct tally_heap *heap);
 
 /* The heap's feed, its number in this process (from 1, never reused), and its counters memory at the moment.
  */

@@ -497,7 +497,15 @@ bool tally__garbage_push(struct tally_heap *heap, void *object);
 __attribute__((format(printf, 4, 5))) void tally__report(struct tally_heap *heap, enum tally_report_kind kind,
                                                          const struct tally_type *type, const char *format,
                                                          ...);
-void tally__report_leaks(struct tally_heap *heap);
+struct tally_count { /* of a type's objects */
+    uint64_t objects, bytes;
+};
+struct tally_leaks {
+    uint32_t types;
+    struct tally_count *counts; /* NULL: not counted */
+};
+void tally__leaks_count(struct tally_heap *heap, struct tally_leaks *leaks);
+void tally__leaks_report(struct tally_heap *heap, struct tally_leaks *before, struct tally_leaks *after); /* frees */
 
 void tally__debug_stats(struct tally_heap *heap, const struct tally_collection *info);
 

@@ -78,10 +78,6 @@ void tally__debug_stats(struct tally_heap *heap, const struct tally_collection *
 
 /* ---- leaks, by type */
 
-struct tally_count { /* of a type's objects */
-    uint64_t objects, bytes;
-};
-
 static int count_left(void *object, void *arg)
 {
     struct tally_count *counts = arg;
@@ -93,29 +89,42 @@ static int count_left(void *object, void *arg)
     return 0;
 }
 
-static void report_left(struct tally_heap *heap, const struct tally_type *type,
-                        const struct tally_count *count)
+static void report_left(struct tally_heap *heap, uint32_t type, struct tally_count count, const char *what)
 {
     char sentence[128];
-    snprintf(sentence, sizeof sentence, "%llu objects, %llu bytes, were left when the heap went",
-             (unsigned long long)count->objects, (unsigned long long)count->bytes);
+    if (!count.objects)
+        return;
+    snprintf(sentence, sizeof sentence, "%llu objects, %llu bytes, %s when the heap went",
+             (unsigned long long)count.objects, (unsigned long long)count.bytes, what);
     deliver(heap, &(struct tally_report){.kind = TALLY_REPORT_LEAK,
                                          .sentence = sentence,
-                                         .type = type,
-                                         .objects = count->objects,
-                                         .bytes = count->bytes});
+                                         .type = atomic_load(&tally__types[type]),
+                                         .objects = count.objects,
+                                         .bytes = count.bytes});
 }
 
-/* What is there now, by type; without memory to count in, nothing is said. */
-void tally__report_leaks(struct tally_heap *heap)
+/* Before the last collection, after it: what it frees was garbage in cycles, what it leaves is referenced. */
+void tally__leaks_count(struct tally_heap *heap, struct tally_leaks *leaks)
 {
-    uint32_t types = tally__type_count();
-    struct tally_count *counts = heap->report ? calloc(types, sizeof *counts) : NULL;
-    if (!counts)
+    if (!heap->report)
         return;
-    tally_walk(heap, count_left, counts);
-    for (uint32_t i = 0; i < types; i++)
-        if (counts[i].objects)
-            report_left(heap, atomic_load(&tally__types[i]), &counts[i]);
-    free(counts);
+    leaks->types = tally__type_count();
+    leaks->counts = calloc(leaks->types, sizeof *leaks->counts);
+    if (leaks->counts)
+        tally_walk(heap, count_left, leaks->counts);
+}
+
+/* Types that finalizers have registered meanwhile, and what there is no memory to count in, go unsaid. */
+void tally__leaks_report(struct tally_heap *heap, struct tally_leaks *before, struct tally_leaks *after)
+{
+    for (uint32_t i = 0; before->counts && after->counts && i < before->types; i++) {
+        struct tally_count was = before->counts[i], left = after->counts[i];
+        if (was.objects > left.objects)
+            report_left(heap, i, (struct tally_count){was.objects - left.objects, was.bytes - left.bytes},
+                        "were garbage in cycles");
+    }
+    for (uint32_t i = 0; after->counts && i < after->types; i++)
+        report_left(heap, i, after->counts[i], "were still referenced");
+    free(before->counts);
+    free(after->counts);
 }

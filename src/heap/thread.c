@@ -1,8 +1,8 @@
 /* Who may use the heap: its owner; nobody, between disown and adopt; or, while the owner is parked, the
  * agent.
  *
- *   OWNER ─park─▶ PARKED ─agent takes─▶ AGENT ─agent returns─▶ PARKED      unpark: PARKED ▶ OWNER, waits
- * while AGENT
+ *   OWNER ─park─▶ PARKED ─agent takes─▶ AGENT ─agent returns─▶ PARKED      unpark: PARKED ▶ OWNER,
+ *                                                                         waits while AGENT
  *
  * The agent works in slices so short that unpark waits for one at most, and asks between them whether it is
  * wanted. What it has found by then stays in the heap as an open run, which the owner goes on with. */
@@ -64,6 +64,9 @@ int tally_park(struct tally_heap *heap)
     return 0;
 }
 
+#define UNPARK_YIELDS   128
+#define UNPARK_SLEEP_NS 200000
+
 int tally_unpark(struct tally_heap *heap)
 {
     if (!tally__owned(heap))
@@ -72,10 +75,14 @@ int tally_unpark(struct tally_heap *heap)
         return TALLY_ESTATE;
     atomic_store_explicit(&heap->wanted, true, memory_order_relaxed);
     int parked = HOLD_PARKED;
-    while (!atomic_compare_exchange_weak_explicit(&heap->hold, &parked, HOLD_OWNER, memory_order_acq_rel,
-                                                  memory_order_relaxed)) {
+    for (unsigned tries = 0; !atomic_compare_exchange_weak_explicit(
+             &heap->hold, &parked, HOLD_OWNER, memory_order_acq_rel, memory_order_relaxed);
+         tries++) {
         parked = HOLD_PARKED;
-        sched_yield();
+        if (tries < UNPARK_YIELDS)
+            sched_yield();
+        else /* an agent that has lost its processor costs the owner none */
+            nanosleep(&(struct timespec){.tv_nsec = UNPARK_SLEEP_NS}, NULL);
     }
     atomic_store_explicit(&heap->wanted, false, memory_order_relaxed);
     return 0;
@@ -83,7 +90,7 @@ int tally_unpark(struct tally_heap *heap)
 
 /* ---- the agent's side */
 
-#define GUEST_SLICE_NS 30000u
+#define GUEST_SLICE_NS 20000u
 #define GUEST_TURN_NS  2000000u /* how long the agent stays away from its other duties */
 
 static bool guest_may_start(const struct tally_heap *heap)
@@ -110,14 +117,24 @@ static enum tally__parked guest_run(struct tally_heap *heap)
     return heap->run.refused ? PARKED_OWNER : heap->run.phase ? PARKED_MORE : PARKED_DONE;
 }
 
+bool tally__heap_guest_enter(struct tally_heap *heap)
+{
+    int parked = HOLD_PARKED;
+    if (atomic_load_explicit(&heap->wanted, memory_order_relaxed))
+        return false;
+    return atomic_compare_exchange_strong_explicit(&heap->hold, &parked, HOLD_AGENT, memory_order_acq_rel,
+                                                   memory_order_relaxed);
+}
+
+void tally__heap_guest_leave(struct tally_heap *heap)
+{
+    atomic_store_explicit(&heap->hold, HOLD_PARKED, memory_order_release);
+}
+
 enum tally__parked tally__heap_collect_parked(struct tally_heap *heap, int generation, uint64_t operation,
                                               uint64_t safepoint_wait_ns, int64_t *collected,
                                               uint64_t *pause_ns, uint64_t *freed_bytes)
 {
-    int parked = HOLD_PARKED;
-    if (!atomic_compare_exchange_strong_explicit(&heap->hold, &parked, HOLD_AGENT, memory_order_acq_rel,
-                                                 memory_order_relaxed))
-        return PARKED_NOT;
     enum tally__parked result = PARKED_OWNER;
     bool ours = heap->run.phase && heap->run.guest && heap->run.record.operation == operation;
     if (ours || guest_may_start(heap)) {
@@ -137,6 +154,5 @@ enum tally__parked tally__heap_collect_parked(struct tally_heap *heap, int gener
     *collected = (int64_t)heap->run.collected;
     *pause_ns = heap->run.record.pause_ns;
     *freed_bytes = heap->run.freed_bytes;
-    atomic_store_explicit(&heap->hold, HOLD_PARKED, memory_order_release);
     return result;
 }

@@ -121,12 +121,34 @@ static void test_unpark_takes_the_heap_back_in_the_middle(void **state)
     assert_int_equal(live(world->heap), 0);
 }
 
+/* The agent tries each request, as the owner might be parked; one who is at work must not miss it by that. */
+static void test_an_owner_at_work_misses_no_request(void **state)
+{
+    struct world *world = *state;
+    for (uint64_t operation = 500; operation < 1000; operation++) {
+        uint64_t give_up_ns = clock_mono_ns() + 5000000000u;
+        fake_collect(world->connection, world->shown.number, operation, 20000);
+        fake_ack(world->connection, operation, WIRE_ACK_WAITING);
+        while (!fake_readable(world->connection, 0)) {
+            assert_true(clock_mono_ns() < give_up_ns);
+            for (int i = 0; i < 100; i++) {
+                for (volatile uint64_t busy = operation % 50 * 20; busy; busy--)
+                    continue;
+                tally_safepoint(world->heap);
+            }
+        }
+        fake_ack(world->connection, operation, WIRE_ACK_RUNNING);
+        fake_ack(world->connection, operation, WIRE_ACK_SUCCEEDED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_garbage_is_freed_while_the_owner_is_parked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_code_of_the_host_waits_for_the_owner, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unpark_takes_the_heap_back_in_the_middle, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_owner_at_work_misses_no_request, setup, teardown),
     };
     attached_prepare();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
