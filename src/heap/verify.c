@@ -104,11 +104,15 @@ static void check_counts(struct check *check, void *object)
 
 static void check_list(struct check *check, const struct page *page, const void *slot, uint32_t *free_count)
 {
-    for (; slot && !check->failed; slot = *(void *const *)slot) {
-        if (page_of(slot) != page || object_at(page, slot_of(page, slot)) != slot || *word_of(slot))
+    for (; slot; slot = *(void *const *)slot) {
+        if (page_of(slot) != page || object_at(page, slot_of(page, slot)) != slot || *word_of(slot)) {
             fail(check, "a free list leads to what is no free slot");
-        if (++*free_count > page->slot_count)
+            return;
+        }
+        if (++*free_count > page->slot_count) {
             fail(check, "a free list does not end");
+            return;
+        }
     }
 }
 

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Changes src/heap in one place at a time and runs the heap's tests: a change that no test notices has survived.
+
+mutate.py COUNT SEED   takes COUNT random places; fails where less than 90 % of the changes are noticed
+
+A change turns a comparison, && or ||, or drops a statement. It is made in a copy of the project, built with the debug
+checks; one that does not compile is not counted. A test that fails, crashes, hangs or takes too much memory has
+noticed it. Each worker (one a processor) has a copy of its own."""
+import concurrent.futures
+import glob
+import os
+import queue
+import random
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WANTED = 0.9
+MEMORY_BYTES = 8 << 30
+MAKE = ["make", "-s", "BUILD=build", "CPPFLAGS=-DTALLY_DEBUG", "CFLAGS=-O1"]
+TURNS = {"==": ["!="], "!=": ["=="], "<": ["<=", ">="], "<=": ["<", ">"], ">": [">=", "<="], ">=": [">", "<"],
+         "&&": ["||"], "||": ["&&"]}
+DECLARES = re.compile(r"(const|static|struct|enum|union|unsigned|u?int\w*|size_t|bool|char|void|long|pthread_\w+|extern|"
+                      r"return|goto|case|default|typedef|_Static_assert|break|continue)\b")
+
+
+def blank(match):
+    return re.sub(r"[^\n]", " ", match[0])
+
+
+def code_of(text):
+    """The text with comments, strings, preprocessor lines blanked; every offset stays."""
+    text = re.sub(r"/\*.*?\*/", blank, text, flags=re.S)
+    text = re.sub(r'"(\\.|[^"\\\n])*"', blank, text)
+    return re.sub(r"^#(.*\\\n)*.*$", blank, text, flags=re.M)
+
+
+def statements(code):
+    """(start, end) of each simple statement that stands on lines of its own."""
+    for match in re.finditer(r"(?:(?<=[;{}:)])|(?<=else))[ ]*\n[ \t]+([A-Za-z_*(+-][^;{}]*;)", code):
+        statement = match[1]
+        if not DECLARES.match(statement) and statement.count("(") == statement.count(")"):
+            if not re.match(r"(if|for|while|switch|else|do)\b", statement):
+                yield match.start(1), match.end(1)
+
+
+def places():
+    found = []
+    for path in sorted(glob.glob(os.path.join(ROOT, "src/heap/*.[ch]"))):
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        code = code_of(text)
+        name = os.path.relpath(path, ROOT)
+        for match in re.finditer(r"(?<= )(==|!=|<=|>=|<|>|&&|\|\|)(?=[ \n])", code):
+            found.append((name, match.start(), match.end(), TURNS[match[0]]))
+        for start, end in statements(code):
+            found.append((name, start, end, [";"]))
+    return found
+
+
+class Copy:
+    """A worker's copy of the project, built."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+        for name in files.decode().split("\0"):
+            if name and os.path.isfile(os.path.join(ROOT, name)):
+                os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+                shutil.copy2(os.path.join(ROOT, name), os.path.join(folder, name))
+        self.tests = ["build/" + os.path.splitext(os.path.relpath(path, ROOT))[0][len("tests/"):]
+                      for path in glob.glob(os.path.join(ROOT, "tests/unit/heap/test_*.c"))]
+        self.tests.append("build/unit/agent/test_parked")
+        for path in glob.glob(os.path.join(folder, "tests/replay/*/*.script")):
+            with open(path, "rb") as script:
+                if re.search(rb"\b\d{5}", script.read()):
+                    os.remove(path)  # the large graphs: minutes where debug builds verify them
+        self.replay = [sys.executable, "tests/replay/run.py", "--jobs", "1", "--replay", "build/tally-replay"]
+        self.seconds = {}
+
+    def run(self, command, seconds):
+        process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=lambda:
+                                   resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES)))
+        try:
+            return process.wait(seconds) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+            return False
+
+    def make(self, target):
+        return self.run(MAKE + [target], 300)
+
+    def prepare(self):
+        """Builds everything, times each test, sorts them so that the quick ones come first."""
+        for test in self.tests + ["build/tally-replay"]:
+            if not self.make(test):
+                sys.exit(f"{test} does not build")
+        for test in self.tests:
+            start = time.monotonic()
+            if not self.run([test], 600):
+                sys.exit(f"{test} fails without any change")
+            self.seconds[test] = time.monotonic() - start
+        self.tests.sort(key=self.seconds.get)
+        if not self.run(self.replay, 600):
+            sys.exit("the replay scripts fail without any change")
+
+    def noticed_by(self):
+        """The name of what noticed the change; None: nothing; False: it does not compile."""
+        if not self.make("build/libtally.a"):
+            return False
+        for test in self.tests:
+            if self.seconds[test] > 2:
+                break
+            if not self.make(test) or not self.run([test], 5 + 10 * self.seconds[test]):
+                return os.path.basename(test)
+        if not self.make("build/tally-replay") or not self.run(self.replay, 120):
+            return "replay"
+        for test in self.tests:
+            if self.seconds[test] > 2 and (not self.make(test) or not self.run([test], 5 + 5 * self.seconds[test])):
+                return os.path.basename(test)
+        return None
+
+    def judge(self, name, start, end, turned):
+        path = os.path.join(self.folder, name)
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text[:start] + turned + text[end:])
+        noticed = self.noticed_by()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        line = text.count("\n", 0, start) + 1
+        source = text.splitlines()[line - 1].strip()
+        return f"{name}:{line}: {text[start:end].strip()!r} to {turned!r} in: {source}", noticed
+
+
+def main():
+    count, seed = int(sys.argv[1]), int(sys.argv[2])
+    chooser = random.Random(seed)
+    found = places()
+    chosen = chooser.sample(found, min(count, len(found)))
+    workers = os.cpu_count() or 1
+    idle = queue.Queue()
+    with tempfile.TemporaryDirectory(prefix="tally-mutation-") as scratch:
+        for i in range(workers):
+            idle.put(Copy(os.path.join(scratch, str(i))))
+        copies = list(idle.queue)
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            list(pool.map(Copy.prepare, copies))
+
+            def judge(place):
+                copy = idle.get()
+                try:
+                    return copy.judge(place[0], place[1], place[2], chooser.choice(place[3]))
+                finally:
+                    idle.put(copy)
+
+            killed = counted = 0
+            for number, (what, noticed) in enumerate(pool.map(judge, chosen), 1):
+                counted += noticed is not False
+                killed += bool(noticed)
+                if noticed is None:
+                    print(f"SURVIVED {what}", flush=True)
+                elif os.isatty(1):
+                    print(f"{number}/{len(chosen)} {noticed}: {what}"[:150], flush=True)
+    share = killed / counted if counted else 0
+    print(f"{killed} of {counted} changes noticed, {100 * share:.1f} %; {len(chosen) - counted} did not compile; "
+          f"{len(found)} places, seed {seed}")
+    sys.exit(share < WANTED)
+
+
+if __name__ == "__main__":
+    main()
