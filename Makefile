@@ -219,6 +219,24 @@ check-tsan: ## the threaded parts under ThreadSanitizer
 	@config/setup.sh test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang CFLAGS='-O1 -g -fsanitize=thread' ONLY=$(or $(ONLY),unit) check
 
+COVERAGE = $(BUILD)/coverage
+.PHONY: check-coverage
+check-coverage: ## branch coverage of src/heap, against tests/coverage/exceptions.txt (needs gcovr)
+	@config/setup.sh test
+	@mkdir -p $(COVERAGE) && find $(COVERAGE) -name '*.gcda' -delete
+	$(Q)$(CC) -c tests/coverage/exit.c -o $(COVERAGE)/exit.o
+	@$(MAKE) --no-print-directory BUILD=$(COVERAGE) CFLAGS='-O0 -g --coverage -fprofile-abs-path' \
+	  LDFLAGS='-Wl,--wrap=_exit $(abspath $(COVERAGE))/exit.o' unit $(COVERAGE)/tally-replay
+	@$(PYTHON) tests/run.py --build $(COVERAGE) --only unit,replay
+	@$(PYTHON) tests/replay/oracle.py --replay $(COVERAGE)/tally-replay 50 1
+	@$(PYTHON) tests/coverage/coverage.py $(COVERAGE)
+
+COUNT ?= 200
+.PHONY: check-mutation
+check-mutation: ## COUNT (default 200) random changes of src/heap, of which its tests must notice 90 %
+	@config/setup.sh test
+	@$(PYTHON) tests/mutation/mutate.py $(COUNT) $(SEED)
+
 .PHONY: lint
 lint: all ## warnings of gcc and clang as errors, layers, headers, exports, sizes, the page's types
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/gcc CC=gcc CFLAGS='-O2 -Werror' $(TESTED)

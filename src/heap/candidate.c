@@ -48,11 +48,12 @@ static void candidate_set(struct tally_heap *heap, struct page *page, void *obje
         heap->hot.young_limit = 0;
 }
 
-static void stress(struct tally_heap *heap)
+void tally__stress(struct tally_heap *heap)
 {
-    if (heap->collecting || heap->release_depth)
+    if (heap->collecting || heap->release_depth || heap->manager < TALLY_MANAGER_GENERATIONAL)
         return;
-    tally__collect(heap, &(struct collect_request){.generation = 2, .reason = TALLY_REASON_STRESS});
+    tally__collect(heap, &(struct collect_request){
+                             .generation = 2, .reason = TALLY_REASON_STRESS, .scope = TALLY_SCOPE_HEAP});
 }
 
 /* A freed slot's word is 0, and so has no type; the count of the dying is a cursor or a link. */
@@ -72,14 +73,14 @@ void tally__candidate(void *object)
 {
     struct page *page = page_of(object);
     struct tally_heap *heap = page->heap;
-    if (tally__is_gone(heap, object) || !page->tracked)
+    if (tally__is_gone(heap, object))
         return;
     if (heap->armed)
         tally__touch(heap, object); /* may strike it off */
     candidate_set(heap, page, object);
     if (heap->stress_decref) {
         *word_of(object) &= ~TALLY_FLAG_BUFFERED;
-        stress(heap);
+        tally__stress(heap);
     }
 }
 

@@ -90,7 +90,10 @@ static void debug_line(struct tally_heap *heap, enum tally_debug flag, const cha
 static bool keep_one(struct tally_heap *heap, void *object)
 {
     tally__generation_set(object, tally__generation_after(&heap->run));
-    heap->run.collected += tally__garbage_push(heap, object);
+    if (tally__garbage_push(heap, object))
+        heap->run.collected++;
+    else
+        heap->complete = false; /* no run has to find it otherwise */
     debug_line(heap, TALLY_DEBUG_COLLECTABLE, "collectable", object);
     tally__member_drop(heap, object);
     return true;

@@ -227,17 +227,19 @@ static bool enter(struct tally_heap *heap, struct page *page, uint32_t slot, voi
     return true;
 }
 
+/* Takes an edge off the count. One more than was counted: the object is held for good. */
 static void subtract_member(struct tally_heap *heap, struct page *page, uint32_t slot, const void *child)
 {
     uint16_t *trial = &page->trial[slot];
-    if (*trial == TRIAL_HUB) {
-        uint64_t *count = map_get(&heap->hubs, (uintptr_t)child);
-        if (count && *count)
-            --*count;
-    } else if (*trial) {
+    uint64_t *hub = *trial == TRIAL_HUB ? map_get(&heap->hubs, (uintptr_t)child) : NULL;
+    if (hub && *hub) {
+        --*hub;
+    } else if (*trial && *trial != TRIAL_HUB) {
         --*trial;
-    } else {
-        *trial = TRIAL_HUB; /* an edge more than was counted: held for good */
+    } else if (hub || !*trial) {
+        if (hub)
+            *hub = UINT64_MAX / 2;
+        *trial = TRIAL_HUB;
         if (heap->run.sliced)
             return; /* made since the count was read */
         tally__report(

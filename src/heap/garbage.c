@@ -11,9 +11,10 @@ bool tally__reserve_open(struct reserve *reserve)
     return reserve->items;
 }
 
+/* Pre-condition: open. false: full. */
 bool tally__reserve_push(struct reserve *reserve, void *object)
 {
-    if (!reserve->items || reserve->first + reserve->count == RESERVE_ENTRIES)
+    if (reserve->first + reserve->count == RESERVE_ENTRIES)
         return false;
     reserve->items[reserve->first + reserve->count++] = object;
     return true;

@@ -358,6 +358,7 @@ void tally__list_remove(struct page *page, unsigned list);
 void tally__candidate_drop(struct tally_heap *heap, struct page *page, uint32_t slot);
 void tally__candidate_take(struct tally_heap *heap, struct page *page, uint32_t slot); /* a run examines it */
 bool tally__is_gone(struct tally_heap *heap, void *object); /* a decref of the dead: undone and reported */
+void tally__stress(struct tally_heap *heap); /* a collection, where one may run */
 void tally__touch(struct tally_heap *heap, void *object); /* armed: the host has got hold of it */
 
 /* release.c */

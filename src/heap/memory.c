@@ -30,9 +30,7 @@ int tally_extern_bytes(void *object, int64_t delta)
 
 void tally__extern_end(struct tally_heap *heap, void *object)
 {
-    const uint64_t *known = map_get(&heap->extern_table, (uintptr_t)object);
-    if (known)
-        heap->extern_bytes -= *known;
+    heap->extern_bytes -= *map_get(&heap->extern_table, (uintptr_t)object);
     map_remove(&heap->extern_table, (uintptr_t)object);
 }
 

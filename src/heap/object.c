@@ -83,11 +83,9 @@ static void attend(struct tally_heap *heap, const struct tally_type *type)
     if (type->index >= heap->hot.types_known)
         tally__types_describe(heap);
     tally__safepoint(heap);
-    if (heap->stress && !heap->collecting && heap->manager >= TALLY_MANAGER_GENERATIONAL &&
-        ++heap->stress_count >= heap->stress) {
+    if (heap->stress && ++heap->stress_count >= heap->stress) {
         heap->stress_count = 0;
-        tally__collect(heap, &(struct collect_request){
-                                 .generation = 2, .reason = TALLY_REASON_STRESS, .scope = TALLY_SCOPE_HEAP});
+        tally__stress(heap);
     }
     if (heap->hot.young_count < heap->hot.young_limit && !tally__work_remains(heap) && !tally__is_due(heap))
         return;
@@ -138,8 +136,6 @@ void *tally__new_moved(struct tally_heap *heap, const struct tally_type *type, s
 {
     uint32_t class_index = tally__class_of(WORD_BYTES + bytes, type->align);
     void *object = NULL;
-    if (!heap->hot.pen.rows)
-        tally__forked(heap);
     if (type->index >= heap->hot.types_known)
         tally__types_describe(heap);
     if (class_index == CLASS_LARGE) {
@@ -212,15 +208,19 @@ void *tally_construct(struct tally_heap *heap, const struct tally_type *type, si
     return object;
 }
 
-/* Whatever was stored meanwhile may have closed a cycle. */
+/* Whatever was stored meanwhile may have closed a cycle; runs that passed the object over meanwhile have taken
+ * its page off the list of young ones. */
 void tally_publish(void *object)
 {
     uint64_t *word = word_of(object);
     if (!(*word & FLAG_CONSTRUCTION))
         return;
     *word &= ~FLAG_CONSTRUCTION;
-    if (!(*word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
-        tally__candidate(object);
+    struct page *page = page_of(object);
+    if (!page->tracked)
+        return;
+    tally__list_add(&page->heap->lists[LIST_YOUNG], page, LIST_YOUNG);
+    tally__candidate(object);
 }
 
 void tally_immortalize(void *object)

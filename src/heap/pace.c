@@ -27,10 +27,6 @@ static void slice_time(struct slice *slice)
 bool tally__slice_more(struct tally_heap *heap)
 {
     struct slice *slice = &heap->slice;
-    if (slice->deadline_ns == UINT64_MAX) {
-        slice->credit = INT64_MAX;
-        return true;
-    }
     if (slice->brief) {
         slice->credit = 0;
         return false;

@@ -96,21 +96,17 @@ static bool fits(void *holder, const void *value)
                       "a store from a thread that does not own the heap");
 }
 
-/* A reference has come into a slot without a count having changed: that may have closed a cycle. */
-static void candidate(void *value)
-{
-    if (value && !(*word_of(value) & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
-        tally__candidate(value);
-}
-
-/* A run that is finding may have read the value's count before this reference, and would take it off. */
-static void replace(void *holder, void **slot, void *value)
+/* A run that is finding may have read the value's count before this reference, and would take it off. A stolen
+ * reference comes into the slot without a count having changed: that may have closed a cycle. */
+static void replace(void *holder, void **slot, void *value, bool stolen)
 {
     struct tally_heap *heap = page_of(holder)->heap;
     void *old = *slot;
     if (heap->armed && value)
         tally__touch(heap, value);
     *slot = value;
+    if (stolen && value && !(*word_of(value) & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
+        tally__candidate(value);
     if (old)
         tally_decref(old);
     tally__check_heap(heap, false);
@@ -118,16 +114,14 @@ static void replace(void *holder, void **slot, void *value)
 
 void tally_store_steal(void *holder, void **slot, void *value)
 {
-    if (!fits(holder, value))
-        return;
-    candidate(value);
-    replace(holder, slot, value);
+    if (fits(holder, value))
+        replace(holder, slot, value, true);
 }
 
 void tally_store(void *holder, void **slot, void *value)
 {
     if (fits(holder, value))
-        replace(holder, slot, tally_dup(value));
+        replace(holder, slot, tally_dup(value), false);
 }
 
 void tally_clear(void *holder, void **slot)

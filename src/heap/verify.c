@@ -141,7 +141,7 @@ static void check_page(struct check *check, const struct page *page)
             fresh++;
         else if (*word_of(object)) {
             live++;
-            if (page->tracked)
+            if (page->tracked && !(*word_of(object) & FLAG_APART))
                 check_generations(check, page, slot);
         }
     }

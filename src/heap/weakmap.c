@@ -135,14 +135,19 @@ static bool room_make(struct weakmap *map)
     return true;
 }
 
-/* New, in the map, without a value; NULL: out of memory, and the map is as it was. */
+/* In the map, without a value if it is new; NULL: out of memory, and the map is as it was. */
 static struct entry *entry_make(struct tally_heap *heap, struct weakmap *map, void *key)
 {
     struct entry *entry =
         tally_new(heap, atomic_load_explicit(&tally__types[TYPE_ENTRY], memory_order_acquire));
     if (!entry)
         return NULL;
-    /* The allocation may have run finalizers: room is made afterwards. */
+    /* The allocation may have run finalizers: room is made afterwards, and the key may be there. */
+    struct entry *made = entry_find(map, key);
+    if (made) {
+        tally_decref(entry);
+        return made;
+    }
     if (!room_make(map) || !map_put(map->index, (uintptr_t)key, map->count)) {
         tally_decref(entry);
         return NULL;
