@@ -132,7 +132,7 @@ unit_objs = $(if $(filter intake stats operations api tallyd,$(1)),$(BUILD)/libt
   $(if $(filter tallyctl,$(1)),$(filter-out %/main.o,$(call obj,$(TALLYCTL_SRCS))),$(BUILD)/libtally.a))))
 unit_libs = $(if $(filter intake stats operations api tallyd,$(1)),$(DAEMON_LIBS),$(if $(filter tallyctl,$(1)),$(TALLYCTL_LIBS)))
 
-UNIT_LINK_test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=mmap
+UNIT_LINK_test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=mmap,--wrap=madvise
 
 .PHONY: unit
 unit: $(UNIT_TESTS)

@@ -273,9 +273,8 @@ void tally__summary(struct tally_heap *heap)
 
 void tally_get_stats(const struct tally_heap *heap, struct tally_stats *stats, size_t size)
 {
-    struct feed_totals totals = {.allocations = 0};
-    if (heap->hot.pen.rows)
-        feed_totals(&heap->hot.pen, &totals);
+    struct feed_totals totals;
+    tally__totals(heap, &totals);
     struct tally_stats all = {
         .live_objects = totals.allocations + totals.moved_in - totals.frees_refcount - totals.frees_cycle -
                         totals.moved_out,

@@ -98,7 +98,7 @@ static void *page_object_at(const struct tally_heap *heap, const struct page *pa
         return NULL;
     uint32_t slot = page->class_index == CLASS_LARGE ? 0 : (uint32_t)((address - first) / page->slot_bytes);
     void *object = object_at(page, slot);
-    if ((char *)object >= page->bump || !is_shown(heap, object))
+    if (!is_shown(heap, object))
         return NULL;
     return address < (uintptr_t)object + tally_size(object) ? object : NULL;
 }

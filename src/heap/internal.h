@@ -63,7 +63,7 @@ struct tally_type {
     uint32_t class_index; /* of a fixed-size object, CLASS_LARGE: too big for a page */
     uint32_t index;
     bool tracked, weak, variable;
-    bool plain; /* no references at all, and not weak */
+    bool plain; /* no references at all; a weak type has its hold */
     size_t align;
     struct tally_ref *refs; /* a weak type's hold is the first */
     size_t ref_count;
@@ -516,6 +516,7 @@ void tally__free_moved(struct tally_heap *heap, void *object);
 void tally__count_moved(struct tally_heap *heap, const void *object, bool in);
 
 /* memory.c */
+void tally__totals(const struct tally_heap *heap, struct feed_totals *totals);
 uint64_t tally__live_bytes(const struct tally_heap *heap);
 bool tally__memory_allows(const struct tally_heap *heap, size_t bytes);
 bool tally__memory_ask(struct tally_heap *heap, size_t bytes); /* after a failure: whether to try again */

@@ -124,8 +124,7 @@ void tally__triggers_reset(struct tally_heap *heap)
 /* As Nim's ORC does it: runs that find little come later, runs that find much sooner. */
 void tally__candidates_adapt(struct tally_heap *heap, uint64_t examined, uint64_t collected)
 {
-    uint64_t base = heap->thresholds[0] ? heap->thresholds[0] : 1;
-    uint64_t limit = heap->candidate_limit;
+    uint64_t base = heap->thresholds[0], limit = heap->candidate_limit;
     if (collected < examined / 2)
         limit += limit / 2;
     else if (limit > base)

@@ -3,11 +3,17 @@
 
 #define EXTERN_MOST ((uint64_t)1 << 62)
 
+void tally__totals(const struct tally_heap *heap, struct feed_totals *totals)
+{
+    if (!heap->hot.pen.rows)
+        tally__forked((struct tally_heap *)(uintptr_t)heap);
+    feed_totals(&heap->hot.pen, totals);
+}
+
 uint64_t tally__live_bytes(const struct tally_heap *heap)
 {
-    struct feed_totals totals = {.allocations = 0};
-    if (heap->hot.pen.rows)
-        feed_totals(&heap->hot.pen, &totals);
+    struct feed_totals totals;
+    tally__totals(heap, &totals);
     return totals.allocated_bytes - totals.freed_refcount_bytes - totals.freed_cycle_bytes;
 }
 

@@ -342,14 +342,12 @@ static bool page_ready(struct page *page)
 /* The next page of the class that has slots; NULL: none. */
 static struct page *room_take(struct tally_heap *heap, uint32_t class_index)
 {
-    struct page *page;
-    while ((page = heap->room[class_index])) {
+    struct page *page = heap->room[class_index];
+    if (page) {
         tally__list_remove(page, LIST_ROOM);
-        if (page_ready(page))
-            return page;
-        page->listed = false;
+        page_ready(page);
     }
-    return NULL;
+    return page;
 }
 
 bool tally__page_refill(struct tally_heap *heap, uint32_t class_index)

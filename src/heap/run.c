@@ -51,7 +51,7 @@ static const struct {
 
 static bool is_finding(const struct run *run)
 {
-    return run->phase && run->phase < RUN_END && phases[run->phase].finding;
+    return run->phase < RUN_END && phases[run->phase].finding;
 }
 
 static void hooks_call(struct tally_heap *heap, const struct tally_collection *info)
@@ -347,8 +347,6 @@ int64_t tally__collect(struct tally_heap *heap, struct collect_request *request)
     tally__slice_begin(heap, UINT64_MAX);
     if (!heap->release_depth && (heap->manager != TALLY_MANAGER_NONE || heap->closing))
         tally__deaths_run(heap);
-    if (heap->run.phase) /* started by a finalizer just now */
-        tally__run_settle(heap);
     tally__run_start(heap, request);
     tally__run_advance(heap);
     heap->slice = outer;

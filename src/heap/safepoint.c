@@ -23,9 +23,8 @@ static struct tally__request *take_all(struct tally_heap *heap)
 static void notify_drain(struct tally_heap *heap)
 {
     uint64_t count;
-    if (heap->notify_fd >= 0)
-        while (read(heap->notify_fd, &count, sizeof count) < 0 && errno == EINTR)
-            ;
+    if (heap->notify_fd >= 0 && read(heap->notify_fd, &count, sizeof count) < 0)
+        return; /* nothing to drain: it does not block, and so is not interrupted */
 }
 
 int tally__safepoint(struct tally_heap *heap)
@@ -79,10 +78,10 @@ void tally_set_notify(struct tally_heap *heap, tally_notify_fn notify, void *arg
 
 static void notify_write(void *arg)
 {
-    struct tally_heap *heap = arg;
+    const struct tally_heap *heap = arg;
     uint64_t one = 1;
-    while (write(heap->notify_fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
+    if (write(heap->notify_fd, &one, sizeof one) < 0)
+        return; /* full, and so readable */
 }
 
 int tally_notify_fd(struct tally_heap *heap)

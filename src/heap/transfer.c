@@ -49,8 +49,7 @@ static bool may_move(const void *object)
 {
     const struct tally_type *type = type_of(object);
     const uint64_t never = FLAG_APART | FLAG_PINNED | FLAG_DUE;
-    return !(*word_of(object) & never) && !type->info.traverse && type->index != TYPE_WEAKMAP &&
-           type->index != TYPE_ENTRY;
+    return !(*word_of(object) & never) && !type->info.traverse && type->index != TYPE_WEAKMAP;
 }
 
 static void reach(struct transfer *transfer, void *object)
@@ -69,7 +68,7 @@ static void reach(struct transfer *transfer, void *object)
 
 static size_t position_of(const struct transfer *transfer, const void *object)
 {
-    const uint64_t *position = object ? map_get(&transfer->index, (uintptr_t)object) : NULL;
+    const uint64_t *position = map_get(&transfer->index, (uintptr_t)object);
     return position ? (size_t)*position - 1 : SIZE_MAX;
 }
 

@@ -73,8 +73,6 @@ static bool info_ok(const struct tally_type_info *info)
 
 static void type_free(struct tally_type *type)
 {
-    if (!type)
-        return;
     for (size_t i = 0; type->refs && i < type->ref_count; i++)
         free((char *)(uintptr_t)type->refs[i].name);
     free(type->refs);
@@ -128,10 +126,9 @@ static struct tally_type *type_make(const struct tally_type_info *info)
         return NULL;
     }
     type->info.refs = type->refs;
-    bool references =
-        type->ref_count || info->trailing == TALLY_TRAILING_SLOTS || info->has_external || info->traverse;
-    type->plain = !references && !type->weak;
-    type->tracked = references && !(info->flags & TALLY_TYPE_ACYCLIC);
+    type->plain = !type->ref_count && info->trailing != TALLY_TRAILING_SLOTS && !info->has_external &&
+                  !info->traverse;
+    type->tracked = !type->plain && !(info->flags & TALLY_TYPE_ACYCLIC);
     type->class_index = tally__class_of(WORD_BYTES + type->size, type->align);
     if (type->class_index != CLASS_LARGE && type->tracked)
         type->class_index += CLASS_COUNT;

@@ -29,8 +29,7 @@ static void map_dispose(void *object)
 {
     struct weakmap *map = object;
     free(map->entries);
-    if (map->index)
-        map_fini(map->index);
+    map_fini(map->index);
     free(map->index);
 }
 

@@ -45,7 +45,7 @@ def statements(code):
     for match in re.finditer(r"(?:(?<=[;{}:)])|(?<=else))[ ]*\n[ \t]+([A-Za-z_*(+-][^;{}]*;)", code):
         statement = match[1]
         if not DECLARES.match(statement) and statement.count("(") == statement.count(")"):
-            if not re.match(r"(if|for|while|switch|else|do)\b", statement):
+            if not re.match(r"(if|for|while|switch|else|do)\b|\(void\)", statement):
                 yield match.start(1), match.end(1)
 
 

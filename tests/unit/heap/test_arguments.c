@@ -1,6 +1,7 @@
 /* What each call says to arguments that are out of range, one wrong thing at a time. */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "heap/internal.h"
@@ -109,6 +110,7 @@ static void test_which_types_are_tracked(void **state)
     assert_int_equal(tally_type_register(&info, &type), 0);
     assert_true(tally_type_is_tracked(type));
     assert_ptr_equal(tally_type_user(type), &info);
+    assert_ptr_equal(type->info.refs, type->refs); /* none of the caller's */
     info.flags = TALLY_TYPE_ACYCLIC;
     assert_int_equal(tally_type_register(&info, &type), 0);
     assert_false(tally_type_is_tracked(type));
@@ -444,6 +446,40 @@ static void test_sides_that_are_none(void **state)
     tally_heap_free(heap);
 }
 
+/* Types beyond those that have rows of their own in the feed, up to the last that there can be: counted, moved,
+ * verified and left behind like others. */
+static void test_as_many_types_as_there_can_be(void **state)
+{
+    (void)state;
+    const struct tally_type *type = NULL, *last = NULL;
+    int error = 0;
+    for (uint32_t i = 0; i < TYPE_MAX && !error; i++) {
+        last = type ? type : last;
+        error = tally_type_register(&(struct tally_type_info){.name = "many", .size = 16, .refs = refs,
+                                                              .ref_count = 1}, &type);
+    }
+    assert_int_equal(error, TALLY_ELIMIT);
+    assert_int_equal(tally__type_count(), TYPE_MAX);
+    struct tally_heap *heap = heap_make(), *other = heap_make();
+    void **object = tally_new(heap, last), *moved;
+    tally_store(object, object, object);
+    heap_check(heap);
+    tally_clear(object, object);
+    assert_int_equal(tally_transfer(other, object, &moved, NULL), 0);
+    assert_int_equal(heap_live(heap), 0);
+    assert_int_equal(heap_live(other), 1);
+    heap_check(other);
+    pid_t child = fork();
+    if (!child)
+        _exit(heap_live(other) != 1 || tally_verify(other, NULL, 0) || tally_collect(other, 2));
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    tally_decref(moved);
+    tally_heap_free(other);
+    tally_heap_free(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_callbacks_that_have_seen_enough),
         cmocka_unit_test(test_weak_arguments),
         cmocka_unit_test(test_sides_that_are_none),
+        cmocka_unit_test(test_as_many_types_as_there_can_be), /* the last: there are none left */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,112 @@ static void test_fork_in_every_state_of_a_run(void **state)
     }
 }
 
+/* The first thing that a child does with its parent's heap may be anything. */
+static struct pair *chain, *suspect;
+static void *large;
+
+static int do_stats(struct tally_heap *heap)
+{
+    struct tally_stats stats;
+    tally_get_stats(heap, &stats, sizeof stats);
+    return stats.live_objects != 3002;
+}
+static int do_verify(struct tally_heap *heap) { return tally_verify(heap, NULL, 0); }
+static int do_collect(struct tally_heap *heap) { return tally_collect(heap, 2) != 1; }
+static int do_step(struct tally_heap *heap) { return tally_step(heap, UINT64_MAX); }
+static int do_trim(struct tally_heap *heap) { return !tally_trim(heap); }
+static int do_enable(struct tally_heap *heap) { tally_disable(heap); return tally_is_enabled(heap); }
+static int do_limit(struct tally_heap *heap) { tally_set_memory_limit(heap, 1 << 30); return 0; }
+static int do_notify(struct tally_heap *heap) { return tally_notify_fd(heap) < 0; }
+static int do_safepoint(struct tally_heap *heap) { return tally_safepoint(heap); }
+static int do_manager(struct tally_heap *heap) { return tally_set_manager(heap, TALLY_MANAGER_FULL); }
+static int do_extern(struct tally_heap *heap) { (void)heap; return tally_extern_bytes(chain, 1 << 30); }
+static int do_decref(struct tally_heap *heap) { (void)heap; tally_decref(chain); chain = NULL; return 0; }
+static int do_large(struct tally_heap *heap) { (void)heap; tally_decref(large); large = NULL; return 0; }
+static int do_scope(struct tally_heap *heap) { struct tally_scope s = tally_scope_open(heap); tally_scope_close(&s); return 0; }
+static int do_swap(struct tally_heap *heap) { return tally__heap_feed_swap(heap, NULL, NULL); }
+static int do_park(struct tally_heap *heap) { return tally_park(heap) || tally_unpark(heap); }
+static int do_disown(struct tally_heap *heap) { return tally_heap_disown(heap) || tally_heap_adopt(heap); }
+static int do_transfer(struct tally_heap *heap)
+{
+    struct tally_heap *other = heap_make();
+    void *moved;
+    (void)heap;
+    int error = tally_transfer(other, chain, &moved, NULL);
+    if (!error)
+        tally_decref(moved);
+    chain = NULL;
+    tally_heap_free(other);
+    return error;
+}
+static int do_free(struct tally_heap *heap) { tally_heap_free(heap); return -1; }
+
+static int child_begins(struct tally_heap *heap, int (*act)(struct tally_heap *heap))
+{
+    int error = act(heap);
+    if (error < 0 && act == do_free)
+        return 0;
+    if (error)
+        return 1;
+    if (tally_verify(heap, NULL, 0))
+        return 2;
+    if (chain)
+        tally_decref(chain);
+    if (large)
+        tally_decref(large);
+    tally_collect(heap, 2);
+    struct tally_stats stats;
+    tally_get_stats(heap, &stats, sizeof stats);
+    tally_heap_free(heap);
+    return stats.live_objects ? 3 : 0;
+}
+
+static void test_a_child_begins_with_anything(void **state)
+{
+    (void)state;
+    static int (*const acts[])(struct tally_heap *) = {
+        do_stats, do_verify, do_collect, do_step, do_trim, do_enable, do_limit, do_notify, do_safepoint, do_manager,
+        do_extern, do_decref, do_large, do_scope, do_swap, do_park, do_disown, do_transfer, do_free};
+    struct tally_heap *heap = heap_make();
+    const struct tally_type *bytes;
+    struct tally_type_info info = {.name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES,
+                                   .trailing_element_bytes = 1};
+    assert_int_equal(tally_type_register(&info, &bytes), 0);
+    assert_true(tally_notify_fd(heap) >= 0);
+    for (int i = 0; i < 5000; i++) /* pages that come and go */
+        tally_keep(heap, NULL);
+    struct pair *many[5000];
+    for (int i = 0; i < 5000; i++)
+        many[i] = pair_make(heap, NULL, NULL);
+    large = tally_new_array(heap, bytes, 1 << 20);
+    void *after = tally_new_array(heap, bytes, 1 << 20);
+    for (int i = 0; i < 3000; i++) {
+        struct pair *pair = pair_make(heap, NULL, NULL);
+        tally_store_steal(pair, &pair->first, chain);
+        chain = pair;
+    }
+    for (int i = 0; i < 5000; i++)
+        tally_decref(many[i]);
+    tally_decref(after);
+    suspect = pair_make(heap, NULL, NULL);
+    tally_store_steal(suspect, &suspect->first, suspect);
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        pid_t child = fork();
+        if (!child)
+            _exit(child_begins(heap, acts[i]));
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (status)
+            fail_msg("act %zu: status %x", i, status);
+    }
+    heap_check(heap);
+    tally_decref(chain);
+    tally_decref(large);
+    assert_int_equal(tally_collect(heap, 2), 1);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
 static pid_t raw_clone(void)
 {
     return (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, NULL, NULL, NULL, 0UL);
@@ -143,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fork_leaves_the_parents_counters_alone),
         cmocka_unit_test(test_fork_in_every_state_of_a_run),
+        cmocka_unit_test(test_a_child_begins_with_anything),
         cmocka_unit_test(test_raw_clone_leaves_the_parents_counters_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,6 +71,12 @@ static void test_slots(void **state)
     DAMAGED(first->second, freed, sentence);
     DAMAGED(first->second, (char *)second + 8, sentence);
     DAMAGED(first->second, object_at(page, page->slot_count - 1), sentence);
+    void *kept = first->first; /* both of its slots are damaged: the first is said */
+    first->first = (char *)second + 8;
+    first->second = stranger;
+    assert_finds(sentence);
+    first->second = NULL;
+    first->first = kept;
     DAMAGED(page->serial, heap->page_count, sentence);
     void *leaf = tally_weakmap_new(heap); /* in a page of another class */
     assert_ptr_not_equal(page_of(leaf), page);
@@ -213,12 +219,33 @@ static void test_acyclic_types(void **state)
     tally_decref(hanging);
     tally_clear(tree, &tree->first);
     tally_decref(root);
+    /* More of them hang on garbage than are looked at, and none is in a cycle. */
+    struct pair *loop = pair_make(heap, NULL, NULL);
+    tally_store(loop, &loop->first, loop);
+    void *chain = NULL;
+    for (int i = 0; i < 100; i++) {
+        struct pair *next = tally_new(heap, type);
+        tally_store_steal(next, &next->first, chain);
+        chain = next;
+    }
+    tally_store_steal(loop, &loop->second, chain);
+    tally_decref(loop);
+    heap_check(heap);
+    assert_int_equal(tally_collect(heap, 2), 1);
 }
 
-/* More than the verifier's stack has room for at first. */
+/* More than the verifier's stack has room for at first; where there are acyclic types it reaches for all. */
 static void test_wide_and_deep_graphs(void **state)
 {
     (void)state;
+    const struct tally_type *type;
+    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "wide", .size = 8,
+                                                                   .trailing = TALLY_TRAILING_SLOTS}, &type), 0);
+    void **wide = tally_new_array(heap, type, 2000);
+    for (int i = 1; i <= 2000; i++)
+        tally_store_steal(wide, &wide[i], pair_make(heap, NULL, NULL));
+    heap_check(heap);
+    tally_decref(wide);
     struct pair *head = NULL;
     for (int i = 0; i < 2000; i++) {
         struct pair *pair = pair_make(heap, head, NULL);

@@ -1,0 +1,807 @@
+/* Corners of dying: deaths in deaths, in slices, below callbacks, beside runs; and what is moved or asked about
+ * meanwhile. */
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "heap/internal.h"
+#include "rounds.h"
+
+static bool reach(struct tally_heap *heap, enum phase phase)
+{
+    for (unsigned steps = 0; heap->run.phase != phase; steps++) {
+        assert_true(steps < 1000000);
+        if (!tally_step(heap, 0))
+            return false;
+    }
+    return true;
+}
+
+/* Disposers: pairs that call the test's function of the moment when they go. */
+static void (*disposing)(void *object);
+static unsigned disposed;
+
+static void on_dispose(void *object)
+{
+    disposed++;
+    if (disposing)
+        disposing(object);
+}
+
+static struct pair *disposer_make(struct tally_heap *heap, void (*fn)(void *object))
+{
+    static const struct tally_type *type;
+    struct tally_ref refs[] = {{"first", 0}, {"second", 8}};
+    if (!type)
+        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "disposer", .size = sizeof(struct pair),
+                                                                       .refs = refs, .ref_count = 2,
+                                                                       .dispose = on_dispose}, &type), 0);
+    disposing = fn;
+    disposed = 0;
+    return tally_new(heap, type);
+}
+
+static struct pair *chain_make(struct tally_heap *heap, size_t length)
+{
+    struct pair *head = NULL;
+    for (size_t i = 0; i < length; i++) {
+        struct pair *pair = pair_make(heap, NULL, NULL);
+        tally_store_steal(pair, &pair->first, head);
+        head = pair;
+    }
+    return head;
+}
+
+/* ---- finalizers in cascades */
+
+static struct pair *kept;
+static void keep(struct tally_heap *heap, void *object)
+{
+    (void)heap;
+    kept = tally_dup(object);
+}
+
+static void resurrection_body(struct tally_heap *heap)
+{
+    acting(keep);
+    kept = NULL;
+    struct pair *outer = pair_make(heap, NULL, NULL), *actor = actor_make(heap, NULL, NULL);
+    tally_store_steal(outer, &outer->first, actor);
+    drop(heap, outer);
+    assert_ptr_equal(kept, actor);
+    assert_int_equal(heap_live(heap), 1);
+    drop(heap, kept);
+    assert_int_equal(finalized, 1);
+}
+
+static void test_a_child_lives_on(void **state)
+{
+    (void)state;
+    each_round(resurrection_body);
+}
+
+/* A finalizer lets go of a long chain, in the middle of a cascade that is cut into slices: what it sets off is
+ * cut as well. */
+static void *long_chain;
+static void let_go(struct tally_heap *heap, void *object)
+{
+    (void)heap, (void)object;
+    if (long_chain) {
+        void *chain = long_chain;
+        long_chain = NULL;
+        tally_decref(chain);
+    }
+}
+
+static void long_body(struct tally_heap *heap)
+{
+    enum { LENGTH = 20000 / ROUND_SCALE };
+    for (int at = 0; at < 3; at++) {
+        acting(let_go);
+        long_chain = chain_make(heap, LENGTH);
+        struct pair *head = chain_make(heap, 300), *actor = actor_make(heap, NULL, NULL);
+        tally_store_steal(actor, &actor->first, head);
+        struct pair *last = pair_make(heap, NULL, NULL);
+        tally_store_steal(last, &last->first, actor);
+        tally_store_steal(last, &last->second, at ? chain_make(heap, (size_t)at * 127) : NULL);
+        tally_decref(last);
+        settle(heap);
+        assert_int_equal(heap_live(heap), 0);
+    }
+}
+
+static void test_a_finalizer_sets_off_a_long_death(void **state)
+{
+    (void)state;
+    each_round(long_body);
+}
+
+/* Finalizers that set off finalizers, deeper than they nest. */
+static void nest_body(struct tally_heap *heap)
+{
+    enum { DEPTH = 200 };
+    acting(NULL);
+    void *chain = NULL;
+    for (int i = 0; i < DEPTH; i++)
+        chain = actor_make(heap, NULL, chain);
+    long_chain = NULL;
+    for (struct pair *at = chain; at; at = at->second) /* each is the next one's only reference */
+        if (at->second)
+            tally_decref(at->second);
+    drop(heap, chain);
+    assert_int_equal(finalized, DEPTH);
+}
+
+static void test_deep_finalizers(void **state)
+{
+    (void)state;
+    each_round(nest_body);
+}
+
+static void *nested[100];
+static void let_go_of_next(struct tally_heap *heap, void *object)
+{
+    (void)heap;
+    uint64_t at = ((struct pair *)object)->number;
+    if (at)
+        tally_decref(nested[at - 1]);
+}
+
+static void test_finalizers_that_nest_too_deep_wait(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    for (uint64_t i = 0; i < 100; i++) {
+        struct pair *actor = actor_make(heap, NULL, NULL);
+        actor->number = i;
+        nested[i] = actor;
+    }
+    acting(let_go_of_next);
+    tally_decref(nested[99]);
+    assert_int_equal(finalized, 100);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* What waits under none dies with the heap, whatever it sets off. */
+static void test_the_end_of_a_heap_under_none(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = round_heap(TALLY_MANAGER_CYCLE, ROUND_SHORTEST_US);
+    acting(let_go);
+    assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_NONE), 0);
+    long_chain = chain_make(heap, 3000 / ROUND_SCALE);
+    tally_decref(actor_make(heap, NULL, NULL));
+    tally_decref(disposer_make(heap, NULL));
+    assert_int_equal(finalized + disposed, 0);
+    assert_false(tally_step(heap, 0)); /* nothing that may be done */
+    tally_heap_free(heap);
+    assert_int_equal(finalized, 1);
+    assert_int_equal(disposed, 1);
+}
+
+/* ---- below dispose: the library may be called, and refuses what it must */
+
+static struct tally_heap *here;
+static void ask_everything(void *object)
+{
+    (void)object;
+    void *moved;
+    char message[100];
+    assert_int_equal(tally_verify(here, message, sizeof message), 0);
+    assert_int_equal(tally_unexplained(here, NULL, NULL), 0);
+    assert_int_equal(tally_transfer(here, object, &moved, NULL), TALLY_EINVAL);
+    assert_true(tally_step(here, UINT64_MAX));
+    assert_int_equal(tally_set_manager(here, TALLY_MANAGER_FULL), TALLY_EBUSY);
+    assert_null(tally_weak_lock(tally_weak_new(here, NULL, object, NULL, NULL)));
+    for (int i = 0; i < 3000; i++)
+        tally_decref(tally_new(here, pair_type()));
+}
+
+static void test_questions_below_dispose(void **state)
+{
+    (void)state;
+    here = heap_make();
+    tally_set_thresholds(here, (uint32_t[]){5, 1, 1});
+    tally_enable(here);
+    struct pair *disposer = disposer_make(here, ask_everything), *outer = pair_make(here, NULL, NULL);
+    tally_store_steal(outer, &outer->first, disposer);
+    for (int i = 0; i < 100; i++) /* something is due */
+        loop_leave(here);
+    tally_decref(outer);
+    assert_int_equal(disposed, 1);
+    tally_collect(here, 2);
+    assert_int_equal(heap_live(here), 1); /* the weak reference */
+    tally_heap_free(here);
+}
+
+static void move_it(void *object)
+{
+    struct tally_heap *other = heap_make();
+    struct pair *pair = pair_make(here, NULL, NULL), *theirs = pair_make(other, NULL, NULL);
+    void *moved;
+    (void)object;
+    assert_int_equal(tally_transfer(other, pair, &moved, NULL), TALLY_EBUSY);
+    assert_int_equal(tally_transfer(here, theirs, &moved, NULL), TALLY_EBUSY);
+    tally_decref(pair);
+    tally_decref(theirs);
+    tally_heap_free(other);
+}
+
+static void move_it_in_a_run(struct tally_heap *heap, void *object)
+{
+    (void)heap;
+    move_it(object);
+}
+
+static void test_nothing_moves_below_callbacks(void **state)
+{
+    (void)state;
+    here = heap_make();
+    tally_decref(disposer_make(here, move_it));
+    assert_int_equal(disposed, 1);
+    acting(move_it_in_a_run);
+    struct pair *actor = actor_make(here, NULL, NULL);
+    tally_store_steal(actor, &actor->first, actor);
+    assert_int_equal(tally_collect(here, 2), 1);
+    assert_int_equal(finalized, 1);
+    tally_heap_free(here);
+}
+
+/* A death between two slices of a run that counts its trash again asks for a collection: the run spares its trash,
+ * which the collection, or the next one, finds. */
+static void collect_now(void *object)
+{
+    (void)object;
+    assert_true(tally_collect(here, 2) >= 0);
+}
+
+static void test_a_collection_in_a_death_beside_a_run(void **state)
+{
+    (void)state;
+    unsigned seen = 0;
+    for (enum phase phase = RUN_UNFLAG; phase < RUN_END; phase++) {
+        here = round_heap(TALLY_MANAGER_FULL, ROUND_SHORTEST_US);
+        acting(NULL);
+        struct pair *disposer = disposer_make(here, collect_now), *head = actor_make(here, NULL, NULL), *last = head;
+        for (int i = 0; i < 4000 / ROUND_SCALE; i++) {
+            struct pair *next = pair_make(here, NULL, NULL);
+            tally_store_steal(last, &last->first, next);
+            last = next;
+        }
+        tally_store_steal(last, &last->first, head);
+        void *weight = run_due(here);
+        seen += reach(here, phase);
+        tally_decref(disposer);
+        settle(here);
+        run_over(here, weight);
+        assert_int_equal(disposed, 1);
+        tally_collect(here, 2);
+        heap_check(here);
+        assert_int_equal(finalized, 1);
+        assert_int_equal(heap_live(here), 0);
+        tally_heap_free(here);
+    }
+    assert_true(seen > 8);
+}
+
+/* ---- weak references that die with, before and beside their targets */
+
+static unsigned called;
+static void on_clear(struct tally_heap *heap, void *weak, void *hold)
+{
+    (void)heap, (void)weak, (void)hold;
+    called++;
+}
+
+static void weak_body(struct tally_heap *heap)
+{
+    called = 0;
+    /* An object holds the weak reference to what it also holds. */
+    struct pair *outer = pair_make(heap, NULL, NULL), *target = pair_make(heap, NULL, NULL);
+    tally_store_steal(outer, &outer->first, target);
+    tally_store_steal(outer, &outer->second, tally_weak_new(heap, NULL, target, on_clear, NULL));
+    drop(heap, outer);
+    assert_int_equal(called, 0);
+    /* The target goes first. */
+    outer = pair_make(heap, NULL, NULL);
+    target = pair_make(heap, NULL, NULL);
+    tally_store_steal(outer, &outer->second, target);
+    tally_store_steal(outer, &outer->first, tally_weak_new(heap, NULL, target, on_clear, NULL));
+    drop(heap, outer);
+    assert_int_equal(called, 1);
+    /* Without a callback, and more than one. */
+    target = pair_make(heap, NULL, NULL);
+    void *weaks[] = {tally_weak_new(heap, NULL, target, NULL, NULL), tally_weak_new(heap, NULL, target, on_clear, NULL),
+                     tally_weak_new(heap, NULL, target, NULL, NULL)};
+    drop(heap, target);
+    assert_int_equal(called, 2);
+    for (int i = 0; i < 3; i++)
+        drop(heap, weaks[i]);
+}
+
+static void test_weak_references_beside_their_targets(void **state)
+{
+    (void)state;
+    each_round(weak_body);
+}
+
+/* Under none both wait, whoever was first. */
+static void test_weak_references_that_wait(void **state)
+{
+    (void)state;
+    for (int first = 0; first < 2; first++) {
+        struct tally_heap *heap = heap_make();
+        called = 0;
+        assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_NONE), 0);
+        struct pair *target = pair_make(heap, NULL, NULL);
+        void *weak = tally_weak_new(heap, NULL, target, on_clear, NULL);
+        tally_decref(first ? (void *)target : weak);
+        tally_decref(first ? weak : (void *)target);
+        assert_int_equal(heap_live(heap), 2);
+        assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_CYCLE), 0);
+        assert_int_equal(heap_live(heap), 0);
+        assert_int_equal(called, 0);
+        tally_heap_free(heap);
+    }
+}
+
+/* Keys that are no objects of the collector's, and keys and maps that die together. */
+static void map_body(struct tally_heap *heap)
+{
+    void *map = tally_weakmap_new(heap), *leaf = tally_new(heap, weight_type());
+    struct pair *value = pair_make(heap, NULL, NULL);
+    tally_store(value, &value->first, value);
+    assert_int_equal(tally_weakmap_set(map, leaf, value), 0);
+    tally_decref(tally_dup(map));
+    tally_decref(value);
+    collect_all(heap);
+    assert_int_equal(tally_weakmap_count(map), 1);
+    drop(heap, leaf);
+    assert_int_equal(tally_weakmap_count(map), 0);
+    collect_all(heap);
+    /* The map goes first, its key after it; and the other way round. */
+    for (int first = 0; first < 2; first++) {
+        struct pair *outer = pair_make(heap, NULL, NULL), *key = pair_make(heap, NULL, NULL);
+        void *other = tally_weakmap_new(heap);
+        assert_int_equal(tally_weakmap_set(other, key, key), 0);
+        assert_int_equal(tally_weakmap_remove(other, key), true);
+        assert_int_equal(tally_weakmap_set(other, key, leaf = tally_new(heap, weight_type())), 0);
+        tally_decref(leaf);
+        tally_store_steal(outer, first ? &outer->first : &outer->second, other);
+        tally_store_steal(outer, first ? &outer->second : &outer->first, key);
+        drop(heap, outer);
+    }
+    drop(heap, map);
+}
+
+static void test_weak_maps_that_die(void **state)
+{
+    (void)state;
+    each_round(map_body);
+}
+
+static void *map_of_the_dying;
+static void set_the_dying(void *object)
+{
+    assert_int_equal(tally_weakmap_set(map_of_the_dying, object, map_of_the_dying), TALLY_EINVAL);
+}
+
+static void test_the_dying_are_no_keys(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    map_of_the_dying = tally_weakmap_new(heap);
+    tally_decref(disposer_make(heap, set_the_dying));
+    assert_int_equal(disposed, 1);
+    assert_int_equal(tally_weakmap_count(map_of_the_dying), 0);
+    /* Under none the map waits while its key dies. */
+    struct pair *key = pair_make(heap, NULL, NULL);
+    assert_int_equal(tally_weakmap_set(map_of_the_dying, key, key), 0);
+    assert_true(tally_weakmap_remove(map_of_the_dying, key));
+    assert_int_equal(tally_weakmap_set(map_of_the_dying, key, map_of_the_dying), 0);
+    assert_true(tally_weakmap_remove(map_of_the_dying, key));
+    void *leaf = tally_new(heap, weight_type());
+    assert_int_equal(tally_weakmap_set(map_of_the_dying, key, leaf), 0);
+    tally_decref(leaf);
+    assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_NONE), 0);
+    tally_decref(key);
+    tally_decref(map_of_the_dying);
+    assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_CYCLE), 0);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* A run over candidates meets a barrier before a key's entry: the entry joins the trash with its key. */
+static void test_an_entry_behind_a_barrier(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct pair *head = pair_make(heap, NULL, NULL), *key = pair_make(heap, NULL, NULL),
+                *value = pair_make(heap, NULL, NULL);
+    void *map = tally_weakmap_new(heap);
+    assert_int_equal(tally_weakmap_set(map, key, value), 0);
+    tally_decref(value);
+    tally_store_steal(head, &head->first, key);
+    tally_store_steal(head, &head->second, chain_make(heap, 700));
+    assert_int_equal(tally_collect(heap, 2), 0); /* all are old */
+    tally_store(key, &key->second, head);
+    tally_decref(head); /* a ring of head and key; the only candidate */
+    tally_enable(heap);
+    heap->candidate_limit = 1;
+    heap->hot.young_limit = 0;
+    tally_decref(tally_new(heap, pair_type()));
+    assert_int_equal(heap->last.scope, TALLY_SCOPE_CANDIDATES);
+    heap_check(heap);
+    tally_disable(heap);
+    tally_collect(heap, 2);
+    assert_int_equal(tally_weakmap_count(map), 0);
+    assert_int_equal(heap_live(heap), 1);
+    tally_decref(map);
+    tally_heap_free(heap);
+}
+
+/* ---- runs that are begun by others */
+
+static unsigned hooked;
+static void allocate_at_start(struct tally_heap *heap, const struct tally_collection *info, void *arg)
+{
+    (void)info, (void)arg;
+    hooked++;
+    for (int i = 0; i < 3000; i++)
+        tally_decref(tally_new(heap, pair_type()));
+}
+
+static void test_hooks_that_allocate(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    int one, two;
+    hooked = 0;
+    tally_set_thresholds(heap, (uint32_t[]){10, 1, 1});
+    assert_int_equal(tally_add_collection_hook(heap, allocate_at_start, &one), 0);
+    assert_int_equal(tally_add_collection_hook(heap, allocate_at_start, &two), 0);
+    assert_int_equal(tally_add_collection_hook(heap, allocate_at_start, &two), TALLY_EINVAL);
+    tally_enable(heap);
+    for (int i = 0; i < 100; i++)
+        loop_leave(heap);
+    assert_true(hooked >= 4);
+    assert_int_equal(tally_remove_collection_hook(heap, allocate_at_start, &two), 0);
+    assert_int_equal(tally_remove_collection_hook(heap, allocate_at_start, &two), TALLY_ESTATE);
+    assert_int_equal(tally_remove_collection_hook(heap, allocate_at_start, &one), 0);
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* A step without a budget does all there is, and what becomes due by it. */
+static void make_due(struct tally_heap *heap, void *object)
+{
+    (void)object;
+    for (int i = 0; i < 30; i++)
+        loop_leave(heap);
+}
+
+static void test_a_step_ends_when_nothing_is_due(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    acting(make_due);
+    for (int i = 0; i < 2; i++) {
+        struct pair *actor = actor_make(heap, NULL, NULL);
+        tally_store_steal(actor, &actor->first, actor);
+    }
+    tally_set_thresholds(heap, (uint32_t[]){1, 1, 1});
+    tally_enable(heap);
+    assert_false(tally_step(heap, UINT64_MAX));
+    assert_int_equal(finalized, 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* Host code in a slice of a run lets go of something while deaths wait: they go on waiting. */
+static void decref_in_a_slice(struct tally_heap *heap, void *object)
+{
+    (void)object;
+    struct pair *long_one = chain_make(heap, 3000 / ROUND_SCALE), *other = chain_make(heap, 50);
+    tally_decref(long_one);
+    tally_decref(other);
+    for (int i = 0; i < 1000; i++)
+        tally_decref(tally_new(heap, pair_type()));
+    struct pair *immortal = pair_make(heap, NULL, NULL);
+    if (heap->armed || true)
+        tally_immortalize(immortal);
+    tally_decref(immortal);
+}
+
+static void test_deaths_in_a_slice_of_a_run(void **state)
+{
+    (void)state;
+    for (enum tally_manager manager = TALLY_MANAGER_CYCLE; manager <= TALLY_MANAGER_FULL; manager++) {
+        struct tally_heap *heap = round_heap(manager, ROUND_SHORTEST_US);
+        acting(decref_in_a_slice);
+        for (int i = 0; i < 3; i++) {
+            struct pair *actor = actor_make(heap, NULL, NULL);
+            tally_store_steal(actor, &actor->first, actor);
+        }
+        assert_int_equal(collect_all(heap), 3);
+        assert_int_equal(finalized, 3);
+        assert_int_equal(heap_live(heap), 3); /* the immortal ones */
+        assert_int_equal(tally_unexplained(heap, NULL, NULL), 0);
+        tally_heap_free(heap);
+    }
+}
+
+static void test_immortality_in_each_phase(void **state)
+{
+    (void)state;
+    for (enum phase phase = RUN_UNFLAG; phase <= RUN_MARK; phase++) {
+        struct tally_heap *heap = round_heap(TALLY_MANAGER_FULL, ROUND_SHORTEST_US);
+        struct wide *root = wide_make(heap, 3000 / ROUND_SCALE);
+        for (size_t i = 0; i < root->length; i++)
+            tally_store_steal(root, &root->slots[i], pair_make(heap, NULL, NULL));
+        void *weight = run_due(heap);
+        reach(heap, phase);
+        struct pair *pair = root->slots[root->length - 1];
+        tally_immortalize(pair);
+        tally_store(pair, &pair->second, root->slots[0]);
+        run_over(heap, weight);
+        drop(heap, root);
+        assert_int_equal(heap_live(heap), 2);
+        assert_int_equal(tally_collect(heap, 2), 0);
+        heap_check(heap);
+        tally_heap_free(heap);
+    }
+}
+
+/* ---- reports at the end */
+
+static uint64_t leaked;
+static void on_report(struct tally_heap *heap, const struct tally_report *report, void *arg)
+{
+    (void)heap, (void)arg;
+    if (report->kind == TALLY_REPORT_LEAK)
+        leaked += report->objects;
+}
+
+static void test_immortal_objects_are_no_leak(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    leaked = 0;
+    tally_set_report(heap, on_report, NULL);
+    tally_immortalize(pair_make(heap, NULL, NULL));
+    pair_make(heap, NULL, NULL);
+    tally_heap_free(heap);
+    assert_int_equal(leaked, 1);
+}
+
+/* ---- scopes */
+
+static void test_scopes_that_close_out_of_order(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    tally_set_report(heap, on_report, NULL);
+    struct tally_scope outer = tally_scope_open(heap);
+    tally_keep(heap, pair_make(heap, NULL, NULL));
+    struct tally_scope inner = tally_scope_open(heap);
+    tally_keep(heap, pair_make(heap, NULL, NULL));
+    tally_scope_close(&outer);
+    assert_int_equal(heap_live(heap), 0);
+    tally_scope_close(&inner); /* reported, and nothing else */
+    assert_int_equal(tally_scopes_open(heap, NULL), 1);
+    struct tally_scope again = {.heap = heap, .base = 0};
+    tally_scope_close(&again);
+    tally_scope_close(&again);
+    assert_int_equal(tally_scopes_open(heap, NULL), 0);
+    tally_heap_free(heap);
+}
+
+/* ---- moving */
+
+static unsigned obstacles(struct tally_heap *from, void *object)
+{
+    struct tally_heap *to = heap_make();
+    void *moved = NULL;
+    const void *obstacle = NULL;
+    int error = tally_transfer(to, object, &moved, &obstacle);
+    assert_int_equal(tally_transfer(to, object, &moved, NULL), error);
+    assert_int_equal(error, TALLY_ENOTISOLATED);
+    assert_non_null(obstacle);
+    heap_check(from);
+    heap_check(to);
+    assert_int_equal(heap_live(to), 0);
+    tally_heap_free(to);
+    return 1;
+}
+
+static void no_traverse(void *object, tally_slot_fn visit, void *arg)
+{
+    (void)object, (void)visit, (void)arg;
+}
+
+static void test_what_does_not_move(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    static const struct tally_type *own;
+    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "own", .size = 8, .traverse = no_traverse},
+                                         &own), 0);
+    struct pair *pair = pair_make(heap, NULL, NULL), *outside = pair_make(heap, NULL, NULL);
+    void *things[] = {tally_new(heap, own), tally_weakmap_new(heap), tally_weak_new(heap, NULL, outside, NULL, NULL),
+                      tally_construct(heap, pair_type(), 0), tally_dup(outside)};
+    for (size_t i = 0; i < sizeof things / sizeof *things; i++) {
+        tally_store(pair, &pair->second, things[i]);
+        tally_decref(things[i]);
+        assert_int_equal(obstacles(heap, pair), 1);
+        if (i == 3)
+            tally_publish(things[i]);
+        tally_clear(pair, &pair->second);
+    }
+    void *weak = tally_weak_new(heap, NULL, pair, NULL, NULL);
+    assert_int_equal(obstacles(heap, pair), 1);
+    tally_decref(weak);
+    assert_int_equal(tally_pin(pair), 0);
+    assert_int_equal(obstacles(heap, pair), 1);
+    assert_int_equal(tally_unpin(pair), 0);
+    tally_decref(pair);
+    tally_decref(outside);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* Leaves, large objects, and what has grown old. */
+static void test_what_moves(void **state)
+{
+    (void)state;
+    struct tally_heap *from = heap_make(), *to = heap_make();
+    struct pair *pair = pair_make(from, NULL, NULL);
+    struct wide *large = wide_make(from, 20000);
+    tally_store_steal(pair, &pair->first, tally_new(from, weight_type()));
+    tally_store_steal(pair, &pair->second, large);
+    tally_store_steal(large, &large->slots[19999], tally_new(from, weight_type()));
+    assert_int_equal(tally_collect(from, 2), 0); /* nothing is young */
+    void *moved = NULL;
+    assert_int_equal(tally_transfer(to, pair, &moved, NULL), 0);
+    assert_int_equal(heap_live(from), 0);
+    assert_int_equal(heap_live(to), 4);
+    heap_check(from);
+    heap_check(to);
+    assert_int_equal(((struct wide *)((struct pair *)moved)->second)->length, 20000);
+    tally_decref(moved);
+    assert_int_equal(heap_live(to), 0);
+    tally_heap_free(to);
+    tally_heap_free(from);
+}
+
+/* ---- shapes */
+
+struct seen_shapes {
+    unsigned count;
+    char text[2048];
+};
+static int see_shape(const struct tally_cycle *cycle, void *arg)
+{
+    struct seen_shapes *seen = arg;
+    seen->count++;
+    snprintf(seen->text, sizeof seen->text, "%s", cycle->shape);
+    return seen->count == 2;
+}
+
+static void test_shapes_of_namesakes_and_of_long_names(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct pair *twins[2];
+    for (int i = 0; i < 2; i++)
+        twins[i] = tally_new(heap, pair_type_make("twin", NULL));
+    tally_store(twins[0], &twins[0]->first, twins[1]);
+    tally_store(twins[1], &twins[1]->first, twins[0]);
+    tally_decref(twins[0]);
+    tally_decref(twins[1]);
+    assert_int_equal(tally_collect(heap, 2), 2);
+    struct seen_shapes seen = {.count = 0};
+    assert_int_equal(tally_cycles(heap, see_shape, &seen), 0);
+    assert_int_equal(seen.count, 1);
+    assert_non_null(strstr(seen.text, "twin.first"));
+    struct pair *ring[40];
+    char name[TALLY_NAME_MAX + 1];
+    for (int i = 0; i < 40; i++) {
+        memset(name, 'a' + i % 26, TALLY_NAME_MAX);
+        name[TALLY_NAME_MAX] = '\0';
+        name[0] = (char)('A' + i % 26);
+        name[1] = (char)('A' + i / 26);
+        ring[i] = tally_new(heap, pair_type_make(name, NULL));
+    }
+    for (int i = 0; i < 40; i++)
+        tally_store(ring[i], &ring[i]->second, ring[(i + 1) % 40]);
+    for (int i = 0; i < 40; i++)
+        tally_decref(ring[i]);
+    loop_leave(heap);
+    assert_int_equal(tally_collect(heap, 2), 41);
+    seen.count = 0;
+    assert_int_equal(tally_cycles(heap, see_shape, &seen), 1); /* enough */
+    assert_int_equal(seen.count, 2);
+    tally_heap_free(heap);
+}
+
+/* ---- slots */
+
+static void test_many_named_slots_in_slices(void **state)
+{
+    (void)state;
+    enum { NAMED = 600, TRAILING = 600 };
+    static struct tally_ref refs[NAMED];
+    for (size_t i = 0; i < NAMED; i++)
+        refs[i] = (struct tally_ref){"named", 8 + i * 8};
+    const struct tally_type *type;
+    assert_int_equal(tally_type_register(&(struct tally_type_info){
+        .name = "broad", .size = 8 + NAMED * 8, .refs = refs, .ref_count = NAMED,
+        .trailing = TALLY_TRAILING_SLOTS}, &type), 0);
+    for (enum tally_manager manager = TALLY_MANAGER_GENERATIONAL; manager <= TALLY_MANAGER_FULL; manager++) {
+        struct tally_heap *heap = round_heap(manager, ROUND_SHORTEST_US);
+        void **broad = tally_new_array(heap, type, TRAILING);
+        for (size_t i = 1; i <= NAMED + TRAILING; i++) {
+            struct pair *pair = pair_make(heap, broad, NULL);
+            pair->number = i;
+            tally_store_steal(broad, &broad[i], pair);
+        }
+        collect_all(heap);
+        for (size_t i = 1; i <= NAMED + TRAILING; i++)
+            assert_int_equal(((struct pair *)broad[i])->number, i);
+        tally_decref(broad);
+        collect_all(heap);
+        assert_int_equal(heap_live(heap), 0);
+        tally_heap_free(heap);
+    }
+}
+
+/* ---- no descriptor is left */
+
+static void test_no_descriptor_for_notices(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct rlimit limit, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int error = tally_notify_fd(heap);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(error, TALLY_ESYS);
+    assert_true(tally_notify_fd(heap) >= 0);
+    tally_heap_free(heap);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_child_lives_on),
+        cmocka_unit_test(test_a_finalizer_sets_off_a_long_death),
+        cmocka_unit_test(test_deep_finalizers),
+        cmocka_unit_test(test_finalizers_that_nest_too_deep_wait),
+        cmocka_unit_test(test_the_end_of_a_heap_under_none),
+        cmocka_unit_test(test_questions_below_dispose),
+        cmocka_unit_test(test_nothing_moves_below_callbacks),
+        cmocka_unit_test(test_a_collection_in_a_death_beside_a_run),
+        cmocka_unit_test(test_weak_references_beside_their_targets),
+        cmocka_unit_test(test_weak_references_that_wait),
+        cmocka_unit_test(test_weak_maps_that_die),
+        cmocka_unit_test(test_the_dying_are_no_keys),
+        cmocka_unit_test(test_an_entry_behind_a_barrier),
+        cmocka_unit_test(test_hooks_that_allocate),
+        cmocka_unit_test(test_a_step_ends_when_nothing_is_due),
+        cmocka_unit_test(test_deaths_in_a_slice_of_a_run),
+        cmocka_unit_test(test_immortality_in_each_phase),
+        cmocka_unit_test(test_immortal_objects_are_no_leak),
+        cmocka_unit_test(test_scopes_that_close_out_of_order),
+        cmocka_unit_test(test_what_does_not_move),
+        cmocka_unit_test(test_what_moves),
+        cmocka_unit_test(test_shapes_of_namesakes_and_of_long_names),
+        cmocka_unit_test(test_many_named_slots_in_slices),
+        cmocka_unit_test(test_no_descriptor_for_notices),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
