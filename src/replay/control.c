@@ -20,6 +20,8 @@ enum reason command_collect(struct world *world, const struct word *args, size_t
     int64_t collected = tally_collect(world->heap, (int)generation);
     if (!events_flush(&world->events, world->out))
         return REASON_MEMORY;
+    if (collected < 0)
+        return REASON_UNSUPPORTED;
     fprintf(world->out, "collected %" PRId64 "\n", collected);
     return REASON_NONE;
 }
@@ -63,8 +65,7 @@ enum reason command_threshold(struct world *world, const struct word *args, size
             return reason;
         thresholds[i] = (uint32_t)number;
     }
-    tally_set_thresholds(world->heap, thresholds);
-    return REASON_NONE;
+    return tally_set_thresholds(world->heap, thresholds) ? REASON_UNSUPPORTED : REASON_NONE;
 }
 
 enum reason command_saveall(struct world *world, const struct word *args, size_t count)
@@ -72,8 +73,8 @@ enum reason command_saveall(struct world *world, const struct word *args, size_t
     (void)count;
     bool on;
     enum reason reason = parse_switch(args[0], &on);
-    if (!reason)
-        tally_set_debug(world->heap, on ? TALLY_DEBUG_SAVEALL : 0);
+    if (!reason && tally_set_debug(world->heap, on ? TALLY_DEBUG_SAVEALL : 0))
+        return REASON_MEMORY;
     return reason;
 }
 

@@ -22,6 +22,7 @@ enum reason {
 #undef REASON_X
     REASON_MEMORY, /* these are no fault of the script */
     REASON_WORK,
+    REASON_UNSUPPORTED, /* by the manager that --manager has chosen */
     REASON_HEAP, /* the library or its verifier has found one, and said so on err */
 };
 

@@ -157,6 +157,10 @@ static enum replay_status verdict(const struct run *run, enum reason reason, FIL
         return fault(err, "the run has come to its limit");
     if (reason == REASON_HEAP)
         return REPLAY_FAULT;
+    if (reason == REASON_UNSUPPORTED) {
+        fprintf(err, "tally-replay: line %zu: %s\n", run->at + 1, tally_strerror(TALLY_EUNSUPPORTED));
+        return REPLAY_FAULT;
+    }
     fprintf(err, "error %zu: %s\n", run->at + 1, sentences[reason]);
     return REPLAY_BAD_SCRIPT;
 }

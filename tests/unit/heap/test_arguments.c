@@ -24,11 +24,11 @@ static int registered(struct tally_type_info info)
     return error;
 }
 
-#define WITH(...)                                                                                                      \
-    ({                                                                                                                 \
-        struct tally_type_info info = good_info();                                                                     \
-        __VA_ARGS__;                                                                                                   \
-        registered(info);                                                                                              \
+#define WITH(...)                                                                                            \
+    ({                                                                                                       \
+        struct tally_type_info info = good_info();                                                           \
+        __VA_ARGS__;                                                                                         \
+        registered(info);                                                                                    \
     })
 #define WRONG(...) assert_int_equal(WITH(__VA_ARGS__), TALLY_EINVAL)
 #define RIGHT(...) assert_int_equal(WITH(__VA_ARGS__), 0)
@@ -75,17 +75,21 @@ static void test_variable_parts_of_types(void **state)
 {
     (void)state;
     WRONG(info.trailing = 9);
-    WRONG(info.trailing = TALLY_TRAILING_BYTES; info.trailing_element_bytes = 0; info.trailing_length_offset = 16);
+    WRONG(info.trailing = TALLY_TRAILING_BYTES; info.trailing_element_bytes = 0;
+          info.trailing_length_offset = 16);
     WRONG(info.trailing = TALLY_TRAILING_BYTES; info.trailing_element_bytes = (1u << 20) + 1;
           info.trailing_length_offset = 16);
     RIGHT(info.trailing = TALLY_TRAILING_BYTES; info.trailing_element_bytes = 1u << 20;
           info.trailing_length_offset = 16);
-    RIGHT(info.trailing = TALLY_TRAILING_BYTES; info.trailing_element_bytes = 1; info.trailing_length_offset = 16);
-    WRONG(info.trailing = TALLY_TRAILING_SLOTS; info.trailing_element_bytes = 4; info.trailing_length_offset = 16);
+    RIGHT(info.trailing = TALLY_TRAILING_BYTES; info.trailing_element_bytes = 1;
+          info.trailing_length_offset = 16);
+    WRONG(info.trailing = TALLY_TRAILING_SLOTS; info.trailing_element_bytes = 4;
+          info.trailing_length_offset = 16);
     WRONG(info.trailing = TALLY_TRAILING_SLOTS; info.trailing_length_offset = 64);
     WRONG(info.trailing = TALLY_TRAILING_SLOTS; info.trailing_length_offset = 20);
     RIGHT(info.trailing = TALLY_TRAILING_SLOTS; info.trailing_length_offset = 16);
-    RIGHT(info.trailing = TALLY_TRAILING_SLOTS; info.trailing_element_bytes = 8; info.trailing_length_offset = 16);
+    RIGHT(info.trailing = TALLY_TRAILING_SLOTS; info.trailing_element_bytes = 8;
+          info.trailing_length_offset = 16);
     WRONG(info.has_external = true; info.external_pointer_offset = 64; info.external_length_offset = 16);
     WRONG(info.has_external = true; info.external_pointer_offset = 16; info.external_length_offset = 64);
     WRONG(info.has_external = true; info.external_pointer_offset = 16; info.external_length_offset = 16);
@@ -159,9 +163,9 @@ static void test_every_report_has_a_word(void **state)
 {
     (void)state;
     char text[512], wanted[512];
-#define TALLY_X(name, value, word)                                                                                     \
-    stderr_of(&(struct tally_report){.kind = (name), .sentence = "so it is"}, text, sizeof text);                       \
-    snprintf(wanted, sizeof wanted, "tally: %s: so it is\n", word);                                                    \
+#define TALLY_X(name, value, word)                                                                           \
+    stderr_of(&(struct tally_report){.kind = (name), .sentence = "so it is"}, text, sizeof text);            \
+    snprintf(wanted, sizeof wanted, "tally: %s: so it is\n", word);                                          \
     assert_string_equal(text, wanted);
     TALLY_REPORTS(TALLY_X)
 #undef TALLY_X
@@ -169,7 +173,8 @@ static void test_every_report_has_a_word(void **state)
     stderr_of(&report, text, sizeof text);
     snprintf(wanted, sizeof wanted, "tally: %s: pair: so\n", "leak");
     assert_string_equal(text, wanted);
-    stderr_of(&(struct tally_report){.kind = (enum tally_report_kind)99, .sentence = "so"}, text, sizeof text);
+    stderr_of(&(struct tally_report){.kind = (enum tally_report_kind)99, .sentence = "so"}, text,
+              sizeof text);
     assert_string_equal(text, "tally: unknown: so\n");
 }
 
@@ -220,10 +225,10 @@ static void test_the_environment_of_heaps(void **state)
 {
     (void)state;
     struct tally_heap *heap;
-#define TALLY_X(name, value, word)                                                                                     \
-    setenv("TALLY_MANAGER", word, 1);                                                                                  \
-    assert_int_equal(tally_heap_new(TALLY_ABI, NULL, &heap), 0);                                                       \
-    assert_int_equal(tally_get_manager(heap), name);                                                                   \
+#define TALLY_X(name, value, word)                                                                           \
+    setenv("TALLY_MANAGER", word, 1);                                                                        \
+    assert_int_equal(tally_heap_new(TALLY_ABI, NULL, &heap), 0);                                             \
+    assert_int_equal(tally_get_manager(heap), name);                                                         \
     tally_heap_free(heap);
     TALLY_MANAGERS(TALLY_X)
 #undef TALLY_X
@@ -297,8 +302,8 @@ static void test_lengths_of_arrays(void **state)
     (void)state;
     struct tally_heap *heap = heap_make();
     const struct tally_type *bytes;
-    struct tally_type_info info = {.name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES,
-                                   .trailing_element_bytes = 1};
+    struct tally_type_info info = {
+        .name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1};
     assert_int_equal(tally_type_register(&info, &bytes), 0);
     assert_null(tally_new_array(heap, pair_type(), 1));
     assert_null(tally_new_array(heap, bytes, SIZE_MAX));
@@ -446,8 +451,8 @@ static void test_sides_that_are_none(void **state)
     tally_heap_free(heap);
 }
 
-/* Types beyond those that have rows of their own in the feed, up to the last that there can be: counted, moved,
- * verified and left behind like others. */
+/* Types beyond those that have rows of their own in the feed, up to the last that there can be: counted,
+ * moved, verified and left behind like others. */
 static void test_as_many_types_as_there_can_be(void **state)
 {
     (void)state;
@@ -455,8 +460,8 @@ static void test_as_many_types_as_there_can_be(void **state)
     int error = 0;
     for (uint32_t i = 0; i < TYPE_MAX && !error; i++) {
         last = type ? type : last;
-        error = tally_type_register(&(struct tally_type_info){.name = "many", .size = 16, .refs = refs,
-                                                              .ref_count = 1}, &type);
+        error = tally_type_register(
+            &(struct tally_type_info){.name = "many", .size = 16, .refs = refs, .ref_count = 1}, &type);
     }
     assert_int_equal(error, TALLY_ELIMIT);
     assert_int_equal(tally__type_count(), TYPE_MAX);

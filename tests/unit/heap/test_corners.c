@@ -1,5 +1,5 @@
-/* Corners: what is handed out, stored or asked for in each phase of a run, and at the ends of the library's own
- * tables. White box: a phase is stepped to, a table is said to be full. */
+/* Corners: what is handed out, stored or asked for in each phase of a run, and at the ends of the library's
+ * own tables. White box: a phase is stepped to, a table is said to be full. */
 #include <pthread.h>
 
 #include "heap/internal.h"
@@ -58,8 +58,9 @@ static void set_drop(struct tally_heap *heap)
 static void store_all(size_t at)
 {
     struct pair *cell = set.root->slots[at];
-    void *values[] = {set.leaf, set.frozen, set.whole, set.hub, set.hub, set.root->slots[0],
-                      set.root->slots[CELLS - 1], cell, cell, NULL};
+    void *values[] = {
+        set.leaf, set.frozen, set.whole, set.hub, set.hub, set.root->slots[0], set.root->slots[CELLS - 1],
+        cell,     cell,       NULL};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         tally_store(cell, &cell->second, values[i]);
 }
@@ -263,8 +264,11 @@ static const struct tally_type *traversed_type(void)
 {
     static const struct tally_type *type;
     if (!type)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "traversed", .size = sizeof(struct pair),
-                                                                       .traverse = pair_traverse}, &type), 0);
+        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "traversed",
+                                                                       .size = sizeof(struct pair),
+                                                                       .traverse = pair_traverse},
+                                             &type),
+                         0);
     return type;
 }
 
@@ -284,10 +288,17 @@ static void mixed_body(struct tally_heap *heap)
 {
     static const struct tally_type *type;
     if (!type)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){
-            .name = "mixed", .size = sizeof(struct mixed), .has_external = true, .dispose = mixed_dispose,
-            .external_pointer_offset = offsetof(struct mixed, slots),
-            .external_length_offset = offsetof(struct mixed, count), .traverse = pair_traverse}, &type), 0);
+        assert_int_equal(
+            tally_type_register(
+                &(struct tally_type_info){.name = "mixed",
+                                          .size = sizeof(struct mixed),
+                                          .has_external = true,
+                                          .dispose = mixed_dispose,
+                                          .external_pointer_offset = offsetof(struct mixed, slots),
+                                          .external_length_offset = offsetof(struct mixed, count),
+                                          .traverse = pair_traverse},
+                &type),
+            0);
     struct mixed *mixed = tally_new(heap, type);
     mixed->slots = calloc(1000, sizeof *mixed->slots);
     mixed->count = 1000;
@@ -446,7 +457,8 @@ static void test_more_hubs_than_have_room(void **state)
     tally_heap_free(heap);
 }
 
-/* A hub all of whose references come from garbage is garbage; one that a traverse reports too often is not. */
+/* A hub all of whose references come from garbage is garbage; one that a traverse reports too often is not.
+ */
 static void test_hubs_that_are_garbage(void **state)
 {
     (void)state;
@@ -632,7 +644,8 @@ static void test_a_full_run_waits_for_growth(void **state)
     tally_collect(heap, 2);
     assert_int_equal(tally_set_thresholds(heap, (uint32_t[]){10, 1, 1}), 0);
     tally_enable(heap);
-    uint64_t full = heap_stats(heap).generations[2].collections, middle = heap_stats(heap).generations[1].collections;
+    uint64_t full = heap_stats(heap).generations[2].collections,
+             middle = heap_stats(heap).generations[1].collections;
     struct pair *pairs[1000];
     for (int i = 0; i < 1000; i++)
         pairs[i] = pair_make(heap, NULL, NULL);
@@ -650,7 +663,8 @@ static void test_native_memory_makes_a_deferred_run_due(void **state)
     (void)state;
     struct tally_heap *heap = heap_make();
     struct pair *loop = loop_leave(heap);
-    tally__candidate_take(heap, page_of(loop), slot_of(page_of(loop), loop)); /* as if a barrier had hidden it */
+    tally__candidate_take(heap, page_of(loop),
+                          slot_of(page_of(loop), loop)); /* as if a barrier had hidden it */
     heap->deferred = true;
     void *weight = tally_new(heap, weight_type());
     tally_enable(heap);
@@ -668,7 +682,8 @@ static bool greedy(struct tally_heap *heap, size_t bytes, void *arg)
 {
     (void)bytes;
     ++*(int *)arg;
-    assert_null(tally_new_array(heap, (const struct tally_type *)tally_heap_user(heap), 1 << 20)); /* not asked again */
+    assert_null(tally_new_array(heap, (const struct tally_type *)tally_heap_user(heap),
+                                1 << 20)); /* not asked again */
     return false;
 }
 
@@ -677,11 +692,11 @@ static void test_the_memory_hook_is_not_asked_by_itself(void **state)
 {
     (void)state;
     const struct tally_type *bytes;
-    struct tally_type_info info = {.name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES,
-                                   .trailing_element_bytes = 1};
+    struct tally_type_info info = {
+        .name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1};
     assert_int_equal(tally_type_register(&info, &bytes), 0);
-    struct tally_heap_options options = {.manager = TALLY_MANAGER_REFCOUNT, .user = (void *)(uintptr_t)bytes,
-                                         .memory_limit_bytes = 1 << 20};
+    struct tally_heap_options options = {
+        .manager = TALLY_MANAGER_REFCOUNT, .user = (void *)(uintptr_t)bytes, .memory_limit_bytes = 1 << 20};
     struct tally_heap *heap;
     int asked = 0;
     assert_int_equal(tally_heap_new(TALLY_ABI, &options, &heap), 0);
@@ -780,8 +795,8 @@ static void test_addresses_past_an_object(void **state)
     (void)state;
     struct tally_heap *heap = heap_make();
     const struct tally_type *bytes;
-    struct tally_type_info info = {.name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES,
-                                   .trailing_element_bytes = 1};
+    struct tally_type_info info = {
+        .name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1};
     assert_int_equal(tally_type_register(&info, &bytes), 0);
     unsigned slack = 0;
     for (size_t length = 0; length < 2000; length += 8) {

@@ -1,5 +1,5 @@
-/* Corners of dying: deaths in deaths, in slices, below callbacks, beside runs; and what is moved or asked about
- * meanwhile. */
+/* Corners of dying: deaths in deaths, in slices, below callbacks, beside runs; and what is moved or asked
+ * about meanwhile. */
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -33,9 +33,13 @@ static struct pair *disposer_make(struct tally_heap *heap, void (*fn)(void *obje
     static const struct tally_type *type;
     struct tally_ref refs[] = {{"first", 0}, {"second", 8}};
     if (!type)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "disposer", .size = sizeof(struct pair),
-                                                                       .refs = refs, .ref_count = 2,
-                                                                       .dispose = on_dispose}, &type), 0);
+        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "disposer",
+                                                                       .size = sizeof(struct pair),
+                                                                       .refs = refs,
+                                                                       .ref_count = 2,
+                                                                       .dispose = on_dispose},
+                                             &type),
+                         0);
     disposing = fn;
     disposed = 0;
     return tally_new(heap, type);
@@ -80,8 +84,8 @@ static void test_a_child_lives_on(void **state)
     each_round(resurrection_body);
 }
 
-/* A finalizer lets go of a long chain, in the middle of a cascade that is cut into slices: what it sets off is
- * cut as well. */
+/* A finalizer lets go of a long chain, in the middle of a cascade that is cut into slices: what it sets off
+ * is cut as well. */
 static void *long_chain;
 static void let_go(struct tally_heap *heap, void *object)
 {
@@ -248,8 +252,8 @@ static void test_nothing_moves_below_callbacks(void **state)
     tally_heap_free(here);
 }
 
-/* A death between two slices of a run that counts its trash again asks for a collection: the run spares its trash,
- * which the collection, or the next one, finds. */
+/* A death between two slices of a run that counts its trash again asks for a collection: the run spares its
+ * trash, which the collection, or the next one, finds. */
 static void collect_now(void *object)
 {
     (void)object;
@@ -263,7 +267,8 @@ static void test_a_collection_in_a_death_beside_a_run(void **state)
     for (enum phase phase = RUN_UNFLAG; phase < RUN_END; phase++) {
         here = round_heap(TALLY_MANAGER_FULL, ROUND_SHORTEST_US);
         acting(NULL);
-        struct pair *disposer = disposer_make(here, collect_now), *head = actor_make(here, NULL, NULL), *last = head;
+        struct pair *disposer = disposer_make(here, collect_now), *head = actor_make(here, NULL, NULL),
+                    *last = head;
         for (int i = 0; i < 4000 / ROUND_SCALE; i++) {
             struct pair *next = pair_make(here, NULL, NULL);
             tally_store_steal(last, &last->first, next);
@@ -312,7 +317,8 @@ static void weak_body(struct tally_heap *heap)
     assert_int_equal(called, 1);
     /* Without a callback, and more than one. */
     target = pair_make(heap, NULL, NULL);
-    void *weaks[] = {tally_weak_new(heap, NULL, target, NULL, NULL), tally_weak_new(heap, NULL, target, on_clear, NULL),
+    void *weaks[] = {tally_weak_new(heap, NULL, target, NULL, NULL),
+                     tally_weak_new(heap, NULL, target, on_clear, NULL),
                      tally_weak_new(heap, NULL, target, NULL, NULL)};
     drop(heap, target);
     assert_int_equal(called, 2);
@@ -626,11 +632,13 @@ static void test_what_does_not_move(void **state)
     (void)state;
     struct tally_heap *heap = heap_make();
     static const struct tally_type *own;
-    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "own", .size = 8, .traverse = no_traverse},
-                                         &own), 0);
+    assert_int_equal(tally_type_register(
+                         &(struct tally_type_info){.name = "own", .size = 8, .traverse = no_traverse}, &own),
+                     0);
     struct pair *pair = pair_make(heap, NULL, NULL), *outside = pair_make(heap, NULL, NULL);
-    void *things[] = {tally_new(heap, own), tally_weakmap_new(heap), tally_weak_new(heap, NULL, outside, NULL, NULL),
-                      tally_construct(heap, pair_type(), 0), tally_dup(outside)};
+    void *things[] = {tally_new(heap, own), tally_weakmap_new(heap),
+                      tally_weak_new(heap, NULL, outside, NULL, NULL), tally_construct(heap, pair_type(), 0),
+                      tally_dup(outside)};
     for (size_t i = 0; i < sizeof things / sizeof *things; i++) {
         tally_store(pair, &pair->second, things[i]);
         tally_decref(things[i]);
@@ -736,9 +744,13 @@ static void test_many_named_slots_in_slices(void **state)
     for (size_t i = 0; i < NAMED; i++)
         refs[i] = (struct tally_ref){"named", 8 + i * 8};
     const struct tally_type *type;
-    assert_int_equal(tally_type_register(&(struct tally_type_info){
-        .name = "broad", .size = 8 + NAMED * 8, .refs = refs, .ref_count = NAMED,
-        .trailing = TALLY_TRAILING_SLOTS}, &type), 0);
+    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "broad",
+                                                                   .size = 8 + NAMED * 8,
+                                                                   .refs = refs,
+                                                                   .ref_count = NAMED,
+                                                                   .trailing = TALLY_TRAILING_SLOTS},
+                                         &type),
+                     0);
     for (enum tally_manager manager = TALLY_MANAGER_GENERATIONAL; manager <= TALLY_MANAGER_FULL; manager++) {
         struct tally_heap *heap = round_heap(manager, ROUND_SHORTEST_US);
         void **broad = tally_new_array(heap, type, TRAILING);

@@ -128,22 +128,81 @@ static int do_stats(struct tally_heap *heap)
     tally_get_stats(heap, &stats, sizeof stats);
     return stats.live_objects != 3002;
 }
-static int do_verify(struct tally_heap *heap) { return tally_verify(heap, NULL, 0); }
-static int do_collect(struct tally_heap *heap) { return tally_collect(heap, 2) != 1; }
-static int do_step(struct tally_heap *heap) { return tally_step(heap, UINT64_MAX); }
-static int do_trim(struct tally_heap *heap) { return !tally_trim(heap); }
-static int do_enable(struct tally_heap *heap) { tally_disable(heap); return tally_is_enabled(heap); }
-static int do_limit(struct tally_heap *heap) { tally_set_memory_limit(heap, 1 << 30); return 0; }
-static int do_notify(struct tally_heap *heap) { return tally_notify_fd(heap) < 0; }
-static int do_safepoint(struct tally_heap *heap) { return tally_safepoint(heap); }
-static int do_manager(struct tally_heap *heap) { return tally_set_manager(heap, TALLY_MANAGER_FULL); }
-static int do_extern(struct tally_heap *heap) { (void)heap; return tally_extern_bytes(chain, 1 << 30); }
-static int do_decref(struct tally_heap *heap) { (void)heap; tally_decref(chain); chain = NULL; return 0; }
-static int do_large(struct tally_heap *heap) { (void)heap; tally_decref(large); large = NULL; return 0; }
-static int do_scope(struct tally_heap *heap) { struct tally_scope s = tally_scope_open(heap); tally_scope_close(&s); return 0; }
-static int do_swap(struct tally_heap *heap) { return tally__heap_feed_swap(heap, NULL, NULL); }
-static int do_park(struct tally_heap *heap) { return tally_park(heap) || tally_unpark(heap); }
-static int do_disown(struct tally_heap *heap) { return tally_heap_disown(heap) || tally_heap_adopt(heap); }
+static int do_verify(struct tally_heap *heap)
+{
+    return tally_verify(heap, NULL, 0);
+}
+static int do_collect(struct tally_heap *heap)
+{
+    return tally_collect(heap, 2) != 1;
+}
+static int do_step(struct tally_heap *heap)
+{
+    return tally_step(heap, UINT64_MAX);
+}
+static int do_trim(struct tally_heap *heap)
+{
+    return !tally_trim(heap);
+}
+static int do_enable(struct tally_heap *heap)
+{
+    tally_disable(heap);
+    return tally_is_enabled(heap);
+}
+static int do_limit(struct tally_heap *heap)
+{
+    tally_set_memory_limit(heap, 1 << 30);
+    return 0;
+}
+static int do_notify(struct tally_heap *heap)
+{
+    return tally_notify_fd(heap) < 0;
+}
+static int do_safepoint(struct tally_heap *heap)
+{
+    return tally_safepoint(heap);
+}
+static int do_manager(struct tally_heap *heap)
+{
+    return tally_set_manager(heap, TALLY_MANAGER_FULL);
+}
+static int do_extern(struct tally_heap *heap)
+{
+    (void)heap;
+    return tally_extern_bytes(chain, 1 << 30);
+}
+static int do_decref(struct tally_heap *heap)
+{
+    (void)heap;
+    tally_decref(chain);
+    chain = NULL;
+    return 0;
+}
+static int do_large(struct tally_heap *heap)
+{
+    (void)heap;
+    tally_decref(large);
+    large = NULL;
+    return 0;
+}
+static int do_scope(struct tally_heap *heap)
+{
+    struct tally_scope s = tally_scope_open(heap);
+    tally_scope_close(&s);
+    return 0;
+}
+static int do_swap(struct tally_heap *heap)
+{
+    return tally__heap_feed_swap(heap, NULL, NULL);
+}
+static int do_park(struct tally_heap *heap)
+{
+    return tally_park(heap) || tally_unpark(heap);
+}
+static int do_disown(struct tally_heap *heap)
+{
+    return tally_heap_disown(heap) || tally_heap_adopt(heap);
+}
 static int do_transfer(struct tally_heap *heap)
 {
     struct tally_heap *other = heap_make();
@@ -156,7 +215,11 @@ static int do_transfer(struct tally_heap *heap)
     tally_heap_free(other);
     return error;
 }
-static int do_free(struct tally_heap *heap) { tally_heap_free(heap); return -1; }
+static int do_free(struct tally_heap *heap)
+{
+    tally_heap_free(heap);
+    return -1;
+}
 
 static int child_begins(struct tally_heap *heap, int (*act)(struct tally_heap *heap))
 {
@@ -182,12 +245,13 @@ static void test_a_child_begins_with_anything(void **state)
 {
     (void)state;
     static int (*const acts[])(struct tally_heap *) = {
-        do_stats, do_verify, do_collect, do_step, do_trim, do_enable, do_limit, do_notify, do_safepoint, do_manager,
-        do_extern, do_decref, do_large, do_scope, do_swap, do_park, do_disown, do_transfer, do_free};
+        do_stats,  do_verify,    do_collect, do_step,     do_trim,   do_enable, do_limit,
+        do_notify, do_safepoint, do_manager, do_extern,   do_decref, do_large,  do_scope,
+        do_swap,   do_park,      do_disown,  do_transfer, do_free};
     struct tally_heap *heap = heap_make();
     const struct tally_type *bytes;
-    struct tally_type_info info = {.name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES,
-                                   .trailing_element_bytes = 1};
+    struct tally_type_info info = {
+        .name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1};
     assert_int_equal(tally_type_register(&info, &bytes), 0);
     assert_true(tally_notify_fd(heap) >= 0);
     for (int i = 0; i < 5000; i++) /* pages that come and go */

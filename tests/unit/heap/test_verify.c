@@ -51,13 +51,13 @@ static void assert_finds(const char *what)
 }
 
 /* Puts `damage` into a variable of any type for as long as the verifier looks. */
-#define DAMAGED(variable, damage, what)                                                                                \
-    do {                                                                                                               \
-        __typeof__(variable) before_ = (variable);                                                                     \
-        (variable) = (damage);                                                                                         \
-        assert_finds(what);                                                                                            \
-        (variable) = before_;                                                                                          \
-        heap_check(heap);                                                                                              \
+#define DAMAGED(variable, damage, what)                                                                      \
+    do {                                                                                                     \
+        __typeof__(variable) before_ = (variable);                                                           \
+        (variable) = (damage);                                                                               \
+        assert_finds(what);                                                                                  \
+        (variable) = before_;                                                                                \
+        heap_check(heap);                                                                                    \
     } while (0)
 
 static void test_slots(void **state)
@@ -89,13 +89,16 @@ static void test_slots(void **state)
 static void test_counts(void **state)
 {
     (void)state;
-    DAMAGED(*word_of(second), *word_of(second) - 2 * TALLY_COUNT_ONE, "1 references to an object whose count is 0");
+    DAMAGED(*word_of(second), *word_of(second) - 2 * TALLY_COUNT_ONE,
+            "1 references to an object whose count is 0");
     DAMAGED(*word_of(first), *word_of(first) - TALLY_COUNT_ONE, "pair: a live object whose count is 0");
-    DAMAGED(*word_of(first), *word_of(first) | FLAG_WEAK, "the weak flag and the list of weak references differ");
+    DAMAGED(*word_of(first), *word_of(first) | FLAG_WEAK,
+            "the weak flag and the list of weak references differ");
     assert_false(*word_of(first) & TALLY_FLAG_BUFFERED);
     DAMAGED(*word_of(first), *word_of(first) | TALLY_FLAG_BUFFERED, "flagged as a candidate, and is none");
     void *weak = tally_weak_new(heap, NULL, first, NULL, NULL);
-    DAMAGED(*word_of(first), *word_of(first) & ~FLAG_WEAK, "the weak flag and the list of weak references differ");
+    DAMAGED(*word_of(first), *word_of(first) & ~FLAG_WEAK,
+            "the weak flag and the list of weak references differ");
     tally_decref(weak);
 }
 
@@ -105,7 +108,8 @@ static void test_what_is_not_tracked_is_no_candidate(void **state)
     const struct tally_type *type;
     assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "leaf", .size = 16}, &type), 0);
     void *leaf = tally_new(heap, type);
-    DAMAGED(*word_of(leaf), *word_of(leaf) | TALLY_FLAG_BUFFERED, "leaf: flagged as a candidate, and is none");
+    DAMAGED(*word_of(leaf), *word_of(leaf) | TALLY_FLAG_BUFFERED,
+            "leaf: flagged as a candidate, and is none");
     tally_decref(leaf);
 }
 
@@ -162,7 +166,8 @@ static void test_generations(void **state)
     assert_ptr_equal(current, page);
     heap->hot.current[page->class_index] = NULL;
     heap_check(heap);
-    DAMAGED(page->links[LIST_YOUNG].at, NULL, "a young object stands in a page that no young collection visits");
+    DAMAGED(page->links[LIST_YOUNG].at, NULL,
+            "a young object stands in a page that no young collection visits");
     heap->hot.current[page->class_index] = current;
     assert_null(page->links[LIST_MIDDLE].at);
     uint64_t was = bits[slot / 64];
@@ -197,9 +202,13 @@ static void test_acyclic_types(void **state)
     (void)state;
     static const struct tally_type *type;
     struct tally_ref refs[] = {{"first", 0}, {"second", 8}};
-    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "tree", .size = sizeof(struct pair),
-                                                                   .refs = refs, .ref_count = 2,
-                                                                   .flags = TALLY_TYPE_ACYCLIC}, &type), 0);
+    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "tree",
+                                                                   .size = sizeof(struct pair),
+                                                                   .refs = refs,
+                                                                   .ref_count = 2,
+                                                                   .flags = TALLY_TYPE_ACYCLIC},
+                                         &type),
+                     0);
     struct pair *tree = tally_new(heap, type), *root = tally_new(heap, type);
     tally_store(root, &root->second, first);
     heap_check(heap);
@@ -239,8 +248,10 @@ static void test_wide_and_deep_graphs(void **state)
 {
     (void)state;
     const struct tally_type *type;
-    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "wide", .size = 8,
-                                                                   .trailing = TALLY_TRAILING_SLOTS}, &type), 0);
+    assert_int_equal(
+        tally_type_register(
+            &(struct tally_type_info){.name = "wide", .size = 8, .trailing = TALLY_TRAILING_SLOTS}, &type),
+        0);
     void **wide = tally_new_array(heap, type, 2000);
     for (int i = 1; i <= 2000; i++)
         tally_store_steal(wide, &wide[i], pair_make(heap, NULL, NULL));
