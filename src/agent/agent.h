@@ -8,13 +8,13 @@
  * What is always true
  *  - struct agent lies in memory that fork() and raw clone() give to the child as zeroes, and zeroes are its
  *    valid first state, the mutex's too: a child has no thread, no connection and no heap, and waits for no
- * lock of its parent's.
+ *    lock of its parent's.
  *  - The helper thread takes no memory from malloc and holds no lock of libc's, so that a child cloned at any
  *    instant can go on.
  *  - Nothing blocks while `lock` is held: sockets are non-blocking, a full socket leaves messages in the
- * bounded outbox, a full outbox costs the connection and never a heap.
+ *    bounded outbox, a full outbox costs the connection and never a heap.
  *  - Lock order: agent->lock, then a heap's notify lock. An owner takes agent->lock in attach and detach
- * only.
+ *    only.
  *  - A command runs at most once, and never after the agent claimed its slot (expired, cancelled, detached).
  */
 #ifndef TALLY_AGENT_AGENT_H

@@ -5,10 +5,10 @@
  * What is always true
  *  - One writer, the heap's owner. The memory may be read by another process at any instant, and vanishes for
  *    none of them: a writer that dies between two stores leaves counters that are right to within one
- * operation.
+ *    operation.
  *  - struct feed_pen holds every pointer that the fast paths use. It lies in memory that fork() and raw
- * clone() give to the child as zeroes (MADV_WIPEONFORK): rows == NULL sends the child to its slow path, so it
- * can never write into its parent's numbers.
+ *    clone() give to the child as zeroes (MADV_WIPEONFORK): rows == NULL sends the child to its slow path, so it
+ *    can never write into its parent's numbers.
  *  - While the level is ALL, row = base + events for every type; feed_level_set() keeps it so.
  */
 #ifndef TALLY_FEED_FEED_H

@@ -16,9 +16,9 @@
  * Between slices the program runs. What it can reach is never taken for trash, because
  *  - a member's trial is read before a reference to it is subtracted, so references from C count as outside;
  *  - what the program stores is touched (candidate.c), so that a reference made since is not taken off a
- * count that was read before it;
+ *    count that was read before it;
  *  - what it takes out of an object, or lets go of, is touched, and so is marked even where its holder has
- * been gone through already (Yuasa's snapshot at the beginning);
+ *    been gone through already (Yuasa's snapshot at the beginning);
  *  - at the decision no death is pending (manager.c), so that nothing dead still holds a member.
  */
 #include <string.h>

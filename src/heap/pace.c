@@ -161,7 +161,7 @@ bool tally_step(struct tally_heap *heap, uint64_t microseconds)
         if (!tally__work_remains(heap) && tally__is_due(heap))
             tally__run_due(heap);
         pending_run(heap);
-    } while (heap->slice.deadline_ns == UINT64_MAX && (tally__work_remains(heap) || tally__is_due(heap)));
+    } while (heap->slice.deadline_ns == UINT64_MAX && tally__is_due(heap));
     tally__slice_end(heap);
     tally__limit_update(heap);
     tally__check_heap(heap, false);
@@ -177,7 +177,7 @@ static bool is_overheld(const struct tally_heap *heap)
 
 void tally__work(struct tally_heap *heap)
 {
-    if (heap->collecting || heap->release_depth || heap->slice.open)
+    if (heap->collecting || heap->release_depth)
         return;
     bool pending = tally__work_remains(heap);
     if (!pending && !tally__is_due(heap))

@@ -281,8 +281,7 @@ void tally__pages_sweep(struct tally_heap *heap)
         return;
     heap->emptied = false;
     for (uint32_t i = 0; i < heap->page_count; i++)
-        if (heap->pages[i] && !heap->pages[i]->used &&
-            heap->pages[i]->bump > (char *)object_at(heap->pages[i], 0))
+        if (heap->pages[i] && !heap->pages[i]->used)
             tally__page_empty(heap, heap->pages[i]);
 }
 

@@ -204,8 +204,10 @@ static bool destroy(struct tally_heap *heap, void *object, bool whole)
 {
     struct cascade cascade = {.object = object};
     heap->release_depth++;
-    if (!die(heap, object))
-        cascade.object = NULL;
+    if (!die(heap, object)) {
+        cascade.object = NULL; /* it lives on; its finalizer has taken its time */
+        heap->slice.credit--;
+    }
     bool done = cascade_run(heap, &cascade, whole);
     heap->release_depth--;
     if (!done)

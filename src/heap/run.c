@@ -1,17 +1,17 @@
 /* A collection, from its start to its end: a list of phases, in CPython 3.11's order, each of which goes on
  * from where the last slice left it.
  *
- *   unflag, merge or explore, subtract, mark, promote  finding: what is not reachable from outside is trash
- * (find.c) weak, callbacks, finalize                     the host's code sees it (destroy.c) rest, subtract,
- * mark, promote                 what it made reachable again lives on          (find.c) shapes what the
- * cycles looked like                    (shapes.c) keep, or weak, hold, clear, free              the rest
- * goes                                  (destroy.c)
+ *   unflag, merge or explore, subtract, mark, promote   what is not reachable from outside is trash   find.c
+ *   weak, callbacks, finalize                           the host's code sees it                      destroy.c
+ *   rest, subtract, mark, promote                       what it made reachable again lives on        find.c
+ *   shapes                                              what the cycles looked like                  shapes.c
+ *   keep, or weak, hold, clear, free                    the rest goes                                destroy.c
  *
  * What is always true
  *  - Finding decides on side data; no object is written before it is destroyed, no count is ever wrong. Until
  *    it has decided, a run can be abandoned at any instant.
  *  - No memory is taken: side data lies in the pages, the mark stack and the hub table on reserved address
- * space. Shapes take some, and go without where there is none.
+ *    space. Shapes take some, and go without where there is none.
  *  - Once a run has decided, nobody can get at the trash but the run and the host code that it calls: weak
  *    references to it read NULL, enumerations pass it over.
  *  - Pages stay while a run is open, so that members can be gone through while they die: a member that dies

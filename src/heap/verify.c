@@ -258,8 +258,10 @@ static int unreached(void *object, void *arg)
 {
     struct reach *reach_ = arg;
     const struct tally_type *type = type_of(object);
-    if (claims_acyclic(type) && reach_->searches && !map_get(&reach_->reached, (uintptr_t)object) &&
-        reach_->searches-- && reaches_itself(reach_, object)) {
+    if (!claims_acyclic(type) || !reach_->searches || map_get(&reach_->reached, (uintptr_t)object))
+        return 0;
+    reach_->searches--;
+    if (reaches_itself(reach_, object)) {
         tally__report(
             reach_->check->heap, TALLY_REPORT_ACYCLIC, type,
             "an object of a type that claims to be acyclic is in a cycle that nothing else refers to");

@@ -51,8 +51,7 @@ void tally__weak_detach(struct tally_heap *heap, void *object)
 
 static bool may_call(const struct tally_heap *heap, const struct tally_weak *weak)
 {
-    return weak->callback_private && *word_of(weak) >= TALLY_COUNT_ONE && !(*word_of(weak) & FLAG_GONE) &&
-           !tally__is_trash(heap, weak);
+    return weak->callback_private && !(*word_of(weak) & FLAG_GONE) && !tally__is_trash(heap, weak);
 }
 
 /* All weak references to target read NULL afterwards; those whose callback may run are held and queued, the

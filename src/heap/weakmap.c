@@ -109,8 +109,7 @@ static struct entry *entry_find(const struct weakmap *map, const void *key)
 void tally__entry_expire(struct tally_heap *heap, void *object, bool key_is_trash)
 {
     struct entry *entry = object;
-    if (!entry->map || *word_of(entry) & FLAG_GONE || *word_of(entry->map) & FLAG_GONE ||
-        tally__is_trash(heap, entry))
+    if (*word_of(entry->map) & FLAG_GONE || tally__is_trash(heap, entry))
         return; /* it goes with its map */
     entry_unlink(entry);
     if (!key_is_trash) {

@@ -4,11 +4,11 @@
  *
  * What is always true
  *  - An operation ends once, and never changes afterwards. `expired` and `succeeded` are the host's word; a
- * heap of which it says nothing by the deadline and a little more has failed, code `unconfirmed`. What runs
- * may take its time.
+ *    heap of which it says nothing by the deadline and a little more has failed, code `unconfirmed`. What runs
+ *    may take its time.
  *  - The state of an operation is that of its heaps: the earliest of those that go on, else the worst end.
  *  - The last OPERATIONS_KEPT are kept; those that go on are never dropped.
- * Any thread. The listener is called with no lock held.
+ *    Any thread. The listener is called with no lock held.
  */
 #ifndef TALLY_OPERATIONS_OPERATIONS_H
 #define TALLY_OPERATIONS_OPERATIONS_H

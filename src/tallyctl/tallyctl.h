@@ -3,10 +3,10 @@
  * What is always true
  *  - It speaks the public HTTP API over api.sock and nothing else; doctor alone looks at files and /proc too.
  *  - stdout carries the answer, stderr one line when something is wrong; the exit status is a row of
- * exits.def.
+ *    exits.def.
  *  - What processes call themselves is untrusted text: it reaches the terminal through text.h only, which
  *    escapes control characters; --json prints the API's bytes, with DEL and C1 controls escaped as JSON
- * allows.
+ *    allows.
  *
  * Reading order: commands.def, main.c and cli.c (words to handlers), place.h (where tallyd is), client.h (one
  * request), match.h (which process a word means), inspect.c and control.c (the handlers), setting.h (what set

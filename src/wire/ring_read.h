@@ -4,9 +4,9 @@
  * What is always true
  *  - Nothing torn is shown: words are copied, the reserve is read again, and only what was whole is decoded.
  *  - seen + lost = the records written up to the last one read, exactly, as long as the writer keeps the
- * protocol.
+ *    protocol.
  *  - One call reads at most one capacity of words, whatever the mapping says, and touches no byte outside of
- * it.
+ *    it.
  */
 #ifndef TALLY_WIRE_RING_READ_H
 #define TALLY_WIRE_RING_READ_H

@@ -87,8 +87,10 @@ static void test_touches_in_each_phase(void **state)
             void *weight = run_due(heap);
             if (reach(heap, phase)) {
                 seen[phase]++;
+                heap_check(heap);
                 store_all(0);
                 tally_step(heap, 0);
+                heap_check(heap);
                 store_all(CELLS - 1);
                 ask_all(heap);
             }
@@ -488,6 +490,38 @@ static void test_hubs_that_are_garbage(void **state)
     tally_heap_free(heap);
 }
 
+/* Finalizers make weak references to what dies with them: those read NULL in the end, and their callbacks
+ * run. */
+static struct wide *late;
+static void refer(struct tally_heap *heap, void *object)
+{
+    const struct pair *actor = object;
+    tally_store_steal(late, &late->slots[actor->number], tally_weak_new(heap, NULL, object, on_clear, NULL));
+}
+
+static void late_body(struct tally_heap *heap)
+{
+    enum { ACTORS = 600 };
+    acting(refer);
+    called = 0;
+    late = wide_make(heap, ACTORS);
+    for (uint64_t i = 0; i < ACTORS; i++) {
+        struct pair *actor = actor_make(heap, NULL, NULL);
+        actor->number = i;
+        tally_store_steal(actor, &actor->first, actor);
+    }
+    assert_int_equal(collect_all(heap), ACTORS);
+    assert_int_equal(finalized, ACTORS);
+    assert_int_equal(called, ACTORS);
+    drop(heap, late);
+}
+
+static void test_weak_references_that_finalizers_make(void **state)
+{
+    (void)state;
+    each_round(late_body);
+}
+
 /* ---- callbacks that do what they should not */
 
 static int reports[16];
@@ -709,6 +743,41 @@ static void test_the_memory_hook_is_not_asked_by_itself(void **state)
     assert_int_equal(asked, 2);
     heap_check(heap);
     tally_decref(weight);
+    tally_heap_free(heap);
+}
+
+/* At the limit, a finalizer's request takes the pages that were kept empty. */
+static void *in_finalizer;
+static void allocate_large(struct tally_heap *heap, void *object)
+{
+    (void)object;
+    in_finalizer = tally_new_array(heap, tally_heap_user(heap), 100000);
+}
+
+static void test_spare_pages_go_to_a_finalizer(void **state)
+{
+    (void)state;
+    const struct tally_type *bytes;
+    struct tally_type_info info = {
+        .name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1};
+    assert_int_equal(tally_type_register(&info, &bytes), 0);
+    struct tally_heap *heap;
+    struct tally_heap_options options = {.user = (void *)(uintptr_t)bytes};
+    assert_int_equal(tally_heap_new(TALLY_ABI, &options, &heap), 0);
+    tally_disable(heap);
+    struct pair *actor = actor_make(heap, NULL, NULL), *many[20000];
+    tally_store_steal(actor, &actor->first, actor);
+    for (int i = 0; i < 20000; i++)
+        many[i] = pair_make(heap, NULL, NULL);
+    for (int i = 0; i < 20000; i++)
+        tally_decref(many[i]);
+    assert_true(heap->spare_count >= 2);
+    tally_set_memory_limit(heap, heap->mapped_bytes);
+    acting(allocate_large);
+    in_finalizer = NULL;
+    assert_int_equal(tally_collect(heap, 2), 1);
+    assert_non_null(in_finalizer);
+    tally_decref(in_finalizer);
     tally_heap_free(heap);
 }
 
@@ -992,6 +1061,7 @@ int main(void)
         cmocka_unit_test(test_a_finalizer_queue_that_is_full),
         cmocka_unit_test(test_more_hubs_than_have_room),
         cmocka_unit_test(test_hubs_that_are_garbage),
+        cmocka_unit_test(test_weak_references_that_finalizers_make),
         cmocka_unit_test(test_a_finalizer_frees_its_heap),
         cmocka_unit_test(test_the_last_finalizer_frees_its_heap_again),
         cmocka_unit_test(test_stress_does_not_nest),
@@ -1000,6 +1070,7 @@ int main(void)
         cmocka_unit_test(test_a_full_run_waits_for_growth),
         cmocka_unit_test(test_native_memory_makes_a_deferred_run_due),
         cmocka_unit_test(test_the_memory_hook_is_not_asked_by_itself),
+        cmocka_unit_test(test_spare_pages_go_to_a_finalizer),
         cmocka_unit_test(test_pages_that_are_not_aligned_are_refused),
         cmocka_unit_test(test_holes_in_the_page_table),
         cmocka_unit_test(test_addresses_past_an_object),

@@ -184,6 +184,140 @@ static void test_the_end_of_a_heap_under_none(void **state)
     assert_int_equal(disposed, 1);
 }
 
+/* A finalizer that is called where the slice is long over: what it sets off waits, and is done in later ones.
+ */
+static void let_go_of_second(struct tally_heap *heap, void *object)
+{
+    struct pair *actor = object;
+    (void)heap;
+    tally_clear(actor, &actor->second);
+}
+
+static void over_body(struct tally_heap *heap)
+{
+    acting(let_go_of_second);
+    void *chain = NULL;
+    for (int round = 0; round < 30; round++) {
+        struct pair *actor = actor_make(heap, NULL, NULL);
+        tally_store_steal(actor, &actor->first, chain);
+        tally_store_steal(actor, &actor->second, chain_make(heap, 300));
+        struct pair *outer = actor_make(heap, NULL, NULL);
+        tally_store_steal(outer, &outer->second, actor); /* its finalizer lets go of an actor */
+        chain = outer;
+    }
+    drop(heap, chain);
+    assert_int_equal(finalized, 60);
+}
+
+static void test_finalizers_after_the_end_of_a_slice(void **state)
+{
+    (void)state;
+    each_round(over_body);
+}
+
+/* Many that wait, and live on. */
+static struct wide *survivors;
+static void survive(struct tally_heap *heap, void *object)
+{
+    (void)heap;
+    struct pair *actor = object;
+    survivors->slots[actor->number] = tally_dup(object);
+}
+
+static void survive_body(struct tally_heap *heap)
+{
+    enum { ACTORS = 1000 };
+    acting(survive);
+    survivors = wide_make(heap, ACTORS);
+    assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_NONE), 0);
+    for (uint64_t i = 0; i < ACTORS; i++) {
+        struct pair *actor = actor_make(heap, NULL, NULL);
+        actor->number = i;
+        tally_decref(actor);
+    }
+    assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_CYCLE), 0);
+    settle(heap);
+    assert_int_equal(finalized, ACTORS);
+    assert_int_equal(heap_live(heap), ACTORS + 1);
+    heap_check(heap);
+    drop(heap, survivors);
+}
+
+static void test_many_that_wait_live_on(void **state)
+{
+    (void)state;
+    each_round(survive_body);
+}
+
+/* The end of a heap whose finalizers wait in the queue, with a pause budget that no longer counts. */
+static void test_the_end_of_a_heap_with_a_queue(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = round_heap(TALLY_MANAGER_CYCLE, ROUND_SHORTEST_US);
+    acting(let_go);
+    assert_int_equal(tally_set_finalizer_queue(heap, true, NULL, NULL), 0);
+    long_chain = chain_make(heap, 3000 / ROUND_SCALE);
+    for (int i = 0; i < 3; i++)
+        tally_decref(actor_make(heap, NULL, NULL));
+    drop(heap, chain_make(heap, 10));
+    assert_int_equal(finalized, 0);
+    tally_heap_free(heap);
+    assert_int_equal(finalized, 3);
+}
+
+/* An object without references that has a finalizer: queued at zero, it is nobody's member. */
+static void test_a_queued_leaf(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    const struct tally_type *type;
+    assert_int_equal(
+        tally_type_register(&(struct tally_type_info){.name = "leaf", .size = 24, .finalize = actor_finalize},
+                            &type),
+        0);
+    acting(NULL);
+    assert_int_equal(tally_set_finalizer_queue(heap, true, NULL, NULL), 0);
+    tally_decref(tally_new(heap, type));
+    heap_check(heap);
+    assert_int_equal(finalized, 0);
+    assert_int_equal(tally_run_finalizers(heap, 1), 1);
+    assert_int_equal(finalized, 1);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* A child gives its dying parent back once more: reported, and the parent dies once. */
+static unsigned decrefs;
+static struct pair *parent;
+static void on_decref_report(struct tally_heap *heap, const struct tally_report *report, void *arg)
+{
+    (void)heap, (void)arg;
+    decrefs += report->kind == TALLY_REPORT_DECREF;
+}
+static void give_back_parent(void *object)
+{
+    (void)object;
+    tally_decref(parent);
+}
+
+static void test_a_dying_parent_is_given_back(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    tally_set_report(heap, on_decref_report, NULL);
+    decrefs = 0;
+    for (int slot = 0; slot < 2; slot++) {
+        parent = pair_make(heap, NULL, NULL);
+        tally_store_steal(parent, slot ? &parent->second : &parent->first,
+                          disposer_make(heap, give_back_parent));
+        tally_decref(parent);
+        assert_int_equal(decrefs, slot + 1);
+        assert_int_equal(heap_live(heap), 0);
+        heap_check(heap);
+    }
+    tally_heap_free(heap);
+}
+
 /* ---- below dispose: the library may be called, and refuses what it must */
 
 static struct tally_heap *here;
@@ -264,7 +398,11 @@ static void test_a_collection_in_a_death_beside_a_run(void **state)
 {
     (void)state;
     unsigned seen = 0;
-    for (enum phase phase = RUN_UNFLAG; phase < RUN_END; phase++) {
+    for (unsigned round = RUN_UNFLAG; round < 2 * RUN_END; round++) {
+        enum phase phase = (enum phase)(round % RUN_END);
+        bool direct = round > RUN_END; /* as well without a death */
+        if (!phase)
+            continue;
         here = round_heap(TALLY_MANAGER_FULL, ROUND_SHORTEST_US);
         acting(NULL);
         struct pair *disposer = disposer_make(here, collect_now), *head = actor_make(here, NULL, NULL),
@@ -277,6 +415,8 @@ static void test_a_collection_in_a_death_beside_a_run(void **state)
         tally_store_steal(last, &last->first, head);
         void *weight = run_due(here);
         seen += reach(here, phase);
+        if (direct)
+            assert_true(tally_collect(here, 2) >= 0);
         tally_decref(disposer);
         settle(here);
         run_over(here, weight);
@@ -450,6 +590,11 @@ static void test_an_entry_behind_a_barrier(void **state)
 /* ---- runs that are begun by others */
 
 static unsigned hooked;
+static void see(struct tally_heap *heap, const struct tally_collection *info, void *arg)
+{
+    (void)heap, (void)info, (void)arg;
+}
+
 static void allocate_at_start(struct tally_heap *heap, const struct tally_collection *info, void *arg)
 {
     (void)info, (void)arg;
@@ -465,6 +610,7 @@ static void test_hooks_that_allocate(void **state)
     int one, two;
     hooked = 0;
     tally_set_thresholds(heap, (uint32_t[]){10, 1, 1});
+    assert_int_equal(tally_add_collection_hook(heap, see, NULL), 0);
     assert_int_equal(tally_add_collection_hook(heap, allocate_at_start, &one), 0);
     assert_int_equal(tally_add_collection_hook(heap, allocate_at_start, &two), 0);
     assert_int_equal(tally_add_collection_hook(heap, allocate_at_start, &two), TALLY_EINVAL);
@@ -515,8 +661,7 @@ static void decref_in_a_slice(struct tally_heap *heap, void *object)
     for (int i = 0; i < 1000; i++)
         tally_decref(tally_new(heap, pair_type()));
     struct pair *immortal = pair_make(heap, NULL, NULL);
-    if (heap->armed || true)
-        tally_immortalize(immortal);
+    tally_immortalize(immortal);
     tally_decref(immortal);
 }
 
@@ -577,6 +722,7 @@ static void test_immortal_objects_are_no_leak(void **state)
     leaked = 0;
     tally_set_report(heap, on_report, NULL);
     tally_immortalize(pair_make(heap, NULL, NULL));
+    assert_int_equal(tally_unexplained(heap, NULL, NULL), 0);
     pair_make(heap, NULL, NULL);
     tally_heap_free(heap);
     assert_int_equal(leaked, 1);
@@ -636,6 +782,7 @@ static void test_what_does_not_move(void **state)
                          &(struct tally_type_info){.name = "own", .size = 8, .traverse = no_traverse}, &own),
                      0);
     struct pair *pair = pair_make(heap, NULL, NULL), *outside = pair_make(heap, NULL, NULL);
+    tally_store_steal(pair, &pair->first, chain_make(heap, 3));
     void *things[] = {tally_new(heap, own), tally_weakmap_new(heap),
                       tally_weak_new(heap, NULL, outside, NULL, NULL), tally_construct(heap, pair_type(), 0),
                       tally_dup(outside)};
@@ -769,7 +916,36 @@ static void test_many_named_slots_in_slices(void **state)
     }
 }
 
-/* ---- no descriptor is left */
+/* ---- notices */
+
+static unsigned asked;
+static void on_request(struct tally_heap *heap, struct tally__request *request)
+{
+    (void)heap, (void)request;
+    asked++;
+}
+
+/* The descriptor is the host's as well: it may be read empty, or written full, and requests are served. */
+static void test_notices_that_say_nothing(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct tally__request request = {.run = on_request};
+    int fd = tally_notify_fd(heap);
+    uint64_t value = UINT64_MAX - 1;
+    asked = 0;
+    tally__heap_post(heap, &request);
+    assert_int_equal(read(fd, &value, sizeof value), sizeof value);
+    assert_int_equal(value, 1);
+    assert_int_equal(tally_safepoint(heap), 1);
+    value = UINT64_MAX - 1;
+    assert_int_equal(write(fd, &value, sizeof value), sizeof value);
+    tally__heap_post(heap, &request);
+    assert_int_equal(tally_safepoint(heap), 1);
+    assert_int_equal(asked, 2);
+    assert_int_equal(read(fd, &value, sizeof value), -1);
+    tally_heap_free(heap);
+}
 
 static void test_no_descriptor_for_notices(void **state)
 {
@@ -795,6 +971,11 @@ int main(void)
         cmocka_unit_test(test_deep_finalizers),
         cmocka_unit_test(test_finalizers_that_nest_too_deep_wait),
         cmocka_unit_test(test_the_end_of_a_heap_under_none),
+        cmocka_unit_test(test_finalizers_after_the_end_of_a_slice),
+        cmocka_unit_test(test_many_that_wait_live_on),
+        cmocka_unit_test(test_the_end_of_a_heap_with_a_queue),
+        cmocka_unit_test(test_a_queued_leaf),
+        cmocka_unit_test(test_a_dying_parent_is_given_back),
         cmocka_unit_test(test_questions_below_dispose),
         cmocka_unit_test(test_nothing_moves_below_callbacks),
         cmocka_unit_test(test_a_collection_in_a_death_beside_a_run),
@@ -813,6 +994,7 @@ int main(void)
         cmocka_unit_test(test_what_moves),
         cmocka_unit_test(test_shapes_of_namesakes_and_of_long_names),
         cmocka_unit_test(test_many_named_slots_in_slices),
+        cmocka_unit_test(test_notices_that_say_nothing),
         cmocka_unit_test(test_no_descriptor_for_notices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,6 +210,13 @@ static void test_when_a_guest_does_not_begin(void **state)
     assert_true(tally__deaths_pending(heap));
     assert_int_equal(visited(heap, 2, 4, 100), PARKED_OWNER);
     settle(heap);
+    for (int i = 0; i < 20000; i++)
+        tally_decref(loop_with(heap, NULL, NULL));
+    void *weight = run_due(heap);
+    assert_true(tally_step(heap, 0));
+    assert_true(heap->run.phase);
+    assert_int_equal(visited(heap, 2, 4, 100), PARKED_OWNER); /* the owner's own run is open */
+    run_over(heap, weight);
     assert_int_equal(tally_set_max_pause(heap, 0), 0);
     assert_int_equal(visited(heap, 2, 5, 100), PARKED_DONE);
     assert_int_equal(heap_live(heap), 0);

@@ -99,7 +99,10 @@ static bool act_type(struct tally_heap *heap)
                                                               .has_external = true,
                                                               .external_pointer_offset = 16,
                                                               .external_length_offset = 24,
-                                                              .external_name = "more"},
+                                                              .external_name = "more",
+                                                              .trailing = TALLY_TRAILING_SLOTS,
+                                                              .trailing_length_offset = 24,
+                                                              .trailing_name = "rest"},
                                     &type);
     assert_true(error == 0 || error == TALLY_ENOMEM);
     assert_true(!error == !!type);
@@ -260,6 +263,12 @@ static bool act_questions(struct tally_heap *heap)
     struct pair *pair = pair_make(heap, NULL, NULL), *root = tally_new(heap, tree);
     tally_store(pair, &pair->first, pair);
     tally_store_steal(pair, &pair->second, root);
+    for (int i = 0; i < 50; i++) { /* a tree that the verifier's tables grow on */
+        struct pair *next = tally_new(heap, tree);
+        tally_store_steal(next, &next->first, root->first ? tally_take(root, &root->first) : NULL);
+        tally_store_steal(next, &next->second, pair_make(heap, NULL, NULL));
+        tally_store_steal(root, &root->first, next);
+    }
     want.at = at;
     int unexplained = tally_unexplained(heap, ignore_unexplained, NULL),
         verified = tally_verify(heap, NULL, 0);
