@@ -134,8 +134,9 @@ unit_libs = $(if $(filter intake stats operations api tallyd,$(1)),$(DAEMON_LIBS
 
 UNIT_LINK_test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=mmap,--wrap=madvise
 
-.PHONY: unit
+.PHONY: unit heap-unit
 unit: $(UNIT_TESTS)
+heap-unit: $(filter $(BUILD)/unit/heap/% $(BUILD)/unit/agent/%,$(UNIT_TESTS))
 define UNIT_RULE
 $(BUILD)/unit/$(1)/$(2): tests/unit/$(1)/$(2).c $(call unit_objs,$(1))
 	$$(call say,CC,$$<)
@@ -226,8 +227,8 @@ check-coverage: ## branch coverage of src/heap, against tests/coverage/exception
 	@mkdir -p $(COVERAGE) && find $(COVERAGE) -name '*.gcda' -delete
 	$(Q)$(CC) -c tests/coverage/exit.c -o $(COVERAGE)/exit.o
 	@$(MAKE) --no-print-directory BUILD=$(COVERAGE) CFLAGS='-O0 -g --coverage -fprofile-abs-path' \
-	  LDFLAGS='-Wl,--wrap=_exit $(abspath $(COVERAGE))/exit.o' unit $(COVERAGE)/tally-replay
-	@$(PYTHON) tests/run.py --build $(COVERAGE) --only unit,replay || true
+	  LDFLAGS='-Wl,--wrap=_exit $(abspath $(COVERAGE))/exit.o' heap-unit $(COVERAGE)/tally-replay
+	@$(PYTHON) tests/run.py --build $(COVERAGE) --only unit,replay
 	@$(PYTHON) tests/replay/oracle.py --replay $(COVERAGE)/tally-replay 50 1
 	@$(PYTHON) tests/coverage/coverage.py $(COVERAGE)
 

@@ -250,7 +250,7 @@ static bool must_wait(const struct tally_heap *heap)
         return true;
     if (heap->release_depth)
         return heap->release_depth >= NEST_MAX ||
-               (heap->slice.open && heap->slice.deadline_ns != UINT64_MAX && heap->slice.credit <= 0);
+               (heap->slice.deadline_ns != UINT64_MAX && heap->slice.credit <= 0);
     return heap->budget_ns && !heap->closing && tally__deaths_pending(heap);
 }
 

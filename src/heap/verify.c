@@ -122,8 +122,7 @@ static void check_generations(struct check *check, const struct page *page, uint
                     bit_get(page->bits[BIT_FROZEN], slot);
     if (bits > 1)
         fail(check, "an object is in %u generations", bits);
-    if (!bits && !page->links[LIST_YOUNG].at && !page->links[LIST_TODO].at && !page->heap->run.phase &&
-        page->heap->hot.current[page->class_index % CLASS_KINDS] != page)
+    if (!bits && !page->links[LIST_YOUNG].at && !page->heap->run.phase)
         fail(check, "a young object stands in a page that no young collection visits");
     if (bit_get(page->bits[BIT_MIDDLE], slot) && !page->links[LIST_MIDDLE].at && !page->heap->run.phase)
         fail(check, "a middle object stands in a page that no middle collection visits");

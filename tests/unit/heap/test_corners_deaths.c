@@ -236,6 +236,7 @@ static void survive_body(struct tally_heap *heap)
         tally_decref(actor);
     }
     assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_CYCLE), 0);
+    tally_step(heap, 1000000); /* longer than they take, and than a look at the clock is apart */
     settle(heap);
     assert_int_equal(finalized, ACTORS);
     assert_int_equal(heap_live(heap), ACTORS + 1);
@@ -569,15 +570,24 @@ static void test_an_entry_behind_a_barrier(void **state)
     assert_int_equal(tally_weakmap_set(map, key, value), 0);
     tally_decref(value);
     tally_store_steal(head, &head->first, key);
-    tally_store_steal(head, &head->second, chain_make(heap, 700));
+    struct wide *chain = NULL;
+    for (int i = 0; i < 700; i++) { /* of one slot each, as an entry is */
+        struct wide *next = wide_make(heap, 1);
+        tally_store_steal(next, &next->slots[0], chain);
+        chain = next;
+    }
+    tally_store_steal(head, &head->second, chain);
     assert_int_equal(tally_collect(heap, 2), 0); /* all are old */
     tally_store(key, &key->second, head);
     tally_decref(head); /* a ring of head and key; the only candidate */
     tally_enable(heap);
+    assert_int_equal(heap_live(heap), 705);
     heap->candidate_limit = 1;
     heap->hot.young_limit = 0;
     tally_decref(tally_new(heap, pair_type()));
     assert_int_equal(heap->last.scope, TALLY_SCOPE_CANDIDATES);
+    assert_in_range(heap->last.collected, 500, 520);
+    assert_int_equal(tally_weakmap_count(map), 0);
     heap_check(heap);
     tally_disable(heap);
     tally_collect(heap, 2);
