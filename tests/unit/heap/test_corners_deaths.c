@@ -520,6 +520,15 @@ static void map_body(struct tally_heap *heap)
         drop(heap, outer);
     }
     drop(heap, map);
+    /* Both are garbage, with what the map holds for the key. */
+    struct pair *key = pair_make(heap, NULL, NULL);
+    map = tally_weakmap_new(heap);
+    tally_store_steal(key, &key->first, map);
+    assert_int_equal(tally_weakmap_set(map, key, leaf = loop_leave(heap)), 0);
+    assert_int_equal(tally_weakmap_set(map, leaf, key), 0);
+    tally_store(key, &key->second, key);
+    tally_decref(key);
+    assert_int_equal(collect_all(heap), 3);
 }
 
 static void test_weak_maps_that_die(void **state)
