@@ -9,6 +9,7 @@ gone, are errors."""
 import collections
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -49,6 +50,8 @@ def exceptions():
 
 
 def main():
+    if not shutil.which("gcovr"):
+        sys.exit("coverage.py: gcovr is not installed (Debian: gcovr)")
     total = merged(sys.argv[1:])
     missing, places = collections.Counter(), {}
     for (file, number), branches in sorted(total.items()):

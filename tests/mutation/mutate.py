@@ -116,14 +116,14 @@ class Copy:
         if not self.make("build/libtally.a"):
             return False
         for test in self.tests:
-            if self.seconds[test] > 2:
+            if self.seconds[test] > 4:
                 break
             if not self.make(test) or not self.run([test], 5 + 10 * self.seconds[test]):
                 return os.path.basename(test)
         if not self.make("build/tally-replay") or not self.run(self.replay, 120):
             return "replay"
         for test in self.tests:
-            if self.seconds[test] > 2 and (not self.make(test) or not self.run([test], 5 + 5 * self.seconds[test])):
+            if self.seconds[test] > 4 and (not self.make(test) or not self.run([test], 5 + 5 * self.seconds[test])):
                 return os.path.basename(test)
         return None
 

@@ -3,6 +3,7 @@
 #ifndef TALLY_TEST_HEAP_ROUNDS_H
 #define TALLY_TEST_HEAP_ROUNDS_H
 
+#include "heap/internal.h"
 #include "support.h"
 
 enum { ROUND_SHORTEST_US = 1, ROUND_STEPS_MAX = 100000000 };
@@ -73,6 +74,17 @@ static inline void *run_due(struct tally_heap *heap)
     assert_int_equal(tally_extern_bytes(weight, (int64_t)1 << 40), 0);
     tally_enable(heap);
     return weight;
+}
+
+/* Steps, in the shortest slices there are, until the run is in the phase. false: it is over. */
+static inline bool phase_reach(struct tally_heap *heap, enum phase phase)
+{
+    for (unsigned steps = 0; heap->run.phase != phase; steps++) {
+        assert_true(steps < 1000000);
+        if (!tally_step(heap, 0))
+            return false;
+    }
+    return true;
 }
 
 static inline void run_over(struct tally_heap *heap, void *weight)

@@ -35,6 +35,16 @@ static inline const struct tally_type *pair_type(void)
     return type;
 }
 
+/* Objects of any number of bytes, without references. */
+static inline const struct tally_type *bytes_type(void)
+{
+    static const struct tally_type *type;
+    if (!type)
+        assert_int_equal(tally_type_register(&(struct tally_type_info){
+            .name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1}, &type), 0);
+    return type;
+}
+
 static inline struct tally_heap *heap_make(void)
 {
     struct tally_heap *heap = NULL;

@@ -301,10 +301,7 @@ static void test_lengths_of_arrays(void **state)
 {
     (void)state;
     struct tally_heap *heap = heap_make();
-    const struct tally_type *bytes;
-    struct tally_type_info info = {
-        .name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1};
-    assert_int_equal(tally_type_register(&info, &bytes), 0);
+    const struct tally_type *bytes = bytes_type();
     assert_null(tally_new_array(heap, pair_type(), 1));
     assert_null(tally_new_array(heap, bytes, SIZE_MAX));
     assert_null(tally_new_array(heap, bytes, (size_t)1 << 40));

@@ -5,17 +5,6 @@
 #include "heap/internal.h"
 #include "rounds.h"
 
-/* Steps, in the shortest slices there are, until the run is in the phase. */
-static bool reach(struct tally_heap *heap, enum phase phase)
-{
-    for (unsigned steps = 0; heap->run.phase != phase; steps++) {
-        assert_true(steps < 1000000);
-        if (!tally_step(heap, 0))
-            return false;
-    }
-    return true;
-}
-
 /* ---- touches */
 
 enum { CELLS = 4000 / ROUND_SCALE };
@@ -85,7 +74,7 @@ static void test_touches_in_each_phase(void **state)
             struct tally_heap *heap = round_heap(manager, ROUND_SHORTEST_US);
             set_make(heap);
             void *weight = run_due(heap);
-            if (reach(heap, phase)) {
+            if (phase_reach(heap, phase)) {
                 seen[phase]++;
                 heap_check(heap);
                 store_all(0);
@@ -135,7 +124,7 @@ static void test_trash_that_is_taken_while_it_is_counted_again(void **state)
         tally_decref(head);
         uint64_t live = heap_live(heap);
         void *weight = run_due(heap);
-        bool there = reach(heap, phase);
+        bool there = phase_reach(heap, phase);
         seen += there;
         struct pair *taken[3] = {NULL};
         if (there && given) {
@@ -241,7 +230,7 @@ static void test_a_large_object_dies_while_it_is_gone_through(void **state)
                 tally_store_steal(wide, &wide->slots[i], pair_make(heap, NULL, NULL));
             tally_decref(tally_dup(wide));
             void *weight = run_due(heap);
-            bool there = reach(heap, phase);
+            bool there = phase_reach(heap, phase);
             while (there && heap->run.phase == phase && heap->run.open != wide)
                 tally_step(heap, 0);
             died += there && heap->run.phase == phase;
@@ -725,10 +714,7 @@ static bool greedy(struct tally_heap *heap, size_t bytes, void *arg)
 static void test_the_memory_hook_is_not_asked_by_itself(void **state)
 {
     (void)state;
-    const struct tally_type *bytes;
-    struct tally_type_info info = {
-        .name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1};
-    assert_int_equal(tally_type_register(&info, &bytes), 0);
+    const struct tally_type *bytes = bytes_type();
     struct tally_heap_options options = {
         .manager = TALLY_MANAGER_REFCOUNT, .user = (void *)(uintptr_t)bytes, .memory_limit_bytes = 1 << 20};
     struct tally_heap *heap;
@@ -757,10 +743,7 @@ static void allocate_large(struct tally_heap *heap, void *object)
 static void test_spare_pages_go_to_a_finalizer(void **state)
 {
     (void)state;
-    const struct tally_type *bytes;
-    struct tally_type_info info = {
-        .name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1};
-    assert_int_equal(tally_type_register(&info, &bytes), 0);
+    const struct tally_type *bytes = bytes_type();
     struct tally_heap *heap;
     struct tally_heap_options options = {.user = (void *)(uintptr_t)bytes};
     assert_int_equal(tally_heap_new(TALLY_ABI, &options, &heap), 0);
@@ -849,7 +832,7 @@ static void test_holes_in_the_page_table(void **state)
     loop_leave(heap);
     assert_int_equal(tally_set_max_pause(heap, ROUND_SHORTEST_US), 0);
     void *weight = run_due(heap);
-    assert_true(reach(heap, RUN_MERGE) || reach(heap, RUN_EXPLORE) || true);
+    assert_true(phase_reach(heap, RUN_MERGE) || phase_reach(heap, RUN_EXPLORE) || true);
     assert_int_equal(tally_collect(heap, 2) >= 0, true); /* abandons what has begun */
     run_over(heap, weight);
     heap_check(heap);
@@ -863,10 +846,7 @@ static void test_addresses_past_an_object(void **state)
 {
     (void)state;
     struct tally_heap *heap = heap_make();
-    const struct tally_type *bytes;
-    struct tally_type_info info = {
-        .name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1};
-    assert_int_equal(tally_type_register(&info, &bytes), 0);
+    const struct tally_type *bytes = bytes_type();
     unsigned slack = 0;
     for (size_t length = 0; length < 2000; length += 8) {
         char *object = tally_new_array(heap, bytes, length);

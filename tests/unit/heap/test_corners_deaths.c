@@ -7,16 +7,6 @@
 #include "heap/internal.h"
 #include "rounds.h"
 
-static bool reach(struct tally_heap *heap, enum phase phase)
-{
-    for (unsigned steps = 0; heap->run.phase != phase; steps++) {
-        assert_true(steps < 1000000);
-        if (!tally_step(heap, 0))
-            return false;
-    }
-    return true;
-}
-
 /* Disposers: pairs that call the test's function of the moment when they go. */
 static void (*disposing)(void *object);
 static unsigned disposed;
@@ -415,7 +405,7 @@ static void test_a_collection_in_a_death_beside_a_run(void **state)
         }
         tally_store_steal(last, &last->first, head);
         void *weight = run_due(here);
-        seen += reach(here, phase);
+        seen += phase_reach(here, phase);
         if (direct)
             assert_true(tally_collect(here, 2) >= 0);
         tally_decref(disposer);
@@ -711,7 +701,7 @@ static void test_immortality_in_each_phase(void **state)
         for (size_t i = 0; i < root->length; i++)
             tally_store_steal(root, &root->slots[i], pair_make(heap, NULL, NULL));
         void *weight = run_due(heap);
-        reach(heap, phase);
+        phase_reach(heap, phase);
         struct pair *pair = root->slots[root->length - 1];
         tally_immortalize(pair);
         tally_store(pair, &pair->second, root->slots[0]);

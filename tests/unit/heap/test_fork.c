@@ -262,10 +262,7 @@ static void test_a_child_begins_with_anything(void **state)
         do_notify, do_safepoint, do_manager, do_extern,   do_decref, do_large,  do_scope,
         do_swap,   do_park,      do_disown,  do_transfer, do_free};
     struct tally_heap *heap = heap_make();
-    const struct tally_type *bytes;
-    struct tally_type_info info = {
-        .name = "bytes", .size = 8, .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1};
-    assert_int_equal(tally_type_register(&info, &bytes), 0);
+    const struct tally_type *bytes = bytes_type();
     few = tally_scope_open(heap);
     assert_true(tally_notify_fd(heap) >= 0);
     struct pair *many[5000];

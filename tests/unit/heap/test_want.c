@@ -353,17 +353,13 @@ static void ask_in_finalizer(struct tally_heap *heap, void *object)
 
 static bool act_finalizers(struct tally_heap *heap)
 {
-    static const struct tally_type *bytes, *asking;
+    static const struct tally_type *asking;
     uint64_t at = want.at;
     (void)heap;
     want.at = 0;
-    if (!bytes) {
+    if (!asking)
         asking = pair_type_make("asking", ask_in_finalizer);
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "bytes", .size = 8,
-                                                                       .trailing = TALLY_TRAILING_BYTES,
-                                                                       .trailing_element_bytes = 1}, &bytes), 0);
-    }
-    struct tally_heap_options options = {.user = (void *)(uintptr_t)bytes};
+    struct tally_heap_options options = {.user = (void *)(uintptr_t)bytes_type()};
     struct tally_heap *other;
     assert_int_equal(tally_heap_new(TALLY_ABI, &options, &other), 0);
     struct pair *pair = tally_new(other, asking);
