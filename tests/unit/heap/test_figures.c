@@ -3,12 +3,9 @@
 #include "heap/internal.h"
 #include "rounds.h"
 
-/* Every figure of the summary, with a value that no other has. */
-static void test_the_summary_shows_each_figure(void **state)
+/* A value that no other figure has, for each: the summary's from 150 on, in its order. */
+static void figures_set(struct tally_heap *heap)
 {
-    (void)state;
-    struct tally_heap *heap = heap_make();
-    struct tally_heap before = *heap;
     heap->enabled = true;
     heap->manager = TALLY_MANAGER_FULL;
     heap->debug = TALLY_DEBUG_STATS;
@@ -35,8 +32,16 @@ static void test_the_summary_shows_each_figure(void **state)
     heap->abandoned = 164;
     heap->refused = 165;
     heap->mapped_bytes = 166;
-    tally__summary(heap);
-    const struct wire_counters *shown = heap->hot.pen.counters;
+}
+
+static void assert_rising(const uint64_t *figures, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(figures[i], 150 + i);
+}
+
+static void assert_summary(const struct wire_counters *shown)
+{
     assert_true(shown->enabled);
     assert_int_equal(shown->manager, TALLY_MANAGER_FULL);
     assert_int_equal(shown->debug, TALLY_DEBUG_STATS);
@@ -53,8 +58,17 @@ static void test_the_summary_shows_each_figure(void **state)
         shown->candidates,    shown->pending_objects,  shown->finalizers_pending, shown->slices,
         shown->missed_slices, shown->longest_slice_ns, shown->abandoned_runs,     shown->refused_runs,
         shown->mapped_bytes};
-    for (unsigned i = 0; i < sizeof figures / sizeof *figures; i++)
-        assert_int_equal(figures[i], 150 + i);
+    assert_rising(figures, sizeof figures / sizeof *figures);
+}
+
+static void test_each_figure_is_shown(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct tally_heap before = *heap;
+    figures_set(heap);
+    tally__summary(heap);
+    assert_summary(heap->hot.pen.counters);
     struct tally_stats stats;
     heap->frozen = 0; /* it is counted anew */
     tally_get_stats(heap, &stats, sizeof stats);
@@ -75,8 +89,7 @@ static void test_the_summary_shows_each_figure(void **state)
                                stats.abandoned,
                                stats.refused,
                                stats.mapped_bytes};
-    for (unsigned i = 0; i < sizeof stated / sizeof *stated; i++)
-        assert_int_equal(stated[i], 150 + i);
+    assert_rising(stated, sizeof stated / sizeof *stated);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(stats.generations[i].collected, 131 + i);
     uint64_t counts[3];
@@ -380,7 +393,7 @@ static void test_a_hub_that_is_taken_out_of_garbage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_summary_shows_each_figure),
+        cmocka_unit_test(test_each_figure_is_shown),
         cmocka_unit_test(test_short_structures),
         cmocka_unit_test(test_sums_and_records),
         cmocka_unit_test(test_a_run_with_nothing_to_find),

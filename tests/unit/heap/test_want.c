@@ -257,9 +257,13 @@ static bool act_questions(struct tally_heap *heap)
     uint64_t at = want.at;
     want.at = 0;
     if (!tree)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "tree", .size = sizeof(struct pair),
-                                                                       .refs = refs, .ref_count = 2,
-                                                                       .flags = TALLY_TYPE_ACYCLIC}, &tree), 0);
+        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "tree",
+                                                                       .size = sizeof(struct pair),
+                                                                       .refs = refs,
+                                                                       .ref_count = 2,
+                                                                       .flags = TALLY_TYPE_ACYCLIC},
+                                             &tree),
+                         0);
     struct pair *pair = pair_make(heap, NULL, NULL), *root = tally_new(heap, tree);
     tally_store(pair, &pair->first, pair);
     tally_store_steal(pair, &pair->second, root);
@@ -288,7 +292,8 @@ static bool act_transfer(struct tally_heap *heap)
     struct pair *head = NULL;
     static const struct tally_type *large;
     if (!large)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "large", .size = 300000}, &large), 0);
+        assert_int_equal(
+            tally_type_register(&(struct tally_type_info){.name = "large", .size = 300000}, &large), 0);
     for (int i = 0; i < 100; i++) {
         struct pair *pair = pair_make(heap, NULL, NULL);
         tally_store_steal(pair, &pair->first, head);
@@ -377,10 +382,18 @@ static bool act_finalizers(struct tally_heap *heap)
 }
 
 static const struct scenario scenarios[] = {
-    {"heap", act_heap},           {"type", act_type},         {"objects", act_objects},
-    {"weak", act_weak},           {"weakmap", act_weakmap},   {"sides", act_sides},
-    {"scope", act_scope},         {"switches", act_switches}, {"collect", act_collect},
-    {"questions", act_questions}, {"transfer", act_transfer}, {"leaks", act_leaks},
+    {"heap", act_heap},
+    {"type", act_type},
+    {"objects", act_objects},
+    {"weak", act_weak},
+    {"weakmap", act_weakmap},
+    {"sides", act_sides},
+    {"scope", act_scope},
+    {"switches", act_switches},
+    {"collect", act_collect},
+    {"questions", act_questions},
+    {"transfer", act_transfer},
+    {"leaks", act_leaks},
     {"finalizers", act_finalizers},
 };
 
