@@ -101,7 +101,6 @@ static void shape_text(struct tally_heap *heap, size_t from, size_t period, char
     for (size_t i = 0; i < count; i++)
         step_name(path_at(heap, from + i), &names[i]);
     size_t start = period <= STEPS_MOST ? first_rotation(names, count) : 0;
-    text[0] = '\0';
     for (size_t i = 0; i < count && used < TEXT_MOST; i++)
         used += (size_t)snprintf(text + used, TEXT_MOST - used, "%s%s", i ? " -> " : "",
                                  names[(start + i) % count].text);

@@ -4,7 +4,7 @@
 mutate.py COUNT SEED   takes COUNT random places; fails where less than 90 % of the changes are noticed
 
 A change turns a comparison, && or ||, or drops a statement. It is made in a copy of the project, built with the debug
-checks; one that does not compile is not counted. A test that fails, crashes, hangs or takes too much memory has
+checks and, where those notice nothing, without; one that does not compile is not counted. A test that fails, crashes, hangs or takes too much memory has
 noticed it. Each worker (one a processor) has a copy of its own."""
 import concurrent.futures
 import glob
@@ -22,7 +22,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WANTED = 0.9
 MEMORY_BYTES = 8 << 30
-MAKE = ["make", "-s", "BUILD=build", "CPPFLAGS=-DTALLY_DEBUG", "CFLAGS=-O1"]
+MAKE = {"debug": ["make", "-s", "BUILD=debug", "CPPFLAGS=-DTALLY_DEBUG", "CFLAGS=-O1"],
+        "release": ["make", "-s", "BUILD=release"]}
 TURNS = {"==": ["!="], "!=": ["=="], "<": ["<=", ">="], "<=": ["<", ">"], ">": [">=", "<="], ">=": [">", "<"],
          "&&": ["||"], "||": ["&&"]}
 DECLARES = re.compile(r"(const|static|struct|enum|union|unsigned|u?int\w*|size_t|bool|char|void|long|pthread_\w+|extern|"
@@ -73,14 +74,13 @@ class Copy:
             if name and os.path.isfile(os.path.join(ROOT, name)):
                 os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
                 shutil.copy2(os.path.join(ROOT, name), os.path.join(folder, name))
-        self.tests = ["build/" + os.path.splitext(os.path.relpath(path, ROOT))[0][len("tests/"):]
+        self.tests = [os.path.splitext(os.path.relpath(path, ROOT))[0][len("tests/"):]
                       for path in glob.glob(os.path.join(ROOT, "tests/unit/heap/test_*.c"))]
-        self.tests.append("build/unit/agent/test_parked")
+        self.tests.append("unit/agent/test_parked")
         for path in glob.glob(os.path.join(folder, "tests/replay/*/*.script")):
             with open(path, "rb") as script:
                 if re.search(rb"\b\d{5}", script.read()):
                     os.remove(path)  # the large graphs: minutes where debug builds verify them
-        self.replay = [sys.executable, "tests/replay/run.py", "--jobs", "1", "--replay", "build/tally-replay"]
         self.seconds = {}
 
     def run(self, command, seconds):
@@ -94,37 +94,37 @@ class Copy:
             process.wait()
             return False
 
-    def make(self, target):
-        return self.run(MAKE + [target], 300)
+    def notices(self, build, test, seconds):
+        """Builds the test and runs it: whether that fails."""
+        return not self.run(MAKE[build] + [f"{build}/{test}"], 300) or not self.run([f"{build}/{test}"], seconds)
+
+    def replay_notices(self, build):
+        program = f"{build}/tally-replay"
+        return not self.run(MAKE[build] + [program], 300) or not self.run(
+            [sys.executable, "tests/replay/run.py", "--jobs", "1", "--replay", program], 120)
 
     def prepare(self):
         """Builds everything, times each test, sorts them so that the quick ones come first."""
-        for test in self.tests + ["build/tally-replay"]:
-            if not self.make(test):
-                sys.exit(f"{test} does not build")
-        for test in self.tests:
-            start = time.monotonic()
-            if not self.run([test], 600):
-                sys.exit(f"{test} fails without any change")
-            self.seconds[test] = time.monotonic() - start
-        self.tests.sort(key=self.seconds.get)
-        if not self.run(self.replay, 600):
-            sys.exit("the replay scripts fail without any change")
+        for build in MAKE:
+            for test in self.tests:
+                start = time.monotonic()
+                if self.notices(build, test, 600):
+                    sys.exit(f"{build}/{test} fails without any change")
+                self.seconds[build, test] = time.monotonic() - start
+            if self.replay_notices(build):
+                sys.exit("the replay scripts fail without any change")
+        self.tests.sort(key=lambda test: self.seconds["debug", test])
 
     def noticed_by(self):
         """The name of what noticed the change; None: nothing; False: it does not compile."""
-        if not self.make("build/libtally.a"):
+        if not self.run(MAKE["debug"] + ["debug/libtally.a"], 300):
             return False
-        for test in self.tests:
-            if self.seconds[test] > 4:
-                break
-            if not self.make(test) or not self.run([test], 5 + 10 * self.seconds[test]):
-                return os.path.basename(test)
-        if not self.make("build/tally-replay") or not self.run(self.replay, 120):
-            return "replay"
-        for test in self.tests:
-            if self.seconds[test] > 4 and (not self.make(test) or not self.run([test], 5 + 5 * self.seconds[test])):
-                return os.path.basename(test)
+        for build in MAKE:
+            for test in self.tests:
+                if self.notices(build, test, 5 + 5 * self.seconds[build, test]):
+                    return f"{build}/{test}"
+            if self.replay_notices(build):
+                return f"{build}/replay"
         return None
 
     def judge(self, name, start, end, turned):
@@ -168,8 +168,7 @@ def main():
                 killed += bool(noticed)
                 if noticed is None:
                     print(f"SURVIVED {what}", flush=True)
-                elif os.isatty(1):
-                    print(f"{number}/{len(chosen)} {noticed}: {what}"[:150], flush=True)
+                print(f"{number} of {len(chosen)}: {killed} of {counted} noticed, {noticed}"[:110], file=sys.stderr, flush=True)
     share = killed / counted if counted else 0
     print(f"{killed} of {counted} changes noticed, {100 * share:.1f} %; {len(chosen) - counted} did not compile; "
           f"{len(found)} places, seed {seed}")

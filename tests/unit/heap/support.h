@@ -12,6 +12,14 @@
 
 #include "heap/heap.h"
 
+#ifdef __SANITIZE_THREAD__
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
+#endif
+
 struct pair {
     void *first, *second;
     uint64_t number;

@@ -432,6 +432,7 @@ struct seen_shapes {
 static int see_shape(const struct tally_cycle *cycle, void *arg)
 {
     struct seen_shapes *seen = arg;
+    assert_true(cycle->last_ns > 0);
     seen->count++;
     snprintf(seen->text, sizeof seen->text, "%s", cycle->shape);
     return seen->count == 2;
