@@ -4,8 +4,8 @@
 mutate.py COUNT SEED   takes COUNT random places; fails where less than 90 % of the changes are noticed
 
 A change turns a comparison, && or ||, or drops a statement. It is made in a copy of the project, built with the debug
-checks and, where those notice nothing, without; one that does not compile is not counted. A test that fails, crashes, hangs or takes too much memory has
-noticed it. Each worker (one a processor) has a copy of its own."""
+checks and, where those notice nothing, without; one that does not compile is not counted. A test that fails, crashes,
+hangs or takes too much memory has noticed it. Each worker (one a processor) has a copy of its own."""
 import concurrent.futures
 import glob
 import os
@@ -168,7 +168,7 @@ def main():
                 killed += bool(noticed)
                 if noticed is None:
                     print(f"SURVIVED {what}", flush=True)
-                print(f"{number} of {len(chosen)}: {killed} of {counted} noticed, {noticed}"[:110], file=sys.stderr, flush=True)
+                print(f"{number} of {len(chosen)}: {killed} of {counted} noticed, {noticed}", file=sys.stderr, flush=True)
     share = killed / counted if counted else 0
     print(f"{killed} of {counted} changes noticed, {100 * share:.1f} %; {len(chosen) - counted} did not compile; "
           f"{len(found)} places, seed {seed}")
