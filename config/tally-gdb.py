@@ -11,7 +11,7 @@ import gdb
 
 PAGE_MASK = 0xffff
 COUNT_SHIFT, TYPE_SHIFT = 28, 12
-FLAGS = ("acyclic", "candidate", "finalizer", "finalized", "weakly referenced", "dying", "queued", "immortal",
+FLAGS = ("acyclic", "candidate", "stored", "finalized", "weakly referenced", "dying", "queued", "immortal",
          "under construction", "native bytes", "pinned", "finalizer due")
 BITS_MIDDLE, BITS_OLD, BITS_FROZEN = 0, 1, 2
 
@@ -22,7 +22,12 @@ def u64(address):
 
 def page_of(address):
     pointer = gdb.lookup_type("struct page").pointer()
-    return gdb.Value(address & ~PAGE_MASK).cast(pointer)
+    base = address & ~PAGE_MASK
+    return gdb.Value(base + (base >> 16 & 15) * 64).cast(pointer)
+
+
+def base_of(page):
+    return int(page) & ~PAGE_MASK
 
 
 def type_of(word):
@@ -58,10 +63,10 @@ def generation(address):
     page = page_of(address)
     if not bool(page["tracked"]):
         return "not tracked"
-    slot = (address - 8 - int(page["first"]) - int(page)) // int(page["slot_bytes"])
+    slot = (address - 8 - int(page["first"]) - base_of(page)) // int(page["slot_bytes"])
 
     def bit(which):
-        return u64(int(page["bits"][which]) + slot // 64 * 8) >> slot % 64 & 1
+        return u64(int(page["bits"]) + (which * int(page["words"]) + slot // 64) * 8) >> slot % 64 & 1
     if bit(BITS_FROZEN):
         return "frozen"
     return "generation 2" if bit(BITS_OLD) else "generation 1" if bit(BITS_MIDDLE) else "generation 0"
@@ -77,7 +82,7 @@ def pages(heap):
 def objects(heap):
     """(address, word) of all that is not free."""
     for page in pages(heap):
-        first, step, bump = int(page) + int(page["first"]), int(page["slot_bytes"]), int(page["bump"])
+        first, step, bump = base_of(page) + int(page["first"]), int(page["slot_bytes"]), int(page["bump"])
         for slot in range(int(page["slot_count"])):
             at = first + slot * step
             if at >= bump:

@@ -562,7 +562,8 @@ TALLY_API int tally_objects(struct tally_heap *heap, int generation, tally_objec
 
 /* A shape is what a garbage cycle looks like: "type.field -> type.field", starting where it sorts first, a
  * part that repeats said once. Each run that finds cycles counts them by shape: at most 4,096 objects a run
- * are looked at, at most 256 shapes kept a heap; what is beyond is counted under the last one, "(other)". */
+ * are looked at, in automatic runs no more than one in 64 of those that they have found so far; at most 256
+ * shapes are kept a heap; what is beyond is counted under the last one, "(other)". */
 struct tally_cycle {
     const char *shape; /* borrowed until the next run */
     uint64_t count;    /* cycles */

@@ -154,6 +154,11 @@ void feed_restart(struct feed *feed, void *counters)
     feed_adopt(feed, counters, NULL);
 }
 
+static void quiet_update(struct feed_pen *pen)
+{
+    pen->quiet_limit = pen->level == WIRE_LEVEL_OFF ? pen->row_limit : 0;
+}
+
 /* Returns whether the type found a row. */
 static bool describe(struct feed_pen *pen, uint32_t row, const struct feed_type *type)
 {
@@ -172,6 +177,7 @@ static bool describe(struct feed_pen *pen, uint32_t row, const struct feed_type 
     atomic_store_explicit(&counters->string_used, used + (uint32_t)name_bytes, memory_order_relaxed);
     atomic_store_explicit(&counters->type_count, row + 1, memory_order_release);
     pen->row_limit = row + 1;
+    quiet_update(pen);
     return true;
 }
 
@@ -210,6 +216,7 @@ void feed_level_set(struct feed *feed, enum wire_level level)
         }
         feed_summary_end(pen);
         pen->level = level;
+        quiet_update(pen);
         if (on) /* a block of its own says the level and the clock */
             feed__block_enter(pen, WIRE_BLOCK_SIZE + 1);
     }

@@ -21,6 +21,7 @@
 struct feed_pen {
     struct wire_row *rows;  /* NULL: the process was forked, or feed_adopt() has not run */
     uint32_t row_limit;     /* types below it have rows of their own */
+    uint32_t quiet_limit;   /* the same where no events are written, else 0 */
     uint32_t level;         /* enum wire_level; OFF where there is no ring */
     _Atomic uint64_t *words; /* NULL: no ring */
     uint64_t mask;          /* capacity_words - 1 */
@@ -82,10 +83,10 @@ static inline uint64_t feed_word(enum wire_event kind, uint32_t row, uint64_t by
     return (uint64_t)kind | (uint64_t)row << 2 | code << 18 | granule << WIRE_GRANULE_SHIFT;
 }
 
-/* One object allocated or freed: counts it, and writes its event where the level says so. row: the type, or 0
- * from row_limit on; variable: whether byte columns are kept (true for row 0). pen->rows is not NULL. */
-static inline void feed_object(struct feed_pen *pen, enum wire_event kind, uint32_t row, bool variable,
-                               uint64_t bytes, uint64_t granule)
+/* Counts one object allocated or freed. row: the type, or 0 from row_limit on; variable: whether byte columns are
+ * kept (true for row 0). pen->rows is not NULL. */
+static inline void feed_count(struct feed_pen *pen, enum wire_event kind, uint32_t row, bool variable,
+                              uint64_t bytes)
 {
     struct wire_row *counters = &pen->rows[row];
     if (kind == WIRE_EVENT_ALLOC) {
@@ -101,13 +102,26 @@ static inline void feed_object(struct feed_pen *pen, enum wire_event kind, uint3
             feed_add_release(&counters->freed_cycle_bytes, bytes);
         feed_add_release(&counters->freed_cycle, 1);
     }
-    if (pen->level == WIRE_LEVEL_OFF)
-        return;
+}
+
+/* Writes its event; the level is not OFF. */
+static inline void feed_object_event(struct feed_pen *pen, enum wire_event kind, uint32_t row, uint64_t bytes,
+                                     uint64_t granule)
+{
     uint64_t word = feed_word(kind, row, bytes, granule);
     if (bytes / 8 < WIRE_SIZE_CODE_LONG)
         feed_event(pen, word);
     else
         feed_event2(pen, word, bytes);
+}
+
+/* Both, as the level says. */
+static inline void feed_object(struct feed_pen *pen, enum wire_event kind, uint32_t row, bool variable,
+                               uint64_t bytes, uint64_t granule)
+{
+    feed_count(pen, kind, row, variable, bytes);
+    if (pen->level != WIRE_LEVEL_OFF)
+        feed_object_event(pen, kind, row, bytes, granule);
 }
 
 /* An object that came from, or went to, another heap. Bytes of variable rows move between the byte columns of

@@ -14,23 +14,23 @@ void tally__touch(struct tally_heap *heap, void *object)
     if (!page->tracked)
         return;
     uint32_t slot = slot_of(page, object);
-    bool member = page->run == heap->run_number && bit_get(page->bits[BIT_MEMBER], slot);
+    bool member = page->run == heap->run_number && bit_get(bits_of(page, BIT_MEMBER), slot);
     if (!member && !tally__find_early(heap, object))
         return;
-    if (bit_get(page->bits[BIT_ALIVE], slot) || tally__find_spare(heap, object))
+    if (bit_get(bits_of(page, BIT_ALIVE), slot) || tally__find_spare(heap, object))
         return;
     /* Held for good: a root of mark, which also goes through those that it has passed. */
-    uint64_t *count = page->trial[slot] == TRIAL_HUB ? map_get(&heap->hubs, (uintptr_t)object) : NULL;
-    page->trial[slot] = TRIAL_HUB;
+    uint64_t *count = trial_of(page)[slot] == TRIAL_HUB ? map_get(&heap->hubs, (uintptr_t)object) : NULL;
+    trial_of(page)[slot] = TRIAL_HUB;
     if (count)
         *count = UINT64_MAX / 2;
     if (heap->run.phase != RUN_MARK && heap->run.phase != RUN_MARK_REST)
         return;
-    bit_set(page->bits[BIT_ALIVE], slot);
+    bit_set(bits_of(page, BIT_ALIVE), slot);
     if (heap->mark_count < MARK_STACK_ENTRIES) {
         heap->mark_stack[heap->mark_count++] = object;
     } else {
-        bit_set(page->bits[BIT_PENDING], slot);
+        bit_set(bits_of(page, BIT_PENDING), slot);
         page->flagged = heap->flagged = true;
     }
 }
@@ -40,9 +40,9 @@ static void candidate_set(struct tally_heap *heap, struct page *page, void *obje
     uint32_t slot = slot_of(page, object);
     if (!heap->run.phase || !heap->run.sliced)
         *word_of(object) |= TALLY_FLAG_BUFFERED;
-    if (bit_get(page->bits[BIT_CANDIDATE], slot))
+    if (bit_get(bits_of(page, BIT_CANDIDATE), slot))
         return;
-    bit_set(page->bits[BIT_CANDIDATE], slot);
+    bit_set(bits_of(page, BIT_CANDIDATE), slot);
     tally__list_add(&heap->lists[LIST_CANDIDATES], page, LIST_CANDIDATES);
     if (++heap->candidate_count >= heap->candidate_limit)
         heap->hot.young_limit = 0;
@@ -92,8 +92,8 @@ void tally__candidate_take(struct tally_heap *heap, struct page *page, uint32_t 
 
 void tally__candidate_drop(struct tally_heap *heap, struct page *page, uint32_t slot)
 {
-    if (!bit_get(page->bits[BIT_CANDIDATE], slot))
+    if (!bit_get(bits_of(page, BIT_CANDIDATE), slot))
         return;
-    bit_clear(page->bits[BIT_CANDIDATE], slot);
+    bit_clear(bits_of(page, BIT_CANDIDATE), slot);
     heap->candidate_count--;
 }

@@ -11,8 +11,11 @@
  *   free        each is freed that nobody but the hold keeps
  *
  * A reference that no traverse reports, or that one reports twice, leaves a count that differs from the hold:
- * the object is kept, whole in memory, and reported. */
-#include "heap/internal.h"
+ * the object is kept, whole in memory, and reported.
+ *
+ * Where nobody can see it, the way is shorter: trash of light types alone (fast.h), freed in one piece, is not
+ * held nor cleared, as it has no slot that was not seen. It lets go of what it holds outside, and is freed. */
+#include "heap/fast.h"
 
 /* What dies with the trash may be the host's to finalize, or set off what is. */
 static void guest_edge(void **slot, void *arg)
@@ -45,16 +48,21 @@ bool tally__trash_guest(struct tally_heap *heap)
 
 static bool weak_one(struct tally_heap *heap, void *object)
 {
-    if (*word_of(object) & FLAG_WEAK)
+    uint64_t word = *word_of(object);
+    if (!(word & FLAGS_HEAVY))
+        return true;
+    heap->run.heavy = true;
+    if (word & FLAG_WEAK)
         tally__weak_clear_all(heap, object, &heap->run.queue);
-    if (type_of(object)->weak)
+    if (type_of_word(word)->weak)
         tally__weak_detach(heap, object);
     return true;
 }
 
 bool tally__trash_weak(struct tally_heap *heap)
 {
-    return tally__trash_each(heap, weak_one);
+    heap->run.heavy |= heap->run.sliced || heap->debug || heap->hot.types_known > heap->hot.pen.row_limit;
+    return !heap->run.mixed || tally__trash_each(heap, weak_one);
 }
 
 bool tally__trash_callbacks(struct tally_heap *heap)
@@ -77,7 +85,7 @@ static bool finalize_one(struct tally_heap *heap, void *object)
 
 bool tally__trash_finalize(struct tally_heap *heap)
 {
-    return tally__trash_each(heap, finalize_one);
+    return !heap->run.heavy || tally__trash_each(heap, finalize_one);
 }
 
 static void debug_line(struct tally_heap *heap, enum tally_debug flag, const char *word, const void *object)
@@ -118,7 +126,7 @@ static bool hold_one(struct tally_heap *heap, void *object)
 
 bool tally__trash_hold(struct tally_heap *heap)
 {
-    return tally__trash_each(heap, hold_one);
+    return !heap->run.heavy || tally__trash_each(heap, hold_one);
 }
 
 static void clear_slot(void **slot, void *arg)
@@ -156,9 +164,26 @@ static bool clear_one(struct tally_heap *heap, void *object)
     return true;
 }
 
+/* The last slot first, as clear_one() does it. */
+static bool clear_light(struct tally_heap *heap, void *object)
+{
+    const struct tally_type *type = type_of(object);
+    for (size_t at = type->ref_count; at > 0; at--) {
+        void **slot = light_slot(type, object, at - 1), *child = *slot;
+        if (!child || tally__is_trash(heap, child))
+            continue;
+        *slot = NULL;
+        tally_decref(child);
+    }
+    return true;
+}
+
 bool tally__trash_clear(struct tally_heap *heap)
 {
-    return tally__trash_each(heap, clear_one);
+    const struct run *run = &heap->run;
+    if (!run->heavy && !run->outside && !run->survivors)
+        return true; /* what it refers to is trash, all of it */
+    return tally__trash_each(heap, heap->run.heavy ? clear_one : clear_light);
 }
 
 static void uncollectable(struct tally_heap *heap, void *object)
@@ -187,9 +212,20 @@ static bool free_one(struct tally_heap *heap, void *object)
     return true;
 }
 
+static bool free_light_one(struct tally_heap *heap, void *object)
+{
+    struct run *run = &heap->run;
+    const struct tally_type *type = type_of(object);
+    run->collected++;
+    run->freed_bytes += type->size;
+    tally__member_drop(heap, object);
+    free_light(heap, object, type, WIRE_EVENT_FREE_CYCLE);
+    return true;
+}
+
 bool tally__trash_free(struct tally_heap *heap)
 {
-    return tally__trash_each(heap, free_one);
+    return tally__trash_each(heap, heap->run.heavy ? free_one : free_light_one);
 }
 
 bool tally__trash_callbacks_rest(struct tally_heap *heap)

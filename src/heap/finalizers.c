@@ -49,7 +49,7 @@ bool tally__finalize(struct tally_heap *heap, void *object, const struct tally_t
 {
     uint64_t *word = word_of(object);
     uint64_t not_now = FLAG_FINALIZED | FLAG_CONSTRUCTION | (heap->closing ? 0 : FLAG_DUE);
-    if ((*word & (FLAG_FINALIZER | not_now)) != FLAG_FINALIZER)
+    if (!type->info.finalize || *word & not_now)
         return false;
     bool at_zero = *word < TALLY_COUNT_ONE;
     if (enqueue(heap, object)) {

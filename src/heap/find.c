@@ -23,183 +23,58 @@
  */
 #include <string.h>
 
-#include "heap/internal.h"
+#include "heap/fast.h"
 
 /* Old objects entered from one candidate before the rest of them are barriers. */
 #define FOLLOW_MAX 512u
 
 /* Goes on with an object's slots, from run.at; false: the slice is over. Types with traverse go in one piece.
  */
-static bool slots_continue(struct tally_heap *heap, void *object, tally_slot_fn visit)
+static inline __attribute__((always_inline)) bool slots_continue(struct tally_heap *heap, void *object,
+                                                                  tally_slot_fn visit, void *arg)
 {
     struct run *run = &heap->run;
     const struct tally_type *type = type_of(object);
-    size_t count = tally__slot_count(type, object);
+    size_t count = type->light ? type->ref_count : tally__slot_count(type, object);
     if (count <= SLOTS_CHUNK) {
-        tally__slots_visit(type, object, visit, heap);
+        slots_each(type, object, visit, arg);
         run->open = NULL;
         return slice_spend(heap, 1 + count);
     }
     while (run->at < count) {
         size_t to = count - run->at > SLOTS_CHUNK ? run->at + SLOTS_CHUNK : count;
-        tally__slots_range(type, object, run->at, to, visit, heap);
+        tally__slots_range(type, object, run->at, to, visit, arg);
         run->at = to;
         if (!slice_spend(heap, SLOTS_CHUNK))
             return false;
     }
     if (type->info.traverse)
-        type->info.traverse(object, visit, heap);
+        type->info.traverse(object, visit, arg);
     run->open = NULL;
-    return true;
-}
-
-/* ---- unflag */
-
-static uint64_t page_unflag(const struct page *page)
-{
-    uint64_t count = 0;
-    for (uint32_t word = 0; word < page->words; word++)
-        for (uint64_t bits = page->bits[BIT_CANDIDATE][word]; bits; bits &= bits - 1, count++)
-            *word_of(object_at(page, word * 64 + (uint32_t)__builtin_ctzll(bits))) &= ~TALLY_FLAG_BUFFERED;
-    return count;
-}
-
-/* Comes before the first count is read: from there on no decref may go unseen. Those who become candidates
- * meanwhile are not flagged. */
-bool tally__find_unflag(struct tally_heap *heap)
-{
-    struct run *run = &heap->run;
-    for (; run->sliced && run->index < heap->page_count; run->index++) {
-        const struct page *page = heap->pages[run->index];
-        if (!page || !page->tracked || !page->links[LIST_CANDIDATES].at)
-            continue;
-        if (!slice_spend(heap, page_unflag(page) + 1)) {
-            run->index++;
-            return false;
-        }
-    }
-    run->index = 0;
-    return true;
-}
-
-/* ---- merge */
-
-static bool merges(const struct page *page, uint32_t slot, uint64_t word, int generation)
-{
-    return word && !(word & FLAG_APART) && !bit_get(page->bits[BIT_FROZEN], slot) &&
-           (generation == 2 || !bit_get(page->bits[BIT_OLD], slot)) &&
-           (generation >= 1 || !bit_get(page->bits[BIT_MIDDLE], slot));
-}
-
-/* A whole-heap run looks at everything, candidates included. A younger one may take a candidate for alive
- * that an older object alone holds: it stays one; its flag goes, so that the next decref is seen. */
-static void page_candidates(struct tally_heap *heap, struct page *page, int generation)
-{
-    for (uint32_t word = 0; word < page->words; word++)
-        for (uint64_t bits = page->bits[BIT_CANDIDATE][word]; bits; bits &= bits - 1) {
-            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (generation == 2)
-                tally__candidate_take(heap, page, slot);
-            else
-                *word_of(object_at(page, slot)) &= ~TALLY_FLAG_BUFFERED;
-        }
-}
-
-static uint64_t page_merge(struct tally_heap *heap, struct page *page, int generation)
-{
-    uint64_t count = 0;
-    tally__page_enter(heap, page);
-    if (page->links[LIST_CANDIDATES].at && !heap->run.look && (generation == 2 || heap->run.sliced)) {
-        page_candidates(heap, page, generation);
-        if (generation == 2)
-            tally__list_remove(page, LIST_CANDIDATES);
-    }
-    const char *bump = page->bump;
-    for (uint32_t slot = 0; slot < page->slot_count; slot++) {
-        char *object = object_at(page, slot);
-        if (object >= bump)
-            break;
-        if (!merges(page, slot, *word_of(object), generation))
-            continue;
-        bit_set(page->bits[BIT_MEMBER], slot);
-        tally__trial_set(heap, page, slot, object);
-        count++;
-    }
-    return count;
-}
-
-/* The program has got hold of an object whose count has not been read: by way of it, perhaps, of one whose
- * count has been. Its page is merged at once; in a run over candidates it becomes a member that is held, and
- * need not be explored. */
-bool tally__find_early(struct tally_heap *heap, void *object)
-{
-    struct run *run = &heap->run;
-    struct page *page = page_of(object);
-    uint32_t slot = slot_of(page, object);
-    if (run->phase == RUN_MERGE && page->run != heap->run_number) {
-        if (page->links[LIST_TODO].at)
-            tally__list_remove(page, LIST_TODO);
-        else if (run->generation < 2)
-            return false;
-        run->record.examined += page_merge(heap, page, run->generation);
-        return bit_get(page->bits[BIT_MEMBER], slot);
-    }
-    if (run->phase != RUN_EXPLORE || *word_of(object) & FLAG_APART || bit_get(page->bits[BIT_FROZEN], slot))
-        return false;
-    if (page->run != heap->run_number)
-        tally__page_enter(heap, page);
-    bit_set(page->bits[BIT_MEMBER], slot);
-    page->trial[slot] = TRIAL_HUB;
-    return true;
-}
-
-/* The next page to merge: of the to-do list, or in a whole-heap run of the page table. */
-static struct page *merge_next(struct tally_heap *heap)
-{
-    struct run *run = &heap->run;
-    struct page *page = heap->lists[LIST_TODO];
-    if (page) {
-        tally__list_remove(page, LIST_TODO);
-        return page;
-    }
-    while (run->generation == 2 && run->index < heap->page_count) {
-        page = heap->pages[run->index++];
-        if (page && page->tracked && page->run != heap->run_number)
-            return page;
-    }
-    return NULL;
-}
-
-bool tally__find_merge(struct tally_heap *heap)
-{
-    struct run *run = &heap->run;
-    if (run->scope == TALLY_SCOPE_CANDIDATES || run->nothing)
-        return true;
-    for (struct page *page; (page = merge_next(heap));) {
-        run->record.examined += page_merge(heap, page, run->generation);
-        if (!slice_spend(heap, page->slot_count))
-            return false;
-    }
     return true;
 }
 
 /* ---- explore */
 
-static void push(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
+static inline void pend(struct tally_heap *heap, struct page *page, uint32_t slot)
 {
-    if (heap->mark_count < MARK_STACK_ENTRIES) {
-        heap->mark_stack[heap->mark_count++] = object;
-        return;
-    }
-    bit_set(page->bits[BIT_PENDING], slot);
+    bit_set(bits_of(page, BIT_PENDING), slot);
     page->flagged = heap->flagged = true;
+}
+
+static inline void push(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
+{
+    if (heap->mark_count < MARK_STACK_ENTRIES)
+        heap->mark_stack[heap->mark_count++] = object;
+    else
+        pend(heap, page, slot);
 }
 
 /* Old objects have survived a collection and are likely to live: a few are entered, and no big ones. */
 static bool is_barrier(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
 {
     struct run *run = &heap->run;
-    if (!bit_get(page->bits[BIT_OLD], slot) || bit_get(page->bits[BIT_CANDIDATE], slot))
+    if (!bit_get(bits_of(page, BIT_OLD), slot) || bit_get(bits_of(page, BIT_CANDIDATE), slot))
         return false;
     size_t slots = tally__slot_count(type_of(object), object);
     if (slots >= run->follow) {
@@ -213,16 +88,17 @@ static bool is_barrier(struct tally_heap *heap, struct page *page, uint32_t slot
 static bool enter(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
 {
     uint64_t word = *word_of(object);
-    if (word & FLAG_APART || bit_get(page->bits[BIT_FROZEN], slot) || is_barrier(heap, page, slot, object))
+    if (word & FLAG_APART || bit_get(bits_of(page, BIT_FROZEN), slot) || is_barrier(heap, page, slot, object))
         return false;
     if (page->run != heap->run_number)
         tally__page_enter(heap, page);
-    if (bit_get(page->bits[BIT_CANDIDATE], slot))
+    if (bit_get(bits_of(page, BIT_CANDIDATE), slot))
         tally__candidate_take(heap, page, slot);
-    bit_clear(page->bits[BIT_PENDING], slot);
-    bit_set(page->bits[BIT_MEMBER], slot);
+    bit_clear(bits_of(page, BIT_PENDING), slot);
+    bit_set(bits_of(page, BIT_MEMBER), slot);
     tally__trial_set(heap, page, slot, object);
     heap->run.record.examined++;
+    heap->run.mixed |= (word & FLAGS_HEAVY) != 0;
     push(heap, page, slot, object);
     return true;
 }
@@ -230,7 +106,7 @@ static bool enter(struct tally_heap *heap, struct page *page, uint32_t slot, voi
 /* Takes an edge off the count. One more than was counted: the object is held for good. */
 static void subtract_member(struct tally_heap *heap, struct page *page, uint32_t slot, const void *child)
 {
-    uint16_t *trial = &page->trial[slot];
+    uint16_t *trial = &trial_of(page)[slot];
     uint64_t *hub = *trial == TRIAL_HUB ? map_get(&heap->hubs, (uintptr_t)child) : NULL;
     if (hub && *hub) {
         --*hub;
@@ -253,12 +129,14 @@ static void explore_edge(void **slot, void *arg)
 {
     struct tally_heap *heap = arg;
     void *child = *slot;
-    if (!child || !page_of(child)->tracked)
+    if (!child)
         return;
     struct page *page = page_of(child);
     uint32_t at = slot_of(page, child);
-    if (is_member(heap, page, at) || enter(heap, page, at, child))
+    if (page->tracked && (is_member(heap, page, at) || enter(heap, page, at, child)))
         subtract_member(heap, page, at, child);
+    else
+        heap->run.outside = true;
 }
 
 static bool still_member(const struct tally_heap *heap, const void *object)
@@ -267,22 +145,61 @@ static bool still_member(const struct tally_heap *heap, const void *object)
     return is_member(heap, page, slot_of(page, object));
 }
 
+/* What comes off the mark stack next, fetched into the cache while others are gone through: a dependent access
+ * to memory costs twelve times an independent one. */
+#define AHEAD 16u
+struct ahead {
+    void *objects[AHEAD];
+    unsigned first, count;
+};
+
+static inline void ahead_fill(struct tally_heap *heap, struct ahead *ahead)
+{
+    for (; ahead->count < AHEAD && heap->mark_count; ahead->count++) {
+        void *object = heap->mark_stack[--heap->mark_count];
+        __builtin_prefetch(word_of(object));
+        __builtin_prefetch((char *)object + 32);
+        ahead->objects[(ahead->first + ahead->count) % AHEAD] = object;
+    }
+}
+
+static inline void *ahead_take(struct ahead *ahead)
+{
+    ahead->count--;
+    return ahead->objects[ahead->first++ % AHEAD];
+}
+
+/* The slice is over: back onto the stack, which they came from. */
+static void ahead_return(struct tally_heap *heap, struct ahead *ahead)
+{
+    while (ahead->count) {
+        void *object = ahead_take(ahead);
+        push(heap, page_of(object), slot_of(page_of(object), object), object);
+    }
+}
+
+typedef bool (*through_fn)(struct tally_heap *heap, void *object);
+
 /* Goes through the slots of what waits on the mark stack; what has died since it was pushed is no member. */
-static bool stack_drain(struct tally_heap *heap, bool (*through)(struct tally_heap *heap, void *object))
+static inline __attribute__((always_inline)) bool stack_drain(struct tally_heap *heap, through_fn through)
 {
     struct run *run = &heap->run;
+    struct ahead ahead = {.count = 0};
+    if (run->open && !through(heap, run->open))
+        return false;
     for (;;) {
-        if (!run->open) {
-            if (!heap->mark_count)
-                return true;
-            void *object = heap->mark_stack[--heap->mark_count];
-            if (!still_member(heap, object))
-                continue;
-            run->open = object;
-            run->at = 0;
-        }
-        if (!through(heap, run->open))
+        ahead_fill(heap, &ahead);
+        if (!ahead.count)
+            return true;
+        void *object = ahead_take(&ahead);
+        if (run->sliced && !still_member(heap, object))
+            continue;
+        run->open = object;
+        run->at = 0;
+        if (!through(heap, object)) {
+            ahead_return(heap, &ahead);
             return false;
+        }
     }
 }
 
@@ -302,37 +219,37 @@ static bool explore_through(struct tally_heap *heap, void *object)
 {
     if (*word_of(object) & FLAG_WEAK && !heap->run.at)
         explore_entries_of(heap, object);
-    return slots_continue(heap, object, explore_edge);
+    return slots_continue(heap, object, explore_edge, heap);
 }
 
 /* A pending bit is a member that did not fit the mark stack or, in explore, a candidate that is no member
  * yet. */
 static void pending_take(struct tally_heap *heap, struct page *page, uint32_t slot)
 {
-    bit_clear(page->bits[BIT_PENDING], slot);
+    bit_clear(bits_of(page, BIT_PENDING), slot);
     void *object = object_at(page, slot);
     if (is_member(heap, page, slot)) {
         heap->mark_stack[heap->mark_count++] = object; /* empty, where this is called */
-    } else if (heap->run.phase == RUN_EXPLORE && bit_get(page->bits[BIT_CANDIDATE], slot)) {
+    } else if (heap->run.phase == RUN_EXPLORE && bit_get(bits_of(page, BIT_CANDIDATE), slot)) {
         heap->run.follow = FOLLOW_MAX;
         if (!enter(heap, page, slot, object))
             tally__candidate_take(heap, page, slot); /* frozen, immortal, dying or under construction */
     }
 }
 
-static bool page_drain(struct tally_heap *heap, struct page *page,
-                       bool (*through)(struct tally_heap *heap, void *object))
+static inline __attribute__((always_inline)) bool page_drain(struct tally_heap *heap, struct page *page,
+                                                              through_fn through)
 {
     for (uint32_t word = 0; word < page->words; word++)
-        while (page->bits[BIT_PENDING][word]) {
-            pending_take(heap, page, word * 64 + (uint32_t)__builtin_ctzll(page->bits[BIT_PENDING][word]));
+        while (bits_of(page, BIT_PENDING)[word]) {
+            pending_take(heap, page, word * 64 + (uint32_t)__builtin_ctzll(bits_of(page, BIT_PENDING)[word]));
             if (!stack_drain(heap, through))
                 return false;
         }
     return true;
 }
 
-static bool flagged_drain(struct tally_heap *heap, bool (*through)(struct tally_heap *heap, void *object))
+static inline __attribute__((always_inline)) bool flagged_drain(struct tally_heap *heap, through_fn through)
 {
     while (heap->flagged) {
         heap->flagged = false;
@@ -354,7 +271,7 @@ static void explore_start(struct tally_heap *heap)
 {
     for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = page->links[LIST_CANDIDATES].next) {
         tally__page_enter(heap, page);
-        memcpy(page->bits[BIT_PENDING], page->bits[BIT_CANDIDATE], (size_t)page->words * 8);
+        memcpy(bits_of(page, BIT_PENDING), bits_of(page, BIT_CANDIDATE), (size_t)page->words * 8);
         page->flagged = heap->flagged = true;
     }
     heap->run.index = 1;
@@ -367,7 +284,7 @@ static void candidate_pages_tidy(struct tally_heap *heap)
         next = page->links[LIST_CANDIDATES].next;
         uint64_t any = 0;
         for (uint32_t word = 0; word < page->words; word++)
-            any |= page->bits[BIT_CANDIDATE][word];
+            any |= bits_of(page, BIT_CANDIDATE)[word];
         if (!any)
             tally__list_remove(page, LIST_CANDIDATES);
     }
@@ -388,28 +305,72 @@ bool tally__find_explore(struct tally_heap *heap)
 
 /* ---- subtract and mark */
 
-static void subtract_edge(void **slot, void *arg)
+/* Edges whose trial counts are on their way into the cache. */
+#define EDGES 16u
+struct edges {
+    struct tally_heap *heap;
+    uint16_t *trial[EDGES];
+    void *child[EDGES];
+    unsigned at;
+    uint16_t none;
+};
+
+static void edges_init(struct edges *edges, struct tally_heap *heap)
 {
-    struct tally_heap *heap = arg;
-    void *child = *slot;
-    if (!child || page_of(child)->run != heap->run_number)
-        return;
+    *edges = (struct edges){.heap = heap, .none = 2 * EDGES};
+    for (unsigned i = 0; i < EDGES; i++)
+        edges->trial[i] = &edges->none;
+}
+
+static void subtract_rare(struct tally_heap *heap, void *child)
+{
     struct page *page = page_of(child);
-    uint32_t at = slot_of(page, child);
-    if (is_member(heap, page, at))
-        subtract_member(heap, page, at, child);
+    uint32_t slot = slot_of(page, child);
+    if (is_member(heap, page, slot))
+        subtract_member(heap, page, slot, child);
+    else
+        heap->run.outside = true;
+}
+
+/* Slots that hold no member have a trial count of TRIAL_HUB, or one that means nothing where they have been
+ * taken since. */
+static inline void edge_subtract(struct edges *edges, unsigned at)
+{
+    uint16_t *trial = edges->trial[at];
+    if ((uint16_t)(*trial - 1) < TRIAL_HUB - 1)
+        --*trial;
+    else
+        subtract_rare(edges->heap, edges->child[at]);
+}
+
+static inline void subtract_edge(void **slot, void *arg)
+{
+    struct edges *edges = arg;
+    void *child = *slot;
+    if (!child)
+        return;
+    if (page_of(child)->run != edges->heap->run_number) {
+        edges->heap->run.outside = true;
+        return;
+    }
+    const struct page *page = page_of(child);
+    unsigned at = edges->at++ % EDGES;
+    edge_subtract(edges, at);
+    edges->trial[at] = &trial_of(page)[slot_of(page, child)];
+    edges->child[at] = child;
+    __builtin_prefetch(edges->trial[at], 1);
 }
 
 /* The next member, from the cursor on, whose bit in `alive` is as asked; NULL: none is left. */
-static void *member_next(struct tally_heap *heap, bool and_alive)
+static inline void *member_next(struct tally_heap *heap, bool and_alive)
 {
     struct run *run = &heap->run;
     for (; run->page; run->page = run->page->next_scope, run->word = 0)
         for (; run->word < run->page->words; run->word++, run->passed = 0) {
             const struct page *page = run->page;
-            uint64_t bits = page->bits[BIT_MEMBER][run->word] & ~run->passed;
+            uint64_t bits = bits_of(page, BIT_MEMBER)[run->word] & ~run->passed;
             if (!and_alive)
-                bits &= ~page->bits[BIT_ALIVE][run->word];
+                bits &= ~bits_of(page, BIT_ALIVE)[run->word];
             if (!bits)
                 continue;
             run->passed |= bits ^ (bits - 1); /* this bit and all below it */
@@ -418,11 +379,9 @@ static void *member_next(struct tally_heap *heap, bool and_alive)
     return NULL;
 }
 
-bool tally__find_subtract(struct tally_heap *heap)
+static bool members_subtract(struct tally_heap *heap, struct edges *edges)
 {
     struct run *run = &heap->run;
-    if (run->phase == RUN_SUBTRACT ? run->scope == TALLY_SCOPE_CANDIDATES : !run->host_ran)
-        return true;
     for (;;) {
         if (!run->open) {
             run->at = 0;
@@ -430,26 +389,53 @@ bool tally__find_subtract(struct tally_heap *heap)
             if (!run->open)
                 return true;
         }
-        if (!slots_continue(heap, run->open, subtract_edge))
+        if (!slots_continue(heap, run->open, subtract_edge, edges))
             return false;
     }
 }
 
-static void mark_object(struct tally_heap *heap, void *child)
+bool tally__find_subtract(struct tally_heap *heap)
 {
-    if (!child || page_of(child)->run != heap->run_number)
-        return;
-    struct page *page = page_of(child);
-    uint32_t at = slot_of(page, child);
-    if (!is_member(heap, page, at) || bit_get(page->bits[BIT_ALIVE], at))
-        return;
-    bit_set(page->bits[BIT_ALIVE], at);
-    push(heap, page, at, child);
+    const struct run *run = &heap->run;
+    if (run->phase == RUN_SUBTRACT ? run->scope == TALLY_SCOPE_CANDIDATES : !run->host_ran)
+        return true;
+    struct edges edges;
+    edges_init(&edges, heap);
+    bool done = members_subtract(heap, &edges);
+    for (unsigned i = 0; i < EDGES; i++)
+        edge_subtract(&edges, i);
+    return done;
 }
 
-static void mark_edge(void **slot, void *arg)
+/* Whether the object is a member that was not known to be alive yet. */
+static inline bool mark_alive(const struct tally_heap *heap, void *child)
+{
+    if (!child || page_of(child)->run != heap->run_number)
+        return false;
+    const struct page *page = page_of(child);
+    uint32_t at = slot_of(page, child);
+    if (bit_get(bits_of(page, BIT_ALIVE), at) || !bit_get(bits_of(page, BIT_MEMBER), at))
+        return false;
+    bit_set(bits_of(page, BIT_ALIVE), at);
+    return true;
+}
+
+static inline void mark_object(struct tally_heap *heap, void *child)
+{
+    if (mark_alive(heap, child))
+        push(heap, page_of(child), slot_of(page_of(child), child), child);
+}
+
+static inline void mark_edge(void **slot, void *arg)
 {
     mark_object(arg, *slot);
+}
+
+/* What a big object holds is gone through in the order of its addresses, page by page. */
+static inline void mark_edge_of_many(void **slot, void *arg)
+{
+    if (mark_alive(arg, *slot))
+        pend(arg, page_of(*slot), slot_of(page_of(*slot), *slot));
 }
 
 static bool is_alive(const struct tally_heap *heap, const void *object)
@@ -458,7 +444,7 @@ static bool is_alive(const struct tally_heap *heap, const void *object)
     if (!page->tracked)
         return true;
     uint32_t slot = slot_of(page, object);
-    return !is_member(heap, page, slot) || bit_get(page->bits[BIT_ALIVE], slot);
+    return !is_member(heap, page, slot) || bit_get(bits_of(page, BIT_ALIVE), slot);
 }
 
 /* Entries of weak maps are ephemerons: their value is reached only where the key is alive too. */
@@ -481,16 +467,19 @@ static bool mark_through(struct tally_heap *heap, void *object)
     uint64_t word = *word_of(object);
     if (word & FLAG_WEAK && !heap->run.at)
         mark_entries_of(heap, object);
-    if (type_of_word(word)->index != TYPE_ENTRY)
-        return slots_continue(heap, object, mark_edge);
+    const struct tally_type *type = type_of_word(word);
+    if (type->index != TYPE_ENTRY)
+        return type->light || tally__slot_count(type, object) <= SLOTS_CHUNK
+                   ? slots_continue(heap, object, mark_edge, heap)
+                   : slots_continue(heap, object, mark_edge_of_many, heap);
     mark_entry(heap, object);
     heap->run.open = NULL;
     return slice_spend(heap, 1);
 }
 
-static bool held_outside(const struct tally_heap *heap, const struct page *page, const void *object)
+static inline bool held_outside(const struct tally_heap *heap, const struct page *page, const void *object)
 {
-    uint16_t trial = page->trial[slot_of(page, object)];
+    uint16_t trial = trial_of(page)[slot_of(page, object)];
     if (trial != TRIAL_HUB)
         return trial;
     const uint64_t *count = map_get(&heap->hubs, (uintptr_t)object);

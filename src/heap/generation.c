@@ -5,16 +5,17 @@ void tally__generation_set(void *object, int generation)
 {
     struct page *page = page_of(object);
     uint32_t slot = slot_of(page, object);
-    bit_clear(page->bits[BIT_MIDDLE], slot);
-    bit_clear(page->bits[BIT_OLD], slot);
-    bit_clear(page->bits[BIT_FROZEN], slot);
+    page->sided = true;
+    bit_clear(bits_of(page, BIT_MIDDLE), slot);
+    bit_clear(bits_of(page, BIT_OLD), slot);
+    bit_clear(bits_of(page, BIT_FROZEN), slot);
     if (generation == 0) {
         tally__list_add(&page->heap->lists[LIST_YOUNG], page, LIST_YOUNG);
     } else if (generation == 1) {
-        bit_set(page->bits[BIT_MIDDLE], slot);
+        bit_set(bits_of(page, BIT_MIDDLE), slot);
         tally__list_add(&page->heap->lists[LIST_MIDDLE], page, LIST_MIDDLE);
     } else {
-        bit_set(page->bits[generation == 2 ? BIT_OLD : BIT_FROZEN], slot);
+        bit_set(bits_of(page, generation == 2 ? BIT_OLD : BIT_FROZEN), slot);
     }
 }
 
@@ -24,21 +25,18 @@ int tally_generation(const void *object)
     if (!page->tracked)
         return TALLY_EINVAL;
     uint32_t slot = slot_of(page, object);
-    return bit_get(page->bits[BIT_FROZEN], slot)   ? TALLY_GENERATION_FROZEN
-           : bit_get(page->bits[BIT_OLD], slot)    ? 2
-           : bit_get(page->bits[BIT_MIDDLE], slot) ? 1
+    return bit_get(bits_of(page, BIT_FROZEN), slot)   ? TALLY_GENERATION_FROZEN
+           : bit_get(bits_of(page, BIT_OLD), slot)    ? 2
+           : bit_get(bits_of(page, BIT_MIDDLE), slot) ? 1
                                                    : 0;
 }
 
 static bool page_is_old(const struct page *page)
 {
-    for (uint32_t slot = 0; slot < page->slot_count; slot++) {
-        const char *object = object_at(page, slot);
-        if (object >= page->bump)
-            break;
-        if (*word_of(object) && !bit_get(page->bits[BIT_OLD], slot) && !bit_get(page->bits[BIT_FROZEN], slot))
+    const char *object = object_at(page, 0);
+    for (uint32_t slot = 0; slot < page->slot_count && object < page->bump; slot++, object += page->slot_bytes)
+        if (*word_of(object) && !bit_get(bits_of(page, BIT_OLD), slot) && !bit_get(bits_of(page, BIT_FROZEN), slot))
             return false;
-    }
     return true;
 }
 
@@ -63,10 +61,10 @@ static void frozen_each(struct tally_heap *heap, bool freeze)
              slot++) {
             void *object = object_at(page, slot);
             uint64_t word = *word_of(object);
-            if (!word || word & FLAG_GONE || !(freeze || bit_get(page->bits[BIT_FROZEN], slot)))
+            if (!word || word & FLAG_GONE || !(freeze || bit_get(bits_of(page, BIT_FROZEN), slot)))
                 continue;
             tally__generation_set(object, freeze ? TALLY_GENERATION_FROZEN : 2);
-            if (freeze && bit_get(page->bits[BIT_CANDIDATE], slot))
+            if (freeze && bit_get(bits_of(page, BIT_CANDIDATE), slot))
                 tally__candidate_take(heap, page, slot);
         }
     }
@@ -80,7 +78,7 @@ uint64_t tally__frozen_count(const struct tally_heap *heap)
         if (!page || !page->tracked)
             continue;
         for (uint32_t word = 0; word < page->words; word++)
-            for (uint64_t bits = page->bits[BIT_FROZEN][word]; bits; bits &= bits - 1)
+            for (uint64_t bits = bits_of(page, BIT_FROZEN)[word]; bits; bits &= bits - 1)
                 count += *word_of(object_at(page, word * 64 + (uint32_t)__builtin_ctzll(bits))) != 0;
     }
     return count;

@@ -143,7 +143,7 @@ static int mark_left(void *object, void *arg)
 {
     (void)arg;
     uint64_t *word = word_of(object);
-    if ((*word & (FLAG_FINALIZER | FLAG_FINALIZED)) == FLAG_FINALIZER)
+    if (type_of(object)->info.finalize && !(*word & FLAG_FINALIZED))
         *word |= FLAG_DUE;
     return 0;
 }

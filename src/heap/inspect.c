@@ -93,7 +93,7 @@ int tally_objects(struct tally_heap *heap, int generation, tally_object_fn fn, v
 /* The slot of the page in which the address lies; NULL: none, or no live object's. */
 static void *page_object_at(const struct tally_heap *heap, const struct page *page, uintptr_t address)
 {
-    uintptr_t first = (uintptr_t)page + page->first;
+    uintptr_t first = (uintptr_t)base_of(page) + page->first;
     if (address < first || address >= (uintptr_t)page->bump)
         return NULL;
     uint32_t slot = page->class_index == CLASS_LARGE ? 0 : (uint32_t)((address - first) / page->slot_bytes);
@@ -108,7 +108,7 @@ void *tally_object_at(struct tally_heap *heap, const void *address)
     uintptr_t at = (uintptr_t)address;
     for (uint32_t i = 0; i < heap->page_count; i++) {
         const struct page *page = heap->pages[i];
-        if (!page || at < (uintptr_t)page || at - (uintptr_t)page >= page->bytes)
+        if (!page || at < (uintptr_t)base_of(page) || at - (uintptr_t)base_of(page) >= page->bytes)
             continue;
         void *object = page_object_at(heap, page, at);
         if (object && heap->armed)
@@ -123,7 +123,7 @@ void *tally_object_by_id(struct tally_heap *heap, uint64_t id)
     uint64_t serial = id >> WIRE_PAGE_GRANULE_BITS;
     if (serial >= heap->page_count || !heap->pages[serial])
         return NULL;
-    char *address = (char *)heap->pages[serial] + ((id & (((uint64_t)1 << WIRE_PAGE_GRANULE_BITS) - 1)) << 3);
+    char *address = base_of(heap->pages[serial]) + ((id & (((uint64_t)1 << WIRE_PAGE_GRANULE_BITS) - 1)) << 3);
     void *object = page_object_at(heap, heap->pages[serial], (uintptr_t)address - 1);
     if (object != address)
         return NULL;
@@ -142,7 +142,7 @@ static int referrer(void *object, void *arg)
 {
     struct enumeration *enumeration = arg;
     const struct page *page = page_of(object);
-    if (!page->tracked || bit_get(page->bits[BIT_FROZEN], slot_of(page, object)))
+    if (!page->tracked || bit_get(bits_of(page, BIT_FROZEN), slot_of(page, object)))
         return 0;
     enumeration->found = false;
     tally__slots_visit(type_of(object), object, refers, enumeration);

@@ -1,11 +1,14 @@
 /* What the files of this folder share. See heap.h for the folder's promises, collect.c for the collector.
  *
- * A page is 64 KiB, aligned to it, and holds slots of one size; `object & ~0xffff` finds its head.
+ * A page is 64 KiB, aligned to it, and holds slots of one size; `object & ~0xffff` finds it.
  *
- *   +-----------+----------------------------------------------+------+--------+------+--------+---
- *   | page head | side data, tracked pages only:               | word | payload| word | payload| ...
- *   |           | 7 bitmaps and a 16-bit trial count per slot  |      |        |      |        |
- *   +-----------+----------------------------------------------+------+--------+------+--------+---
+ *   +-------+-----------+----------------------------------------------+------+--------+------+--------+---
+ *   | color | page head | side data, tracked pages only:               | word | payload| word | payload| ...
+ *   |       |           | 7 bitmaps and a 16-bit trial count per slot  |      |        |      |        |
+ *   +-------+-----------+----------------------------------------------+------+--------+------+--------+---
+ *
+ * The color is 0 to 15 cache lines, by the page's address, so that the heads of many pages do not fall into the
+ * same few sets of the cache.
  *
  * The header word stands in front of each payload. A word of 0 is a free slot, whose payload begins with the
  * next free one's address. Live words are never 0, since types count from 1.
@@ -28,20 +31,20 @@
 #define WORD_BYTES ((size_t)8)
 
 /* Flags of the header word beside TALLY_FLAG_ACYCLIC and _BUFFERED. */
-#define FLAG_FINALIZER ((uint64_t)1 << 2)
+#define FLAG_STORED ((uint64_t)1 << 2) /* has been in a slot: others may lead to it */
 #define FLAG_FINALIZED ((uint64_t)1 << 3)
 #define FLAG_WEAK ((uint64_t)1 << 4) /* weak references to it exist */
 #define FLAG_DYING ((uint64_t)1 << 5)
 #define FLAG_QUEUED ((uint64_t)1 << 6) /* at zero, on the heap's zero list */
-#define FLAG_IMMORTAL ((uint64_t)1 << 7) /* the count's top bit is set for good */
+#define FLAG_ODD ((uint64_t)1 << 7) /* its type is not light: see struct tally_type */
 #define FLAG_CONSTRUCTION ((uint64_t)1 << 8)
 #define FLAG_EXTERN ((uint64_t)1 << 9) /* has an entry in the heap's table of native bytes */
 #define FLAG_PINNED ((uint64_t)1 << 10)
 #define FLAG_DUE ((uint64_t)1 << 11) /* in the finalizer queue, which holds a reference */
+#define FLAG_IMMORTAL ((uint64_t)1 << 63) /* the count's top bit, set for good */
 #define FLAG_GONE (FLAG_DYING | FLAG_QUEUED) /* the count is not a count */
 /* Never examined: their edges count as external. */
 #define FLAG_APART (FLAG_GONE | FLAG_IMMORTAL | FLAG_CONSTRUCTION)
-#define IMMORTAL_BIAS ((uint64_t)1 << 63)
 #define FLAGS_MASK (((uint64_t)1 << TALLY_TYPE_SHIFT) - 1)
 #define COUNT_MASK (~(TALLY_COUNT_ONE - 1))
 
@@ -61,46 +64,54 @@ struct tally_type {
     uint64_t word;        /* header word of a new object: flags, index, count 1 */
     uint64_t size;        /* fixed payload, rounded up to 8 */
     uint32_t class_index; /* of a fixed-size object, CLASS_LARGE: too big for a page */
+    uint32_t fast_class;  /* the same, or CLASS_KINDS, of which there is never a page: not for the fast path */
     uint32_t index;
     bool tracked, weak, variable;
     bool plain; /* no references at all; a weak type has its hold */
+    bool light; /* fixed slots at most, and nothing of the host's to run at its death */
     size_t align;
     struct tally_ref *refs; /* a weak type's hold is the first */
     size_t ref_count;
     struct tally_type_info info; /* refs, ref_count: as above; names: the library's copies */
+    uint32_t offsets[];          /* of refs, once more */
 };
 
 enum { BIT_MIDDLE, BIT_OLD, BIT_FROZEN, BIT_CANDIDATE, BIT_MEMBER, BIT_ALIVE, BIT_PENDING, BITMAPS };
+#define GENERATION_BITMAPS 3u /* the first of them */
 #define TRIAL_HUB 0xffffu /* the count stands in the heap's hub table; held for good where it does not */
 
+enum { ODD_FULL = 1, ODD_CANDIDATES = 2 }; /* not current nor in LIST_ROOM; in LIST_CANDIDATES */
 /* Lists of pages; a page is in any of them at most once. TODO: what a run has yet to merge. */
-enum { LIST_ROOM, LIST_YOUNG, LIST_MIDDLE, LIST_CANDIDATES, LIST_TODO, LISTS };
+enum { LIST_CANDIDATES, LIST_ROOM, LIST_YOUNG, LIST_MIDDLE, LIST_TODO, LISTS };
 struct page_link {
     struct page *next, **at; /* at: what points here; NULL: not in the list */
 };
 
 struct page {
+    /* One cache line: what a random death or edge needs. */
     struct tally_heap *heap;
     uint64_t run;         /* member, alive, pending and trial are of this run */
-    void *free;           /* handed to the fast path */
+    uint32_t reciprocal;  /* ceil(2^32 / slot_bytes) */
+    uint32_t first;       /* offset of slot 0's word from the page */
     void *freed;          /* second list: what was freed since */
+    uint32_t used;        /* slots handed to the fast path and not freed */
+    uint16_t words;       /* 64-bit words of one bitmap */
+    bool tracked;
+    uint8_t odd;          /* ODD_*: a death in it is not just a slot freed */
+    uint64_t *bits;       /* of all bitmaps, behind the trial counts */
+    struct page_link links[LISTS];
+    /* The rest. */
     char *bump, *end;     /* slots never used yet: [bump, end) */
     uint32_t slot_bytes, slot_count;
-    uint32_t reciprocal;  /* ceil(2^32 / slot_bytes) */
-    uint32_t first;       /* offset of slot 0's word */
-    uint32_t words;       /* 64-bit words of one bitmap */
-    uint32_t used;        /* slots handed to the fast path and not freed */
     uint32_t serial;      /* index in the heap's page table; 23 bits */
     uint32_t class_index;
-    bool tracked, listed; /* listed: current, or in the class's list of pages with room */
     bool flagged;         /* some pending bit is set */
+    bool sided;           /* generation bits may have been set since its slots were last all free */
     bool recounted;       /* by the rest phase of its run */
     size_t bytes;         /* of the mapping */
     struct page *next_scope; /* pages of the run */
-    struct page_link links[LISTS];
-    uint64_t *bits[BITMAPS];
-    uint16_t *trial;
 };
+_Static_assert(offsetof(struct page, links) + sizeof(struct page_link) == 64, "what is hot is one cache line");
 
 /* The fast paths' fields: in a page that a forked child finds zeroed. */
 struct hot {
@@ -108,6 +119,8 @@ struct hot {
     uint64_t young_count; /* count 0 of tally_counts(): net new tracked objects */
     uint64_t young_limit; /* the slow path is taken where young_count would pass it; 0: something is due */
     uint32_t types_known; /* types below it have been offered rows */
+    uint32_t direct_limit; /* light objects of types 1 to it die on the spot; 0: a run is open, or deaths wait */
+    void *free[CLASS_KINDS + 1];         /* slots of the current page; in the end none, for fast_class */
     struct page *current[CLASS_KINDS];
 };
 
@@ -140,6 +153,9 @@ struct run {
     bool decided;      /* members that are not alive are trash, which nobody can reach */
     bool look;         /* tally_find_cycles(): frees nothing */
     bool host_ran;     /* a callback or finalizer, so that trash may have changed */
+    bool mixed;        /* members are of other than light types, or something stands beside them (fast.h) */
+    bool outside;      /* members refer to what is no member */
+    bool heavy;        /* freeing the trash takes more than giving its slots back: see destroy.c */
     bool sliced;
     pthread_t runner;    /* of a guest's */
     bool guest, refused; /* the agent runs it for a parked owner; and may not go on */
@@ -260,6 +276,7 @@ struct tally_heap {
     void *finalizers_arg;
     struct handles handles;
     struct shapes *shapes; /* NULL: no cycle seen */
+    uint64_t shape_spent; /* objects looked at, less what runs since have earned */
     tally_report_fn report;
     void *report_arg;
 #ifdef TALLY_DEBUG
@@ -283,9 +300,23 @@ static inline uint64_t *word_of(const void *object)
 {
     return &((uint64_t *)(uintptr_t)object)[-1];
 }
-static inline struct page *page_of(const void *object)
+/* The head of the page that an address lies in, and the page's own address. */
+static inline struct page *page_of(const void *address)
 {
-    return (struct page *)((uintptr_t)object & ~PAGE_MASK);
+    uintptr_t base = (uintptr_t)address & ~PAGE_MASK;
+    return (struct page *)(base + (base >> 10 & 15 << 6));
+}
+static inline char *base_of(const struct page *page)
+{
+    return (char *)((uintptr_t)page & ~PAGE_MASK);
+}
+static inline uint16_t *trial_of(const struct page *page)
+{
+    return (uint16_t *)(uintptr_t)(page + 1);
+}
+static inline uint64_t *bits_of(const struct page *page, unsigned which)
+{
+    return page->bits + (size_t)which * page->words;
 }
 static inline uint32_t slot_of(const struct page *page, const void *object)
 {
@@ -294,7 +325,7 @@ static inline uint32_t slot_of(const struct page *page, const void *object)
 }
 static inline void *object_at(const struct page *page, uint32_t slot)
 {
-    return (char *)(uintptr_t)page + page->first + WORD_BYTES + (size_t)slot * page->slot_bytes;
+    return base_of(page) + page->first + WORD_BYTES + (size_t)slot * page->slot_bytes;
 }
 static inline bool bit_get(const uint64_t *bits, uint32_t at)
 {
@@ -315,7 +346,7 @@ static inline uint64_t compress(const void *object)
 }
 static inline void *expand(const struct tally_heap *heap, uint64_t reference)
 {
-    return (char *)heap->pages[reference >> 13] + ((reference & 0x1fff) << 3);
+    return base_of(heap->pages[reference >> 13]) + ((reference & 0x1fff) << 3);
 }
 static inline uint64_t granule_of(const struct page *page, const void *object)
 {
@@ -346,7 +377,6 @@ void tally__page_room(struct tally_heap *heap,
                       struct page *page); /* first slot freed in a page without room */
 void tally__page_empty(struct tally_heap *heap, struct page *page);    /* last slot freed */
 void tally__pages_sweep(struct tally_heap *heap);                      /* what a run emptied */
-void tally__slot_free(struct page *page, void *object);               /* onto the second list */
 bool tally__page_refill(struct tally_heap *heap,
                         uint32_t class_index); /* makes a page with free slots current */
 void tally__pages_relist(struct tally_heap *heap);                     /* after a fork: no page is current */
@@ -375,6 +405,7 @@ void tally__slots_range(const struct tally_type *type, void *object, size_t from
                         tally_slot_fn visit, void *arg);
 void tally__slots_visit(const struct tally_type *type, void *object, tally_slot_fn visit, void *arg);
 const char *tally__slot_name(const struct tally_type *type, const void *object, size_t at);
+bool tally__slot_is_external(const struct tally_type *type, const void *object, size_t at);
 
 /* weak.c */
 void tally__weak_clear_all(struct tally_heap *heap, void *target, struct weak_queue *queue);
@@ -406,13 +437,14 @@ uint64_t tally__frozen_count(const struct tally_heap *heap);
 bool tally__nothing_young(const struct tally_heap *heap);
 
 /* manager.c */
-void tally__limit_update(struct tally_heap *heap); /* when the slow path is due */
+void tally__limit_update(struct tally_heap *heap); /* when the slow path is due, and for deaths too */
+void tally__direct_update(struct tally_heap *heap); /* the latter alone */
 void tally__triggers_reset(struct tally_heap *heap); /* after a run */
 void tally__candidates_adapt(struct tally_heap *heap, uint64_t examined, uint64_t collected);
 bool tally__is_due(const struct tally_heap *heap);
 void tally__run_due(struct tally_heap *heap); /* starts the run that is due */
 
-/* find.c: the phases that find; each returns whether it is done, false where the slice is */
+/* merge.c, find.c: the phases that find; each returns whether it is done, false where the slice is */
 bool tally__find_unflag(struct tally_heap *heap);
 bool tally__find_merge(struct tally_heap *heap);
 bool tally__find_explore(struct tally_heap *heap);
@@ -435,7 +467,7 @@ typedef bool (*member_fn)(struct tally_heap *heap, void *object); /* false: come
 bool tally__trash_each(struct tally_heap *heap, member_fn fn);
 static inline bool is_member(const struct tally_heap *heap, const struct page *page, uint32_t slot)
 {
-    return page->run == heap->run_number && bit_get(page->bits[BIT_MEMBER], slot);
+    return page->run == heap->run_number && bit_get(bits_of(page, BIT_MEMBER), slot);
 }
 
 /* destroy.c: the phases that follow */
@@ -451,6 +483,7 @@ bool tally__trash_free(struct tally_heap *heap);
 bool tally__trash_callbacks_rest(struct tally_heap *heap);
 
 /* shapes.c */
+void tally__shapes_allow(struct tally_heap *heap); /* what the run's share is */
 bool tally__trash_shapes(struct tally_heap *heap);
 void tally__shapes_free(struct tally_heap *heap);
 
@@ -510,7 +543,8 @@ void tally__leaks_report(struct tally_heap *heap, struct tally_leaks *before, st
 
 void tally__debug_stats(struct tally_heap *heap, const struct tally_collection *info);
 
-/* object.c: places for objects that move between heaps (transfer.c) */
+/* object.c: the event of count_light(); places for objects that move between heaps (transfer.c) */
+void tally__event(struct tally_heap *heap, const void *object, const struct tally_type *type, enum wire_event kind);
 void *tally__new_moved(struct tally_heap *heap, const struct tally_type *type, size_t bytes);
 void tally__free_moved(struct tally_heap *heap, void *object);
 void tally__count_moved(struct tally_heap *heap, const void *object, bool in);

@@ -97,10 +97,20 @@ void tally__run_due(struct tally_heap *heap)
 
 /* ---- the slow path of allocation is taken where something is due */
 
+void tally__direct_update(struct tally_heap *heap)
+{
+    bool direct = heap->hot.pen.row_limit && !heap->run.phase && heap->manager != TALLY_MANAGER_NONE &&
+                  !tally__deaths_pending(heap);
+    heap->hot.direct_limit = direct ? heap->hot.pen.row_limit - 1 : 0;
+}
+
 void tally__limit_update(struct tally_heap *heap)
 {
     uint64_t limit = UINT64_MAX;
-    if (heap->collecting)
+    tally__direct_update(heap);
+    if (heap->stress)
+        limit = 0;
+    else if (heap->collecting)
         limit = UINT64_MAX;
     else if (tally__work_remains(heap))
         limit = heap->hot.young_count + WORK_STRIDE;

@@ -10,14 +10,14 @@ bool tally__is_trash(const struct tally_heap *heap, const void *object)
     if (!heap->run.decided || !page->tracked)
         return false;
     uint32_t slot = slot_of(page, object);
-    return is_member(heap, page, slot) && !bit_get(page->bits[BIT_ALIVE], slot);
+    return is_member(heap, page, slot) && !bit_get(bits_of(page, BIT_ALIVE), slot);
 }
 
 void tally__member_drop(struct tally_heap *heap, const void *object)
 {
     struct page *page = page_of(object);
     if (page->tracked && page->run == heap->run_number)
-        bit_clear(page->bits[BIT_MEMBER], slot_of(page, object));
+        bit_clear(bits_of(page, BIT_MEMBER), slot_of(page, object));
     if (heap->run.open == object)
         heap->run.open = NULL;
 }
@@ -25,7 +25,7 @@ void tally__member_drop(struct tally_heap *heap, const void *object)
 void tally__trial_set(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
 {
     uint64_t count = *word_of(object) >> TALLY_COUNT_SHIFT;
-    page->trial[slot] = (uint16_t)(count < TRIAL_HUB ? count : TRIAL_HUB);
+    trial_of(page)[slot] = (uint16_t)(count < TRIAL_HUB ? count : TRIAL_HUB);
     if (count >= TRIAL_HUB && !map_put(&heap->hubs, (uintptr_t)object, count))
         heap->deferred = true; /* no room: held for good */
 }
@@ -36,9 +36,9 @@ void tally__page_enter(struct tally_heap *heap, struct page *page)
     size_t bytes = (size_t)page->words * 8;
     page->run = heap->run_number;
     page->flagged = page->recounted = false;
-    memset(page->bits[BIT_MEMBER], 0, bytes);
-    memset(page->bits[BIT_ALIVE], 0, bytes);
-    memset(page->bits[BIT_PENDING], 0, bytes);
+    memset(bits_of(page, BIT_MEMBER), 0, bytes);
+    memset(bits_of(page, BIT_ALIVE), 0, bytes);
+    memset(bits_of(page, BIT_PENDING), 0, bytes);
     page->next_scope = NULL;
     *heap->scope_end = page;
     heap->scope_end = &page->next_scope;
@@ -50,8 +50,8 @@ void tally__member_add(struct tally_heap *heap, void *object)
     if (page->run != heap->run_number)
         tally__page_enter(heap, page);
     uint32_t slot = slot_of(page, object);
-    bit_set(page->bits[BIT_MEMBER], slot);
-    bit_clear(page->bits[BIT_ALIVE], slot);
+    bit_set(bits_of(page, BIT_MEMBER), slot);
+    bit_clear(bits_of(page, BIT_ALIVE), slot);
     tally__trial_set(heap, page, slot, object);
 }
 
@@ -78,7 +78,7 @@ bool tally__find_spare(struct tally_heap *heap, void *object)
     if (heap->run.phase != RUN_REST || page->recounted)
         return false;
     tally__generation_set(object, tally__generation_after(&heap->run));
-    bit_set(page->bits[BIT_ALIVE], slot_of(page, object));
+    bit_set(bits_of(page, BIT_ALIVE), slot_of(page, object));
     return true;
 }
 
@@ -93,9 +93,9 @@ bool tally__find_rest(struct tally_heap *heap)
         struct page *page = run->page;
         page->recounted = true;
         for (uint32_t word = 0; word < page->words; word++) {
-            page->bits[BIT_MEMBER][word] &= ~page->bits[BIT_ALIVE][word];
-            page->bits[BIT_ALIVE][word] = 0;
-            for (uint64_t bits = page->bits[BIT_MEMBER][word]; bits; bits &= bits - 1) {
+            bits_of(page, BIT_MEMBER)[word] &= ~bits_of(page, BIT_ALIVE)[word];
+            bits_of(page, BIT_ALIVE)[word] = 0;
+            for (uint64_t bits = bits_of(page, BIT_MEMBER)[word]; bits; bits &= bits - 1) {
                 uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
                 tally__trial_set(heap, page, slot, object_at(page, slot));
             }
@@ -108,16 +108,27 @@ bool tally__find_rest(struct tally_heap *heap)
     return true;
 }
 
+/* Members are not frozen. */
+static void generation_add(struct page *page, uint32_t word, uint64_t slots, int generation)
+{
+    uint64_t *middle = &bits_of(page, BIT_MIDDLE)[word], *old = &bits_of(page, BIT_OLD)[word];
+    *middle = generation == 1 ? *middle | slots : *middle & ~slots;
+    *old = generation == 2 ? *old | slots : *old & ~slots;
+    page->sided |= slots != 0;
+}
+
 static void page_promote(struct tally_heap *heap, struct page *page, int to)
 {
     struct run *run = &heap->run;
     for (uint32_t word = 0; word < page->words; word++) {
-        uint64_t members = page->bits[BIT_MEMBER][word], alive = members & page->bits[BIT_ALIVE][word];
+        uint64_t members = bits_of(page, BIT_MEMBER)[word], alive = members & bits_of(page, BIT_ALIVE)[word];
         run->survivors += (uint64_t)__builtin_popcountll(alive);
         run->found += (uint64_t)__builtin_popcountll(members & ~alive);
-        for (uint64_t bits = run->look ? 0 : alive; bits; bits &= bits - 1)
-            tally__generation_set(object_at(page, word * 64 + (uint32_t)__builtin_ctzll(bits)), to);
+        if (!run->look)
+            generation_add(page, word, alive, to);
     }
+    if (to == 1 && !run->look)
+        tally__list_add(&heap->lists[LIST_MIDDLE], page, LIST_MIDDLE);
 }
 
 /* Post-condition: survivors are in the next generation, and counted; what candidates reached is old. */
@@ -146,7 +157,7 @@ bool tally__trash_each(struct tally_heap *heap, member_fn fn)
             for (;;) {
                 const struct page *page = run->page;
                 uint64_t bits =
-                    page->bits[BIT_MEMBER][run->word] & ~page->bits[BIT_ALIVE][run->word] & ~run->passed;
+                    bits_of(page, BIT_MEMBER)[run->word] & ~bits_of(page, BIT_ALIVE)[run->word] & ~run->passed;
                 if (!bits)
                     break;
                 uint64_t below = bits ^ (bits - 1); /* this bit and all below it */

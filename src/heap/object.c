@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "heap/internal.h"
-#include "heap/poison.h"
+#include "heap/fast.h"
 
 static void count_new(struct tally_heap *heap, struct page *page, const struct tally_type *type, void *object,
                       size_t bytes)
@@ -16,23 +15,29 @@ static void count_new(struct tally_heap *heap, struct page *page, const struct t
                 granule_of(page, object));
 }
 
-static inline void *take_slot(struct tally_heap *heap, struct page *page, const struct tally_type *type,
+void tally__event(struct tally_heap *heap, const void *object, const struct tally_type *type, enum wire_event kind)
+{
+    feed_object_event(&heap->hot.pen, kind, type->index, type->size, granule_of(page_of(object), object));
+}
+
+/* The class's list of free slots is not empty. */
+static inline void *take_slot(struct tally_heap *heap, uint32_t class_index, const struct tally_type *type,
                               size_t bytes)
 {
-    void *object = page->free;
-    page->free = *(void **)object;
-    tally__unpoison(object, page->slot_bytes - WORD_BYTES);
+    void *object = heap->hot.free[class_index];
+    heap->hot.free[class_index] = *(void **)object;
+    tally__unpoison(object, page_of(object)->slot_bytes - WORD_BYTES);
     *word_of(object) = type->word;
-    memset(object, 0, bytes);
+    payload_clear(object, bytes);
     if (type->tracked)
         heap->hot.young_count++;
     return object;
 }
 
-static void *take(struct tally_heap *heap, struct page *page, const struct tally_type *type, size_t bytes)
+static void *take(struct tally_heap *heap, uint32_t class_index, const struct tally_type *type, size_t bytes)
 {
-    void *object = take_slot(heap, page, type, bytes);
-    count_new(heap, page, type, object, bytes);
+    void *object = take_slot(heap, class_index, type, bytes);
+    count_new(heap, page_of(object), type, object, bytes);
     return object;
 }
 
@@ -40,7 +45,7 @@ static void *take_large(struct tally_heap *heap, struct page *page, const struct
 {
     page->bump = page->end;
     page->used = 1;
-    page->listed = true;
+    page->odd &= (uint8_t)~ODD_FULL;
     if (page->tracked) {
         tally__list_add(&heap->lists[LIST_YOUNG], page, LIST_YOUNG);
         heap->hot.young_count++;
@@ -67,11 +72,7 @@ void tally__free_moved(struct tally_heap *heap, void *object)
         tally__candidate_drop(heap, page, slot_of(page, object));
     if (type->tracked && heap->hot.young_count)
         heap->hot.young_count--;
-    tally__slot_free(page, object);
-    if (!page->listed)
-        tally__page_room(heap, page);
-    if (!page->used)
-        tally__page_empty(heap, page);
+    slot_return(heap, page, object);
 }
 
 /* What may be due before an allocation: afterwards the pen is there, the type has a row if rows last,
@@ -109,9 +110,8 @@ static void *new_in_class(struct tally_heap *heap, const struct tally_type *type
                           size_t bytes)
 {
     for (int tries = 0;; tries++) {
-        struct page *page = heap->hot.current[class_index];
-        if (page && page->free)
-            return take(heap, page, type, bytes);
+        if (heap->hot.free[class_index])
+            return take(heap, class_index, type, bytes);
         if (tally__page_refill(heap, class_index))
             continue;
         if (!try_again(heap, bytes, tries))
@@ -143,17 +143,17 @@ void *tally__new_moved(struct tally_heap *heap, const struct tally_type *type, s
         object = page ? take_large(heap, page, type) : NULL;
     } else {
         class_index += type->tracked ? CLASS_COUNT : 0;
-        struct page *page = heap->hot.current[class_index];
-        if ((page && page->free) || tally__page_refill(heap, class_index))
-            object = take_slot(heap, heap->hot.current[class_index], type, bytes);
+        if (heap->hot.free[class_index] || tally__page_refill(heap, class_index))
+            object = take_slot(heap, class_index, type, bytes);
     }
     return object;
 }
 
-static bool fast(const struct tally_heap *heap, const struct tally_type *type)
+/* An object of a type below the limit may be taken at once: nothing is due first. */
+static inline bool is_ready(const struct tally_heap *heap, const struct tally_type *type, uint32_t class_index,
+                            uint32_t limit)
 {
-    return heap->hot.pen.rows && !heap->stress && type->index < heap->hot.types_known &&
-           (!type->tracked || heap->hot.young_count < heap->hot.young_limit);
+    return heap->hot.free[class_index] && type->index < limit && heap->hot.young_count < heap->hot.young_limit;
 }
 
 static void *new_slow(struct tally_heap *heap, const struct tally_type *type, uint32_t class_index,
@@ -168,16 +168,25 @@ static void *new_slow(struct tally_heap *heap, const struct tally_type *type, ui
     return object;
 }
 
-void *tally_new(struct tally_heap *heap, const struct tally_type *type)
+/* With events, with a large payload, or after what is due. */
+static __attribute__((noinline)) void *new_more(struct tally_heap *heap, const struct tally_type *type)
 {
     if (type->variable)
         return tally_new_array(heap, type, 0);
-    if (type->class_index != CLASS_LARGE && fast(heap, type)) {
-        struct page *page = heap->hot.current[type->class_index];
-        if (page && page->free)
-            return take(heap, page, type, type->size);
-    }
-    return new_slow(heap, type, type->class_index, type->size);
+    if (!is_ready(heap, type, type->fast_class, heap->hot.pen.row_limit))
+        return new_slow(heap, type, type->class_index, type->size);
+    void *object = take_slot(heap, type->fast_class, type, type->size);
+    count_light(heap, object, type, WIRE_EVENT_ALLOC);
+    return object;
+}
+
+void *tally_new(struct tally_heap *heap, const struct tally_type *type)
+{
+    if (type->size > PAYLOAD_SMALL || !is_ready(heap, type, type->fast_class, heap->hot.pen.quiet_limit))
+        return new_more(heap, type);
+    void *object = take_slot(heap, type->fast_class, type, type->size);
+    feed_count(&heap->hot.pen, WIRE_EVENT_ALLOC, type->index, false, type->size);
+    return object;
 }
 
 #define ARRAY_LIMIT ((size_t)1 << 40)
@@ -192,9 +201,9 @@ void *tally_new_array(struct tally_heap *heap, const struct tally_type *type, si
     uint32_t class_index = tally__class_of(WORD_BYTES + bytes, type->align);
     if (class_index != CLASS_LARGE && type->tracked)
         class_index += CLASS_COUNT;
-    struct page *page = class_index == CLASS_LARGE ? NULL : heap->hot.current[class_index];
-    void *object = page && page->free && fast(heap, type) ? take(heap, page, type, bytes)
-                                                          : new_slow(heap, type, class_index, bytes);
+    void *object = class_index != CLASS_LARGE && is_ready(heap, type, class_index, heap->hot.pen.row_limit)
+                       ? take(heap, class_index, type, bytes)
+                       : new_slow(heap, type, class_index, bytes);
     if (object)
         *(size_t *)((char *)object + type->info.trailing_length_offset) = length;
     return object;
@@ -233,7 +242,7 @@ void tally_immortalize(void *object)
         tally__touch(page->heap, object);
     if (page->tracked)
         tally__candidate_drop(page->heap, page, slot_of(page, object));
-    *word |= IMMORTAL_BIAS | FLAG_IMMORTAL | TALLY_FLAG_ACYCLIC;
+    *word |= FLAG_IMMORTAL | TALLY_FLAG_ACYCLIC;
 }
 
 bool tally_is_immortal(const void *object)
@@ -258,7 +267,7 @@ const struct tally_type *tally_type_of(const void *object)
 
 uint64_t tally_refcount(const void *object)
 {
-    return (*word_of(object) & ~IMMORTAL_BIAS) >> TALLY_COUNT_SHIFT;
+    return (*word_of(object) & ~FLAG_IMMORTAL) >> TALLY_COUNT_SHIFT;
 }
 
 bool tally_is_tracked(const void *object)

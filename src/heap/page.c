@@ -7,7 +7,7 @@
 #include "heap/internal.h"
 #include "heap/poison.h"
 
-#define HEAD_BYTES   ((sizeof(struct page) + 15) & ~(size_t)15)
+#define HEAD_MOST    (sizeof(struct page) + 15 * 64)
 #define CHUNK_SLOTS  64u /* fresh slots handed out at a time */
 #define SPARE_PAGES  16u /* empty pages kept, and no less than one in eight */
 #define SERIAL_LIMIT (1u << 23)
@@ -103,27 +103,23 @@ static size_t class_slot_bytes(uint32_t class_index)
 /* Lays the page out: side data for as many slots as fit beside it, first payload aligned to 16. */
 static void layout(struct page *page, size_t slot_bytes, bool tracked, size_t large_bytes)
 {
-    size_t count = large_bytes ? 1 : (PAGE_BYTES - HEAD_BYTES - 16) / slot_bytes;
-    size_t side = 0;
+    size_t head = (size_t)((char *)(page + 1) - base_of(page)), side = 0, trial = 0;
+    size_t count = large_bytes ? 1 : (PAGE_BYTES - head - 16) / slot_bytes;
     for (;; count--) {
-        size_t words = (count + 63) / 64;
-        side = tracked ? BITMAPS * words * 8 + ((count * 2 + 7) & ~(size_t)7) : 0;
-        if (large_bytes || HEAD_BYTES + side + 16 + count * slot_bytes <= PAGE_BYTES)
+        trial = (count * 2 + 7) & ~(size_t)7;
+        side = tracked ? trial + BITMAPS * ((count + 63) / 64) * 8 : 0;
+        if (large_bytes || head + side + 16 + count * slot_bytes <= PAGE_BYTES)
             break;
     }
     page->slot_bytes = (uint32_t)slot_bytes;
     page->slot_count = (uint32_t)count;
     page->reciprocal = large_bytes ? 0 : (uint32_t)((((uint64_t)1 << 32) + slot_bytes - 1) / slot_bytes);
-    page->words = (uint32_t)((count + 63) / 64);
-    size_t first = HEAD_BYTES + side;
+    page->words = (uint16_t)((count + 63) / 64);
+    size_t first = head + side;
     page->first = (uint32_t)(first + (first % 16 == 8 ? 0 : 8));
-    page->bump = (char *)page + page->first;
+    page->bump = base_of(page) + page->first;
     page->end = page->bump + count * (large_bytes ? large_bytes : slot_bytes);
-    if (tracked) {
-        for (unsigned i = 0; i < BITMAPS; i++)
-            page->bits[i] = (uint64_t *)((char *)page + HEAD_BYTES + (size_t)i * page->words * 8);
-        page->trial = (uint16_t *)((char *)page + HEAD_BYTES + (size_t)BITMAPS * page->words * 8);
-    }
+    page->bits = (uint64_t *)((char *)(page + 1) + trial);
 }
 
 static bool serial_take(struct tally_heap *heap, struct page *page)
@@ -163,8 +159,8 @@ static struct page *spare_take(struct tally_heap *heap)
     if (page) {
         heap->spare = page->next_scope;
         heap->spare_count--;
-        tally__unpoison(page, PAGE_BYTES);
-        memset(page, 0, PAGE_BYTES);
+        tally__unpoison(base_of(page), PAGE_BYTES);
+        memset(base_of(page), 0, PAGE_BYTES);
     }
     return page;
 }
@@ -172,12 +168,13 @@ static struct page *spare_take(struct tally_heap *heap)
 struct page *tally__page_new(struct tally_heap *heap, uint32_t class_index, bool tracked, size_t large_bytes)
 {
     size_t slot_bytes = large_bytes ? PAGE_BYTES : class_slot_bytes(class_index);
-    size_t bytes = large_bytes ? (HEAD_BYTES + 128 + large_bytes + PAGE_MASK) & ~PAGE_MASK : PAGE_BYTES;
+    size_t bytes = large_bytes ? (HEAD_MOST + 128 + large_bytes + PAGE_MASK) & ~PAGE_MASK : PAGE_BYTES;
     struct page *page = large_bytes ? NULL : spare_take(heap);
     if (!page) {
-        page = tally__memory_allows(heap, bytes) ? hook_map(heap, bytes) : NULL;
-        if (!page)
+        void *memory = tally__memory_allows(heap, bytes) ? hook_map(heap, bytes) : NULL;
+        if (!memory)
             return NULL;
+        page = page_of(memory);
         mapped_add(heap, bytes);
     }
     layout(page, slot_bytes, tracked, large_bytes);
@@ -185,9 +182,10 @@ struct page *tally__page_new(struct tally_heap *heap, uint32_t class_index, bool
     page->bytes = bytes;
     page->class_index = class_index;
     page->tracked = tracked;
+    page->odd = ODD_FULL;
     if (!serial_take(heap, page)) {
         mapped_add(heap, -bytes);
-        hook_unmap(heap, page, bytes);
+        hook_unmap(heap, base_of(page), bytes);
         return NULL;
     }
     return page;
@@ -203,6 +201,8 @@ void tally__list_add(struct page **head, struct page *page, unsigned list)
     if (*head)
         (*head)->links[list].at = &link->next;
     *head = page;
+    if (list == LIST_CANDIDATES)
+        page->odd |= ODD_CANDIDATES;
 }
 
 void tally__list_remove(struct page *page, unsigned list)
@@ -214,6 +214,8 @@ void tally__list_remove(struct page *page, unsigned list)
     if (link->next)
         link->next->links[list].at = link->at;
     *link = (struct page_link){NULL, NULL};
+    if (list == LIST_CANDIDATES)
+        page->odd &= (uint8_t)~ODD_CANDIDATES;
 }
 
 /* It goes to the spares, or back to where it came from. */
@@ -232,7 +234,7 @@ void tally__page_free(struct tally_heap *heap, struct page *page)
         return;
     }
     mapped_add(heap, -page->bytes);
-    hook_unmap(heap, page, page->bytes);
+    hook_unmap(heap, base_of(page), page->bytes);
 }
 
 uint64_t tally__spare_free(struct tally_heap *heap)
@@ -244,14 +246,14 @@ uint64_t tally__spare_free(struct tally_heap *heap)
         heap->spare_count--;
         bytes += PAGE_BYTES;
         mapped_add(heap, -PAGE_BYTES);
-        hook_unmap(heap, page, PAGE_BYTES);
+        hook_unmap(heap, base_of(page), PAGE_BYTES);
     }
     return bytes;
 }
 
 void tally__page_room(struct tally_heap *heap, struct page *page)
 {
-    page->listed = true;
+    page->odd &= (uint8_t)~ODD_FULL;
     tally__list_add(&heap->room[page->class_index], page, LIST_ROOM);
 }
 
@@ -259,7 +261,7 @@ void tally__page_room(struct tally_heap *heap, struct page *page)
 static void large_release(struct tally_heap *heap, struct page *page)
 {
     if (!heap->hooks.unmap && page->bytes > PAGE_BYTES)
-        madvise((char *)page + PAGE_BYTES, page->bytes - PAGE_BYTES, MADV_DONTNEED);
+        madvise(base_of(page) + PAGE_BYTES, page->bytes - PAGE_BYTES, MADV_DONTNEED);
 }
 
 /* Only a page that nobody allocates from goes; a page that a run may look at stays till its end. */
@@ -285,40 +287,29 @@ void tally__pages_sweep(struct tally_heap *heap)
             tally__page_empty(heap, heap->pages[i]);
 }
 
-/* Freed slots are filled in debug builds, and poisoned for AddressSanitizer and valgrind: all but the word
- * and the link to the next one, which lie in the first 8 bytes of the payload. */
-void tally__slot_free(struct page *page, void *object)
+/* The second list, for the fast path; its slots' generations go, as the other side bits have gone with the
+ * objects, or are of a run. The page's slots below bump are in use or on the second list, as the first is empty. */
+static void *freed_take(struct page *page)
 {
-    size_t bytes = page->class_index == CLASS_LARGE ? PAGE_BYTES - page->first - 2 * WORD_BYTES
-                                                    : page->slot_bytes - 2 * WORD_BYTES;
-    *word_of(object) = 0;
-    *(void **)object = page->freed;
-    page->freed = object;
-    page->used--;
-    tally__poison((char *)object + WORD_BYTES, bytes);
-}
-
-/* The second list becomes the first; its slots' side bits go. */
-static void freed_take(struct page *page)
-{
-    uint32_t count = 0;
-    for (void *slot = page->freed; slot; slot = *(void **)slot) {
-        count++;
-        if (!page->tracked)
-            continue;
-        uint32_t at = slot_of(page, slot);
-        for (unsigned i = 0; i < BITMAPS; i++)
-            bit_clear(page->bits[i], at);
+    void *list = page->freed;
+    if (page->sided && !page->used) {
+        memset(page->bits, 0, (size_t)GENERATION_BITMAPS * page->words * 8);
+        page->sided = false;
     }
-    page->free = page->freed;
+    for (void *slot = page->sided ? list : NULL; slot; slot = *(void **)slot) {
+        uint32_t at = slot_of(page, slot);
+        for (unsigned i = 0; i < GENERATION_BITMAPS; i++)
+            bit_clear(bits_of(page, i), at);
+    }
     page->freed = NULL;
-    page->used += count;
+    page->used = (uint32_t)(((uint64_t)(page->bump - base_of(page)) - page->first) * page->reciprocal >> 32);
+    return list;
 }
 
 /* Links the next fresh slots; their words are zero already. */
-static void bump_take(struct page *page)
+static void *bump_take(struct page *page)
 {
-    void **link = &page->free;
+    void *list, **link = &list;
     for (uint32_t i = 0; i < CHUNK_SLOTS && page->bump < page->end; i++) {
         void *object = page->bump + WORD_BYTES;
         *link = object;
@@ -327,48 +318,60 @@ static void bump_take(struct page *page)
         page->used++;
     }
     *link = NULL;
+    return list;
 }
 
-static bool page_ready(struct page *page)
+/* Free slots of a page whose former ones have been taken; NULL: it has none. */
+static void *slots_take(struct page *page)
 {
-    if (!page->free && page->freed)
-        freed_take(page);
-    if (!page->free && page->bump < page->end)
-        bump_take(page);
-    return page->free;
+    return page->freed ? freed_take(page) : bump_take(page);
 }
 
 /* The next page of the class that has slots; NULL: none. */
 static struct page *room_take(struct tally_heap *heap, uint32_t class_index)
 {
     struct page *page = heap->room[class_index];
-    if (page) {
+    if (page)
         tally__list_remove(page, LIST_ROOM);
-        page_ready(page);
-    }
     return page;
 }
 
 bool tally__page_refill(struct tally_heap *heap, uint32_t class_index)
 {
     struct page *page = heap->hot.current[class_index];
-    if (page && !page_ready(page)) {
-        page->listed = false;
-        heap->hot.current[class_index] = page = NULL;
-    }
-    if (!page)
+    void *list = page ? slots_take(page) : NULL;
+    if (page && !list)
+        page->odd |= ODD_FULL;
+    if (!list) {
         page = room_take(heap, class_index);
-    if (!page) {
-        page = tally__page_new(heap, class_index, class_index >= CLASS_COUNT, 0);
+        if (!page)
+            page = tally__page_new(heap, class_index, class_index >= CLASS_COUNT, 0);
+        heap->hot.current[class_index] = page;
         if (!page)
             return false;
-        page->listed = true;
-        page_ready(page);
+        page->odd &= (uint8_t)~ODD_FULL;
+        list = slots_take(page);
     }
     if (page->tracked)
         tally__list_add(&heap->lists[LIST_YOUNG], page, LIST_YOUNG);
-    heap->hot.current[class_index] = page;
+    heap->hot.free[class_index] = list;
     return true;
+}
+
+/* The slots that a page had handed to the fast path, which has lost them. */
+static void slots_recover(struct page *page)
+{
+    page->freed = NULL;
+    page->used = 0;
+    for (uint32_t slot = 0; slot < page->slot_count && (char *)object_at(page, slot) < page->bump; slot++) {
+        void *object = object_at(page, slot);
+        if (*word_of(object)) {
+            page->used++;
+            continue;
+        }
+        *(void **)object = page->freed;
+        page->freed = object;
+    }
 }
 
 void tally__pages_relist(struct tally_heap *heap)
@@ -378,9 +381,11 @@ void tally__pages_relist(struct tally_heap *heap)
         struct page *page = heap->pages[i];
         if (!page || page->class_index == CLASS_LARGE)
             continue;
-        page->listed = false;
+        if (!(page->odd & ODD_FULL) && !page->links[LIST_ROOM].at) /* it was current */
+            slots_recover(page);
+        page->odd |= ODD_FULL;
         page->links[LIST_ROOM] = (struct page_link){NULL, NULL};
-        if (page->free || page->freed || page->bump < page->end)
+        if (page->freed || page->bump < page->end)
             tally__page_room(heap, page);
     }
 }

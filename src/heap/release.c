@@ -3,15 +3,17 @@
  * A dying object's slots are released last to first, and what dies there dies wholly before the next slot.
  * The way back is kept in the dead themselves: an object whose slot k is being followed has k in the count of
  * its word (the count is zero for good), and in slot k, which is empty by then, the address of the object one
- * further up. A slice that is over leaves the object and its parent in heap->cascade.
+ * further up. A slice that is over leaves the object and its parent in heap->cascade. What is light
+ * (fast.h) and not to be sliced dies by plain recursion for its first NEST_LIGHT levels, which is faster.
  *
  * Objects that die where that order cannot be kept (below a traverse callback, where finalizers nest deeper
  * than NEST_MAX, beside a cascade that waits for its next slice, under the manager none) wait on the heap's
  * zero list, in the order of their deaths, linked by compressed references in the counts of their words.
  */
-#include "heap/internal.h"
+#include "heap/fast.h"
 
-#define NEST_MAX 50u
+#define NEST_MAX   50u
+#define NEST_LIGHT 40u
 /* What lets an inline decref pass: the count of the dying is none, and a decref of them must be seen. */
 #define FLAGS_QUIET (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)
 
@@ -60,11 +62,7 @@ void tally__object_free(struct tally_heap *heap, void *object, enum wire_event k
     const struct tally_type *type = type_of(object);
     side_end(heap, page, object, type);
     count_free(heap, page, type, object, kind);
-    tally__slot_free(page, object);
-    if (!page->listed)
-        tally__page_room(heap, page);
-    if (!page->used)
-        tally__page_empty(heap, page);
+    slot_return(heap, page, object);
 }
 
 /* Steps (1) and (2) of a death, and the start of (3). Returns whether the object is dying now. */
@@ -102,6 +100,7 @@ static void zero_list_push(struct tally_heap *heap, void *object)
         heap->zero_first = name;
     heap->zero_last = name;
     heap->zero_count++;
+    heap->hot.direct_limit = 0;
 }
 
 static void *zero_list_pop(struct tally_heap *heap)
@@ -139,15 +138,20 @@ static void finish(struct tally_heap *heap, void *object)
     tally__object_free(heap, object, WIRE_EVENT_FREE_REFCOUNT);
 }
 
+static inline void **slot_at(const struct tally_type *type, void *object, uint64_t at)
+{
+    return type->light ? light_slot(type, object, at) : tally__slot_at(type, object, at);
+}
+
 /* Takes the child out of the next slot below the cursor that holds one, and lowers the cursor to that slot.
  * Gives up after a chunk of empty ones, with the cursor where it came to: 0 at the end. */
-static void *next_child(void *object, const struct tally_type *type)
+static inline void *next_child(void *object, const struct tally_type *type)
 {
     uint64_t *word = word_of(object);
     uint64_t at = *word >> TALLY_COUNT_SHIFT, stop = at > SLOTS_CHUNK ? at - SLOTS_CHUNK : 0;
     void *child = NULL;
     while (at > stop && !child) {
-        void **slot = tally__slot_at(type, object, --at);
+        void **slot = slot_at(type, object, --at);
         child = *slot;
         *slot = NULL;
     }
@@ -155,28 +159,40 @@ static void *next_child(void *object, const struct tally_type *type)
     return child;
 }
 
-static void **cursor_slot(void *object)
+static inline void **cursor_slot(void *object)
 {
-    return tally__slot_at(type_of(object), object, *word_of(object) >> TALLY_COUNT_SHIFT);
+    return slot_at(type_of(object), object, *word_of(object) >> TALLY_COUNT_SHIFT);
 }
 
 /* The child has lost the reference that its dying holder had. */
-static void lose(struct tally_heap *heap, struct cascade *cascade, void *child)
+static inline void lose(struct tally_heap *heap, struct cascade *cascade, void *child)
 {
     uint64_t word = *word_of(child) -= TALLY_COUNT_ONE;
     if (word >= TALLY_COUNT_ONE) {
         if (!(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
             tally__candidate(child);
-    } else if (die(heap, child)) {
-        *cursor_slot(cascade->object) = cascade->parent;
-        cascade->parent = cascade->object;
-        cascade->object = child;
+        return;
     }
+    const struct tally_type *type = type_of_word(word);
+    if (is_direct(heap, word) && is_bare(type, child)) {
+        free_light(heap, child, type, WIRE_EVENT_FREE_REFCOUNT);
+        return;
+    }
+    if (!die(heap, child))
+        return;
+    *cursor_slot(cascade->object) = cascade->parent;
+    cascade->parent = cascade->object;
+    cascade->object = child;
 }
 
-static void leave(struct tally_heap *heap, struct cascade *cascade)
+static inline void leave(struct tally_heap *heap, struct cascade *cascade)
 {
-    finish(heap, cascade->object);
+    uint64_t word = *word_of(cascade->object);
+    const struct tally_type *type = type_of_word(word);
+    if (is_direct(heap, word & ~FLAG_DYING))
+        free_light(heap, cascade->object, type, WIRE_EVENT_FREE_REFCOUNT);
+    else
+        finish(heap, cascade->object);
     cascade->object = cascade->parent;
     if (!cascade->object)
         return;
@@ -275,19 +291,74 @@ void tally__destroy(struct tally_heap *heap, void *object)
         tally__deaths_run(heap);
     if (opened)
         tally__slice_end(heap);
+    tally__direct_update(heap);
+}
+
+static __attribute__((noinline)) void destroy_within(struct tally_heap *heap, void *object)
+{
+    bool opened = tally__slice_begin(heap, UINT64_MAX);
+    destroy(heap, object, true);
+    if (opened)
+        tally__slice_end(heap);
+}
+
+/* A light object, which has no count left, and may die on the spot. */
+static void release_light(struct tally_heap *heap, void *object, const struct tally_type *type, unsigned level)
+{
+    *word_of(object) = FLAG_DYING | (uint64_t)type->index << TALLY_TYPE_SHIFT;
+    for (size_t at = type->ref_count; at > 0; at--) {
+        void **slot = light_slot(type, object, at - 1), *child = *slot;
+        if (!child)
+            continue;
+        *slot = NULL;
+        uint64_t word = *word_of(child) -= TALLY_COUNT_ONE;
+        if (word >= TALLY_COUNT_ONE) {
+            if (!(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
+                tally__candidate(child);
+        } else if (level < NEST_LIGHT && is_direct(heap, word))
+            release_light(heap, child, type_of_word(word), level + 1);
+        else
+            destroy_within(heap, child);
+    }
+    if (!is_direct(heap, *word_of(object) & ~FLAG_DYING))
+        finish(heap, object);
+    else if (!free_simply(heap, object, type))
+        free_light(heap, object, type, WIRE_EVENT_FREE_REFCOUNT);
+}
+
+/* What waits on the zero list since a death that was not light. */
+static void release_rest(struct tally_heap *heap)
+{
+    bool opened = tally__slice_begin(heap, UINT64_MAX);
+    if (heap->zero_first)
+        tally__deaths_run(heap);
+    if (opened)
+        tally__slice_end(heap);
+    tally__direct_update(heap);
+}
+
+static __attribute__((noinline)) void release_more(struct tally_heap *heap, void *object)
+{
+    uint64_t word = *word_of(object);
+    const struct tally_type *type = type_of_word(word);
+    if (is_direct(heap, word) && !heap->release_depth && !heap->budget_ns) {
+        release_light(heap, object, type, 0);
+        if (!heap->hot.direct_limit)
+            release_rest(heap);
+    } else if (!tally__is_gone(heap, object)) {
+        if (type->plain && !type->info.finalize && !(word & FLAG_WEAK) && !must_wait(heap))
+            tally__object_free(heap, object, WIRE_EVENT_FREE_REFCOUNT);
+        else
+            tally__destroy(heap, object);
+    }
+    tally__check_heap(heap, false);
 }
 
 void tally__release(void *object)
 {
-    struct page *page = page_of(object);
-    struct tally_heap *heap = page->heap;
-    uint64_t *word = word_of(object);
-    if (tally__is_gone(heap, object))
-        return;
-    const struct tally_type *type = type_of(object);
-    if (type->plain && !(*word & (FLAG_FINALIZER | FLAG_WEAK)) && !must_wait(heap))
-        tally__object_free(heap, object, WIRE_EVENT_FREE_REFCOUNT);
-    else
-        tally__destroy(heap, object);
-    tally__check_heap(heap, false);
+    struct tally_heap *heap = page_of(object)->heap;
+    uint64_t word = *word_of(object);
+    const struct tally_type *type = type_of_word(word);
+    if (!is_direct(heap, word) || !is_bare(type, object) || !free_simply(heap, object, type))
+        release_more(heap, object);
 }

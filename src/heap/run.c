@@ -73,7 +73,7 @@ static void counts_update(struct tally_heap *heap, int generation)
 static void current_pages_young(struct tally_heap *heap)
 {
     for (uint32_t i = CLASS_COUNT; i < CLASS_KINDS; i++)
-        if (heap->hot.current[i] && heap->hot.current[i]->free)
+        if (heap->hot.free[i])
             tally__list_add(&heap->lists[LIST_YOUNG], heap->hot.current[i], LIST_YOUNG);
 }
 
@@ -122,6 +122,7 @@ void tally__run_start(struct tally_heap *heap, const struct collect_request *req
                         .generation = request->generation,
                         .scope = request->scope,
                         .sliced = heap->slice.deadline_ns != UINT64_MAX};
+    heap->hot.direct_limit = 0;
     run->queue = (struct weak_queue){NULL, &run->queue.first};
     run->record = (struct feed_record){.start_ns = clock_mono_ns(),
                                        .reason = request->reason,
@@ -175,8 +176,10 @@ static enum phase next_phase(struct tally_heap *heap)
     struct run *run = &heap->run;
     if (run->phase == RUN_MARK)
         run->decided = true;
-    if (run->phase == RUN_PROMOTE)
+    if (run->phase == RUN_PROMOTE) {
         long_lived_update(heap);
+        tally__shapes_allow(heap);
+    }
     if (run->look && run->phase == RUN_PROMOTE)
         return RUN_SHAPES;
     return run->look && run->phase == RUN_SHAPES ? RUN_END : run->phase + 1;
@@ -263,15 +266,19 @@ bool tally__run_advance(struct tally_heap *heap)
     heap->armed = false;
     run->record.slices++;
     bool on = true;
+    uint64_t start = clock_mono_ns();
     while (on && run->phase != RUN_END) {
-        uint64_t start = clock_mono_ns();
         enum wire_state state = phases[run->phase].state;
         feed_state_set(&heap->hot.pen, state);
         on = phases[run->phase].run(heap);
-        time_add(run, state, clock_mono_ns() - start);
         if (on) {
             run->phase = next_phase(heap);
             tally__find_restart(heap);
+        }
+        if (!on || run->phase == RUN_END || phases[run->phase].state != state) {
+            uint64_t now = clock_mono_ns();
+            time_add(run, state, now - start);
+            start = now;
         }
     }
     feed_state_set(&heap->hot.pen, WIRE_STATE_RUNNING);

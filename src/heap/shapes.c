@@ -7,7 +7,10 @@
  *
  * Bounded: OBJECTS_MOST objects are entered in a run, a shape has STEPS_MOST steps, a heap SHAPES_MOST
  * shapes. A path of OBJECTS_MOST that has not come back, but repeats itself, is taken for a part of a longer
- * cycle. Marks: pending = entered, trial 1 = on the path. */
+ * cycle. Marks: pending = entered, trial 1 = on the path.
+ *
+ * Cheap where it is done often: automatic runs share a credit of objects to enter, to which each adds one in
+ * CREDIT_SHARE of those that it found; and a shape is known by the numbers of its steps, its text made once. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +21,22 @@
 #define STEPS_MOST   16u
 #define SHAPES_MOST  256u
 #define TEXT_MOST    512u
+#define KEYS_MOST    512u
+#define CREDIT_SHARE 64u
 
 struct shape {
     char text[TEXT_MOST];
     struct tally_cycle sums;
 };
-struct shapes {
+struct key { /* the steps of a shape, from the lowest rotation on; several may have the same text */
+    uint64_t steps[STEPS_MOST];
     size_t count;
+    struct shape *shape;
+};
+struct shapes {
+    size_t count, key_count;
     struct shape *list[SHAPES_MOST];
+    struct key keys[KEYS_MOST];
 };
 
 struct step { /* of the path, two entries of the mark stack */
@@ -38,7 +49,64 @@ static struct step *path_at(struct tally_heap *heap, size_t at)
     return (struct step *)(void *)heap->mark_stack + at;
 }
 
-/* ---- a shape's name */
+/* ---- a shape's key */
+
+/* A step's type and slot in one number; the elements of an array are one slot. */
+static uint64_t step_number(const struct step *step)
+{
+    const struct tally_type *type = type_of(step->object);
+    size_t slot = step->slot - 1;
+    if (slot >= type->ref_count)
+        slot = type->ref_count + (slot >= tally__slot_count(type, step->object) ? 2
+                                  : tally__slot_is_external(type, step->object, slot));
+    return (uint64_t)type->index << 32 | (uint32_t)slot;
+}
+
+/* The smallest period of the steps [from, from + length), which goes into a cycle without a rest. */
+static size_t period_of(struct tally_heap *heap, size_t from, size_t length, bool cycle)
+{
+    for (size_t period = 1; period <= STEPS_MOST && period < length; period++) {
+        size_t at = period;
+        if (cycle && length % period)
+            continue;
+        while (at < length &&
+               step_number(path_at(heap, from + at)) == step_number(path_at(heap, from + at - period)))
+            at++;
+        if (at == length)
+            return period;
+    }
+    return length;
+}
+
+/* Where the numbers begin so that they are the lowest. */
+static size_t first_rotation(const uint64_t *numbers, size_t count)
+{
+    size_t best = 0;
+    for (size_t start = 1; start < count; start++)
+        for (size_t i = 0; i < count; i++) {
+            uint64_t one = numbers[(start + i) % count], other = numbers[(best + i) % count];
+            if (one < other)
+                best = start;
+            if (one != other)
+                break;
+        }
+    return best;
+}
+
+/* A period that is too long keeps its first steps, and has no other begin. */
+static void key_make(struct tally_heap *heap, size_t from, size_t period, struct key *key)
+{
+    uint64_t numbers[STEPS_MOST];
+    size_t count = period < STEPS_MOST ? period : STEPS_MOST;
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = step_number(path_at(heap, from + i));
+    size_t start = period <= STEPS_MOST ? first_rotation(numbers, count) : 0;
+    for (size_t i = 0; i < count; i++)
+        key->steps[i] = numbers[(start + i) % count];
+    key->count = period;
+}
+
+/* ---- a shape's text */
 
 struct name {
     char text[128];
@@ -52,35 +120,8 @@ static void step_name(const struct step *step, struct name *name)
              step->slot <= count ? tally__slot_name(type, step->object, step->slot - 1) : "(traverse)");
 }
 
-static bool same_step(const struct step *one, const struct step *other)
-{
-    if (type_of(one->object) != type_of(other->object))
-        return false;
-    if (one->slot == other->slot)
-        return true;
-    struct name a, b;
-    step_name(one, &a);
-    step_name(other, &b);
-    return !strcmp(a.text, b.text);
-}
-
-/* The smallest period of the steps [from, from + length), which goes into a cycle without a rest. */
-static size_t period_of(struct tally_heap *heap, size_t from, size_t length, bool cycle)
-{
-    for (size_t period = 1; period <= STEPS_MOST && period < length; period++) {
-        size_t at = period;
-        if (cycle && length % period)
-            continue;
-        while (at < length && same_step(path_at(heap, from + at), path_at(heap, from + at - period)))
-            at++;
-        if (at == length)
-            return period;
-    }
-    return length;
-}
-
 /* Where the names begin so that they sort first. */
-static size_t first_rotation(const struct name *names, size_t count)
+static size_t first_name(const struct name *names, size_t count)
 {
     size_t best = 0;
     for (size_t start = 1; start < count; start++)
@@ -100,7 +141,7 @@ static void shape_text(struct tally_heap *heap, size_t from, size_t period, char
     size_t count = period < STEPS_MOST ? period : STEPS_MOST, used = 0;
     for (size_t i = 0; i < count; i++)
         step_name(path_at(heap, from + i), &names[i]);
-    size_t start = period <= STEPS_MOST ? first_rotation(names, count) : 0;
+    size_t start = period <= STEPS_MOST ? first_name(names, count) : 0;
     for (size_t i = 0; i < count && used < TEXT_MOST; i++)
         used += (size_t)snprintf(text + used, TEXT_MOST - used, "%s%s", i ? " -> " : "",
                                  names[(start + i) % count].text);
@@ -110,13 +151,8 @@ static void shape_text(struct tally_heap *heap, size_t from, size_t period, char
 
 /* ---- counting */
 
-static struct shape *shape_find(struct tally_heap *heap, const char *text)
+static struct shape *shape_of_text(struct shapes *shapes, const char *text)
 {
-    struct shapes *shapes = heap->shapes;
-    if (!shapes)
-        shapes = heap->shapes = calloc(1, sizeof *shapes);
-    if (!shapes)
-        return NULL;
     for (size_t i = 0; i < shapes->count; i++)
         if (!strcmp(shapes->list[i]->text, text))
             return shapes->list[i];
@@ -130,12 +166,36 @@ static struct shape *shape_find(struct tally_heap *heap, const char *text)
     return shape;
 }
 
+static bool same_key(const struct key *one, const struct key *other)
+{
+    size_t count = one->count < STEPS_MOST ? one->count : STEPS_MOST;
+    return one->count == other->count && !memcmp(one->steps, other->steps, count * sizeof *one->steps);
+}
+
+static struct shape *shape_find(struct tally_heap *heap, size_t from, size_t period)
+{
+    struct shapes *shapes = heap->shapes;
+    if (!shapes)
+        shapes = heap->shapes = calloc(1, sizeof *shapes);
+    if (!shapes)
+        return NULL;
+    struct key key;
+    key_make(heap, from, period, &key);
+    for (size_t i = 0; i < shapes->key_count; i++)
+        if (same_key(&shapes->keys[i], &key))
+            return shapes->keys[i].shape;
+    char text[TEXT_MOST];
+    shape_text(heap, from, period, text);
+    key.shape = shape_of_text(shapes, text);
+    if (key.shape && shapes->key_count < KEYS_MOST)
+        shapes->keys[shapes->key_count++] = key;
+    return key.shape;
+}
+
 /* The steps [from, from + length) are a cycle, or part of one, that repeats after `period`. */
 static void cycle_found(struct tally_heap *heap, size_t from, size_t length, size_t period)
 {
-    char text[TEXT_MOST];
-    shape_text(heap, from, period, text);
-    struct shape *shape = shape_find(heap, text);
+    struct shape *shape = shape_find(heap, from, period);
     if (!shape)
         return;
     if (!shape->sums.count++)
@@ -154,10 +214,10 @@ static void enter(struct tally_heap *heap, void *object)
 {
     struct page *page = page_of(object);
     uint32_t slot = slot_of(page, object);
-    bit_set(page->bits[BIT_PENDING], slot);
-    page->trial[slot] = 1;
+    bit_set(bits_of(page, BIT_PENDING), slot);
+    trial_of(page)[slot] = 1;
     *path_at(heap, heap->mark_count++) = (struct step){object, 0};
-    heap->run.at++;
+    heap->shape_spent++;
 }
 
 static void cycle_closed(struct tally_heap *heap, const void *child)
@@ -183,12 +243,12 @@ static void follow(struct tally_heap *heap, void *child)
         return;
     const struct page *page = page_of(child);
     uint32_t slot = slot_of(page, child);
-    if (!bit_get(page->bits[BIT_PENDING], slot)) {
-        if (heap->run.at < OBJECTS_MOST)
+    if (!bit_get(bits_of(page, BIT_PENDING), slot)) {
+        if (heap->shape_spent < OBJECTS_MOST)
             enter(heap, child);
         if (heap->mark_count == OBJECTS_MOST && path_at(heap, OBJECTS_MOST - 1)->object == child)
             path_ended(heap);
-    } else if (page->trial[slot] == 1) {
+    } else if (trial_of(page)[slot] == 1) {
         cycle_closed(heap, child);
     }
 }
@@ -226,7 +286,7 @@ static void leave(struct tally_heap *heap)
 {
     const void *object = path_at(heap, --heap->mark_count)->object;
     const struct page *page = page_of(object);
-    page->trial[slot_of(page, object)] = 0;
+    trial_of(page)[slot_of(page, object)] = 0;
 }
 
 /* Goes on until the path is empty; false: the slice is over. No memory of the trash changes between slices.
@@ -247,16 +307,24 @@ static bool search_from(struct tally_heap *heap, void *object)
     const struct page *page = page_of(object);
     uint32_t slot = slot_of(page, object);
     if (!heap->mark_count) {
-        if (bit_get(page->bits[BIT_PENDING], slot) || heap->run.at >= OBJECTS_MOST)
+        if (bit_get(bits_of(page, BIT_PENDING), slot) || heap->shape_spent == OBJECTS_MOST)
             return true;
         enter(heap, object);
     }
     return search(heap);
 }
 
+void tally__shapes_allow(struct tally_heap *heap)
+{
+    const struct run *run = &heap->run;
+    bool asked = run->look || run->record.reason != TALLY_REASON_THRESHOLD;
+    uint64_t share = asked ? OBJECTS_MOST : run->found / CREDIT_SHARE;
+    heap->shape_spent -= share < heap->shape_spent ? share : heap->shape_spent;
+}
+
 bool tally__trash_shapes(struct tally_heap *heap)
 {
-    return tally__trash_each(heap, search_from);
+    return (heap->shape_spent == OBJECTS_MOST && !heap->mark_count) || tally__trash_each(heap, search_from);
 }
 
 void tally__shapes_free(struct tally_heap *heap)

@@ -32,6 +32,11 @@ void **tally__slot_at(const struct tally_type *type, void *object, size_t at)
     return *(void ***)((char *)object + type->info.external_pointer_offset) + (at - trailing);
 }
 
+bool tally__slot_is_external(const struct tally_type *type, const void *object, size_t at)
+{
+    return at >= type->ref_count + trailing_count(type, object);
+}
+
 const char *tally__slot_name(const struct tally_type *type, const void *object, size_t at)
 {
     if (at < type->ref_count)
@@ -97,15 +102,16 @@ static bool fits(void *holder, const void *value)
 }
 
 /* A run that is finding may have read the value's count before this reference, and would take it off. A stolen
- * reference comes into the slot without a count having changed: that may have closed a cycle. */
-static void replace(void *holder, void **slot, void *value, bool stolen)
+ * reference comes into the slot without a count having changed: that may have closed a cycle, if anything can
+ * lead to the holder. */
+static inline void replace(void *holder, void **slot, void *value, bool suspect)
 {
     struct tally_heap *heap = page_of(holder)->heap;
     void *old = *slot;
     if (heap->armed && value)
         tally__touch(heap, value);
     *slot = value;
-    if (stolen && value && !(*word_of(value) & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
+    if (suspect)
         tally__candidate(value);
     if (old)
         tally_decref(old);
@@ -114,14 +120,22 @@ static void replace(void *holder, void **slot, void *value, bool stolen)
 
 void tally_store_steal(void *holder, void **slot, void *value)
 {
-    if (fits(holder, value))
-        replace(holder, slot, value, true);
+    if (!fits(holder, value))
+        return;
+    uint64_t word = value ? *word_of(value) : TALLY_FLAG_ACYCLIC;
+    if (!(word & (TALLY_FLAG_ACYCLIC | FLAG_STORED)))
+        *word_of(value) = word | FLAG_STORED;
+    replace(holder, slot, value,
+            !(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)) && *word_of(holder) & FLAG_STORED);
 }
 
 void tally_store(void *holder, void **slot, void *value)
 {
-    if (fits(holder, value))
-        replace(holder, slot, tally_dup(value), false);
+    if (!fits(holder, value))
+        return;
+    if (value)
+        *word_of(value) = (*word_of(value) + TALLY_COUNT_ONE) | FLAG_STORED;
+    replace(holder, slot, value, false);
 }
 
 void tally_clear(void *holder, void **slot)

@@ -108,7 +108,8 @@ static bool name_copy(const char **to, const char *from)
 
 static struct tally_type *type_make(const struct tally_type_info *info)
 {
-    struct tally_type *type = calloc(1, sizeof *type);
+    size_t refs = info->ref_count + (info->flags & TALLY_TYPE_WEAK ? 1 : 0);
+    struct tally_type *type = calloc(1, sizeof *type + refs * sizeof *type->offsets);
     if (!type)
         return NULL;
     type->info = *info;
@@ -132,8 +133,12 @@ static struct tally_type *type_make(const struct tally_type_info *info)
     type->class_index = tally__class_of(WORD_BYTES + type->size, type->align);
     if (type->class_index != CLASS_LARGE && type->tracked)
         type->class_index += CLASS_COUNT;
-    type->word =
-        TALLY_COUNT_ONE | (type->tracked ? 0 : TALLY_FLAG_ACYCLIC) | (info->finalize ? FLAG_FINALIZER : 0);
+    type->fast_class = type->variable || type->class_index == CLASS_LARGE ? CLASS_KINDS : type->class_index;
+    type->light = type->fast_class != CLASS_KINDS && !type->weak && !info->has_external && !info->traverse &&
+                  !info->finalize && !info->dispose;
+    for (size_t i = 0; i < type->ref_count; i++)
+        type->offsets[i] = (uint32_t)type->refs[i].offset;
+    type->word = TALLY_COUNT_ONE | (type->tracked ? 0 : TALLY_FLAG_ACYCLIC) | (type->light ? 0 : FLAG_ODD);
     return type;
 }
 

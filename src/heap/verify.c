@@ -98,7 +98,7 @@ static void check_counts(struct check *check, void *object)
     }
     bool buffered = *word_of(object) & TALLY_FLAG_BUFFERED;
     const struct page *page = page_of(object);
-    if (buffered && (!page->tracked || !bit_get(page->bits[BIT_CANDIDATE], slot_of(page, object))))
+    if (buffered && (!page->tracked || !bit_get(bits_of(page, BIT_CANDIDATE), slot_of(page, object))))
         fail(check, "%s: flagged as a candidate, and is none", type_of(object)->info.name);
 }
 
@@ -118,20 +118,21 @@ static void check_list(struct check *check, const struct page *page, const void 
 
 static void check_generations(struct check *check, const struct page *page, uint32_t slot)
 {
-    unsigned bits = bit_get(page->bits[BIT_MIDDLE], slot) + 0u + bit_get(page->bits[BIT_OLD], slot) +
-                    bit_get(page->bits[BIT_FROZEN], slot);
+    unsigned bits = bit_get(bits_of(page, BIT_MIDDLE), slot) + 0u + bit_get(bits_of(page, BIT_OLD), slot) +
+                    bit_get(bits_of(page, BIT_FROZEN), slot);
     if (bits > 1)
         fail(check, "an object is in %u generations", bits);
     if (!bits && !page->links[LIST_YOUNG].at && !page->heap->run.phase)
         fail(check, "a young object stands in a page that no young collection visits");
-    if (bit_get(page->bits[BIT_MIDDLE], slot) && !page->links[LIST_MIDDLE].at && !page->heap->run.phase)
+    if (bit_get(bits_of(page, BIT_MIDDLE), slot) && !page->links[LIST_MIDDLE].at && !page->heap->run.phase)
         fail(check, "a middle object stands in a page that no middle collection visits");
 }
 
 static void check_page(struct check *check, const struct page *page)
 {
     uint32_t free_count = 0, live = 0, fresh = 0;
-    check_list(check, page, page->free, &free_count);
+    if (page->class_index != CLASS_LARGE && check->heap->hot.current[page->class_index] == page)
+        check_list(check, page, check->heap->hot.free[page->class_index], &free_count);
     uint32_t handed = free_count; /* free, yet counted as used */
     check_list(check, page, page->freed, &free_count);
     for (uint32_t slot = 0; slot < page->slot_count && !check->failed; slot++) {
@@ -170,7 +171,7 @@ static void check_candidates(struct check *check)
         const struct page *page = check->heap->pages[i];
         uint64_t here = 0;
         for (uint32_t word = 0; page && page->tracked && word < page->words; word++)
-            here += (uint64_t)__builtin_popcountll(page->bits[BIT_CANDIDATE][word]);
+            here += (uint64_t)__builtin_popcountll(bits_of(page, BIT_CANDIDATE)[word]);
         if (here && !page->links[LIST_CANDIDATES].at)
             fail(check, "a page with candidates stands in no list of such");
         count += here;

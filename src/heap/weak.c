@@ -121,7 +121,7 @@ void *tally_weak_new(struct tally_heap *heap, const struct tally_type *type, voi
         return NULL;
     }
     weak->callback_private = (void *)(uintptr_t)callback;
-    weak->hold_private = tally_dup(hold);
+    tally_store(weak, &weak->hold_private, hold);
     return weak;
 }
 

@@ -282,13 +282,13 @@ static void test_a_child_begins_with_anything(void **state)
     for (int i = 0; i < 5000; i++)
         tally_decref(many[i]);
     tally_decref(after);
-    while (heap->hot.current[page_of(chain)->class_index]->free) { /* a page with fresh slots alone */
+    while (heap->hot.free[page_of(chain)->class_index]) { /* a page with fresh slots alone */
         struct pair *pair = pair_make(heap, NULL, NULL);
         tally_store_steal(pair, &pair->first, chain);
         chain = pair;
     }
     void *first = tally_keep(heap, tally_new_array(heap, bytes, 8));
-    while (heap->hot.current[page_of(first)->class_index]->free)
+    while (heap->hot.free[page_of(first)->class_index])
         tally_keep(heap, tally_new_array(heap, bytes, 8));
     assert_true(page_of(first)->bump < page_of(first)->end);
     suspect = pair_make(heap, NULL, NULL);

@@ -142,7 +142,7 @@ static void test_free_lists(void **state)
     DAMAGED(page->freed, map, sentence);
     DAMAGED(*(void **)freed, freed, "a free list does not end");
     DAMAGED(page->freed, NULL, "live");
-    DAMAGED(page->free, freed, "a page");
+    DAMAGED(heap->hot.free[page->class_index], freed, "a page");
     tally_decref(map);
 }
 
@@ -158,7 +158,7 @@ static void test_generations(void **state)
     (void)state;
     struct pair *old = pair_make(heap, NULL, NULL);
     uint32_t slot = slot_of(page, old);
-    uint64_t *middle = page->bits[BIT_MIDDLE], *bits = page->bits[BIT_OLD], *frozen = page->bits[BIT_FROZEN];
+    uint64_t *middle = bits_of(page, BIT_MIDDLE), *bits = bits_of(page, BIT_OLD), *frozen = bits_of(page, BIT_FROZEN);
     tally__generation_set(old, 2);
     DAMAGED(middle[slot / 64], middle[slot / 64] | (uint64_t)1 << slot % 64, "2 generations");
     DAMAGED(frozen[slot / 64], frozen[slot / 64] | (uint64_t)1 << slot % 64, "2 generations");

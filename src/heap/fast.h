@@ -1,0 +1,132 @@
+/* What the fast paths of birth, death and tracing have in common, inline. */
+#ifndef TALLY_HEAP_FAST_H
+#define TALLY_HEAP_FAST_H
+
+#include "heap/internal.h"
+#include "heap/poison.h"
+
+/* Deaths of light objects run nothing of the host's and end nothing beside the object. */
+#define FLAGS_HEAVY (FLAGS_MASK & ~(TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED | FLAG_STORED))
+
+static inline uint32_t type_index_of(uint64_t word)
+{
+    return (uint32_t)(word >> TALLY_TYPE_SHIFT & 0xffff);
+}
+
+/* What has no count left is light, and may die on the spot. A freed slot's word has type 0. */
+static inline bool is_direct(const struct tally_heap *heap, uint64_t word)
+{
+    return type_index_of(word) - 1 < heap->hot.direct_limit && !(word & FLAGS_HEAVY);
+}
+
+static inline void **light_slot(const struct tally_type *type, void *object, size_t at)
+{
+    return (void **)((char *)object + type->offsets[at]);
+}
+
+/* A light object refers to nothing. */
+static inline bool is_bare(const struct tally_type *type, void *object)
+{
+    for (size_t at = type->ref_count; at > 0; at--)
+        if (*light_slot(type, object, at - 1))
+            return false;
+    return true;
+}
+
+/* Freed slots are filled in debug builds, and poisoned for AddressSanitizer and valgrind: all but the word
+ * and the link to the next one, which lie in the first 8 bytes of the payload. */
+static inline void slot_free(struct page *page, void *object)
+{
+    *word_of(object) = 0;
+    *(void **)object = page->freed;
+    page->freed = object;
+    page->used--;
+    tally__poison((char *)object + WORD_BYTES, (page->class_index == CLASS_LARGE ? PAGE_BYTES - page->first
+                                                                                 : page->slot_bytes) -
+                                                   2 * WORD_BYTES);
+}
+
+/* The slot goes back to its page, and the page perhaps to where it came from. */
+static inline void slot_return(struct tally_heap *heap, struct page *page, void *object)
+{
+    slot_free(page, object);
+    if (page->odd & ODD_FULL)
+        tally__page_room(heap, page);
+    if (!page->used)
+        tally__page_empty(heap, page);
+}
+
+/* Counts the birth or death of an object of a type of fixed size with a row of its own. */
+static inline void count_light(struct tally_heap *heap, const void *object, const struct tally_type *type,
+                               enum wire_event kind)
+{
+    feed_count(&heap->hot.pen, kind, type->index, false, type->size);
+    if (__builtin_expect(heap->hot.pen.level != WIRE_LEVEL_OFF, 0))
+        tally__event(heap, object, type, kind);
+}
+
+/* Not a member of an open run, unless that is freeing it; of a type with a row of its own. */
+static inline void free_light(struct tally_heap *heap, void *object, const struct tally_type *type,
+                              enum wire_event kind)
+{
+    struct page *page = page_of(object);
+    if (type->tracked) {
+        if (heap->hot.young_count)
+            heap->hot.young_count--;
+        if (page->odd & ODD_CANDIDATES)
+            tally__candidate_drop(heap, page, slot_of(page, object));
+    }
+    count_light(heap, object, type, kind);
+    slot_return(heap, page, object);
+}
+
+/* The same where nothing but a slot is freed and counted; false, and nothing done, where it is more. */
+static inline bool free_simply(struct tally_heap *heap, void *object, const struct tally_type *type)
+{
+    struct page *page = page_of(object);
+    if (page->odd || page->used == 1 || heap->hot.pen.level != WIRE_LEVEL_OFF)
+        return false;
+    if (type->tracked && heap->hot.young_count)
+        heap->hot.young_count--;
+    feed_count(&heap->hot.pen, WIRE_EVENT_FREE_REFCOUNT, type->index, false, type->size);
+    slot_free(page, object);
+    return true;
+}
+
+/* The payload's first bytes, a multiple of 8, become 0. */
+#define PAYLOAD_SMALL 64u
+static inline void payload_clear(void *object, size_t bytes)
+{
+    char *from = object, *end = from + bytes;
+    if (bytes > PAYLOAD_SMALL) {
+        memset(from, 0, bytes);
+    } else if (bytes >= 32) {
+        memset(from, 0, 32);
+        memset(end - 32, 0, 32);
+    } else if (bytes >= 16) {
+        memset(from, 0, 16);
+        memset(end - 16, 0, 16);
+    } else if (bytes) {
+        memset(from, 0, 8);
+    }
+}
+
+/* tally__slots_visit() with visit inlined, for loops over many objects; what is rare goes by way of tally__slots_visit(). */
+static inline __attribute__((always_inline)) void slots_each(const struct tally_type *type, void *object,
+                                                             tally_slot_fn visit, void *arg)
+{
+    if (__builtin_expect(type->info.has_external || type->info.traverse != NULL, 0)) {
+        tally__slots_visit(type, object, visit, arg);
+        return;
+    }
+    for (size_t i = 0; i < type->ref_count; i++)
+        visit((void **)((char *)object + type->refs[i].offset), arg);
+    if (type->info.trailing != TALLY_TRAILING_SLOTS)
+        return;
+    void **slots = (void **)((char *)object + type->size);
+    size_t count = *(const size_t *)((const char *)object + type->info.trailing_length_offset);
+    for (size_t i = 0; i < count; i++)
+        visit(&slots[i], arg);
+}
+
+#endif
