@@ -212,20 +212,44 @@ static bool free_one(struct tally_heap *heap, void *object)
     return true;
 }
 
-static bool free_light_one(struct tally_heap *heap, void *object)
+/* The trash among 64 slots; returns how many there were. */
+static unsigned word_free_light(struct tally_heap *heap, struct page *page, uint32_t word)
+{
+    uint64_t trash = bits_of(page, BIT_MEMBER)[word] & ~bits_of(page, BIT_ALIVE)[word];
+    uint64_t candidates = trash & bits_of(page, BIT_CANDIDATE)[word];
+    unsigned count = (unsigned)__builtin_popcountll(trash);
+    bits_of(page, BIT_MEMBER)[word] &= ~trash;
+    bits_of(page, BIT_CANDIDATE)[word] &= ~candidates;
+    heap->candidate_count -= (uint64_t)__builtin_popcountll(candidates);
+    for (; trash; trash &= trash - 1) {
+        void *object = object_at(page, word * 64 + (uint32_t)__builtin_ctzll(trash));
+        const struct tally_type *type = type_of(object);
+        heap->run.freed_bytes += type->size;
+        count_light(heap, object, type, WIRE_EVENT_FREE_CYCLE);
+        slot_free(page, object);
+    }
+    return count;
+}
+
+static bool free_light_all(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
-    const struct tally_type *type = type_of(object);
-    run->collected++;
-    run->freed_bytes += type->size;
-    tally__member_drop(heap, object);
-    free_light(heap, object, type, WIRE_EVENT_FREE_CYCLE);
+    for (struct page *page = run->page; page; page = page->next_scope) {
+        uint64_t count = 0;
+        for (uint32_t word = 0; word < page->words; word++)
+            count += word_free_light(heap, page, word);
+        if (!count)
+            continue;
+        run->collected += count;
+        heap->hot.young_count -= count < heap->hot.young_count ? count : heap->hot.young_count;
+        page_settle(heap, page);
+    }
     return true;
 }
 
 bool tally__trash_free(struct tally_heap *heap)
 {
-    return tally__trash_each(heap, heap->run.heavy ? free_one : free_light_one);
+    return heap->run.heavy ? tally__trash_each(heap, free_one) : free_light_all(heap);
 }
 
 bool tally__trash_callbacks_rest(struct tally_heap *heap)

@@ -46,14 +46,19 @@ static inline void slot_free(struct page *page, void *object)
                                                    2 * WORD_BYTES);
 }
 
-/* The slot goes back to its page, and the page perhaps to where it came from. */
-static inline void slot_return(struct tally_heap *heap, struct page *page, void *object)
+/* After slots were freed: the page has room, and goes perhaps to where it came from. */
+static inline void page_settle(struct tally_heap *heap, struct page *page)
 {
-    slot_free(page, object);
     if (page->odd & ODD_FULL)
         tally__page_room(heap, page);
     if (!page->used)
         tally__page_empty(heap, page);
+}
+
+static inline void slot_return(struct tally_heap *heap, struct page *page, void *object)
+{
+    slot_free(page, object);
+    page_settle(heap, page);
 }
 
 /* Counts the birth or death of an object of a type of fixed size with a row of its own. */

@@ -36,21 +36,22 @@ static inline __attribute__((always_inline)) bool slots_continue(struct tally_he
     struct run *run = &heap->run;
     const struct tally_type *type = type_of(object);
     size_t count = type->light ? type->ref_count : tally__slot_count(type, object);
+    run->open = NULL;
     if (count <= SLOTS_CHUNK) {
         slots_each(type, object, visit, arg);
-        run->open = NULL;
         return slice_spend(heap, 1 + count);
     }
     while (run->at < count) {
         size_t to = count - run->at > SLOTS_CHUNK ? run->at + SLOTS_CHUNK : count;
         tally__slots_range(type, object, run->at, to, visit, arg);
         run->at = to;
-        if (!slice_spend(heap, SLOTS_CHUNK))
+        if (!slice_spend(heap, SLOTS_CHUNK)) {
+            run->open = object;
             return false;
+        }
     }
     if (type->info.traverse)
         type->info.traverse(object, visit, arg);
-    run->open = NULL;
     return true;
 }
 
@@ -194,7 +195,6 @@ static inline __attribute__((always_inline)) bool stack_drain(struct tally_heap 
         void *object = ahead_take(&ahead);
         if (run->sliced && !still_member(heap, object))
             continue;
-        run->open = object;
         run->at = 0;
         if (!through(heap, object)) {
             ahead_return(heap, &ahead);
@@ -222,19 +222,29 @@ static bool explore_through(struct tally_heap *heap, void *object)
     return slots_continue(heap, object, explore_edge, heap);
 }
 
-/* A pending bit is a member that did not fit the mark stack or, in explore, a candidate that is no member
- * yet. */
-static void pending_take(struct tally_heap *heap, struct page *page, uint32_t slot)
+/* A candidate's closure is explored before the next candidate is taken. */
+static void candidate_enter(struct tally_heap *heap, struct page *page, uint32_t slot)
 {
-    bit_clear(bits_of(page, BIT_PENDING), slot);
-    void *object = object_at(page, slot);
-    if (is_member(heap, page, slot)) {
-        heap->mark_stack[heap->mark_count++] = object; /* empty, where this is called */
-    } else if (heap->run.phase == RUN_EXPLORE && bit_get(bits_of(page, BIT_CANDIDATE), slot)) {
-        heap->run.follow = FOLLOW_MAX;
-        if (!enter(heap, page, slot, object))
-            tally__candidate_take(heap, page, slot); /* frozen, immortal, dying or under construction */
-    }
+    heap->run.follow = FOLLOW_MAX;
+    if (!is_member(heap, page, slot) && bit_get(bits_of(page, BIT_CANDIDATE), slot) &&
+        !enter(heap, page, slot, object_at(page, slot)))
+        tally__candidate_take(heap, page, slot); /* frozen, immortal, dying or under construction */
+}
+
+/* A pending bit is a member that did not fit the mark stack, which is empty where this is called, or was held
+ * by a big object; in explore a candidate as well. Leaves what it takes on the stack, the first on top. */
+static inline void pending_take(struct tally_heap *heap, struct page *page, uint32_t word)
+{
+    uint64_t *pending = &bits_of(page, BIT_PENDING)[word], bits = *pending;
+    if (heap->run.phase == RUN_EXPLORE)
+        bits &= -bits;
+    *pending &= ~bits;
+    uint64_t members = bits & bits_of(page, BIT_MEMBER)[word];
+    if (bits != members)
+        candidate_enter(heap, page, word * 64 + (uint32_t)__builtin_ctzll(bits));
+    for (; members; members &= ~((uint64_t)1 << 63 >> __builtin_clzll(members)))
+        heap->mark_stack[heap->mark_count++] =
+            object_at(page, word * 64 + 63 - (uint32_t)__builtin_clzll(members));
 }
 
 static inline __attribute__((always_inline)) bool page_drain(struct tally_heap *heap, struct page *page,
@@ -242,7 +252,7 @@ static inline __attribute__((always_inline)) bool page_drain(struct tally_heap *
 {
     for (uint32_t word = 0; word < page->words; word++)
         while (bits_of(page, BIT_PENDING)[word]) {
-            pending_take(heap, page, word * 64 + (uint32_t)__builtin_ctzll(bits_of(page, BIT_PENDING)[word]));
+            pending_take(heap, page, word);
             if (!stack_drain(heap, through))
                 return false;
         }
@@ -361,37 +371,33 @@ static inline void subtract_edge(void **slot, void *arg)
     __builtin_prefetch(edges->trial[at], 1);
 }
 
-/* The next member, from the cursor on, whose bit in `alive` is as asked; NULL: none is left. */
-static inline void *member_next(struct tally_heap *heap, bool and_alive)
+/* The members of a word that the cursor has not passed. */
+static bool word_subtract(struct tally_heap *heap, struct edges *edges)
 {
     struct run *run = &heap->run;
-    for (; run->page; run->page = run->page->next_scope, run->word = 0)
-        for (; run->word < run->page->words; run->word++, run->passed = 0) {
-            const struct page *page = run->page;
-            uint64_t bits = bits_of(page, BIT_MEMBER)[run->word] & ~run->passed;
-            if (!and_alive)
-                bits &= ~bits_of(page, BIT_ALIVE)[run->word];
-            if (!bits)
-                continue;
+    struct page *page = run->page;
+    uint64_t bits = bits_of(page, BIT_MEMBER)[run->word] & ~run->passed;
+    for (; bits; bits &= bits - 1) {
+        void *object = object_at(page, run->word * 64 + (uint32_t)__builtin_ctzll(bits));
+        run->at = 0;
+        if (!slots_continue(heap, object, subtract_edge, edges)) {
             run->passed |= bits ^ (bits - 1); /* this bit and all below it */
-            return object_at(page, run->word * 64 + (uint32_t)__builtin_ctzll(bits));
+            return false;
         }
-    return NULL;
+    }
+    return true;
 }
 
 static bool members_subtract(struct tally_heap *heap, struct edges *edges)
 {
     struct run *run = &heap->run;
-    for (;;) {
-        if (!run->open) {
-            run->at = 0;
-            run->open = member_next(heap, true);
-            if (!run->open)
-                return true;
-        }
-        if (!slots_continue(heap, run->open, subtract_edge, edges))
-            return false;
-    }
+    if (run->open && !slots_continue(heap, run->open, subtract_edge, edges))
+        return false;
+    for (; run->page; run->page = run->page->next_scope, run->word = 0)
+        for (; run->word < run->page->words; run->word++, run->passed = 0)
+            if (!word_subtract(heap, edges))
+                return false;
+    return true;
 }
 
 bool tally__find_subtract(struct tally_heap *heap)
@@ -473,7 +479,6 @@ static bool mark_through(struct tally_heap *heap, void *object)
                    ? slots_continue(heap, object, mark_edge, heap)
                    : slots_continue(heap, object, mark_edge_of_many, heap);
     mark_entry(heap, object);
-    heap->run.open = NULL;
     return slice_spend(heap, 1);
 }
 
@@ -486,21 +491,33 @@ static inline bool held_outside(const struct tally_heap *heap, const struct page
     return !count || *count;
 }
 
+/* Marks the members of the word at the cursor that are held from outside. */
+static void word_mark(struct tally_heap *heap)
+{
+    struct page *page = heap->run.page;
+    uint32_t word = heap->run.word;
+    uint64_t bits = bits_of(page, BIT_MEMBER)[word] & ~bits_of(page, BIT_ALIVE)[word];
+    for (; bits; bits &= bits - 1) {
+        uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+        if (trial_of(page)[slot] && held_outside(heap, page, object_at(page, slot)))
+            mark_object(heap, object_at(page, slot));
+    }
+}
+
 /* Keys that are no members are alive, and so may be the maps: their entries' values have kept the counts that
  * those hold, so that only members' entries need to be followed. */
 bool tally__find_mark(struct tally_heap *heap)
 {
-    if (heap->run.phase == RUN_MARK_REST && !heap->run.host_ran)
+    struct run *run = &heap->run;
+    if (run->phase == RUN_MARK_REST && !run->host_ran)
         return true;
-    for (;;) {
-        if (!stack_drain(heap, mark_through))
-            return false;
-        void *object = member_next(heap, false);
-        if (!object)
-            return flagged_drain(heap, mark_through);
-        if (held_outside(heap, page_of(object), object))
-            mark_object(heap, object);
-        if (!slice_spend(heap, 1))
-            return false;
-    }
+    if (!stack_drain(heap, mark_through))
+        return false;
+    for (; run->page; run->page = run->page->next_scope, run->word = 0)
+        for (; run->word < run->page->words; run->word++) {
+            word_mark(heap);
+            if (!slice_spend(heap, 4) || (heap->mark_count && !stack_drain(heap, mark_through)))
+                return false;
+        }
+    return flagged_drain(heap, mark_through);
 }
