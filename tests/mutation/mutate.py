@@ -5,7 +5,10 @@ mutate.py COUNT SEED   takes COUNT random places; fails where less than 90 % of 
 
 A change turns a comparison, && or ||, or drops a statement. It is made in a copy of the project, built with the debug
 checks and, where those notice nothing, without; one that does not compile is not counted. A test that fails, crashes,
-hangs or takes too much memory has noticed it. Each worker (one a processor) has a copy of its own."""
+hangs or takes too much memory has noticed it. Each worker (one a processor) has a copy of its own.
+
+Changes that equivalent.txt lists are passed over: nobody could notice them but by the clock. A line is FILE, a tab,
+the source line as it stands (without its indentation), a tab, the change ("< to <=", "dropped"), a tab, and why."""
 import concurrent.futures
 import glob
 import os
@@ -62,6 +65,20 @@ def places():
         for start, end in statements(code):
             found.append((name, start, end, [";"]))
     return found
+
+
+def equivalents():
+    with open(os.path.join(ROOT, "tests/mutation/equivalent.txt"), encoding="utf-8") as lines:
+        return {tuple(line.rstrip("\n").split("\t")[:3]) for line in lines if line.strip() and line[0] != "#"}
+
+
+def is_equivalent(known, place, turned):
+    name, start, end = place[:3]
+    with open(os.path.join(ROOT, name), encoding="utf-8") as file:
+        text = file.read()
+    source = text.splitlines()[text.count("\n", 0, start)].strip()
+    change = "dropped" if turned == ";" else f"{text[start:end]} to {turned}"
+    return (name, source, change) in known
 
 
 class Copy:
@@ -145,7 +162,9 @@ def main():
     count, seed = int(sys.argv[1]), int(sys.argv[2])
     chooser = random.Random(seed)
     found = places()
-    chosen = chooser.sample(found, min(count, len(found)))
+    known = equivalents()
+    turned = [(place, chooser.choice(place[3])) for place in chooser.sample(found, min(count, len(found)))]
+    chosen = [change for change in turned if not is_equivalent(known, *change)]
     workers = os.cpu_count() or 1
     idle = queue.Queue()
     with tempfile.TemporaryDirectory(prefix="tally-mutation-") as scratch:
@@ -155,10 +174,10 @@ def main():
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             list(pool.map(Copy.prepare, copies))
 
-            def judge(place):
+            def judge(change):
                 copy = idle.get()
                 try:
-                    return copy.judge(place[0], place[1], place[2], chooser.choice(place[3]))
+                    return copy.judge(*change[0][:3], change[1])
                 finally:
                     idle.put(copy)
 
@@ -170,8 +189,8 @@ def main():
                     print(f"SURVIVED {what}", flush=True)
                 print(f"{number} of {len(chosen)}: {killed} of {counted} noticed, {noticed}", file=sys.stderr, flush=True)
     share = killed / counted if counted else 0
-    print(f"{killed} of {counted} changes noticed, {100 * share:.1f} %; {len(chosen) - counted} did not compile; "
-          f"{len(found)} places, seed {seed}")
+    print(f"{killed} of {counted} changes noticed, {100 * share:.1f} %; {len(chosen) - counted} did not compile, "
+          f"{len(turned) - len(chosen)} are known to change nothing; {len(found)} places, seed {seed}")
     sys.exit(share < WANTED)
 
 

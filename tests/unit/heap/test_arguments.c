@@ -210,6 +210,10 @@ static void test_options_of_heaps(void **state)
     options.hooks = &no_way_out;
     assert_int_equal(tally_heap_new(TALLY_ABI, &options, &heap), TALLY_EINVAL);
     assert_null(heap);
+    options = (struct tally_heap_options){.max_pause_us = 10000000, .manager = TALLY_MANAGER_FULL};
+    assert_int_equal(tally_heap_new(TALLY_ABI, &options, &heap), 0);
+    assert_int_equal(tally_get_max_pause(heap), 10000000);
+    tally_heap_free(heap);
     options.hooks = &hooks;
     options.user = &options;
     assert_int_equal(tally_heap_new(TALLY_ABI, &options, &heap), 0);

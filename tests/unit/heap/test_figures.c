@@ -1,5 +1,7 @@
 /* What the heap says of itself: the summary in the feed, the statistics, the record of each run, and the
  * points at which runs become due. */
+#include <time.h>
+
 #include "heap/internal.h"
 #include "rounds.h"
 
@@ -165,6 +167,59 @@ static void test_sums_and_records(void **state)
     assert_int_equal(heap_stats(heap).generations[1].collected, 50);
     assert_int_equal(heap_stats(heap).generations[2].collections, 2);
     assert_int_equal(heap_stats(heap).generations[2].collected, 70);
+    tally_heap_free(heap);
+}
+
+/* The time of the host's code is that of callbacks, in finalizers, and of freeing, in dispose; and the summary
+ * in the feed has it as soon as the run is over. */
+#define NAP_NS 2000000
+
+static void nap(void)
+{
+    struct timespec left = {.tv_nsec = NAP_NS};
+    while (nanosleep(&left, &left))
+        ;
+}
+
+static void nap_finalize(struct tally_heap *heap, void *object)
+{
+    (void)heap, (void)object;
+    nap();
+}
+
+static void nap_dispose(void *object)
+{
+    (void)object;
+    nap();
+}
+
+static struct tally_collection loop_collect(struct tally_heap *heap, tally_finalize_fn finalize,
+                                            tally_dispose_fn dispose)
+{
+    const struct tally_type *type;
+    struct tally_ref refs[] = {{"first", offsetof(struct pair, first)}};
+    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "napping", .size = sizeof(struct pair),
+                                                                   .refs = refs, .ref_count = 1,
+                                                                   .finalize = finalize, .dispose = dispose},
+                                         &type), 0);
+    struct pair *pair = tally_new(heap, type);
+    tally_store_steal(pair, &pair->first, pair);
+    assert_int_equal(tally_collect(heap, 2), 1);
+    return last_of(heap);
+}
+
+static void test_where_the_time_goes(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct tally_collection last = loop_collect(heap, nap_finalize, NULL);
+    assert_true(last.callback_ns >= NAP_NS);
+    assert_true(heap->hot.pen.counters->last_pause_ns >= NAP_NS);
+    assert_int_equal(heap->hot.pen.counters->generations[2].collections, 1);
+    last = loop_collect(heap, NULL, nap_dispose);
+    assert_true(last.free_ns >= NAP_NS);
+    assert_int_equal(heap->hot.pen.counters->generations[2].collections, 2);
+    assert_int_equal(heap->hot.pen.counters->generations[2].collected, 2);
     tally_heap_free(heap);
 }
 
@@ -395,7 +450,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_figure_is_shown),
         cmocka_unit_test(test_short_structures),
-        cmocka_unit_test(test_sums_and_records),
+        cmocka_unit_test(test_where_the_time_goes), cmocka_unit_test(test_sums_and_records),
         cmocka_unit_test(test_a_run_with_nothing_to_find),
         cmocka_unit_test(test_each_threshold_to_the_object),
         cmocka_unit_test(test_the_limit_of_candidates_adapts),

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include <stdio.h>
+
 #include "support.h"
 
 static uint64_t asked, fail_from, fail_to; /* numbers that fail: [fail_from, fail_to) */
@@ -106,6 +108,34 @@ static void test_memory_that_fails_once_or_for_good_loses_nothing(void **state)
     assert_true(failures > 0);
 }
 
+static size_t address_space_bytes(void)
+{
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%zu", &pages), 1);
+    fclose(file);
+    return pages * 4096;
+}
+
+/* Heaps of objects large and small leave no address space behind, however their pages came to be aligned. */
+static void test_memory_goes_back_with_the_heap(void **state)
+{
+    (void)state;
+    size_t before = 0;
+    for (int round = 0; round < 40; round++) {
+        struct tally_heap *heap = heap_make();
+        void *odd = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* the next is not aligned */
+        for (int i = 0; i < 50; i++)
+            assert_non_null(tally_new_array(heap, bytes_type(), (size_t)4000 * (size_t)(i + 1)));
+        tally_heap_free(heap);
+        munmap(odd, 4096);
+        if (round == 2)
+            before = address_space_bytes();
+    }
+    assert_in_range(address_space_bytes(), 0, before + ((size_t)1 << 20));
+}
+
 static void test_memory_hooks_that_lie_about_alignment_are_refused(void **state)
 {
     (void)state;
@@ -156,6 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory_that_fails_once_or_for_good_loses_nothing),
+        cmocka_unit_test(test_memory_goes_back_with_the_heap),
         cmocka_unit_test(test_memory_hooks_that_lie_about_alignment_are_refused),
         cmocka_unit_test(test_memory_sizes_and_alignments_of_every_class),
     };

@@ -5,7 +5,7 @@
 
 #include "support.h"
 
-enum { BUDGET_US = 200 };
+enum { BUDGET_US = 500 };
 
 static struct tally_stats stats_of(struct tally_heap *heap)
 {

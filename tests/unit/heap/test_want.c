@@ -275,10 +275,12 @@ static bool act_questions(struct tally_heap *heap)
         tally_store_steal(root, &root->first, next);
     }
     want.at = at;
+    bool before = want.failed;
     int unexplained = tally_unexplained(heap, ignore_unexplained, NULL),
         verified = tally_verify(heap, NULL, 0);
     assert_true(unexplained == 0 || unexplained == TALLY_ENOMEM);
     assert_true(verified == 0 || verified == TALLY_ENOMEM);
+    assert_true(before || !want.failed || unexplained || verified);
     tally_clear(pair, &pair->first);
     tally_decref(pair);
     return !unexplained && !verified;
