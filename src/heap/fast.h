@@ -5,6 +5,12 @@
 #include "heap/internal.h"
 #include "heap/poison.h"
 
+#ifdef __OPTIMIZE__
+#define FORCE_INLINE inline __attribute__((always_inline))
+#else
+#define FORCE_INLINE inline
+#endif
+
 /* Deaths of light objects run nothing of the host's and end nothing beside the object. */
 #define FLAGS_HEAVY (FLAGS_MASK & ~(TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED | FLAG_STORED))
 
@@ -117,7 +123,7 @@ static inline void payload_clear(void *object, size_t bytes)
 }
 
 /* tally__slots_visit() with visit inlined, for loops over many objects; what is rare goes by way of tally__slots_visit(). */
-static inline __attribute__((always_inline)) void slots_each(const struct tally_type *type, void *object,
+static FORCE_INLINE void slots_each(const struct tally_type *type, void *object,
                                                              tally_slot_fn visit, void *arg)
 {
     if (__builtin_expect(type->info.has_external || type->info.traverse != NULL, 0)) {

@@ -30,7 +30,7 @@
 
 /* Goes on with an object's slots, from run.at; false: the slice is over. Types with traverse go in one piece.
  */
-static inline __attribute__((always_inline)) bool slots_continue(struct tally_heap *heap, void *object,
+static FORCE_INLINE bool slots_continue(struct tally_heap *heap, void *object,
                                                                   tally_slot_fn visit, void *arg)
 {
     struct run *run = &heap->run;
@@ -182,7 +182,7 @@ static void ahead_return(struct tally_heap *heap, struct ahead *ahead)
 typedef bool (*through_fn)(struct tally_heap *heap, void *object);
 
 /* Goes through the slots of what waits on the mark stack; what has died since it was pushed is no member. */
-static inline __attribute__((always_inline)) bool stack_drain(struct tally_heap *heap, through_fn through)
+static FORCE_INLINE bool stack_drain(struct tally_heap *heap, through_fn through)
 {
     struct run *run = &heap->run;
     struct ahead ahead = {.count = 0};
@@ -247,7 +247,7 @@ static inline void pending_take(struct tally_heap *heap, struct page *page, uint
             object_at(page, word * 64 + 63 - (uint32_t)__builtin_clzll(members));
 }
 
-static inline __attribute__((always_inline)) bool page_drain(struct tally_heap *heap, struct page *page,
+static FORCE_INLINE bool page_drain(struct tally_heap *heap, struct page *page,
                                                               through_fn through)
 {
     for (uint32_t word = 0; word < page->words; word++)
@@ -259,7 +259,7 @@ static inline __attribute__((always_inline)) bool page_drain(struct tally_heap *
     return true;
 }
 
-static inline __attribute__((always_inline)) bool flagged_drain(struct tally_heap *heap, through_fn through)
+static FORCE_INLINE bool flagged_drain(struct tally_heap *heap, through_fn through)
 {
     while (heap->flagged) {
         heap->flagged = false;

@@ -124,10 +124,10 @@ static void page_promote(struct tally_heap *heap, struct page *page, int to)
         uint64_t members = bits_of(page, BIT_MEMBER)[word], alive = members & bits_of(page, BIT_ALIVE)[word];
         run->survivors += (uint64_t)__builtin_popcountll(alive);
         run->found += (uint64_t)__builtin_popcountll(members & ~alive);
-        if (!run->look)
+        if (!run->look) /* over all: to == 2 */
             generation_add(page, word, alive, to);
     }
-    if (to == 1 && !run->look)
+    if (to == 1)
         tally__list_add(&heap->lists[LIST_MIDDLE], page, LIST_MIDDLE);
 }
 

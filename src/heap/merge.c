@@ -117,7 +117,7 @@ bool tally__find_early(struct tally_heap *heap, void *object)
         else if (run->generation < 2)
             return false;
         run->record.examined += page_merge(heap, page, run->generation);
-        return bit_get(bits_of(page, BIT_MEMBER), slot);
+        return is_member(heap, page, slot);
     }
     if (run->phase != RUN_EXPLORE || *word_of(object) & FLAG_APART || bit_get(bits_of(page, BIT_FROZEN), slot))
         return false;

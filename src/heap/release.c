@@ -330,8 +330,7 @@ static void release_light(struct tally_heap *heap, void *object, const struct ta
 static void release_rest(struct tally_heap *heap)
 {
     bool opened = tally__slice_begin(heap, UINT64_MAX);
-    if (heap->zero_first)
-        tally__deaths_run(heap);
+    tally__deaths_run(heap);
     if (opened)
         tally__slice_end(heap);
     tally__direct_update(heap);

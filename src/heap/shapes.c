@@ -82,14 +82,13 @@ static size_t period_of(struct tally_heap *heap, size_t from, size_t length, boo
 static size_t first_rotation(const uint64_t *numbers, size_t count)
 {
     size_t best = 0;
-    for (size_t start = 1; start < count; start++)
-        for (size_t i = 0; i < count; i++) {
-            uint64_t one = numbers[(start + i) % count], other = numbers[(best + i) % count];
-            if (one < other)
-                best = start;
-            if (one != other)
-                break;
-        }
+    for (size_t start = 1; start < count; start++) {
+        size_t same = 0; /* ends: no two rotations of a smallest period are equal */
+        while (numbers[(start + same) % count] == numbers[(best + same) % count])
+            same++;
+        if (numbers[(start + same) % count] < numbers[(best + same) % count])
+            best = start;
+    }
     return best;
 }
 

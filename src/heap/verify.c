@@ -84,7 +84,7 @@ static void check_counts(struct check *check, void *object)
     if (edges && *edges > tally_refcount(object))
         fail(check, "%s: %llu references to an object whose count is %llu", type_of(object)->info.name,
              (unsigned long long)*edges, (unsigned long long)tally_refcount(object));
-    if (*word_of(object) < TALLY_COUNT_ONE && !check->heap->run.phase)
+    if (*word_of(object) < TALLY_COUNT_ONE && !check->heap->run.phase) /* an entry may, in the trash */
         fail(check, "%s: a live object whose count is 0", type_of(object)->info.name);
     bool listed = map_get(&check->heap->weak_heads, (uintptr_t)object);
     if (listed != !!(*word_of(object) & FLAG_WEAK))

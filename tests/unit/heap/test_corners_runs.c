@@ -155,21 +155,27 @@ static void test_a_full_mark_stack(void **state)
     enum { LINKS = 300, EACH = 256, MANY = LINKS * EACH };
     for (enum tally_manager manager = TALLY_MANAGER_CYCLE; manager <= TALLY_MANAGER_FULL; manager++) {
         struct tally_heap *heap = round_heap(manager, ROUND_SHORTEST_US);
-        struct wide *root = wide_make(heap, EACH), *link = root;
+        struct wide *root = wide_make(heap, EACH), *link = root, *last = root;
         for (size_t i = 0; i < LINKS; i++) {
             struct wide *next = wide_make(heap, EACH);
             for (size_t j = 0; j + 1 < EACH; j++)
                 tally_store_steal(link, &link->slots[j], pair_make(heap, NULL, NULL));
             tally_store_steal(link, &link->slots[EACH - 1], next);
+            last = link;
             link = next;
         }
         tally_decref(tally_dup(root));
         void *weight = run_due(heap);
         bool full = false;
         while (!full && tally_step(heap, 0))
-            full = heap->run.phase == RUN_MARK && heap->mark_count + EACH > MARK_STACK_ENTRIES;
+            full = heap->run.phase == RUN_MARK && heap->mark_count == MARK_STACK_ENTRIES;
         assert_true(full);
-        tally_decref(tally_take(root, &root->slots[0]));
+        struct page *page = page_of(last->slots[0]);
+        uint32_t slot = slot_of(page, last->slots[0]); /* has not been come by */
+        assert_false(bit_get(bits_of(page, BIT_ALIVE), slot));
+        struct pair *deepest = tally_take(last, &last->slots[0]);
+        assert_true(bit_get(bits_of(page, BIT_PENDING), slot));
+        tally_decref(deepest);
         run_over(heap, weight);
         heap_check(heap);
         assert_int_equal(heap_live(heap), MANY);

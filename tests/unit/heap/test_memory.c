@@ -108,6 +108,30 @@ static void test_memory_that_fails_once_or_for_good_loses_nothing(void **state)
     assert_true(failures > 0);
 }
 
+/* Payloads are zero whatever was in the slot before, from none to more than the fast path clears itself. */
+static void test_memory_is_zero_for_every_size(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    for (size_t size = 0; size <= 200; size++) {
+        const struct tally_type *type;
+        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "sized", .size = size}, &type), 0);
+        for (int round = 0; round < 3; round++) {
+            void *objects[100];
+            for (int i = 0; i < 100; i++) {
+                unsigned char *bytes = objects[i] = tally_new(heap, type);
+                for (size_t at = 0; at < size; at++)
+                    assert_int_equal(bytes[at], 0);
+                memset(bytes, 0xff, size);
+            }
+            for (int i = 0; i < 100; i++)
+                tally_decref(objects[i]);
+        }
+    }
+    heap_check(heap);
+    tally_heap_free(heap);
+}
+
 static size_t address_space_bytes(void)
 {
     size_t pages = 0;
@@ -186,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory_that_fails_once_or_for_good_loses_nothing),
+        cmocka_unit_test(test_memory_is_zero_for_every_size),
         cmocka_unit_test(test_memory_goes_back_with_the_heap),
         cmocka_unit_test(test_memory_hooks_that_lie_about_alignment_are_refused),
         cmocka_unit_test(test_memory_sizes_and_alignments_of_every_class),

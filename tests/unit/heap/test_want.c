@@ -404,6 +404,7 @@ static void sweep(const struct scenario *scenario, bool lasting)
     uint64_t failures = 0;
     for (uint64_t n = 1; n < 10000; n++) {
         want.at = 0;
+        void *odd = __real_mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         struct tally_heap *heap = heap_make();
         pair_type();
         want.heap = heap;
@@ -420,6 +421,7 @@ static void sweep(const struct scenario *scenario, bool lasting)
         heap_check(heap);
         assert_int_equal(heap_live(heap), 0);
         tally_heap_free(heap);
+        munmap(odd, 4096); /* next to it pages are not aligned by themselves */
         failures += failed;
         if (!failed) {
             assert_true(n > 1);
