@@ -225,6 +225,7 @@ void tally__types_describe(struct tally_heap *heap)
                                                (type->variable ? WIRE_TYPE_VARIABLE : 0)};
     }
     feed_types_describe(&heap->feed, types, count);
+    tally__direct_update(heap);
 }
 
 size_t tally__size_of(const struct tally_type *type, const void *object)

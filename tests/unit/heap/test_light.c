@@ -53,7 +53,7 @@ static void test_light_parents_of_what_is_not_light(void **state)
 {
     (void)state;
     struct tally_heap *heap = heap_make();
-    tally_decref(sandwich_make(heap));
+    tally_decref(sandwich_make(heap)); /* of types that are younger than the heap */
     assert_int_equal(heap_live(heap), 0);
     assert_true(heap->hot.direct_limit > 0);
     assert_int_equal(tally_add_collection_hook(heap, drop_waiting, NULL), 0);
