@@ -51,7 +51,7 @@ LIB_OBJS := $(call obj,$(LIB_SRCS))
 LIB_PIC_OBJS := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(LIB_SRCS))
 DAEMON_OBJS := $(call obj,$(DAEMON_SRCS))
 
-PROGRAMS := $(BUILD)/tallyd $(BUILD)/tallyctl $(BUILD)/tally-mal $(BUILD)/tally-replay
+PROGRAMS := $(BUILD)/tallyd $(BUILD)/tallyctl $(BUILD)/tally-mal $(BUILD)/tally-replay $(BUILD)/tally-bench
 LIBRARIES := $(BUILD)/libtally.a $(BUILD)/libtally.so $(BUILD)/tally.pc
 
 Q := $(if $(V),,@)
@@ -103,6 +103,13 @@ $(BUILD)/tally-mal: $(call obj,$(MAL_SRCS)) $(BUILD)/libtally.a
 $(BUILD)/tally-replay: $(call obj,$(REPLAY_SRCS)) $(BUILD)/libtally.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread
+
+BENCH_SRCS := $(addprefix tests/bench/,main.c measure.c counting.c cycles.c pauses.c graph.c graph_file.c growth.c)
+
+$(BUILD)/tally-bench: $(BENCH_SRCS) tests/bench/bench.h $(BUILD)/libtally.a
+	$(call say,CC,tests/bench)
+	$(Q)$(CC) $(TALLY_CPPFLAGS) $(CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) $(LDFLAGS) $(BENCH_SRCS) $(BUILD)/libtally.a \
+	  -o $@ -lzstd -lm -pthread
 
 # ---- web assets: npm's files and ours, embedded by the assembler
 VENDOR_FILES := /vendor/uplot.js=web/node_modules/uplot/dist/uPlot.esm.js /vendor/uplot.css=web/node_modules/uplot/dist/uPlot.min.css \
@@ -231,6 +238,11 @@ check-coverage: ## branch coverage of src/heap, against tests/coverage/exception
 	@$(PYTHON) tests/run.py --build $(COVERAGE) --only unit,replay
 	@$(PYTHON) tests/replay/oracle.py --replay $(COVERAGE)/tally-replay 50 1
 	@$(PYTHON) tests/coverage/coverage.py $(COVERAGE)
+
+PAIRS ?= 5
+.PHONY: bench
+bench: all ## tally-bench and the peers that are installed in turn, PAIRS times; ONLY=W1,..., PEERS='FOLDER ...'
+	@$(PYTHON) tests/bench/bench.py --build $(BUILD) --pairs $(PAIRS) --only '$(ONLY)' $(PEERS:%=--peers %)
 
 COUNT ?= 200
 .PHONY: check-mutation
