@@ -228,15 +228,14 @@ static void test_a_daemon_that_never_reads_is_left(void **state)
                                    .heap_number = 4000000000u,
                                    .kind = WIRE_COMMAND_COLLECT};
     int old = world->connection;
-    for (unsigned i = 0; i < 20000; i++) {
+    bool left = false;
+    for (unsigned i = 0; i < 200000 && !left; i++) {
         ssize_t sent = send(old, &command, sizeof command, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && errno == EPIPE)
-            break;
-        if (sent < 0)
+        left = sent < 0 && errno == EPIPE; /* after one ECONNRESET, as answers had not been read */
+        if (sent < 0 && !left)
             usleep(1000);
     }
-    assert_int_equal(send(old, &command, sizeof command, MSG_NOSIGNAL | MSG_DONTWAIT), -1);
-    assert_int_equal(errno, EPIPE);
+    assert_true(left);
     close(old);
     fake_heap_drop(&world->shown);
     world_connect(world);
