@@ -145,11 +145,15 @@ UNIT_LINK_test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=str
 unit: $(UNIT_TESTS)
 heap-unit: $(filter $(BUILD)/unit/heap/% $(BUILD)/unit/agent/%,$(UNIT_TESTS))
 define UNIT_RULE
-$(BUILD)/unit/$(1)/$(2): tests/unit/$(1)/$(2).c $(call unit_objs,$(1))
+$(BUILD)/obj/unit/$(1)/$(2).o: tests/unit/$(1)/$(2).c
 	$$(call say,CC,$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(TALLY_CPPFLAGS) $$(CPPFLAGS) $$(TALLY_CFLAGS) -Wno-missing-prototypes $$(CFLAGS) $$(LDFLAGS) -MMD -MP $$< \
-	  $(call unit_objs,$(1)) -o $$@ -lcmocka $(call unit_libs,$(1)) $(UNIT_LINK_$(2)) -pthread
+	$$(Q)$$(CC) $$(TALLY_CPPFLAGS) $$(CPPFLAGS) $$(TALLY_CFLAGS) -Wno-missing-prototypes $$(CFLAGS) -MMD -MP -c $$< -o $$@
+
+$(BUILD)/unit/$(1)/$(2): $(BUILD)/obj/unit/$(1)/$(2).o $(call unit_objs,$(1))
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) $$< $(call unit_objs,$(1)) -o $$@ -lcmocka $(call unit_libs,$(1)) \
+	  $(UNIT_LINK_$(2)) -pthread
 endef
 $(foreach t,$(UNIT_SRCS),$(eval $(call UNIT_RULE,$(notdir $(patsubst %/,%,$(dir $(t)))),$(basename $(notdir $(t))))))
 
@@ -277,4 +281,4 @@ clean: ## remove what was built
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
--include $(shell find $(BUILD)/obj $(BUILD)/pic $(BUILD)/unit -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/pic -name '*.d' 2>/dev/null)

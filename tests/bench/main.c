@@ -71,10 +71,7 @@ static void types_register(void)
 /* A ring that nobody reads: it is overwritten. */
 static void events_on(void)
 {
-    void *counters = wanted(aligned_alloc(4096, WIRE_COUNTERS_BYTES));
-    void *ring = wanted(aligned_alloc(4096, WIRE_RING_BYTES));
-    memset(counters, 0, WIRE_COUNTERS_BYTES);
-    memset(ring, 0, WIRE_RING_BYTES);
+    static _Alignas(4096) char counters[WIRE_COUNTERS_BYTES], ring[WIRE_RING_BYTES];
     struct feed *feed = tally__heap_feed(heap);
     feed_counters_format(counters, tally__heap_number(heap), 1);
     feed_ring_format(ring, tally__heap_number(heap), 1);

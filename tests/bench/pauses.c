@@ -100,8 +100,9 @@ static void slices_put(const char *figure)
 void workload_pauses(char variant, double seconds)
 {
     static struct gaps gaps;
+    static struct node **nodes;
     char figure[16];
-    struct node **nodes = variant == 'c' ? pairs_new() : random_graph_new();
+    nodes = variant == 'c' ? pairs_new() : random_graph_new();
     uint64_t before = now_ticks(), end = before + (uint64_t)(seconds * 1e9);
     for (long i = 0; before < end; i++) {
         step(variant, nodes, i);

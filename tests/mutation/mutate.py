@@ -111,18 +111,22 @@ class Copy:
             process.wait()
             return False
 
+    def built(self, build):
+        """Builds the tests and tally-replay: whether that goes."""
+        return self.run(MAKE[build] + [f"{build}/{test}" for test in self.tests] + [f"{build}/tally-replay"], 600)
+
     def notices(self, build, test, seconds):
-        """Builds the test and runs it: whether that fails."""
-        return not self.run(MAKE[build] + [f"{build}/{test}"], 300) or not self.run([f"{build}/{test}"], seconds)
+        return not self.run([f"{build}/{test}"], seconds)
 
     def replay_notices(self, build):
-        program = f"{build}/tally-replay"
-        return not self.run(MAKE[build] + [program], 300) or not self.run(
-            [sys.executable, "tests/replay/run.py", "--jobs", "1", "--replay", program], 120)
+        return not self.run([sys.executable, "tests/replay/run.py", "--jobs", "1", "--replay",
+                             f"{build}/tally-replay"], 120)
 
     def prepare(self):
         """Builds everything, times each test, sorts them so that the quick ones come first."""
         for build in MAKE:
+            if not self.built(build):
+                sys.exit(f"{build} cannot be built without any change")
             for test in self.tests:
                 start = time.monotonic()
                 if self.notices(build, test, 600):
@@ -137,6 +141,8 @@ class Copy:
         if not self.run(MAKE["debug"] + ["debug/libtally.a"], 300):
             return False
         for build in MAKE:
+            if not self.built(build):
+                return build
             for test in self.tests:
                 if self.notices(build, test, 5 + 5 * self.seconds[build, test]):
                     return f"{build}/{test}"

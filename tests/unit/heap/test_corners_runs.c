@@ -147,6 +147,54 @@ static void test_trash_that_is_taken_while_it_is_counted_again(void **state)
     assert_true(seen >= 3);
 }
 
+/* While the trash is counted again the program drops something whose end collects: nobody can tell what the
+ * dying still hold, and all of the trash lives on. */
+static void collect_at_the_end(void *object)
+{
+    tally_collect(tally_heap_of(object), 2);
+}
+
+static void test_a_death_that_collects_while_trash_is_counted_again(void **state)
+{
+    (void)state;
+    unsigned seen = 0;
+    for (enum phase phase = RUN_REST; phase <= RUN_MARK_REST; phase++) {
+        struct tally_heap *heap = round_heap(TALLY_MANAGER_FULL, ROUND_SHORTEST_US);
+        struct pair *head = actor_make(heap, NULL, NULL), *last = head;
+        struct pair *ending = disposer_make(heap, collect_at_the_end);
+        acting(give);
+        given = NULL;
+        for (int i = 0; i < CELLS; i++) {
+            struct pair *next = pair_make(heap, NULL, NULL);
+            tally_store_steal(last, &last->first, next);
+            last = next;
+        }
+        tally_store(last, &last->first, head);
+        tally_decref(head);
+        void *weight = run_due(heap);
+        if (phase_reach(heap, phase)) {
+            seen++;
+            drop(heap, ending);
+            heap_check(heap);
+            size_t length = 1;
+            for (struct pair *at = given->first; at != given; at = at->first)
+                length++;
+            assert_int_equal(length, CELLS + 1);
+        } else {
+            drop(heap, ending);
+        }
+        disposing = NULL;
+        run_over(heap, weight);
+        assert_int_equal(finalized, 1);
+        assert_int_equal(heap_live(heap), CELLS + 1);
+        drop(heap, given);
+        collect_all(heap);
+        assert_int_equal(heap_live(heap), 0);
+        tally_heap_free(heap);
+    }
+    assert_true(seen > 0);
+}
+
 /* More waits to be marked than the mark stack holds, and then some of it is taken, and some dies: a chain each
  * of whose links is found last of what its holder refers to. */
 static void test_a_full_mark_stack(void **state)
@@ -512,6 +560,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_touches_in_each_phase),
         cmocka_unit_test(test_trash_that_is_taken_while_it_is_counted_again),
+        cmocka_unit_test(test_a_death_that_collects_while_trash_is_counted_again),
         cmocka_unit_test(test_a_full_mark_stack),
         cmocka_unit_test(test_a_large_key_of_a_weak_map_in_slices),
         cmocka_unit_test(test_a_large_object_dies_while_it_is_gone_through),

@@ -170,6 +170,90 @@ static void test_sums_and_records(void **state)
     tally_heap_free(heap);
 }
 
+/* The newest collection record in the feed says what tally_last_collection() does. */
+static void test_records_in_the_feed(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    const struct wire_counters *counters = heap->hot.pen.counters;
+    struct pair *kept = pair_make(heap, NULL, NULL);
+    for (unsigned i = 0; i < 7; i++)
+        loop_leave(heap);
+    uint64_t before = heap_stats(heap).live_bytes;
+    assert_int_equal(tally_collect(heap, 1), 7);
+    struct tally_collection last = last_of(heap);
+    const struct wire_record *record =
+        (const struct wire_record *)((const char *)counters + counters->record_offset) +
+        (counters->record_head - 1) % counters->record_capacity;
+    assert_int_equal(record->sequence, counters->record_head);
+    assert_int_equal(record->collected, 7);
+    assert_int_equal(record->freed_bytes, 7 * sizeof(struct pair));
+    assert_int_equal(record->uncollectable, 0);
+    assert_int_equal(record->examined, last.examined);
+    assert_int_equal(record->generation, 1);
+    assert_int_equal(record->reason, TALLY_REASON_EXPLICIT);
+    assert_int_equal(record->manager, TALLY_MANAGER_CYCLE);
+    assert_int_equal(record->live_bytes_before, before);
+    assert_int_equal(record->live_bytes_after, heap_stats(heap).live_bytes);
+    assert_int_equal(record->find_ns, last.find_ns);
+    assert_int_equal(record->free_ns, last.free_ns);
+    assert_int_equal(record->pause_ns, last.find_ns + last.callback_ns + last.free_ns);
+    assert_int_equal(record->scope_slices & 0xff, last.scope);
+    assert_int_equal(record->scope_slices >> 8, 1);
+    tally_decref(kept);
+    tally_heap_free(heap);
+}
+
+static const struct wire_row *row_of(const struct tally_heap *heap, const void *object)
+{
+    return &heap->hot.pen.rows[tally_type_of(object)->index];
+}
+
+/* Bytes go from heap to heap in the columns of types of many sizes alone. */
+static void test_moved_bytes(void **state)
+{
+    (void)state;
+    struct tally_heap *from = heap_make(), *to = heap_make();
+    struct pair *pair = pair_make(from, NULL, NULL);
+    tally_store_steal(pair, &pair->first, tally_new_array(from, bytes_type(), 100));
+    void *moved;
+    assert_int_equal(tally_transfer(to, pair, &moved, NULL), 0);
+    pair = moved;
+    assert_int_equal(row_of(to, pair)->moved_in, 1);
+    assert_int_equal(row_of(to, pair)->allocated_bytes, 0);
+    assert_int_equal(row_of(from, pair)->moved_out, 1);
+    assert_int_equal(row_of(from, pair)->freed_refcount_bytes, 0);
+    assert_int_equal(row_of(to, pair->first)->allocated_bytes, tally_size(pair->first));
+    assert_int_equal(row_of(from, pair->first)->freed_refcount_bytes, tally_size(pair->first));
+    assert_int_equal(heap_stats(from).live_bytes, 0);
+    assert_int_equal(heap_stats(to).live_bytes, sizeof(struct pair) + tally_size(pair->first));
+    tally_decref(pair);
+    assert_int_equal(heap_stats(to).live_bytes, 0);
+    tally_heap_free(from);
+    tally_heap_free(to);
+}
+
+/* Native bytes make a run due from the very byte on. */
+static void test_the_byte_that_makes_a_run_due(void **state)
+{
+    (void)state;
+    for (enum tally_manager manager = TALLY_MANAGER_GENERATIONAL; manager <= TALLY_MANAGER_FULL; manager++) {
+        struct tally_heap *heap = round_heap(manager, 0);
+        struct pair *pair = pair_make(heap, NULL, NULL);
+        tally_decref(tally_dup(pair)); /* a candidate */
+        assert_int_equal(tally_extern_bytes(pair, 1), 0);
+        tally_enable(heap);
+        uint64_t bytes = heap->extern_bytes + (manager == TALLY_MANAGER_GENERATIONAL ? 0 : heap->mapped_bytes);
+        heap->memory_trigger = bytes + 1;
+        assert_false(tally__is_due(heap));
+        heap->memory_trigger = bytes;
+        assert_true(tally__is_due(heap));
+        tally_disable(heap);
+        tally_decref(pair);
+        tally_heap_free(heap);
+    }
+}
+
 /* The time of the host's code is that of callbacks, in finalizers, and of freeing, in dispose; and the summary
  * in the feed has it as soon as the run is over. */
 #define NAP_NS 2000000
@@ -450,7 +534,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_figure_is_shown),
         cmocka_unit_test(test_short_structures),
-        cmocka_unit_test(test_where_the_time_goes), cmocka_unit_test(test_sums_and_records),
+        cmocka_unit_test(test_records_in_the_feed), cmocka_unit_test(test_moved_bytes),
+        cmocka_unit_test(test_the_byte_that_makes_a_run_due), cmocka_unit_test(test_where_the_time_goes),
+        cmocka_unit_test(test_sums_and_records),
         cmocka_unit_test(test_a_run_with_nothing_to_find),
         cmocka_unit_test(test_each_threshold_to_the_object),
         cmocka_unit_test(test_the_limit_of_candidates_adapts),
