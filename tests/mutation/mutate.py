@@ -25,6 +25,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WANTED = 0.9
 MEMORY_BYTES = 8 << 30
+ORACLE = "30"  # random scripts
 MAKE = {"debug": ["make", "-s", "BUILD=debug", "CPPFLAGS=-DTALLY_DEBUG", "CFLAGS=-O1"],
         "release": ["make", "-s", "BUILD=release"]}
 TURNS = {"==": ["!="], "!=": ["=="], "<": ["<=", ">="], "<=": ["<", ">"], ">": [">=", "<="], ">=": [">", "<"],
@@ -113,14 +114,16 @@ class Copy:
 
     def built(self, build):
         """Builds the tests and tally-replay: whether that goes."""
-        return self.run(MAKE[build] + [f"{build}/{test}" for test in self.tests] + [f"{build}/tally-replay"], 600)
+        return self.run(MAKE[build] + ["-j2"] + [f"{build}/{test}" for test in self.tests] + [f"{build}/tally-replay"], 600)
 
     def notices(self, build, test, seconds):
         return not self.run([f"{build}/{test}"], seconds)
 
     def replay_notices(self, build):
-        return not self.run([sys.executable, "tests/replay/run.py", "--jobs", "1", "--replay",
-                             f"{build}/tally-replay"], 120)
+        """The scripts, then random ones against CPython, with every option of tally-replay."""
+        replay = ["--replay", f"{build}/tally-replay"]
+        return (not self.run([sys.executable, "tests/replay/run.py", "--jobs", "1", *replay], 120) or
+                not self.run([sys.executable, "tests/replay/oracle.py", "--jobs", "1", *replay, ORACLE, "1"], 300))
 
     def prepare(self):
         """Builds everything, times each test, sorts them so that the quick ones come first."""
@@ -135,6 +138,13 @@ class Copy:
             if self.replay_notices(build):
                 sys.exit("the replay scripts fail without any change")
         self.tests.sort(key=lambda test: self.seconds["debug", test])
+
+    def twin(self, folder):
+        """Another copy, as well prepared."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        other = object.__new__(Copy)
+        other.folder, other.tests, other.seconds = folder, self.tests, self.seconds
+        return other
 
     def noticed_by(self):
         """The name of what noticed the change; None: nothing; False: it does not compile."""
@@ -174,11 +184,12 @@ def main():
     workers = os.cpu_count() or 1
     idle = queue.Queue()
     with tempfile.TemporaryDirectory(prefix="tally-mutation-") as scratch:
-        for i in range(workers):
-            idle.put(Copy(os.path.join(scratch, str(i))))
-        copies = list(idle.queue)
+        first = Copy(os.path.join(scratch, "0"))
+        first.prepare()
+        idle.put(first)
+        for i in range(1, workers):
+            idle.put(first.twin(os.path.join(scratch, str(i))))
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            list(pool.map(Copy.prepare, copies))
 
             def judge(change):
                 copy = idle.get()

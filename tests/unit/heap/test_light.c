@@ -168,6 +168,35 @@ static void test_garbage_that_is_saved_grows_older(void **state)
     tally_heap_free(heap);
 }
 
+/* A slot that is taken again is young, whatever the generation was of the one that died in it. */
+static void test_slots_forget_their_generation(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    enum { COUNT = 5000 };
+    static struct pair *pairs[COUNT];
+    for (int way = 0; way < 3; way++) {
+        for (int i = 0; i < COUNT; i++)
+            pairs[i] = pair_make(heap, NULL, NULL);
+        if (way == 0)
+            tally_freeze(heap);
+        else
+            assert_int_equal(tally_collect(heap, way), 0);
+        for (int i = 0; i < COUNT; i += way + 1)
+            tally_decref(pairs[i]);
+        for (int i = 0; i < COUNT; i += way + 1) {
+            pairs[i] = pair_make(heap, NULL, NULL);
+            assert_int_equal(tally_generation(pairs[i]), 0);
+        }
+        heap_check(heap);
+        for (int i = 0; i < COUNT; i++)
+            tally_decref(pairs[i]);
+        tally_unfreeze(heap);
+        heap_check(heap);
+    }
+    tally_heap_free(heap);
+}
+
 static void *rescued;
 static void rescue(struct tally_heap *heap, void *object)
 {
@@ -306,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_a_decref_of_the_dying),
         cmocka_unit_test(test_explore_passes_over_what_it_must),
         cmocka_unit_test(test_garbage_that_is_saved_grows_older),
+        cmocka_unit_test(test_slots_forget_their_generation),
         cmocka_unit_test(test_the_rescued),
         cmocka_unit_test(test_an_entry_in_the_trash_verifies),
         cmocka_unit_test(test_touches_ahead_of_a_young_run),
