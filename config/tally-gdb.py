@@ -11,8 +11,8 @@ import gdb
 
 PAGE_MASK = 0xffff
 COUNT_SHIFT, TYPE_SHIFT = 28, 12
-FLAGS = ("acyclic", "candidate", "stored", "finalized", "weakly referenced", "dying", "queued", "immortal",
-         "under construction", "native bytes", "pinned", "finalizer due")
+FLAGS = {0: "acyclic", 1: "candidate", 3: "finalized", 4: "weakly referenced", 5: "dying", 6: "queued",
+         8: "under construction", 9: "native bytes", 10: "pinned", 11: "finalizer due", 63: "immortal"}
 BITS_MIDDLE, BITS_OLD, BITS_FROZEN = 0, 1, 2
 
 
@@ -135,7 +135,7 @@ class Object(gdb.Command):
         if not word:
             print("a free slot")
             return
-        flags = [name for bit, name in enumerate(FLAGS) if word >> bit & 1]
+        flags = [name for bit, name in FLAGS.items() if word >> bit & 1]
         print(f"{name_of(word)}, count {word >> COUNT_SHIFT & ((1 << 35) - 1)}, {generation(address)}"
               + (f" ({', '.join(flags)})" if flags else ""))
         for field, value in slots(address, word):
