@@ -162,7 +162,8 @@ TALLY_API bool tally_type_is_tracked(const struct tally_type *type);
  *                 the manager changes
  *   refcount      nobody, unless asked to look    an error                 an error    an error
  *                 (tally_find_cycles())
- *   cycle         the closures of candidates      candidates before a run  kept        generations 0..G
+ *   cycle         the closures of candidates      candidates before a run, kept        generations 0..G
+ *                                                 for each 4 MiB of heap
  *   generational  young, middle and full runs     net new objects before   runs before generations 0..G
  *                 (CPython 3.11)                  a young run              the next
  *   full          whole-heap runs                 net new objects before   kept        generations 0..G

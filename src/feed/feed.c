@@ -154,11 +154,6 @@ void feed_restart(struct feed *feed, void *counters)
     feed_adopt(feed, counters, NULL);
 }
 
-static void quiet_update(struct feed_pen *pen)
-{
-    pen->quiet_limit = pen->level == WIRE_LEVEL_OFF ? pen->row_limit : 0;
-}
-
 /* Returns whether the type found a row. */
 static bool describe(struct feed_pen *pen, uint32_t row, const struct feed_type *type)
 {
@@ -177,7 +172,6 @@ static bool describe(struct feed_pen *pen, uint32_t row, const struct feed_type 
     atomic_store_explicit(&counters->string_used, used + (uint32_t)name_bytes, memory_order_relaxed);
     atomic_store_explicit(&counters->type_count, row + 1, memory_order_release);
     pen->row_limit = row + 1;
-    quiet_update(pen);
     return true;
 }
 
@@ -216,7 +210,6 @@ void feed_level_set(struct feed *feed, enum wire_level level)
         }
         feed_summary_end(pen);
         pen->level = level;
-        quiet_update(pen);
         if (on) /* a block of its own says the level and the clock */
             feed__block_enter(pen, WIRE_BLOCK_SIZE + 1);
     }
@@ -286,7 +279,7 @@ void feed_collection_stop(struct feed_pen *pen, const struct feed_record *from, 
 void feed_totals(const struct feed_pen *pen, struct feed_totals *totals)
 {
     memset(totals, 0, sizeof *totals);
-    for (uint32_t row = 0; row < WIRE_ROW_COUNT; row++) {
+    for (uint32_t row = 0; !row || row < pen->row_limit; row++) {
         const struct wire_row *counters = &pen->rows[row];
         const struct wire_desc *desc = &descs(pen)[row];
         uint64_t allocated = load(&counters->allocated);

@@ -21,7 +21,6 @@
 struct feed_pen {
     struct wire_row *rows;  /* NULL: the process was forked, or feed_adopt() has not run */
     uint32_t row_limit;     /* types below it have rows of their own */
-    uint32_t quiet_limit;   /* the same where no events are written, else 0 */
     uint32_t level;         /* enum wire_level; OFF where there is no ring */
     _Atomic uint64_t *words; /* NULL: no ring */
     uint64_t mask;          /* capacity_words - 1 */

@@ -6,7 +6,7 @@
  * here again. While a run in slices is open nothing is flagged, so that every decref between two slices is
  * seen: what the program lets go of, or gets hold of, while the run is finding, is touched, and stays alive
  * for this run, even where the run has not come to it yet. As a candidate it is examined by the next. */
-#include "heap/internal.h"
+#include "heap/fast.h"
 
 void tally__touch(struct tally_heap *heap, void *object)
 {
@@ -35,15 +35,14 @@ void tally__touch(struct tally_heap *heap, void *object)
     }
 }
 
-static void candidate_set(struct tally_heap *heap, struct page *page, void *object)
+static inline void candidate_set(struct tally_heap *heap, struct page *page, void *object)
 {
     uint32_t slot = slot_of(page, object);
-    if (!heap->run.phase || !heap->run.sliced)
-        *word_of(object) |= TALLY_FLAG_BUFFERED;
     if (bit_get(bits_of(page, BIT_CANDIDATE), slot))
         return;
     bit_set(bits_of(page, BIT_CANDIDATE), slot);
-    tally__list_add(&heap->lists[LIST_CANDIDATES], page, LIST_CANDIDATES);
+    if (!(page->odd & ODD_CANDIDATES))
+        tally__list_add(&heap->lists[LIST_CANDIDATES], page, LIST_CANDIDATES);
     if (++heap->candidate_count >= heap->candidate_limit)
         heap->hot.young_limit = 0;
 }
@@ -69,19 +68,33 @@ bool tally__is_gone(struct tally_heap *heap, void *object)
     return true;
 }
 
-void tally__candidate(void *object)
+/* While a run is open, deaths wait, or every decref is stressed. */
+static __attribute__((noinline)) void candidate_more(struct tally_heap *heap, struct page *page, void *object)
 {
-    struct page *page = page_of(object);
-    struct tally_heap *heap = page->heap;
     if (tally__is_gone(heap, object))
         return;
     if (heap->armed)
         tally__touch(heap, object); /* may strike it off */
+    if (!heap->run.phase || !heap->run.sliced)
+        *word_of(object) |= TALLY_FLAG_BUFFERED;
     candidate_set(heap, page, object);
     if (heap->stress_decref) {
         *word_of(object) &= ~TALLY_FLAG_BUFFERED;
         tally__stress(heap);
     }
+}
+
+void tally__candidate(void *object)
+{
+    struct page *page = page_of(object);
+    struct tally_heap *heap = page->heap;
+    uint64_t word = *word_of(object);
+    if (type_index_of(word) - 1 >= heap->hot.direct_limit || word & FLAG_GONE) {
+        candidate_more(heap, page, object);
+        return;
+    }
+    *word_of(object) = word | TALLY_FLAG_BUFFERED;
+    candidate_set(heap, page, object);
 }
 
 void tally__candidate_take(struct tally_heap *heap, struct page *page, uint32_t slot)

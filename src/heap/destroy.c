@@ -168,8 +168,8 @@ static bool clear_one(struct tally_heap *heap, void *object)
 static bool clear_light(struct tally_heap *heap, void *object)
 {
     const struct tally_type *type = type_of(object);
-    for (size_t at = type->ref_count; at > 0; at--) {
-        void **slot = light_slot(type, object, at - 1), *child = *slot;
+    for (size_t at = tally__slot_count(type, object); at > 0; at--) {
+        void **slot = tally__slot_at(type, object, at - 1), *child = *slot;
         if (!child || tally__is_trash(heap, child))
             continue;
         *slot = NULL;
@@ -221,28 +221,80 @@ static unsigned word_free_light(struct tally_heap *heap, struct page *page, uint
     bits_of(page, BIT_MEMBER)[word] &= ~trash;
     bits_of(page, BIT_CANDIDATE)[word] &= ~candidates;
     heap->candidate_count -= (uint64_t)__builtin_popcountll(candidates);
+    struct stretch stretch = stretch_of(page, word);
     for (; trash; trash &= trash - 1) {
-        void *object = object_at(page, word * 64 + (uint32_t)__builtin_ctzll(trash));
+        void *object = stretch_at(stretch, trash);
         const struct tally_type *type = type_of(object);
-        heap->run.freed_bytes += type->size;
+        heap->run.freed_bytes += light_bytes(type, object);
         count_light(heap, object, type, WIRE_EVENT_FREE_CYCLE);
         slot_free(page, object);
     }
     return count;
 }
 
+static uint64_t page_free_light(struct tally_heap *heap, struct page *page)
+{
+    uint64_t count = 0;
+    for (uint32_t word = 0; word < page->words; word++)
+        count += word_free_light(heap, page, word);
+    if (count)
+        page_settle(heap, page);
+    return count;
+}
+
+/* Frees of one type after another, counted together. */
+struct same {
+    const struct tally_type *type;
+    uint64_t objects, bytes;
+};
+
+static void same_count(struct tally_heap *heap, const struct same *same)
+{
+    if (!same->objects)
+        return;
+    struct wire_row *row = &heap->hot.pen.rows[same->type->index];
+    if (same->type->variable)
+        feed_add_release(&row->freed_cycle_bytes, same->bytes);
+    feed_add_release(&row->freed_cycle, same->objects);
+    heap->run.freed_bytes += same->bytes;
+}
+
+/* A page of trash and nothing else. */
+static uint64_t page_free_whole(struct tally_heap *heap, struct page *page)
+{
+    struct same same = {NULL, 0, 0};
+    uint64_t count = 0;
+    for (uint32_t word = 0; word < page->words; word++) {
+        struct stretch stretch = stretch_of(page, word);
+        for (uint64_t trash = bits_of(page, BIT_MEMBER)[word]; trash; trash &= trash - 1) {
+            void *object = stretch_at(stretch, trash);
+            const struct tally_type *type = type_of(object);
+            *word_of(object) = 0;
+            if (type != same.type) {
+                same_count(heap, &same);
+                same = (struct same){type, 0, 0};
+            }
+            same.objects++;
+            same.bytes += light_bytes(type, object);
+            count++;
+        }
+    }
+    same_count(heap, &same);
+    tally__page_reset(heap, page);
+    return count;
+}
+
+/* Where nothing lives on and nothing outside was let go of, which might have run code of the host's, a page that
+ * was whole is trash through and through. */
 static bool free_light_all(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
+    bool all = !run->outside && !run->survivors && heap->hot.pen.level == WIRE_LEVEL_OFF;
     for (struct page *page = run->page; page; page = page->next_scope) {
-        uint64_t count = 0;
-        for (uint32_t word = 0; word < page->words; word++)
-            count += word_free_light(heap, page, word);
-        if (!count)
-            continue;
+        uint64_t count = all && page->whole && page->class_index != CLASS_LARGE ? page_free_whole(heap, page)
+                                                                                : page_free_light(heap, page);
         run->collected += count;
         heap->hot.young_count -= count < heap->hot.young_count ? count : heap->hot.young_count;
-        page_settle(heap, page);
     }
     return true;
 }

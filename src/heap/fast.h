@@ -25,14 +25,32 @@ static inline bool is_direct(const struct tally_heap *heap, uint64_t word)
     return type_index_of(word) - 1 < heap->hot.direct_limit && !(word & FLAGS_HEAVY);
 }
 
+/* A fixed slot. */
 static inline void **light_slot(const struct tally_type *type, void *object, size_t at)
 {
     return (void **)((char *)object + type->offsets[at]);
 }
 
-/* A light object refers to nothing. */
+/* Trailing slots: how many, and the first. */
+static inline size_t trailing_slots(const struct tally_type *type, void *object, void ***first)
+{
+    if (!type->variable || type->info.trailing != TALLY_TRAILING_SLOTS)
+        return 0;
+    *first = (void **)((char *)object + type->size);
+    return *(const size_t *)((const char *)object + type->info.trailing_length_offset);
+}
+
+static inline uint64_t light_bytes(const struct tally_type *type, const void *object)
+{
+    return type->variable ? tally__size_of(type, object) : type->size;
+}
+
+/* A light object refers to nothing: that is seen at a glance. */
 static inline bool is_bare(const struct tally_type *type, void *object)
 {
+    void **first;
+    if (trailing_slots(type, object, &first))
+        return false;
     for (size_t at = type->ref_count; at > 0; at--)
         if (*light_slot(type, object, at - 1))
             return false;
@@ -67,10 +85,14 @@ static inline void slot_return(struct tally_heap *heap, struct page *page, void 
     page_settle(heap, page);
 }
 
-/* Counts the birth or death of an object of a type of fixed size with a row of its own. */
+/* Counts the birth or death of an object of a light type with a row of its own. */
 static inline void count_light(struct tally_heap *heap, const void *object, const struct tally_type *type,
                                enum wire_event kind)
 {
+    if (__builtin_expect(type->variable, 0)) {
+        tally__count_variable(heap, object, type, kind);
+        return;
+    }
     feed_count(&heap->hot.pen, kind, type->index, false, type->size);
     if (__builtin_expect(heap->hot.pen.level != WIRE_LEVEL_OFF, 0))
         tally__event(heap, object, type, kind);
@@ -95,12 +117,17 @@ static inline void free_light(struct tally_heap *heap, void *object, const struc
 static inline bool free_simply(struct tally_heap *heap, void *object, const struct tally_type *type)
 {
     struct page *page = page_of(object);
-    if (page->odd || page->used == 1 || heap->hot.pen.level != WIRE_LEVEL_OFF)
+    if (page->odd || page->used == 1)
         return false;
     if (type->tracked && heap->hot.young_count)
         heap->hot.young_count--;
-    feed_count(&heap->hot.pen, WIRE_EVENT_FREE_REFCOUNT, type->index, false, type->size);
+    if (__builtin_expect(type->variable, 0)) { /* before its length is gone */
+        tally__count_variable(heap, object, type, WIRE_EVENT_FREE_REFCOUNT);
+        slot_free(page, object);
+        return true;
+    }
     slot_free(page, object);
+    count_light(heap, object, type, WIRE_EVENT_FREE_REFCOUNT);
     return true;
 }
 
@@ -122,10 +149,14 @@ static inline void payload_clear(void *object, size_t bytes)
     }
 }
 
-/* tally__slots_visit() with visit inlined, for loops over many objects; what is rare goes by way of tally__slots_visit(). */
-static FORCE_INLINE void slots_each(const struct tally_type *type, void *object,
-                                                             tally_slot_fn visit, void *arg)
+/* tally__slots_visit() with visit inlined, for loops over many objects; what is rare goes by way of that. */
+static FORCE_INLINE void slots_each(const struct tally_type *type, void *object, tally_slot_fn visit, void *arg)
 {
+    if (type->fixed) {
+        for (size_t at = 0; at < type->ref_count; at++)
+            visit(light_slot(type, object, at), arg);
+        return;
+    }
     if (__builtin_expect(type->info.has_external || type->info.traverse != NULL, 0)) {
         tally__slots_visit(type, object, visit, arg);
         return;

@@ -20,6 +20,7 @@ static void thresholds_default(struct tally_heap *heap)
     heap->enabled = true;
     heap->thresholds[0] = 700;
     heap->candidate_limit = 700;
+    heap->follow = FOLLOW_MOST;
     heap->thresholds[1] = heap->thresholds[2] = 10;
 }
 
@@ -155,8 +156,7 @@ static int finalize_left(void *object, void *arg)
     if ((*word & (FLAG_DUE | FLAG_FINALIZED)) == FLAG_DUE) {
         *word |= FLAG_FINALIZED;
         tally_incref(object);
-        type_of(object)->info.finalize(arg, object);
-        *word -= TALLY_COUNT_ONE; /* what it held to the last goes with the heap */
+        type_of(object)->info.finalize(arg, object); /* the reference goes with the heap */
     }
     return 0;
 }
@@ -227,6 +227,7 @@ void tally_set_stress(struct tally_heap *heap, unsigned nth, bool every_decref)
     heap->stress = nth;
     heap->stress_count = 0;
     heap->stress_decref = every_decref;
+    tally__limit_update(heap);
 }
 
 static void store(_Atomic uint64_t *to, uint64_t value)

@@ -1,22 +1,5 @@
-/* What the files of this folder share. See heap.h for the folder's promises, collect.c for the collector.
- *
- * A page is 64 KiB, aligned to it, and holds slots of one size; `object & ~0xffff` finds it.
- *
- *   +-------+-----------+----------------------------------------------+------+--------+------+--------+---
- *   | color | page head | side data, tracked pages only:               | word | payload| word | payload| ...
- *   |       |           | 7 bitmaps and a 16-bit trial count per slot  |      |        |      |        |
- *   +-------+-----------+----------------------------------------------+------+--------+------+--------+---
- *
- * The color is 0 to 15 cache lines, by the page's address, so that the heads of many pages do not fall into the
- * same few sets of the cache.
- *
- * The header word stands in front of each payload. A word of 0 is a free slot, whose payload begins with the
- * next free one's address. Live words are never 0, since types count from 1.
- *
- * Generations are bits beside the objects: young objects have none, so that allocation writes no bitmap; the
- * bits of a freed slot are cleared when the slow path takes the page's second free list over. Large objects
- * have a mapping of their own with the same head and one slot.
- */
+/* What the files of this folder share. See heap.h for the folder's promises, page.h for how memory is laid out,
+ * run.c for the collector. */
 #ifndef TALLY_HEAP_INTERNAL_H
 #define TALLY_HEAP_INTERNAL_H
 
@@ -25,10 +8,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "heap/heap.h"
-
-#define PAGE_BYTES ((size_t)65536)
-#define PAGE_MASK (PAGE_BYTES - 1)
-#define WORD_BYTES ((size_t)8)
+#include "heap/page.h"
 
 /* Flags of the header word beside TALLY_FLAG_ACYCLIC and _BUFFERED. */
 #define FLAG_STORED ((uint64_t)1 << 2) /* has been in a slot: others may lead to it */
@@ -48,12 +28,6 @@
 #define FLAGS_MASK (((uint64_t)1 << TALLY_TYPE_SHIFT) - 1)
 #define COUNT_MASK (~(TALLY_COUNT_ONE - 1))
 
-#define CLASS_SMALL_BYTES 512u /* up to it a class for each multiple of 8, above 8 for each doubling */
-#define CLASS_LARGEST_BYTES 16384u
-#define CLASS_COUNT 104u
-#define CLASS_KINDS (2u * CLASS_COUNT) /* leaf classes, then tracked ones */
-#define CLASS_LARGE UINT32_MAX
-
 #define TYPE_MAX 65000u
 #define TYPE_OTHER 0u
 #define TYPE_WEAKREF 1u
@@ -68,7 +42,8 @@ struct tally_type {
     uint32_t index;
     bool tracked, weak, variable;
     bool plain; /* no references at all; a weak type has its hold */
-    bool light; /* fixed slots at most, and nothing of the host's to run at its death */
+    bool light; /* fixed and trailing slots at most, and nothing of the host's to run at its death */
+    bool fixed; /* light, and of fixed size */
     size_t align;
     struct tally_ref *refs; /* a weak type's hold is the first */
     size_t ref_count;
@@ -76,50 +51,13 @@ struct tally_type {
     uint32_t offsets[];          /* of refs, once more */
 };
 
-enum { BIT_MIDDLE, BIT_OLD, BIT_FROZEN, BIT_CANDIDATE, BIT_MEMBER, BIT_ALIVE, BIT_PENDING, BITMAPS };
-#define GENERATION_BITMAPS 3u /* the first of them */
-#define TRIAL_HUB 0xffffu /* the count stands in the heap's hub table; held for good where it does not */
-
-enum { ODD_FULL = 1, ODD_CANDIDATES = 2 }; /* not current nor in LIST_ROOM; in LIST_CANDIDATES */
-/* Lists of pages; a page is in any of them at most once. TODO: what a run has yet to merge. */
-enum { LIST_CANDIDATES, LIST_ROOM, LIST_YOUNG, LIST_MIDDLE, LIST_TODO, LISTS };
-struct page_link {
-    struct page *next, **at; /* at: what points here; NULL: not in the list */
-};
-
-struct page {
-    /* One cache line: what a random death or edge needs. */
-    struct tally_heap *heap;
-    uint64_t run;         /* member, alive, pending and trial are of this run */
-    uint32_t reciprocal;  /* ceil(2^32 / slot_bytes) */
-    uint32_t first;       /* offset of slot 0's word from the page */
-    void *freed;          /* second list: what was freed since */
-    uint32_t used;        /* slots handed to the fast path and not freed */
-    uint16_t words;       /* 64-bit words of one bitmap */
-    bool tracked;
-    uint8_t odd;          /* ODD_*: a death in it is not just a slot freed */
-    uint64_t *bits;       /* of all bitmaps, behind the trial counts */
-    struct page_link links[LISTS];
-    /* The rest. */
-    char *bump, *end;     /* slots never used yet: [bump, end) */
-    uint32_t slot_bytes, slot_count;
-    uint32_t serial;      /* index in the heap's page table; 23 bits */
-    uint32_t class_index;
-    bool flagged;         /* some pending bit is set */
-    bool sided;           /* generation bits may have been set since its slots were last all free */
-    bool recounted;       /* by the rest phase of its run */
-    size_t bytes;         /* of the mapping */
-    struct page *next_scope; /* pages of the run */
-};
-_Static_assert(offsetof(struct page, links) + sizeof(struct page_link) == 64, "what is hot is one cache line");
-
 /* The fast paths' fields: in a page that a forked child finds zeroed. */
 struct hot {
     struct feed_pen pen;
     uint64_t young_count; /* count 0 of tally_counts(): net new tracked objects */
     uint64_t young_limit; /* the slow path is taken where young_count would pass it; 0: something is due */
     uint32_t types_known; /* types below it have been offered rows */
-    uint32_t direct_limit; /* light objects of types 1 to it die on the spot; 0: a run is open, or deaths wait */
+    uint32_t direct_limit; /* light objects of types 1 to it die on the spot; 0: nothing may go unseen */
     void *free[CLASS_KINDS + 1];         /* slots of the current page; in the end none, for fast_class */
     struct page *current[CLASS_KINDS];
 };
@@ -139,7 +77,7 @@ struct reserve {
 /* A run: a collection from its start to its end, slices and what lies between them included. */
 enum phase {
     RUN_NONE,
-    RUN_UNFLAG, RUN_MERGE, RUN_EXPLORE, RUN_SUBTRACT, RUN_MARK, RUN_PROMOTE, /* finding */
+    RUN_UNFLAG, RUN_GUESS, RUN_MERGE, RUN_EXPLORE, RUN_SUBTRACT, RUN_MARK, RUN_PROMOTE, /* finding */
     RUN_GUEST,                                                       /* may the agent go on? */
     RUN_WEAK, RUN_CALLBACKS, RUN_FINALIZE,                           /* decided: the host's code */
     RUN_REST, RUN_SUBTRACT_REST, RUN_MARK_REST, RUN_PROMOTE_REST,    /* finding again, in the trash */
@@ -155,6 +93,8 @@ struct run {
     bool host_ran;     /* a callback or finalizer, so that trash may have changed */
     bool mixed;        /* members are of other than light types, or something stands beside them (fast.h) */
     bool outside;      /* members refer to what is no member */
+    bool guessed;      /* what is alive was guessed first, and rightly */
+    bool apart;        /* and some of that is no member */
     bool heavy;        /* freeing the trash takes more than giving its slots back: see destroy.c */
     bool sliced;
     pthread_t runner;    /* of a guest's */
@@ -211,6 +151,7 @@ struct tally_heap {
     uint32_t page_count, page_room, page_hint;
     struct page *room[CLASS_KINDS];
     struct page *lists[LISTS]; /* but LIST_ROOM */
+    struct arena *arenas;      /* that have free pages */
     struct page *spare;        /* empty pages kept, linked by next_scope */
     uint32_t spare_count;
     uint64_t mapped_bytes;
@@ -218,7 +159,6 @@ struct tally_heap {
     bool enabled;
     bool collecting; /* in a slice of a run: callbacks may be running */
     bool armed;      /* a run is finding, and its next slice has yet to come: see candidate.c */
-    bool emptied;    /* a page lost its last object while a run was open */
     bool closing;
     enum tally_manager manager;
     unsigned debug;
@@ -239,6 +179,8 @@ struct tally_heap {
     uint64_t candidate_count, candidate_limit; /* limit: a run is due */
     bool complete; /* every garbage cycle has a candidate, or is deferred */
     bool deferred; /* some candidate was taken for alive because a barrier was met */
+    bool held;     /* some object is marked as held from outside */
+    uint32_t follow; /* old objects entered from one candidate before the rest of them are barriers */
     uint64_t memory_trigger; /* mapped and extern bytes at which a run is due */
 
     struct run run;
@@ -296,49 +238,6 @@ struct tally_heap {
     struct tally__attachment attachment;
 };
 
-static inline uint64_t *word_of(const void *object)
-{
-    return &((uint64_t *)(uintptr_t)object)[-1];
-}
-/* The head of the page that an address lies in, and the page's own address. */
-static inline struct page *page_of(const void *address)
-{
-    uintptr_t base = (uintptr_t)address & ~PAGE_MASK;
-    return (struct page *)(base + (base >> 10 & 15 << 6));
-}
-static inline char *base_of(const struct page *page)
-{
-    return (char *)((uintptr_t)page & ~PAGE_MASK);
-}
-static inline uint16_t *trial_of(const struct page *page)
-{
-    return (uint16_t *)(uintptr_t)(page + 1);
-}
-static inline uint64_t *bits_of(const struct page *page, unsigned which)
-{
-    return page->bits + (size_t)which * page->words;
-}
-static inline uint32_t slot_of(const struct page *page, const void *object)
-{
-    uint64_t offset = ((uintptr_t)object & PAGE_MASK) - WORD_BYTES - page->first;
-    return (uint32_t)((offset * page->reciprocal) >> 32);
-}
-static inline void *object_at(const struct page *page, uint32_t slot)
-{
-    return base_of(page) + page->first + WORD_BYTES + (size_t)slot * page->slot_bytes;
-}
-static inline bool bit_get(const uint64_t *bits, uint32_t at)
-{
-    return bits[at / 64] >> (at % 64) & 1;
-}
-static inline void bit_set(uint64_t *bits, uint32_t at)
-{
-    bits[at / 64] |= (uint64_t)1 << (at % 64);
-}
-static inline void bit_clear(uint64_t *bits, uint32_t at)
-{
-    bits[at / 64] &= ~((uint64_t)1 << (at % 64));
-}
 /* Names an object in 36 bits, for links in the count of a word that is at zero. 0 names none: page heads. */
 static inline uint64_t compress(const void *object)
 {
@@ -369,6 +268,15 @@ int tally__types_init(void); /* registers the library's own */
 void tally__types_describe(struct tally_heap *heap);
 size_t tally__size_of(const struct tally_type *type, const void *object); /* rounded up to 8 */
 
+/* arena.c: NULL: out of memory */
+void *tally__map(size_t bytes);     /* zeroed; errno kept */
+void *tally__reserve(size_t bytes); /* address space that costs nothing until touched */
+void tally__unmap(void *memory, size_t bytes);
+/* Memory for a page, zeroed where it has not been used before; *arena: where it is from. */
+void *tally__page_map(struct tally_heap *heap, size_t bytes, struct arena **arena);
+void tally__page_unmap(struct tally_heap *heap, void *memory, size_t bytes, struct arena *arena);
+void tally__page_unneed(const struct tally_heap *heap, void *memory, size_t bytes); /* its contents */
+
 /* page.c: NULL: out of memory */
 uint32_t tally__class_of(size_t slot_bytes, size_t align);
 struct page *tally__page_new(struct tally_heap *heap, uint32_t class_index, bool tracked, size_t large_bytes);
@@ -376,6 +284,7 @@ void tally__page_free(struct tally_heap *heap, struct page *page);
 void tally__page_room(struct tally_heap *heap,
                       struct page *page); /* first slot freed in a page without room */
 void tally__page_empty(struct tally_heap *heap, struct page *page);    /* last slot freed */
+void tally__page_reset(struct tally_heap *heap, struct page *page);    /* all slots freed: their words are 0 */
 void tally__pages_sweep(struct tally_heap *heap);                      /* what a run emptied */
 bool tally__page_refill(struct tally_heap *heap,
                         uint32_t class_index); /* makes a page with free slots current */
@@ -444,12 +353,22 @@ void tally__candidates_adapt(struct tally_heap *heap, uint64_t examined, uint64_
 bool tally__is_due(const struct tally_heap *heap);
 void tally__run_due(struct tally_heap *heap); /* starts the run that is due */
 
-/* merge.c, find.c: the phases that find; each returns whether it is done, false where the slice is */
+/* guess.c, merge.c, explore.c, find.c: the phases that find; each returns whether it is done, false where the
+ * slice is */
 bool tally__find_unflag(struct tally_heap *heap);
+bool tally__find_guess(struct tally_heap *heap);
 bool tally__find_merge(struct tally_heap *heap);
+bool tally__page_is_dense(const struct page *page);
+void tally__page_candidates(struct tally_heap *heap, struct page *page, int generation); /* taken, or unflagged */
+uint64_t tally__page_merge(struct tally_heap *heap, struct page *page, int generation); /* returns members */
 bool tally__find_explore(struct tally_heap *heap);
 bool tally__find_subtract(struct tally_heap *heap);
 bool tally__find_mark(struct tally_heap *heap);
+void tally__members_subtract(struct tally_heap *heap); /* not in slices */
+bool tally__held_outside(const struct tally_heap *heap, const struct page *page, const void *object);
+void tally__scope_clear(struct tally_heap *heap); /* no page's side data is of this run */
+void tally__subtract_member(struct tally_heap *heap, struct page *page, uint32_t slot, const void *child);
+void tally__subtract_rare(struct tally_heap *heap, void *child); /* an edge to what is perhaps no member */
 bool tally__find_early(struct tally_heap *heap, void *object); /* it is touched: whether it is a member now */
 
 /* member.c: the set that a run is about */
@@ -459,7 +378,14 @@ bool tally__find_spare(struct tally_heap *heap, void *object); /* it is touched:
 void tally__find_restart(struct tally_heap *heap);             /* cursors to the scope's begin */
 bool tally__is_trash(const struct tally_heap *heap, const void *object);
 void tally__page_enter(struct tally_heap *heap, struct page *page);
-void tally__trial_set(struct tally_heap *heap, struct page *page, uint32_t slot, void *object);
+void tally__trial_hub(struct tally_heap *heap, const void *object, uint64_t count); /* for all of the run */
+static inline void trial_set(struct tally_heap *heap, struct page *page, uint32_t slot, const void *object)
+{
+    uint64_t count = *word_of(object) >> TALLY_COUNT_SHIFT;
+    trial_of(page)[slot] = (uint16_t)(count < TRIAL_HUB ? count : TRIAL_HUB);
+    if (count >= TRIAL_HUB)
+        tally__trial_hub(heap, object, count);
+}
 int tally__generation_after(const struct run *run); /* where survivors go */
 void tally__member_add(struct tally_heap *heap, void *object);        /* to the trash of a decided run */
 void tally__member_drop(struct tally_heap *heap, const void *object); /* dies while a run is open */
@@ -543,8 +469,10 @@ void tally__leaks_report(struct tally_heap *heap, struct tally_leaks *before, st
 
 void tally__debug_stats(struct tally_heap *heap, const struct tally_collection *info);
 
-/* object.c: the event of count_light(); places for objects that move between heaps (transfer.c) */
+/* object.c: what count_light() leaves to it; places for objects that move between heaps (transfer.c) */
 void tally__event(struct tally_heap *heap, const void *object, const struct tally_type *type, enum wire_event kind);
+void tally__count_variable(struct tally_heap *heap, const void *object, const struct tally_type *type,
+                           enum wire_event kind);
 void *tally__new_moved(struct tally_heap *heap, const struct tally_type *type, size_t bytes);
 void tally__free_moved(struct tally_heap *heap, void *object);
 void tally__count_moved(struct tally_heap *heap, const void *object, bool in);
@@ -560,12 +488,9 @@ void tally__extern_end(struct tally_heap *heap, void *object);
 enum hold { HOLD_OWNER, HOLD_NOBODY, HOLD_PARKED, HOLD_AGENT };
 bool tally__owned(struct tally_heap *heap); /* reports a wrong thread */
 
-/* safepoint.c, fork.c, heap.c */
+/* safepoint.c, fork.c */
 int tally__safepoint(struct tally_heap *heap);
 void tally__forked(struct tally_heap *heap);
-void *tally__map(size_t bytes);     /* zeroed, NULL: out of memory; errno kept */
-void *tally__reserve(size_t bytes); /* address space that costs nothing until touched */
-void tally__unmap(void *memory, size_t bytes);
 
 /* Checks of debug builds (TALLY_DEBUG); release builds have none of this. check_heap: tally_verify(), after every
  * operation while the heap is small, then as often as its size allows. */
@@ -578,6 +503,7 @@ void tally__check_heap(struct tally_heap *heap, bool now);
 #define tally__check_heap(heap, now) ((void)(heap))
 #endif
 
+#define FOLLOW_MOST        512u
 #define MARK_STACK_ENTRIES ((size_t)65536)
 #define HUB_ENTRIES ((size_t)65536)
 #define RESERVE_ENTRIES ((size_t)1 << 27)

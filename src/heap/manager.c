@@ -6,6 +6,9 @@
 #define MEMORY_STEP                                                                                          \
     ((uint64_t)8 << 20) /* bytes that a heap may grow by before memory alone makes a run due */
 #define CANDIDATES_MOST ((uint64_t)1 << 20)
+#define EXAMINED_MOST   65536u /* by a run over candidates before the next comes sooner: a few milliseconds */
+#define FOLLOW_LEAST    4u
+#define BASE_BYTES      ((uint64_t)4 << 20) /* of heap, for each of which threshold 0 is meant */
 #define WORK_STRIDE     32u /* allocations between two looks at pending work */
 
 const char *tally_manager_name(enum tally_manager manager)
@@ -100,7 +103,7 @@ void tally__run_due(struct tally_heap *heap)
 void tally__direct_update(struct tally_heap *heap)
 {
     bool direct = heap->hot.pen.row_limit && !heap->run.phase && heap->manager != TALLY_MANAGER_NONE &&
-                  !tally__deaths_pending(heap);
+                  !tally__deaths_pending(heap) && !heap->stress_decref;
     heap->hot.direct_limit = direct ? heap->hot.pen.row_limit - 1 : 0;
 }
 
@@ -131,11 +134,17 @@ void tally__triggers_reset(struct tally_heap *heap)
     heap->memory_trigger = bytes + (bytes / 2 > MEMORY_STEP ? bytes / 2 : MEMORY_STEP);
 }
 
-/* As Nim's ORC does it: runs that find little come later, runs that find much sooner. */
+/* As Nim's ORC does it: runs that find little come later, runs that find much sooner; and so do runs that look at
+ * much. Those that find little follow fewer old objects from each candidate. */
 void tally__candidates_adapt(struct tally_heap *heap, uint64_t examined, uint64_t collected)
 {
-    uint64_t base = heap->thresholds[0], limit = heap->candidate_limit;
-    if (collected < examined / 2)
+    uint64_t base = heap->thresholds[0] * (1 + heap->mapped_bytes / BASE_BYTES), limit = heap->candidate_limit;
+    bool little = collected < examined / 2;
+    if (little && heap->follow > FOLLOW_LEAST)
+        heap->follow /= 2;
+    else if (!little && heap->follow < FOLLOW_MOST)
+        heap->follow *= 2;
+    if (little && examined < EXAMINED_MOST)
         limit += limit / 2;
     else if (limit > base)
         limit = limit / 3 * 2;

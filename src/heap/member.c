@@ -22,12 +22,20 @@ void tally__member_drop(struct tally_heap *heap, const void *object)
         heap->run.open = NULL;
 }
 
-void tally__trial_set(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
+void tally__trial_hub(struct tally_heap *heap, const void *object, uint64_t count)
 {
-    uint64_t count = *word_of(object) >> TALLY_COUNT_SHIFT;
-    trial_of(page)[slot] = (uint16_t)(count < TRIAL_HUB ? count : TRIAL_HUB);
-    if (count >= TRIAL_HUB && !map_put(&heap->hubs, (uintptr_t)object, count))
+    if (!map_put(&heap->hubs, (uintptr_t)object, count))
         heap->deferred = true; /* no room: held for good */
+}
+
+void tally__scope_clear(struct tally_heap *heap)
+{
+    heap->run_number++;
+    heap->scope = NULL;
+    heap->scope_end = &heap->scope;
+    heap->mark_count = 0;
+    heap->flagged = false;
+    map_clear(&heap->hubs);
 }
 
 /* Post-condition: the page's side data is of this run, without members. */
@@ -35,7 +43,7 @@ void tally__page_enter(struct tally_heap *heap, struct page *page)
 {
     size_t bytes = (size_t)page->words * 8;
     page->run = heap->run_number;
-    page->flagged = page->recounted = false;
+    page->flagged = page->recounted = page->merged = page->whole = false;
     memset(bits_of(page, BIT_MEMBER), 0, bytes);
     memset(bits_of(page, BIT_ALIVE), 0, bytes);
     memset(bits_of(page, BIT_PENDING), 0, bytes);
@@ -52,7 +60,7 @@ void tally__member_add(struct tally_heap *heap, void *object)
     uint32_t slot = slot_of(page, object);
     bit_set(bits_of(page, BIT_MEMBER), slot);
     bit_clear(bits_of(page, BIT_ALIVE), slot);
-    tally__trial_set(heap, page, slot, object);
+    trial_set(heap, page, slot, object);
 }
 
 int tally__generation_after(const struct run *run)
@@ -97,7 +105,7 @@ bool tally__find_rest(struct tally_heap *heap)
             bits_of(page, BIT_ALIVE)[word] = 0;
             for (uint64_t bits = bits_of(page, BIT_MEMBER)[word]; bits; bits &= bits - 1) {
                 uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-                tally__trial_set(heap, page, slot, object_at(page, slot));
+                trial_set(heap, page, slot, object_at(page, slot));
             }
         }
         if (!slice_spend(heap, page->slot_count / 8)) {

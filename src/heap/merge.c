@@ -1,5 +1,7 @@
 /* The start of a finding run (find.c): candidates lose their flags, and the pages of the generations asked for
  * enter the run, their live objects as members. */
+#include <string.h>
+
 #include "heap/fast.h"
 
 /* ---- unflag */
@@ -7,9 +9,11 @@
 static uint64_t page_unflag(const struct page *page)
 {
     uint64_t count = 0;
-    for (uint32_t word = 0; word < page->words; word++)
+    for (uint32_t word = 0; word < page->words; word++) {
+        struct stretch stretch = stretch_of(page, word);
         for (uint64_t bits = bits_of(page, BIT_CANDIDATE)[word]; bits; bits &= bits - 1, count++)
-            *word_of(object_at(page, word * 64 + (uint32_t)__builtin_ctzll(bits))) &= ~TALLY_FLAG_BUFFERED;
+            *word_of(stretch_at(stretch, bits)) &= ~TALLY_FLAG_BUFFERED;
+    }
     return count;
 }
 
@@ -40,37 +44,49 @@ static uint64_t passed_over(const struct page *page, uint32_t word, int generati
            (generation < 1 ? bits_of(page, BIT_MIDDLE)[word] : 0);
 }
 
-/* The members among the 64 slots from `slot` on. */
+/* The members among the 64 slots from `slot` on; what else lives there is no member. */
 static uint64_t word_merge(struct tally_heap *heap, struct page *page, uint32_t slot, uint64_t over)
 {
-    uint64_t members = 0;
-    char *object = object_at(page, slot);
+    uint64_t members = 0, flags = 0;
+    uint32_t slot_bytes = page->slot_bytes;
     unsigned most = page->slot_count - slot < 64 ? page->slot_count - slot : 64;
-    for (unsigned i = 0; i < most && object < page->bump; i++, slot++, object += page->slot_bytes) {
+    char *object = object_at(page, slot), *end = page->bump;
+    for (unsigned i = 0; i < most && object < end; i++, slot++, object += slot_bytes) {
         uint64_t word = *word_of(object);
         if (!word || word & FLAG_APART || over >> i & 1) {
             trial_of(page)[slot] = TRIAL_HUB; /* so that subtract looks closer */
+            page->whole &= !word;
             continue;
         }
         members |= (uint64_t)1 << i;
-        heap->run.mixed |= (word & FLAGS_HEAVY) != 0;
-        tally__trial_set(heap, page, slot, object);
+        flags |= word;
+        trial_set(heap, page, slot, object);
     }
+    heap->run.mixed |= (flags & FLAGS_HEAVY) != 0;
     return members;
 }
 
 /* A whole-heap run looks at everything, candidates included. A younger one may take a candidate for alive
  * that an older object alone holds: it stays one; its flag goes, so that the next decref is seen. */
-static void page_candidates(struct tally_heap *heap, struct page *page, int generation)
+void tally__page_candidates(struct tally_heap *heap, struct page *page, int generation)
 {
+    if (!page->links[LIST_CANDIDATES].at)
+        return;
+    uint64_t count = page_unflag(page);
+    if (generation < 2)
+        return;
+    memset(bits_of(page, BIT_CANDIDATE), 0, (size_t)page->words * 8);
+    heap->candidate_count -= count;
+    tally__list_remove(page, LIST_CANDIDATES);
+}
+
+/* Half of what lives in it are candidates, or more: merged as one, it costs less, and no more than they do. */
+bool tally__page_is_dense(const struct page *page)
+{
+    uint32_t count = 0;
     for (uint32_t word = 0; word < page->words; word++)
-        for (uint64_t bits = bits_of(page, BIT_CANDIDATE)[word]; bits; bits &= bits - 1) {
-            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (generation == 2)
-                tally__candidate_take(heap, page, slot);
-            else
-                *word_of(object_at(page, slot)) &= ~TALLY_FLAG_BUFFERED;
-        }
+        count += (uint32_t)__builtin_popcountll(bits_of(page, BIT_CANDIDATE)[word]);
+    return 2 * count >= page->used;
 }
 
 static bool has_member(const struct page *page, int generation)
@@ -84,17 +100,17 @@ static bool has_member(const struct page *page, int generation)
 }
 
 /* A page without members, frozen perhaps, is not written to. */
-static uint64_t page_merge(struct tally_heap *heap, struct page *page, int generation)
+uint64_t tally__page_merge(struct tally_heap *heap, struct page *page, int generation)
 {
     uint64_t count = 0;
-    if (page->links[LIST_CANDIDATES].at && !heap->run.look && (generation == 2 || heap->run.sliced)) {
-        page_candidates(heap, page, generation);
-        if (generation == 2)
-            tally__list_remove(page, LIST_CANDIDATES);
-    }
+    if (!heap->run.look && (generation == 2 || heap->run.sliced))
+        tally__page_candidates(heap, page, generation);
     if (!has_member(page, generation))
         return 0;
     tally__page_enter(heap, page);
+    page->merged = page->whole = true;
+    if (generation == 2 && heap->run.scope == TALLY_SCOPE_HEAP)
+        memset(bits_of(page, BIT_HELD), 0, (size_t)page->words * 8); /* mark finds them anew */
     for (uint32_t word = 0; word < page->words; word++) {
         uint64_t members = word_merge(heap, page, word * 64, passed_over(page, word, generation));
         bits_of(page, BIT_MEMBER)[word] = members;
@@ -112,11 +128,11 @@ bool tally__find_early(struct tally_heap *heap, void *object)
     struct page *page = page_of(object);
     uint32_t slot = slot_of(page, object);
     if (run->phase == RUN_MERGE && page->run != heap->run_number) {
-        if (page->links[LIST_TODO].at)
-            tally__list_remove(page, LIST_TODO);
+        if (page->links[LIST_MERGE].at)
+            tally__list_remove(page, LIST_MERGE);
         else if (run->generation < 2)
             return false;
-        run->record.examined += page_merge(heap, page, run->generation);
+        run->record.examined += tally__page_merge(heap, page, run->generation);
         return is_member(heap, page, slot);
     }
     if (run->phase != RUN_EXPLORE || *word_of(object) & FLAG_APART || bit_get(bits_of(page, BIT_FROZEN), slot))
@@ -134,9 +150,9 @@ bool tally__find_early(struct tally_heap *heap, void *object)
 static struct page *merge_next(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
-    struct page *page = heap->lists[LIST_TODO];
+    struct page *page = heap->lists[LIST_MERGE];
     if (page) {
-        tally__list_remove(page, LIST_TODO);
+        tally__list_remove(page, LIST_MERGE);
         return page;
     }
     while (run->generation == 2 && run->index < heap->page_count) {
@@ -150,10 +166,10 @@ static struct page *merge_next(struct tally_heap *heap)
 bool tally__find_merge(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
-    if (run->scope == TALLY_SCOPE_CANDIDATES || run->nothing)
+    if (run->scope == TALLY_SCOPE_CANDIDATES || run->nothing || run->guessed)
         return true;
     for (struct page *page; (page = merge_next(heap));) {
-        run->record.examined += page_merge(heap, page, run->generation);
+        run->record.examined += tally__page_merge(heap, page, run->generation);
         if (!slice_spend(heap, page->slot_count))
             return false;
     }

@@ -20,6 +20,14 @@ void tally__event(struct tally_heap *heap, const void *object, const struct tall
     feed_object_event(&heap->hot.pen, kind, type->index, type->size, granule_of(page_of(object), object));
 }
 
+/* The event included. */
+void tally__count_variable(struct tally_heap *heap, const void *object, const struct tally_type *type,
+                           enum wire_event kind)
+{
+    feed_object(&heap->hot.pen, kind, type->index, true, tally__size_of(type, object),
+                granule_of(page_of(object), object));
+}
+
 /* The class's list of free slots is not empty. */
 static inline void *take_slot(struct tally_heap *heap, uint32_t class_index, const struct tally_type *type,
                               size_t bytes)
@@ -149,11 +157,11 @@ void *tally__new_moved(struct tally_heap *heap, const struct tally_type *type, s
     return object;
 }
 
-/* An object of a type below the limit may be taken at once: nothing is due first. */
-static inline bool is_ready(const struct tally_heap *heap, const struct tally_type *type, uint32_t class_index,
-                            uint32_t limit)
+/* An object of a type with a row of its own may be taken at once: nothing is due first. */
+static inline bool is_ready(const struct tally_heap *heap, const struct tally_type *type, uint32_t class_index)
 {
-    return heap->hot.free[class_index] && type->index < limit && heap->hot.young_count < heap->hot.young_limit;
+    return heap->hot.free[class_index] && type->index < heap->hot.pen.row_limit &&
+           heap->hot.young_count < heap->hot.young_limit;
 }
 
 static void *new_slow(struct tally_heap *heap, const struct tally_type *type, uint32_t class_index,
@@ -168,24 +176,33 @@ static void *new_slow(struct tally_heap *heap, const struct tally_type *type, ui
     return object;
 }
 
-/* With events, with a large payload, or after what is due. */
+/* With a large payload, or after what is due. */
 static __attribute__((noinline)) void *new_more(struct tally_heap *heap, const struct tally_type *type)
 {
     if (type->variable)
         return tally_new_array(heap, type, 0);
-    if (!is_ready(heap, type, type->fast_class, heap->hot.pen.row_limit))
+    if (!is_ready(heap, type, type->fast_class))
         return new_slow(heap, type, type->class_index, type->size);
     void *object = take_slot(heap, type->fast_class, type, type->size);
     count_light(heap, object, type, WIRE_EVENT_ALLOC);
     return object;
 }
 
+static __attribute__((noinline)) void *new_event(struct tally_heap *heap, void *object,
+                                                 const struct tally_type *type)
+{
+    tally__event(heap, object, type, WIRE_EVENT_ALLOC);
+    return object;
+}
+
 void *tally_new(struct tally_heap *heap, const struct tally_type *type)
 {
-    if (type->size > PAYLOAD_SMALL || !is_ready(heap, type, type->fast_class, heap->hot.pen.quiet_limit))
+    if (type->size > PAYLOAD_SMALL || !is_ready(heap, type, type->fast_class))
         return new_more(heap, type);
     void *object = take_slot(heap, type->fast_class, type, type->size);
     feed_count(&heap->hot.pen, WIRE_EVENT_ALLOC, type->index, false, type->size);
+    if (__builtin_expect(heap->hot.pen.level != WIRE_LEVEL_OFF, 0))
+        return new_event(heap, object, type);
     return object;
 }
 
@@ -201,7 +218,7 @@ void *tally_new_array(struct tally_heap *heap, const struct tally_type *type, si
     uint32_t class_index = tally__class_of(WORD_BYTES + bytes, type->align);
     if (class_index != CLASS_LARGE && type->tracked)
         class_index += CLASS_COUNT;
-    void *object = class_index != CLASS_LARGE && is_ready(heap, type, class_index, heap->hot.pen.row_limit)
+    void *object = class_index != CLASS_LARGE && is_ready(heap, type, class_index)
                        ? take(heap, class_index, type, bytes)
                        : new_slow(heap, type, class_index, bytes);
     if (object)

@@ -1,77 +1,13 @@
-/* Pages: where they come from, which of them have room, and when they go back. */
-#include <errno.h>
+/* Pages: how they are laid out, which of them have room, and when they go back. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "heap/internal.h"
-#include "heap/poison.h"
+#include "heap/fast.h"
 
 #define HEAD_MOST    (sizeof(struct page) + 15 * 64)
 #define CHUNK_SLOTS  64u /* fresh slots handed out at a time */
 #define SPARE_PAGES  16u /* empty pages kept, and no less than one in eight */
 #define SERIAL_LIMIT (1u << 23)
-
-void *tally__map(size_t bytes)
-{
-    int saved = errno;
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    errno = saved;
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
-void *tally__reserve(size_t bytes)
-{
-    int saved = errno;
-    void *memory =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    errno = saved;
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
-void tally__unmap(void *memory, size_t bytes)
-{
-    int saved = errno;
-    if (memory)
-        munmap(memory, bytes);
-    errno = saved;
-}
-
-/* A mapping aligned to PAGE_BYTES: neighbours of an aligned one mostly are, else the overhang goes back. */
-static void *map_aligned(size_t bytes)
-{
-    char *memory = tally__map(bytes);
-    if (!memory || !((uintptr_t)memory & PAGE_MASK))
-        return memory;
-    tally__unmap(memory, bytes);
-    memory = tally__map(bytes + PAGE_BYTES);
-    if (!memory)
-        return NULL;
-    size_t before = (PAGE_BYTES - ((uintptr_t)memory & PAGE_MASK)) & PAGE_MASK;
-    if (before)
-        tally__unmap(memory, before);
-    tally__unmap(memory + before + bytes, PAGE_BYTES - before);
-    return memory + before;
-}
-
-static void *hook_map(struct tally_heap *heap, size_t bytes)
-{
-    void *memory = heap->hooks.map ? heap->hooks.map(bytes, heap->hooks.arg) : map_aligned(bytes);
-    if (memory && (uintptr_t)memory & PAGE_MASK) { /* a hook's fault: unusable */
-        heap->hooks.unmap(memory, bytes, heap->hooks.arg);
-        return NULL;
-    }
-    return memory;
-}
-
-static void hook_unmap(struct tally_heap *heap, void *memory, size_t bytes)
-{
-    tally__unpoison(memory, bytes);
-    if (heap->hooks.unmap)
-        heap->hooks.unmap(memory, bytes, heap->hooks.arg);
-    else
-        tally__unmap(memory, bytes);
-}
 
 uint32_t tally__class_of(size_t slot_bytes, size_t align)
 {
@@ -100,7 +36,8 @@ static size_t class_slot_bytes(uint32_t class_index)
     return base + base / 8 * (beyond % 8 + 1);
 }
 
-/* Lays the page out: side data for as many slots as fit beside it, first payload aligned to 16. */
+/* Lays the page out, of which only the head need be zero: side data for as many slots as fit beside it, first
+ * payload aligned to 16. */
 static void layout(struct page *page, size_t slot_bytes, bool tracked, size_t large_bytes)
 {
     size_t head = (size_t)((char *)(page + 1) - base_of(page)), side = 0, trial = 0;
@@ -120,6 +57,7 @@ static void layout(struct page *page, size_t slot_bytes, bool tracked, size_t la
     page->bump = base_of(page) + page->first;
     page->end = page->bump + count * (large_bytes ? large_bytes : slot_bytes);
     page->bits = (uint64_t *)((char *)(page + 1) + trial);
+    memset(page + 1, 0, side);
 }
 
 static bool serial_take(struct tally_heap *heap, struct page *page)
@@ -145,47 +83,47 @@ static bool serial_take(struct tally_heap *heap, struct page *page)
     return true;
 }
 
-static void mapped_add(struct tally_heap *heap, size_t bytes)
-{
-    heap->mapped_bytes += bytes;
-    if (heap->hot.pen.counters)
-        atomic_store_explicit(&heap->hot.pen.counters->mapped_bytes, heap->mapped_bytes,
-                              memory_order_relaxed);
-}
-
 static struct page *spare_take(struct tally_heap *heap)
 {
     struct page *page = heap->spare;
-    if (page) {
-        heap->spare = page->next_scope;
-        heap->spare_count--;
-        tally__unpoison(base_of(page), PAGE_BYTES);
-        memset(base_of(page), 0, PAGE_BYTES);
-    }
+    heap->spare = page->next_scope;
+    heap->spare_count--;
+    tally__unpoison(base_of(page), PAGE_BYTES);
+    *page = (struct page){.bytes = PAGE_BYTES, .arena = page->arena};
     return page;
+}
+
+static struct page *page_map(struct tally_heap *heap, size_t bytes)
+{
+    struct arena *arena;
+    void *memory = tally__page_map(heap, bytes, &arena);
+    if (!memory)
+        return NULL;
+    struct page *page = page_of(memory);
+    page->bytes = bytes;
+    page->arena = arena;
+    return page;
+}
+
+static void page_unmap(struct tally_heap *heap, struct page *page)
+{
+    tally__page_unmap(heap, base_of(page), page->bytes, page->arena);
 }
 
 struct page *tally__page_new(struct tally_heap *heap, uint32_t class_index, bool tracked, size_t large_bytes)
 {
     size_t slot_bytes = large_bytes ? PAGE_BYTES : class_slot_bytes(class_index);
     size_t bytes = large_bytes ? (HEAD_MOST + 128 + large_bytes + PAGE_MASK) & ~PAGE_MASK : PAGE_BYTES;
-    struct page *page = large_bytes ? NULL : spare_take(heap);
-    if (!page) {
-        void *memory = tally__memory_allows(heap, bytes) ? hook_map(heap, bytes) : NULL;
-        if (!memory)
-            return NULL;
-        page = page_of(memory);
-        mapped_add(heap, bytes);
-    }
+    struct page *page = !large_bytes && heap->spare ? spare_take(heap) : page_map(heap, bytes);
+    if (!page)
+        return NULL;
     layout(page, slot_bytes, tracked, large_bytes);
     page->heap = heap;
-    page->bytes = bytes;
     page->class_index = class_index;
     page->tracked = tracked;
     page->odd = ODD_FULL;
     if (!serial_take(heap, page)) {
-        mapped_add(heap, -bytes);
-        hook_unmap(heap, base_of(page), bytes);
+        page_unmap(heap, page);
         return NULL;
     }
     return page;
@@ -233,8 +171,7 @@ void tally__page_free(struct tally_heap *heap, struct page *page)
         heap->spare_count++;
         return;
     }
-    mapped_add(heap, -page->bytes);
-    hook_unmap(heap, base_of(page), page->bytes);
+    page_unmap(heap, page);
 }
 
 uint64_t tally__spare_free(struct tally_heap *heap)
@@ -245,8 +182,7 @@ uint64_t tally__spare_free(struct tally_heap *heap)
         heap->spare = page->next_scope;
         heap->spare_count--;
         bytes += PAGE_BYTES;
-        mapped_add(heap, -PAGE_BYTES);
-        hook_unmap(heap, base_of(page), PAGE_BYTES);
+        page_unmap(heap, page);
     }
     return bytes;
 }
@@ -258,10 +194,10 @@ void tally__page_room(struct tally_heap *heap, struct page *page)
 }
 
 /* Address space stays as long as a run may look at the page; its memory need not. */
-static void large_release(struct tally_heap *heap, struct page *page)
+static void large_release(const struct tally_heap *heap, struct page *page)
 {
-    if (!heap->hooks.unmap && page->bytes > PAGE_BYTES)
-        madvise(base_of(page) + PAGE_BYTES, page->bytes - PAGE_BYTES, MADV_DONTNEED);
+    if (page->bytes > PAGE_BYTES)
+        tally__page_unneed(heap, base_of(page) + PAGE_BYTES, page->bytes - PAGE_BYTES);
 }
 
 /* Only a page that nobody allocates from goes; a page that a run may look at stays till its end. */
@@ -269,7 +205,7 @@ void tally__page_empty(struct tally_heap *heap, struct page *page)
 {
     bool large = page->class_index == CLASS_LARGE;
     if (heap->run.phase) {
-        heap->emptied = true;
+        tally__list_add(&heap->lists[LIST_EMPTY], page, LIST_EMPTY);
         if (large)
             large_release(heap, page);
     } else if (large || heap->hot.current[page->class_index] != page) {
@@ -279,12 +215,47 @@ void tally__page_empty(struct tally_heap *heap, struct page *page)
 
 void tally__pages_sweep(struct tally_heap *heap)
 {
-    if (!heap->emptied)
-        return;
-    heap->emptied = false;
-    for (uint32_t i = 0; i < heap->page_count; i++)
-        if (heap->pages[i] && !heap->pages[i]->used)
-            tally__page_empty(heap, heap->pages[i]);
+    for (struct page *page; (page = heap->lists[LIST_EMPTY]);) {
+        tally__list_remove(page, LIST_EMPTY);
+        if (!page->used)
+            tally__page_empty(heap, page);
+    }
+}
+
+static void lasting_clear(struct page *page)
+{
+    if (page->sided)
+        memset(bits_of(page, BIT_HELD), 0, (size_t)(BIT_FROZEN - BIT_HELD + 1) * page->words * 8);
+    page->sided = false;
+}
+
+/* A small page starts anew. */
+void tally__page_reset(struct tally_heap *heap, struct page *page)
+{
+    uint32_t slot = 0;
+    char *first = base_of(page) + page->first;
+    tally__unpoison(first, (size_t)(page->bump - first)); /* what was freed before */
+    for (void *object; (char *)(object = object_at(page, slot)) < page->bump; slot++)
+        tally__poison((char *)object + WORD_BYTES, page->slot_bytes - 2 * WORD_BYTES);
+    page->bump = first;
+    page->freed = NULL;
+    page->used = 0;
+    lasting_clear(page);
+    if (heap->hot.current[page->class_index] == page)
+        heap->hot.free[page->class_index] = NULL;
+    page_settle(heap, page);
+}
+
+/* For a list of freed slots. */
+static void lasting_clear_of(struct page *page, void *list)
+{
+    uint64_t freed[PAGE_BYTES / 16 / 64];
+    memset(freed, 0, page->words * sizeof *freed);
+    for (void *slot = list; slot; slot = *(void **)slot)
+        bit_set(freed, slot_of(page, slot));
+    for (unsigned i = BIT_HELD; i <= BIT_FROZEN; i++)
+        for (uint32_t word = 0; word < page->words; word++)
+            bits_of(page, i)[word] &= ~freed[word];
 }
 
 /* The second list, for the fast path; its slots' generations go, as the other side bits have gone with the
@@ -292,26 +263,22 @@ void tally__pages_sweep(struct tally_heap *heap)
 static void *freed_take(struct page *page)
 {
     void *list = page->freed;
-    if (page->sided && !page->used) {
-        memset(page->bits, 0, (size_t)GENERATION_BITMAPS * page->words * 8);
-        page->sided = false;
-    }
-    for (void *slot = page->sided ? list : NULL; slot; slot = *(void **)slot) {
-        uint32_t at = slot_of(page, slot);
-        for (unsigned i = 0; i < GENERATION_BITMAPS; i++)
-            bit_clear(bits_of(page, i), at);
-    }
+    if (!page->used)
+        lasting_clear(page);
+    if (page->sided)
+        lasting_clear_of(page, list);
     page->freed = NULL;
     page->used = (uint32_t)(((uint64_t)(page->bump - base_of(page)) - page->first) * page->reciprocal >> 32);
     return list;
 }
 
-/* Links the next fresh slots; their words are zero already. */
+/* Links the next fresh slots. */
 static void *bump_take(struct page *page)
 {
     void *list, **link = &list;
     for (uint32_t i = 0; i < CHUNK_SLOTS && page->bump < page->end; i++) {
         void *object = page->bump + WORD_BYTES;
+        *word_of(object) = 0;
         *link = object;
         link = object;
         page->bump += page->slot_bytes;

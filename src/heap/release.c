@@ -140,7 +140,7 @@ static void finish(struct tally_heap *heap, void *object)
 
 static inline void **slot_at(const struct tally_type *type, void *object, uint64_t at)
 {
-    return type->light ? light_slot(type, object, at) : tally__slot_at(type, object, at);
+    return type->fixed ? light_slot(type, object, at) : tally__slot_at(type, object, at);
 }
 
 /* Takes the child out of the next slot below the cursor that holds one, and lowers the cursor to that slot.
@@ -302,28 +302,58 @@ static __attribute__((noinline)) void destroy_within(struct tally_heap *heap, vo
         tally__slice_end(heap);
 }
 
-/* A light object, which has no count left, and may die on the spot. */
-static void release_light(struct tally_heap *heap, void *object, const struct tally_type *type, unsigned level)
+static bool release_light(struct tally_heap *heap, void *object, const struct tally_type *type, unsigned level);
+
+/* What a dying light object held. Returns whether none but light ones died of it. */
+static FORCE_INLINE bool release_child(struct tally_heap *heap, void *child, unsigned level)
+{
+    uint64_t word = *word_of(child) -= TALLY_COUNT_ONE;
+    const struct tally_type *type = type_of_word(word);
+    if (word >= TALLY_COUNT_ONE) {
+        if (!(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
+            tally__candidate(child);
+        return true;
+    }
+    if (level < NEST_LIGHT && is_direct(heap, word))
+        return (is_bare(type, child) && free_simply(heap, child, type)) ||
+               release_light(heap, child, type, level + 1);
+    destroy_within(heap, child);
+    return false;
+}
+
+static __attribute__((noinline)) bool release_trailing(struct tally_heap *heap, void *object,
+                                                       const struct tally_type *type, unsigned level)
+{
+    bool light = true;
+    void **slots = NULL;
+    for (size_t at = trailing_slots(type, object, &slots); at > 0; at--) {
+        void *child = slots[at - 1];
+        slots[at - 1] = NULL;
+        if (child)
+            light &= release_child(heap, child, level);
+    }
+    return light;
+}
+
+/* A light object, which has no count left, and may die on the spot. Returns whether none but light ones died. */
+static bool release_light(struct tally_heap *heap, void *object, const struct tally_type *type, unsigned level)
 {
     *word_of(object) = FLAG_DYING | (uint64_t)type->index << TALLY_TYPE_SHIFT;
+    bool light = !type->variable || release_trailing(heap, object, type, level);
     for (size_t at = type->ref_count; at > 0; at--) {
         void **slot = light_slot(type, object, at - 1), *child = *slot;
         if (!child)
             continue;
         *slot = NULL;
-        uint64_t word = *word_of(child) -= TALLY_COUNT_ONE;
-        if (word >= TALLY_COUNT_ONE) {
-            if (!(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
-                tally__candidate(child);
-        } else if (level < NEST_LIGHT && is_direct(heap, word))
-            release_light(heap, child, type_of_word(word), level + 1);
-        else
-            destroy_within(heap, child);
+        if (at > 1)
+            __builtin_prefetch(*light_slot(type, object, at - 2), 1);
+        light &= release_child(heap, child, level);
     }
-    if (!is_direct(heap, *word_of(object) & ~FLAG_DYING))
+    if (!light && !is_direct(heap, *word_of(object) & ~FLAG_DYING))
         finish(heap, object);
     else if (!free_simply(heap, object, type))
         free_light(heap, object, type, WIRE_EVENT_FREE_REFCOUNT);
+    return light;
 }
 
 /* What waits on the zero list since a death that was not light. */

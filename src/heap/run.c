@@ -1,7 +1,8 @@
 /* A collection, from its start to its end: a list of phases, in CPython 3.11's order, each of which goes on
  * from where the last slice left it.
  *
- *   unflag, merge or explore, subtract, mark, promote   what is not reachable from outside is trash   find.c
+ *   unflag, guess, merge or explore,
+ *   subtract, mark, promote                             what is not reachable from outside is trash   find.c
  *   weak, callbacks, finalize                           the host's code sees it                      destroy.c
  *   rest, subtract, mark, promote                       what it made reachable again lives on        find.c
  *   shapes                                              what the cycles looked like                  shapes.c
@@ -27,6 +28,7 @@ static const struct {
     bool finding;
 } phases[RUN_END] = {
     [RUN_UNFLAG] = {tally__find_unflag, WIRE_STATE_FINDING, true},
+    [RUN_GUESS] = {tally__find_guess, WIRE_STATE_FINDING, true},
     [RUN_MERGE] = {tally__find_merge, WIRE_STATE_FINDING, true},
     [RUN_EXPLORE] = {tally__find_explore, WIRE_STATE_FINDING, true},
     [RUN_SUBTRACT] = {tally__find_subtract, WIRE_STATE_FINDING, true},
@@ -77,22 +79,22 @@ static void current_pages_young(struct tally_heap *heap)
             tally__list_add(&heap->lists[LIST_YOUNG], heap->hot.current[i], LIST_YOUNG);
 }
 
-static void list_to_do(struct tally_heap *heap, unsigned list, bool merge)
+static void list_to_merge(struct tally_heap *heap, unsigned list, bool merge)
 {
     while (heap->lists[list]) {
         struct page *page = heap->lists[list];
         tally__list_remove(page, list);
         if (merge)
-            tally__list_add(&heap->lists[LIST_TODO], page, LIST_TODO);
+            tally__list_add(&heap->lists[LIST_MERGE], page, LIST_MERGE);
     }
 }
 
 /* Young and middle pages are merged one by one, in a whole-heap run by way of the page table. */
 static void scope_prepare(struct tally_heap *heap, int generation)
 {
-    list_to_do(heap, LIST_YOUNG, generation < 2);
+    list_to_merge(heap, LIST_YOUNG, generation < 2);
     if (generation)
-        list_to_do(heap, LIST_MIDDLE, generation < 2);
+        list_to_merge(heap, LIST_MIDDLE, generation < 2);
     current_pages_young(heap);
     counts_update(heap, generation);
     if (generation == 2) {
@@ -132,12 +134,7 @@ void tally__run_start(struct tally_heap *heap, const struct collect_request *req
                                        .operation = request->operation,
                                        .safepoint_wait_ns = request->safepoint_wait_ns,
                                        .live_bytes_before = tally__live_bytes(heap)};
-    heap->run_number++;
-    heap->scope = NULL;
-    heap->scope_end = &heap->scope;
-    heap->mark_count = 0;
-    heap->flagged = false;
-    map_clear(&heap->hubs);
+    tally__scope_clear(heap);
     run->nothing = request->scope == TALLY_SCOPE_HEAP && !request->look && nothing_to_find(heap);
     if (!request->look && request->scope != TALLY_SCOPE_CANDIDATES)
         scope_prepare(heap, request->generation);
@@ -293,8 +290,8 @@ bool tally__run_advance(struct tally_heap *heap)
  * heap, and every page may hold young and middle objects. */
 static void abandon(struct tally_heap *heap)
 {
-    while (heap->lists[LIST_TODO])
-        tally__list_remove(heap->lists[LIST_TODO], LIST_TODO);
+    while (heap->lists[LIST_MERGE])
+        tally__list_remove(heap->lists[LIST_MERGE], LIST_MERGE);
     for (uint32_t i = 0; i < heap->page_count; i++) {
         struct page *page = heap->pages[i];
         if (!page || !page->tracked)

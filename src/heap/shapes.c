@@ -306,7 +306,9 @@ static bool search_from(struct tally_heap *heap, void *object)
     const struct page *page = page_of(object);
     uint32_t slot = slot_of(page, object);
     if (!heap->mark_count) {
-        if (bit_get(bits_of(page, BIT_PENDING), slot) || heap->shape_spent == OBJECTS_MOST)
+        if (heap->shape_spent == OBJECTS_MOST)
+            return false;
+        if (bit_get(bits_of(page, BIT_PENDING), slot))
             return true;
         enter(heap, object);
     }
@@ -323,7 +325,7 @@ void tally__shapes_allow(struct tally_heap *heap)
 
 bool tally__trash_shapes(struct tally_heap *heap)
 {
-    return (heap->shape_spent == OBJECTS_MOST && !heap->mark_count) || tally__trash_each(heap, search_from);
+    return tally__trash_each(heap, search_from) || (heap->shape_spent == OBJECTS_MOST && !heap->mark_count);
 }
 
 void tally__shapes_free(struct tally_heap *heap)

@@ -104,9 +104,8 @@ static bool fits(void *holder, const void *value)
 /* A run that is finding may have read the value's count before this reference, and would take it off. A stolen
  * reference comes into the slot without a count having changed: that may have closed a cycle, if anything can
  * lead to the holder. */
-static inline void replace(void *holder, void **slot, void *value, bool suspect)
+static __attribute__((noinline)) void replace(struct tally_heap *heap, void **slot, void *value, bool suspect)
 {
-    struct tally_heap *heap = page_of(holder)->heap;
     void *old = *slot;
     if (heap->armed && value)
         tally__touch(heap, value);
@@ -118,6 +117,17 @@ static inline void replace(void *holder, void **slot, void *value, bool suspect)
     tally__check_heap(heap, false);
 }
 
+static inline void put(void *holder, void **slot, void *value, bool suspect)
+{
+    struct tally_heap *heap = page_of(holder)->heap;
+    if (*slot || suspect || heap->armed) {
+        replace(heap, slot, value, suspect);
+        return;
+    }
+    *slot = value;
+    tally__check_heap(heap, false);
+}
+
 void tally_store_steal(void *holder, void **slot, void *value)
 {
     if (!fits(holder, value))
@@ -125,8 +135,8 @@ void tally_store_steal(void *holder, void **slot, void *value)
     uint64_t word = value ? *word_of(value) : TALLY_FLAG_ACYCLIC;
     if (!(word & (TALLY_FLAG_ACYCLIC | FLAG_STORED)))
         *word_of(value) = word | FLAG_STORED;
-    replace(holder, slot, value,
-            !(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)) && *word_of(holder) & FLAG_STORED);
+    put(holder, slot, value,
+        !(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)) && *word_of(holder) & FLAG_STORED);
 }
 
 void tally_store(void *holder, void **slot, void *value)
@@ -135,7 +145,7 @@ void tally_store(void *holder, void **slot, void *value)
         return;
     if (value)
         *word_of(value) = (*word_of(value) + TALLY_COUNT_ONE) | FLAG_STORED;
-    replace(holder, slot, value, false);
+    put(holder, slot, value, false);
 }
 
 void tally_clear(void *holder, void **slot)

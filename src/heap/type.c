@@ -134,8 +134,8 @@ static struct tally_type *type_make(const struct tally_type_info *info)
     if (type->class_index != CLASS_LARGE && type->tracked)
         type->class_index += CLASS_COUNT;
     type->fast_class = type->variable || type->class_index == CLASS_LARGE ? CLASS_KINDS : type->class_index;
-    type->light = type->fast_class != CLASS_KINDS && !type->weak && !info->has_external && !info->traverse &&
-                  !info->finalize && !info->dispose;
+    type->light = !type->weak && !info->has_external && !info->traverse && !info->finalize && !info->dispose;
+    type->fixed = type->light && !type->variable;
     for (size_t i = 0; i < type->ref_count; i++)
         type->offsets[i] = (uint32_t)type->refs[i].offset;
     type->word = TALLY_COUNT_ONE | (type->tracked ? 0 : TALLY_FLAG_ACYCLIC) | (type->light ? 0 : FLAG_ODD);

@@ -1,0 +1,173 @@
+/* Exploring: the closures of candidates, as far as barriers let through, become the members of a run (find.c). */
+#include <string.h>
+
+#include "heap/trace.h"
+
+/* Old objects have survived a collection and are likely to live: a few are entered, and no big ones. */
+static bool is_barrier(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
+{
+    struct run *run = &heap->run;
+    if (!bit_get(bits_of(page, BIT_OLD), slot) || bit_get(bits_of(page, BIT_CANDIDATE), slot))
+        return false;
+    size_t slots = tally__slot_count(type_of(object), object);
+    if (slots >= run->follow) {
+        heap->deferred = true;
+        return true;
+    }
+    run->follow -= 1 + (uint32_t)(slots / 8);
+    return false;
+}
+
+static bool enter(struct tally_heap *heap, struct page *page, uint32_t slot, void *object)
+{
+    uint64_t word = *word_of(object);
+    if (word & FLAG_APART || bit_get(bits_of(page, BIT_FROZEN), slot) || is_barrier(heap, page, slot, object))
+        return false;
+    if (page->run != heap->run_number)
+        tally__page_enter(heap, page);
+    if (bit_get(bits_of(page, BIT_CANDIDATE), slot))
+        tally__candidate_take(heap, page, slot);
+    bit_clear(bits_of(page, BIT_PENDING), slot);
+    bit_set(bits_of(page, BIT_MEMBER), slot);
+    trial_set(heap, page, slot, object);
+    heap->run.record.examined++;
+    heap->run.mixed |= (word & FLAGS_HEAVY) != 0;
+    push(heap, page, slot, object);
+    return true;
+}
+
+static void explore_edge(void **slot, void *arg)
+{
+    struct tally_heap *heap = arg;
+    void *child = *slot;
+    if (!child)
+        return;
+    struct page *page = page_of(child);
+    uint32_t at = slot_of(page, child);
+    if (page->tracked && (is_member(heap, page, at) || enter(heap, page, at, child)))
+        tally__subtract_member(heap, page, at, child);
+    else
+        heap->run.outside = true;
+}
+
+/* The entry of a weak map that leads from its key to its value. */
+static void explore_entries_of(struct tally_heap *heap, const void *key)
+{
+    for (struct tally_weak *weak = tally__weak_first(heap, key); weak; weak = weak->next_private)
+        if (type_of(weak)->index == TYPE_ENTRY) {
+            struct page *page = page_of(weak);
+            uint32_t slot = slot_of(page, weak);
+            if (!is_member(heap, page, slot))
+                enter(heap, page, slot, weak);
+        }
+}
+
+static bool explore_through(struct tally_heap *heap, void *object)
+{
+    if (*word_of(object) & FLAG_WEAK && !heap->run.at)
+        explore_entries_of(heap, object);
+    return slots_continue(heap, object, explore_edge, heap);
+}
+
+static void candidate_enter(struct tally_heap *heap, struct page *page, uint32_t slot)
+{
+    heap->run.follow = heap->follow;
+    if (bit_get(bits_of(page, BIT_CANDIDATE), slot) && !enter(heap, page, slot, object_at(page, slot)))
+        tally__candidate_take(heap, page, slot); /* frozen, immortal, dying or under construction */
+}
+
+/* A pending bit is a candidate, whose closure is explored before the next is taken, or a member that did not fit
+ * the stack. */
+static void pending_take(struct tally_heap *heap, struct page *page, uint32_t word)
+{
+    uint64_t *pending = &bits_of(page, BIT_PENDING)[word], bit = *pending & -*pending;
+    *pending &= ~bit;
+    if (bits_of(page, BIT_MEMBER)[word] & bit)
+        stretch_push(heap, page, word, bit);
+    else
+        candidate_enter(heap, page, word * 64 + (uint32_t)__builtin_ctzll(bit));
+}
+
+/* Pages that were merged hold members and what cannot become one. */
+static FORCE_INLINE void explore_edge_merged(void **slot, void *arg)
+{
+    struct edges *edges = arg;
+    if (!*slot)
+        return;
+    const struct page *page = page_of(*slot);
+    if (page->run == edges->heap->run_number && page->merged)
+        subtract_edge(slot, edges);
+    else
+        explore_edge(slot, edges->heap);
+}
+
+static void word_explore(struct tally_heap *heap, struct edges *edges, struct page *page, uint32_t word)
+{
+    uint64_t members = bits_of(page, BIT_MEMBER)[word];
+    heap->run.follow = heap->follow * (uint32_t)__builtin_popcountll(members);
+    struct stretch stretch = stretch_of(page, word);
+    for (; members; members &= members - 1) {
+        void *object = stretch_at(stretch, members);
+        if (*word_of(object) & FLAG_WEAK)
+            explore_entries_of(heap, object);
+        slots_each(type_of(object), object, explore_edge_merged, edges);
+    }
+    stack_drain(heap, explore_through);
+}
+
+/* Pages that are dense with candidates are merged, and gone through in order. In slices there are none. */
+static void merged_explore(struct tally_heap *heap)
+{
+    struct edges edges;
+    edges_init(&edges, heap);
+    for (struct page *page = heap->scope; page; page = page->next_scope)
+        for (uint32_t word = 0; page->merged && word < page->words; word++)
+            word_explore(heap, &edges, page, word);
+    edges_end(&edges);
+}
+
+/* The candidates of now become pending; those that the program makes from here on are the next run's. */
+static void explore_start(struct tally_heap *heap)
+{
+    struct run *run = &heap->run;
+    struct page *next;
+    run->index = 1;
+    for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = next) {
+        next = page->links[LIST_CANDIDATES].next;
+        if (!run->sliced && tally__page_is_dense(page)) {
+            run->record.examined += tally__page_merge(heap, page, 2);
+            continue;
+        }
+        tally__page_enter(heap, page);
+        memcpy(bits_of(page, BIT_PENDING), bits_of(page, BIT_CANDIDATE), (size_t)page->words * 8);
+        page->flagged = heap->flagged = true;
+    }
+    merged_explore(heap);
+}
+
+static void candidate_pages_tidy(struct tally_heap *heap)
+{
+    struct page *next;
+    for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = next) {
+        next = page->links[LIST_CANDIDATES].next;
+        uint64_t any = 0;
+        for (uint32_t word = 0; word < page->words; word++)
+            any |= bits_of(page, BIT_CANDIDATE)[word];
+        if (!any)
+            tally__list_remove(page, LIST_CANDIDATES);
+    }
+}
+
+/* Post-condition: the candidates there were at the start, and what they reach, are members. */
+bool tally__find_explore(struct tally_heap *heap)
+{
+    if (heap->run.scope != TALLY_SCOPE_CANDIDATES)
+        return true;
+    if (!heap->run.index)
+        explore_start(heap);
+    if (!stack_drain(heap, explore_through) || !flagged_drain(heap, pending_take, explore_through))
+        return false;
+    candidate_pages_tidy(heap);
+    return true;
+}
+
