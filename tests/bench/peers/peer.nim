@@ -109,7 +109,7 @@ proc live(millions: int, random: bool) =
 proc dead() =
   const size = 1_000_000
   when defined(gcOrc): GC_disableOrc()
-  else: GC_disable()
+  elif not defined(gcArc): GC_disable()
   kept = newSeq[Node](size)
   for i in 0 ..< size: kept[i] = Node(x: i)
   var order = newSeq[int](size)
@@ -120,7 +120,7 @@ proc dead() =
     kept[order[i]].b = kept[next() mod size]
   let start = now()
   kept = @[]
-  when not defined(gcOrc): GC_enable()
+  when not (defined(gcOrc) or defined(gcArc)): GC_enable()
   GC_fullCollect()
   put("W5 ns/freed obj", (now() - start) / float(size), "ns")
 
@@ -129,6 +129,10 @@ of "w1": churn[Node](PeerName)
 of "w1a": churn[AcyclicNode](PeerName & " {.acyclic.}")
 of "w2": trees(parseInt(paramStr(2)))
 of "w3": cycles()
-of "w4": live(parseInt(paramStr(2)), paramStr(3) == "r")
-of "w5": dead()
+of "w4":
+  when defined(gcArc): quit(77) # frees no cycles
+  else: live(parseInt(paramStr(2)), paramStr(3) == "r")
+of "w5":
+  when defined(gcArc): quit(77)
+  else: dead()
 else: quit(77)
