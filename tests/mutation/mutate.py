@@ -4,8 +4,9 @@
 mutate.py COUNT SEED   takes COUNT random places; fails where less than 90 % of the changes are noticed
 
 A change turns a comparison, && or ||, or drops a statement. It is made in a copy of the project, built with the debug
-checks and, where those notice nothing, without; one that does not compile is not counted. A test that fails, crashes,
-hangs or takes too much memory has noticed it. Each worker (one a processor) has a copy of its own.
+checks and, where those notice nothing, without, and then with AddressSanitizer; one that does not compile is not
+counted. A test that fails, crashes, hangs or takes too much memory has noticed it. Each worker (one a processor) has a
+copy of its own.
 
 Changes that equivalent.txt lists are passed over: nobody could notice them but by the clock. A line is FILE, a tab,
 the source line as it stands (without its indentation), a tab, the change ("< to <=", "dropped"), a tab, and why."""
@@ -27,7 +28,8 @@ WANTED = 0.9
 MEMORY_BYTES = 8 << 30
 ORACLE = "30"  # random scripts
 MAKE = {"debug": ["make", "-s", "BUILD=debug", "CPPFLAGS=-DTALLY_DEBUG", "CFLAGS=-O1"],
-        "release": ["make", "-s", "BUILD=release"]}
+        "release": ["make", "-s", "BUILD=release"],
+        "asan": ["make", "-s", "BUILD=asan", "CFLAGS=-O1 -fsanitize=address,undefined -fno-sanitize-recover=all"]}
 TURNS = {"==": ["!="], "!=": ["=="], "<": ["<=", ">="], "<=": ["<", ">"], ">": [">=", "<="], ">=": [">", "<"],
          "&&": ["||"], "||": ["&&"]}
 DECLARES = re.compile(r"(const|static|struct|enum|union|unsigned|u?int\w*|size_t|bool|char|void|long|pthread_\w+|extern|"
@@ -102,9 +104,10 @@ class Copy:
         self.seconds = {}
 
     def run(self, command, seconds):
+        limit = MEMORY_BYTES if "asan" not in " ".join(command) else resource.RLIM_INFINITY  # its shadow is larger
         process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=lambda:
-                                   resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES)))
+                                   resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
         try:
             return process.wait(seconds) == 0
         except subprocess.TimeoutExpired:

@@ -214,4 +214,22 @@ static inline struct wide *wide_make(struct tally_heap *heap, size_t length)
     return wide;
 }
 
+/* Pairs whose slots a traverse reports. */
+static inline void pair_traverse(void *object, tally_slot_fn visit, void *arg)
+{
+    struct pair *pair = object;
+    visit(&pair->first, arg);
+    visit(&pair->second, arg);
+}
+
+static inline const struct tally_type *traversed_type(void)
+{
+    static const struct tally_type *type;
+    if (!type)
+        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "traversed",
+                                                                       .size = sizeof(struct pair),
+                                                                       .traverse = pair_traverse}, &type), 0);
+    return type;
+}
+
 #endif

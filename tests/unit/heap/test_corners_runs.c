@@ -288,25 +288,6 @@ static void test_a_large_object_dies_while_it_is_gone_through(void **state)
 
 /* ---- types with traverse, in slices */
 
-static void pair_traverse(void *object, tally_slot_fn visit, void *arg)
-{
-    struct pair *pair = object;
-    visit(&pair->first, arg);
-    visit(&pair->second, arg);
-}
-
-static const struct tally_type *traversed_type(void)
-{
-    static const struct tally_type *type;
-    if (!type)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "traversed",
-                                                                       .size = sizeof(struct pair),
-                                                                       .traverse = pair_traverse},
-                                             &type),
-                         0);
-    return type;
-}
-
 /* With external slots as well as a traverse, of more than a chunk. */
 struct mixed {
     struct pair pair;

@@ -411,6 +411,21 @@ static void test_the_limit_of_candidates_adapts(void **state)
     heap->candidate_limit = UINT64_MAX / 4;
     tally__candidates_adapt(heap, 10, 0);
     assert_true(heap->candidate_limit < 1u << 30); /* bounded */
+    heap->candidate_limit = 1000;
+    tally__candidates_adapt(heap, 1000000, 0); /* little, and at great cost */
+    assert_int_equal(heap->candidate_limit, 666);
+    for (int i = 0; i < 20; i++)
+        tally__candidates_adapt(heap, 10, 0);
+    assert_int_equal(heap->follow, 4);
+    tally__candidates_adapt(heap, 10, 10);
+    assert_int_equal(heap->follow, 8);
+    for (int i = 0; i < 20; i++)
+        tally__candidates_adapt(heap, 10, 10);
+    assert_int_equal(heap->follow, FOLLOW_MOST);
+    heap->mapped_bytes += (uint64_t)400 << 20;
+    tally__candidates_adapt(heap, 10, 10);
+    assert_int_equal(heap->candidate_limit, 20 * 101); /* each 4 MiB have theirs */
+    heap->mapped_bytes -= (uint64_t)400 << 20;
     tally_disable(heap);
     for (int i = 0; i < 200; i++)
         tally_decref(live[i]);

@@ -68,6 +68,33 @@ static void fork_and_compare(pid_t (*make_child)(void))
     munmap(shared, WIRE_COUNTERS_BYTES);
 }
 
+/* Each generation of children counts anew: what lives is what was allocated, and nothing was freed. */
+static int generations(struct tally_heap *heap, unsigned left, uint64_t live)
+{
+    struct tally_stats stats;
+    tally_get_stats(heap, &stats, sizeof stats);
+    if (stats.allocations != live || stats.frees_refcount || stats.frees_cycle || stats.live_bytes != 24 * live)
+        return 1;
+    for (int i = 0; i < 10; i++)
+        tally_decref(pair_make(heap, NULL, NULL));
+    if (!pair_make(heap, NULL, NULL) || !left)
+        return 0;
+    pid_t child = fork();
+    if (!child)
+        _exit(generations(heap, left - 1, live + 1));
+    int status = 0;
+    return child < 0 || waitpid(child, &status, 0) != child || status;
+}
+
+static void test_children_of_children_count_anew(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    assert_int_equal(generations(heap, 4, 0), 0);
+    assert_int_equal(heap_live(heap), 1);
+    tally_heap_free(heap);
+}
+
 /* In the middle of a paused run, of a cascade, and with candidates: both go on, each for itself. */
 static void go_on(struct tally_heap *heap, uint64_t live)
 {
@@ -339,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fork_leaves_the_parents_counters_alone),
+        cmocka_unit_test(test_children_of_children_count_anew),
         cmocka_unit_test(test_fork_in_every_state_of_a_run),
         cmocka_unit_test(test_a_child_begins_with_anything),
         cmocka_unit_test(test_raw_clone_leaves_the_parents_counters_alone),

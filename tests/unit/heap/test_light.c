@@ -11,23 +11,6 @@ static void on_report(struct tally_heap *heap, const struct tally_report *report
     reports[report->kind]++;
 }
 
-static void pair_traverse(void *object, tally_slot_fn visit, void *arg)
-{
-    struct pair *pair = object;
-    visit(&pair->first, arg);
-    visit(&pair->second, arg);
-}
-
-static const struct tally_type *traversed_type(void)
-{
-    static const struct tally_type *type;
-    if (!type)
-        assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "traversed",
-                                                                       .size = sizeof(struct pair),
-                                                                       .traverse = pair_traverse}, &type), 0);
-    return type;
-}
-
 /* A light pair, of something traversed, of a light pair: the last death has to wait for the traverse's end. */
 static struct pair *sandwich_make(struct tally_heap *heap)
 {
@@ -98,6 +81,67 @@ static void give_back_the_dying(struct tally_heap *heap, void *object)
 }
 
 /* One reference too many is given back of an object that is dying, with its cursor where a count of 1 stands. */
+/* A tree of arrays, deeper than plain recursion goes, of pairs, bytes, and what is not light; some are shared. */
+static void *arrays_make(struct tally_heap *heap, unsigned depth, void *shared)
+{
+    struct wide *wide = wide_make(heap, 6);
+    tally_store_steal(wide, &wide->slots[0], tally_new_array(heap, bytes_type(), depth));
+    tally_store_steal(wide, &wide->slots[1], pair_make(heap, shared, NULL));
+    tally_store(wide, &wide->slots[2], shared);
+    tally_store_steal(wide, &wide->slots[4], tally_new_array(heap, bytes_type(), 30000)); /* a page of its own */
+    if (depth % 16 == 5)
+        tally_store_steal(wide, &wide->slots[3], sandwich_make(heap));
+    if (depth)
+        tally_store_steal(wide, &wide->slots[5], arrays_make(heap, depth - 1, shared));
+    return wide;
+}
+
+static void test_light_arrays_of_any_depth(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct pair *shared = pair_make(heap, NULL, NULL);
+    void *arrays = arrays_make(heap, 100, shared), *empty = wide_make(heap, 0);
+    heap_check(heap);
+    tally_decref(empty);
+    tally_decref(arrays);
+    assert_int_equal(heap_live(heap), 1);
+    assert_int_equal(tally_refcount(shared), 1);
+    assert_int_equal(heap_stats(heap).live_bytes, sizeof(struct pair));
+    heap_check(heap);
+    tally_decref(shared);
+    tally_heap_free(heap);
+}
+
+/* Arrays that hold themselves go with their page, or one by one where something beside them lives. */
+static void test_light_arrays_in_cycles(void **state)
+{
+    (void)state;
+    enum { ARRAYS = 3000 };
+    static struct wide *arrays[ARRAYS];
+    struct tally_heap *heap = heap_make();
+    for (int beside = 0; beside < 2; beside++) {
+        uint64_t bytes = 0;
+        void *leaf = beside ? tally_new_array(heap, bytes_type(), 100) : NULL;
+        for (size_t i = 0; i < ARRAYS; i++) {
+            arrays[i] = wide_make(heap, 1 + i % 3);
+            bytes += tally_size(arrays[i]);
+            tally_store(arrays[i], &arrays[i]->slots[0], arrays[i]);
+            tally_store(arrays[i], &arrays[i]->slots[i % 3], i % 3 ? leaf : arrays[i]);
+        }
+        for (size_t i = 0; i < ARRAYS; i++)
+            tally_decref(arrays[i]);
+        assert_int_equal(tally_collect(heap, 2), ARRAYS);
+        assert_int_equal(heap->last.freed_bytes, bytes);
+        assert_int_equal(heap_live(heap), beside);
+        assert_int_equal(heap_stats(heap).live_bytes, beside ? tally_size(leaf) : 0);
+        heap_check(heap);
+        if (leaf)
+            tally_decref(leaf);
+    }
+    tally_heap_free(heap);
+}
+
 static void test_a_decref_of_the_dying(void **state)
 {
     (void)state;
@@ -272,7 +316,7 @@ static void test_touches_ahead_of_a_young_run(void **state)
     tally_enable(heap);
     assert_true(phase_reach(heap, RUN_MERGE));
     for (int i = 0; i < COUNT && heap->run.phase == RUN_MERGE; i += 100) {
-        ahead += page_of(pairs[i])->links[LIST_TODO].at != NULL;
+        ahead += page_of(pairs[i])->links[LIST_MERGE].at != NULL;
         tally_decref(tally_dup(pairs[i]));
     }
     assert_true(ahead > 0);
@@ -332,6 +376,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_light_parents_of_what_is_not_light),
         cmocka_unit_test(test_light_chains_of_any_length),
+        cmocka_unit_test(test_light_arrays_of_any_depth),
+        cmocka_unit_test(test_light_arrays_in_cycles),
         cmocka_unit_test(test_a_decref_of_the_dying),
         cmocka_unit_test(test_explore_passes_over_what_it_must),
         cmocka_unit_test(test_garbage_that_is_saved_grows_older),

@@ -76,6 +76,35 @@ int __wrap_madvise(void *address, size_t bytes, int advice)
     return fails() ? -1 : __real_madvise(address, bytes, advice);
 }
 
+/* Pages are asked for one by one of hooks, and many at a time without. */
+static bool hooked;
+
+static void *page_map(size_t bytes, void *arg)
+{
+    void *memory = NULL;
+    (void)arg;
+    if (fails() || posix_memalign(&memory, 65536, bytes))
+        return NULL;
+    memset(memory, 0, bytes);
+    return memory;
+}
+
+static void page_unmap(void *memory, size_t bytes, void *arg)
+{
+    (void)bytes, (void)arg;
+    free(memory);
+}
+
+static struct tally_heap *heap_wanting(void *user)
+{
+    static const struct tally_page_hooks hooks = {page_map, page_unmap, NULL};
+    struct tally_heap *heap = NULL;
+    const struct tally_heap_options options = {.hooks = hooked ? &hooks : NULL, .user = user};
+    assert_int_equal(tally_heap_new(TALLY_ABI, &options, &heap), 0);
+    tally_disable(heap);
+    return heap;
+}
+
 /* A scenario prepares (nothing fails), acts (which may), and says whether it went well. What it made is
  * undone. */
 struct scenario {
@@ -302,7 +331,7 @@ static bool act_transfer(struct tally_heap *heap)
 {
     uint64_t at = want.at;
     want.at = 0;
-    struct tally_heap *to = heap_make();
+    struct tally_heap *to = heap_wanting(NULL);
     struct pair *head = NULL;
     static const struct tally_type *large;
     if (!large)
@@ -345,7 +374,7 @@ static bool act_leaks(struct tally_heap *heap)
     unsigned leaks = 0;
     want.at = 0;
     (void)heap;
-    struct tally_heap *other = heap_make();
+    struct tally_heap *other = heap_wanting(NULL);
     assert_int_equal(tally_set_manager(other, TALLY_MANAGER_REFCOUNT), 0);
     tally_set_report(other, count_leaks, &leaks);
     struct pair *pair = pair_make(other, NULL, NULL);
@@ -378,9 +407,7 @@ static bool act_finalizers(struct tally_heap *heap)
     want.at = 0;
     if (!asking)
         asking = pair_type_make("asking", ask_in_finalizer);
-    struct tally_heap_options options = {.user = (void *)(uintptr_t)bytes_type()};
-    struct tally_heap *other;
-    assert_int_equal(tally_heap_new(TALLY_ABI, &options, &other), 0);
+    struct tally_heap *other = heap_wanting((void *)(uintptr_t)bytes_type());
     struct pair *pair = tally_new(other, asking);
     tally_store_steal(pair, &pair->first, pair);
     bool before = want.failed;
@@ -416,7 +443,7 @@ static void sweep(const struct scenario *scenario, bool lasting)
     uint64_t failures = 0;
     for (uint64_t n = 1; n < 10000; n++) {
         want.at = 0;
-        struct tally_heap *heap = heap_make();
+        struct tally_heap *heap = heap_wanting(NULL);
         pair_type();
         want.heap = heap;
         want.at = n;
@@ -443,18 +470,26 @@ static void sweep(const struct scenario *scenario, bool lasting)
     fail_msg("%s does not end", scenario->name);
 }
 
+static void sweep_all(bool lasting)
+{
+    for (int with = 0; with < 2; with++) {
+        hooked = with;
+        for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
+            sweep(&scenarios[i], lasting);
+    }
+    hooked = false;
+}
+
 static void test_the_nth_request_fails_once(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
-        sweep(&scenarios[i], false);
+    sweep_all(false);
 }
 
 static void test_the_nth_request_fails_and_all_that_follow(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
-        sweep(&scenarios[i], true);
+    sweep_all(true);
 }
 
 /* The library's own types are made by the first heap: a failure in between is made up for by the next. */
