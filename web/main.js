@@ -114,10 +114,11 @@ async function refreshTypes(id) {
     }
 }
 
-/** Where the address names no process, the first live one is shown. */
+/** Where the address names no process, the first live one is shown. The address is asked too: it may name one whose
+ * hashchange is still under way. */
 function chooseFirst() {
     const first = store.fleet?.processes.find((process) => process.state === "live");
-    if (!store.chosen && first) {
+    if (!store.chosen && !inAddress("process") && first) {
         history.replaceState(null, "", addressOf(first.id));
         choose(first.id);
     }

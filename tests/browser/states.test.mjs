@@ -264,6 +264,23 @@ state("a process that has ended keeps its numbers and loses its controls", {}, a
     assert.equal(await byId(page, "stale").count(), 0);
 });
 
+state("a process that the address has just named is not overtaken by the first one", { url: (fake) => fake.url }, async ({ page, fake }) => {
+    let asked, release;
+    const stream = new Promise((resolve) => { asked = resolve; }), letGo = new Promise((resolve) => { release = resolve; });
+    await page.route("**/v1/stream?*", async (route) => {
+        asked();
+        await letGo;
+        await route.continue();
+    });
+    await page.goto(fake.link());
+    await stream;
+    await page.evaluate((hash) => history.pushState(null, "", hash), `#process=${fake.processes[2].id}`);
+    release();
+    await byId(page, "process").first().waitFor();
+    await page.evaluate(() => dispatchEvent(new HashChangeEvent("hashchange")));
+    await page.waitForSelector(viewOf(2, fake));
+});
+
 state("an unknown process in the address is said, and the list still works", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     for (const id of ["0".repeat(32), "no, such/%25 process"]) {
