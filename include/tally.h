@@ -514,7 +514,9 @@ TALLY_API void tally_last_collection(const struct tally_heap *heap, struct tally
  * microseconds of the owner's CPU time (0: no limit, at most 10^7). Between slices the program runs. What is
  * dead and waits counts as live, and its weak references give NULL. The clock cannot stop a host's callback:
  * such slices are counted as missed (tally_get_stats()) and name the type. While what is dead and waits passes
- * a quarter of what is live, slices follow each other more closely. Explicit collections run in one piece.
+ * an eighth of what was live, slices follow each other more closely. Explicit collections run in one piece.
+ * Without a limit deaths are not cut, nor are collections; but those that the manager cycle starts by itself in a
+ * heap of 32 MiB or more go in slices of about 10 ms (10^7 keeps them in one piece).
  * TALLY_EINVAL; ends what is pending where the limit goes away. */
 TALLY_API int tally_set_max_pause(struct tally_heap *heap, uint64_t microseconds);
 TALLY_API uint64_t tally_get_max_pause(const struct tally_heap *heap);

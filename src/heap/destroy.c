@@ -61,7 +61,7 @@ static bool weak_one(struct tally_heap *heap, void *object)
 
 bool tally__trash_weak(struct tally_heap *heap)
 {
-    heap->run.heavy |= heap->run.sliced || heap->debug || heap->hot.types_known > heap->hot.pen.row_limit;
+    heap->run.heavy |= !tally__slice_fits(heap, heap->run.found) || heap->debug || heap->hot.types_known > heap->hot.pen.row_limit;
     return !heap->run.mixed || tally__trash_each(heap, weak_one);
 }
 
@@ -284,12 +284,12 @@ static uint64_t page_free_whole(struct tally_heap *heap, struct page *page)
     return count;
 }
 
-/* Where nothing lives on and nothing outside was let go of, which might have run code of the host's, a page that
- * was whole is trash through and through. */
+/* Where nothing lives on, and the program has not run, nor anything outside been let go of, which might have run code
+ * of the host's, a page that was whole is trash through and through. */
 static bool free_light_all(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
-    bool all = !run->outside && !run->survivors && heap->hot.pen.level == WIRE_LEVEL_OFF;
+    bool all = !run->sliced && !run->outside && !run->survivors && heap->hot.pen.level == WIRE_LEVEL_OFF;
     for (struct page *page = run->page; page; page = page->next_scope) {
         uint64_t count = all && page->whole && page->class_index != CLASS_LARGE ? page_free_whole(heap, page)
                                                                                 : page_free_light(heap, page);

@@ -71,7 +71,6 @@ static bool explore_through(struct tally_heap *heap, void *object)
 
 static void candidate_enter(struct tally_heap *heap, struct page *page, uint32_t slot)
 {
-    heap->run.follow = heap->follow;
     if (bit_get(bits_of(page, BIT_CANDIDATE), slot) && !enter(heap, page, slot, object_at(page, slot)))
         tally__candidate_take(heap, page, slot); /* frozen, immortal, dying or under construction */
 }
@@ -82,6 +81,7 @@ static void pending_take(struct tally_heap *heap, struct page *page, uint32_t wo
 {
     uint64_t *pending = &bits_of(page, BIT_PENDING)[word], bit = *pending & -*pending;
     *pending &= ~bit;
+    heap->run.follow = heap->follow;
     if (bits_of(page, BIT_MEMBER)[word] & bit)
         stretch_push(heap, page, word, bit);
     else
@@ -101,48 +101,75 @@ static FORCE_INLINE void explore_edge_merged(void **slot, void *arg)
         explore_edge(slot, edges->heap);
 }
 
-static void word_explore(struct tally_heap *heap, struct edges *edges, struct page *page, uint32_t word)
+static bool word_explore(struct tally_heap *heap, struct edges *edges, struct page *page, uint32_t word)
 {
+    size_t units = 0;
     uint64_t members = bits_of(page, BIT_MEMBER)[word];
     heap->run.follow = heap->follow * (uint32_t)__builtin_popcountll(members);
     struct stretch stretch = stretch_of(page, word);
     for (; members; members &= members - 1) {
         void *object = stretch_at(stretch, members);
+        const struct tally_type *type = type_of(object);
+        size_t count = type->fixed ? type->ref_count : tally__slot_count(type, object);
+        if (count > SLOTS_CHUNK) {
+            push(heap, page, word * 64 + (uint32_t)__builtin_ctzll(members), object);
+            continue;
+        }
         if (*word_of(object) & FLAG_WEAK)
             explore_entries_of(heap, object);
-        slots_each(type_of(object), object, explore_edge_merged, edges);
+        slots_each(type, object, explore_edge_merged, edges);
+        units += 1 + count;
     }
-    stack_drain(heap, explore_through);
+    return stack_drain(heap, explore_through) && slice_spend(heap, units);
 }
 
-/* Pages that are dense with candidates are merged, and gone through in order. In slices there are none. */
-static void merged_explore(struct tally_heap *heap)
+/* Members of merged pages from that word on are left to the next slices. */
+static void merged_pend(struct tally_heap *heap, struct page *page, uint32_t word)
+{
+    for (; page; page = page->next_scope, word = 0) {
+        for (uint32_t at = word; page->merged && at < page->words; at++)
+            bits_of(page, BIT_PENDING)[at] |= bits_of(page, BIT_MEMBER)[at];
+        page->flagged |= page->merged;
+    }
+    heap->flagged = true;
+}
+
+/* Pages that are dense with candidates are gone through in order, as far as the slice goes. */
+static bool merged_explore(struct tally_heap *heap)
 {
     struct edges edges;
+    bool on = true;
     edges_init(&edges, heap);
-    for (struct page *page = heap->scope; page; page = page->next_scope)
-        for (uint32_t word = 0; page->merged && word < page->words; word++)
-            word_explore(heap, &edges, page, word);
+    for (struct page *page = heap->scope; on && page; page = page->next_scope)
+        for (uint32_t word = 0; on && page->merged && word < page->words; word++)
+            if (!(on = word_explore(heap, &edges, page, word)))
+                merged_pend(heap, page, word + 1);
     edges_end(&edges);
+    return on;
 }
 
-/* The candidates of now become pending; those that the program makes from here on are the next run's. */
-static void explore_start(struct tally_heap *heap)
+/* The candidates of now become pending, or members where their page is merged; those that the program makes from here
+ * on are the next run's. */
+static bool explore_start(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
     struct page *next;
+    bool on = true;
     run->index = 1;
     for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = next) {
         next = page->links[LIST_CANDIDATES].next;
-        if (!run->sliced && tally__page_is_dense(page)) {
+        if (on && tally__page_is_dense(page)) {
             run->record.examined += tally__page_merge(heap, page, 2);
+            on = slice_spend(heap, page->slot_count);
             continue;
         }
         tally__page_enter(heap, page);
         memcpy(bits_of(page, BIT_PENDING), bits_of(page, BIT_CANDIDATE), (size_t)page->words * 8);
         page->flagged = heap->flagged = true;
     }
-    merged_explore(heap);
+    if (!on)
+        merged_pend(heap, heap->scope, 0);
+    return on && merged_explore(heap);
 }
 
 static void candidate_pages_tidy(struct tally_heap *heap)
@@ -163,8 +190,8 @@ bool tally__find_explore(struct tally_heap *heap)
 {
     if (heap->run.scope != TALLY_SCOPE_CANDIDATES)
         return true;
-    if (!heap->run.index)
-        explore_start(heap);
+    if (!heap->run.index && !explore_start(heap))
+        return false;
     if (!stack_drain(heap, explore_through) || !flagged_drain(heap, pending_take, explore_through))
         return false;
     candidate_pages_tidy(heap);

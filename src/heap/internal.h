@@ -359,6 +359,7 @@ bool tally__find_unflag(struct tally_heap *heap);
 bool tally__find_guess(struct tally_heap *heap);
 bool tally__find_merge(struct tally_heap *heap);
 bool tally__page_is_dense(const struct page *page);
+uint64_t tally__page_unflag(const struct page *page); /* returns candidates */
 void tally__page_candidates(struct tally_heap *heap, struct page *page, int generation); /* taken, or unflagged */
 uint64_t tally__page_merge(struct tally_heap *heap, struct page *page, int generation); /* returns members */
 bool tally__find_explore(struct tally_heap *heap);
@@ -436,6 +437,7 @@ static inline bool slice_spend(struct tally_heap *heap, size_t units)
 }
 bool tally__slice_begin(struct tally_heap *heap, uint64_t budget_ns); /* false: within another */
 void tally__slice_end(struct tally_heap *heap);
+bool tally__slice_fits(const struct tally_heap *heap, uint64_t objects); /* done at once, within a slice */
 bool tally__slice_brief(struct tally_heap *heap); /* begins one of a few units; false: within another */
 bool tally__work_remains(const struct tally_heap *heap); /* a run is open, or deaths wait that need not */
 void tally__work(struct tally_heap *heap); /* what is due: a slice of what is pending, or the start of a run */

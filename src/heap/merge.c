@@ -6,7 +6,7 @@
 
 /* ---- unflag */
 
-static uint64_t page_unflag(const struct page *page)
+uint64_t tally__page_unflag(const struct page *page)
 {
     uint64_t count = 0;
     for (uint32_t word = 0; word < page->words; word++) {
@@ -26,7 +26,7 @@ bool tally__find_unflag(struct tally_heap *heap)
         const struct page *page = heap->pages[run->index];
         if (!page || !page->tracked || !page->links[LIST_CANDIDATES].at)
             continue;
-        if (!slice_spend(heap, page_unflag(page) + 1)) {
+        if (!slice_spend(heap, tally__page_unflag(page) + 1)) {
             run->index++;
             return false;
         }
@@ -72,7 +72,7 @@ void tally__page_candidates(struct tally_heap *heap, struct page *page, int gene
 {
     if (!page->links[LIST_CANDIDATES].at)
         return;
-    uint64_t count = page_unflag(page);
+    uint64_t count = tally__page_unflag(page);
     if (generation < 2)
         return;
     memset(bits_of(page, BIT_CANDIDATE), 0, (size_t)page->words * 8);

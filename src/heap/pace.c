@@ -9,6 +9,13 @@
  * however short slices are. */
 #define BRIEF 8
 
+/* What an object takes at most that is unflagged, or freed, among many. */
+#define OBJECT_NS 20
+
+/* Without max_pause the default manager's own runs over heaps from this size on go in slices too. */
+#define LARGE_BYTES    ((uint64_t)32 << 20)
+#define LARGE_SLICE_NS 10000000u
+
 /* Debug builds cut as finely as they can, to meet the program in every state. */
 #ifdef TALLY_DEBUG
 #define QUANTUM 2
@@ -51,6 +58,11 @@ bool tally__slice_begin(struct tally_heap *heap, uint64_t budget_ns)
                                  .deadline_ns = whole ? UINT64_MAX : 0,
                                  .credit = whole ? INT64_MAX : QUANTUM};
     return true;
+}
+
+bool tally__slice_fits(const struct tally_heap *heap, uint64_t objects)
+{
+    return objects <= heap->slice.budget_ns / OBJECT_NS;
 }
 
 bool tally__slice_brief(struct tally_heap *heap)
@@ -168,11 +180,17 @@ bool tally_step(struct tally_heap *heap, uint64_t microseconds)
     return tally__work_remains(heap) || tally__is_due(heap);
 }
 
-/* More is held back than a quarter of what lived when the work began: the program gets no half any more. */
+/* More is held back than an eighth of what lived when the work began: the program gets no half any more. */
 static bool is_overheld(const struct tally_heap *heap)
 {
     uint64_t live = tally__live_bytes(heap) + heap->extern_bytes;
-    return live > heap->held_base_bytes + heap->held_base_bytes / 4;
+    return live > heap->held_base_bytes + heap->held_base_bytes / 8;
+}
+
+static uint64_t budget_of(const struct tally_heap *heap)
+{
+    bool cut = heap->manager == TALLY_MANAGER_CYCLE && heap->mapped_bytes >= LARGE_BYTES;
+    return heap->budget_ns ? heap->budget_ns : cut ? LARGE_SLICE_NS : UINT64_MAX;
 }
 
 void tally__work(struct tally_heap *heap)
@@ -180,13 +198,14 @@ void tally__work(struct tally_heap *heap)
     if (heap->collecting || heap->release_depth)
         return;
     bool pending = tally__work_remains(heap);
+    uint64_t budget_ns = budget_of(heap);
     if (!pending && !tally__is_due(heap))
         return;
     if (!pending)
         heap->held_base_bytes = tally__live_bytes(heap) + heap->extern_bytes;
-    else if (heap->budget_ns && clock_mono_ns() < heap->next_slice_ns && !is_overheld(heap))
+    else if (budget_ns < UINT64_MAX && clock_mono_ns() < heap->next_slice_ns && !is_overheld(heap))
         return;
-    tally__slice_begin(heap, heap->budget_ns ? heap->budget_ns : UINT64_MAX);
+    tally__slice_begin(heap, budget_ns);
     if (!pending)
         tally__run_due(heap);
     pending_run(heap);

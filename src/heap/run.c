@@ -123,7 +123,9 @@ void tally__run_start(struct tally_heap *heap, const struct collect_request *req
                         .look = request->look,
                         .generation = request->generation,
                         .scope = request->scope,
-                        .sliced = heap->slice.deadline_ns != UINT64_MAX};
+                        .sliced = heap->slice.deadline_ns != UINT64_MAX &&
+                                  (request->scope != TALLY_SCOPE_CANDIDATES ||
+                                   !tally__slice_fits(heap, heap->candidate_count))};
     heap->hot.direct_limit = 0;
     run->queue = (struct weak_queue){NULL, &run->queue.first};
     run->record = (struct feed_record){.start_ns = clock_mono_ns(),
@@ -256,6 +258,15 @@ static void end(struct tally_heap *heap, bool abandoned)
     tally__summary(heap);
 }
 
+/* The program is about to see a run that was begun as if it were to end in this slice: from here on no decref may go
+ * unseen, and those who become candidates are not flagged. */
+static void cut(struct tally_heap *heap)
+{
+    for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = page->links[LIST_CANDIDATES].next)
+        tally__page_unflag(page);
+    heap->run.sliced = true;
+}
+
 bool tally__run_advance(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
@@ -279,6 +290,8 @@ bool tally__run_advance(struct tally_heap *heap)
         }
     }
     feed_state_set(&heap->hot.pen, WIRE_STATE_RUNNING);
+    if (!on && !run->sliced)
+        cut(heap);
     heap->collecting = false;
     heap->armed = is_finding(run);
     if (on)

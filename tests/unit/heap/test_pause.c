@@ -3,6 +3,7 @@
  * count are the benchmark's. */
 #include <time.h>
 
+#include "heap/internal.h"
 #include "support.h"
 
 enum { BUDGET_US = 500 };
@@ -187,6 +188,96 @@ static void test_starts_are_paired_with_stops(void **state)
     tally_heap_free(heap);
 }
 
+/* A candidate from which a million young objects are reached, live or dead, in a heap of the default manager. */
+static struct pair *large_make(struct tally_heap *heap, bool dead)
+{
+    enum { LENGTH = 1000000 };
+    struct pair *chain = chain_make(heap, LENGTH), *last = chain;
+    while (last->first)
+        last = last->first;
+    if (dead)
+        tally_store(last, &last->first, chain);
+    tally_incref(chain);
+    tally_decref(chain);
+    if (!dead)
+        return chain;
+    tally_decref(chain);
+    return NULL;
+}
+
+/* Allocates until a run is open; whether one came to be, before another ended. */
+static bool run_opens(struct tally_heap *heap)
+{
+    for (int i = 0; i < 10000 && !heap->run.phase; i++) {
+        struct pair *pair = pair_make(heap, NULL, NULL);
+        tally_store_steal(pair, &pair->first, pair);
+    }
+    return heap->run.phase;
+}
+
+static void finish(struct tally_heap *heap)
+{
+    for (int i = 0; i < 1000 && tally_step(heap, 100000); i++)
+        continue;
+}
+
+static void test_large_heaps_are_cut_without_a_budget(void **state)
+{
+    (void)state;
+    for (int dead = 0; dead < 2; dead++) {
+        struct tally_heap *heap = heap_make();
+        assert_int_equal(tally_get_max_pause(heap), 0);
+        struct pair *chain = large_make(heap, dead);
+        tally_enable(heap);
+        assert_true(run_opens(heap));
+        heap_check(heap);
+        finish(heap);
+        struct tally_collection last;
+        tally_last_collection(heap, &last, sizeof last);
+        assert_true(last.examined >= 1000000);
+        assert_int_equal(last.scope, TALLY_SCOPE_CANDIDATES);
+        assert_true(last.slices > 1);
+        assert_int_equal(stats_of(heap).missed, 0);
+        tally_disable(heap);
+        tally_collect(heap, 2);
+        assert_int_equal(heap_live(heap), dead ? 0 : 1000000);
+        heap_check(heap);
+        if (chain)
+            tally_decref(chain);
+        tally_heap_free(heap);
+    }
+}
+
+/* What the run began in one piece goes on beside a program that changes what it has seen. */
+static void test_a_run_that_is_cut_sees_what_the_program_does(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct pair *chain = large_make(heap, false), *kept = chain;
+    for (int i = 0; i < 500000; i++)
+        kept = kept->first;
+    tally_enable(heap);
+    assert_true(run_opens(heap));
+    tally_incref(kept);
+    for (struct pair *pair = chain; pair != kept;) { /* each is moved out of the one before, which is let go of */
+        struct pair *next = tally_dup(pair->first);
+        tally_store(pair, &pair->first, pair);
+        tally_decref(pair);
+        pair = next;
+        if (pair == kept)
+            tally_decref(pair);
+    }
+    finish(heap);
+    heap_check(heap);
+    tally_disable(heap);
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 500000);
+    heap_check(heap);
+    tally_decref(kept);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +286,8 @@ int main(void)
         cmocka_unit_test(test_missed_budgets_name_the_type),
         cmocka_unit_test(test_explicit_collections_abandon_what_has_not_decided),
         cmocka_unit_test(test_starts_are_paired_with_stops),
+        cmocka_unit_test(test_large_heaps_are_cut_without_a_budget),
+        cmocka_unit_test(test_a_run_that_is_cut_sees_what_the_program_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
