@@ -66,7 +66,7 @@ def generation(address):
     slot = (address - 8 - int(page["first"]) - base_of(page)) // int(page["slot_bytes"])
 
     def bit(which):
-        return u64(int(page["bits"]) + (which * int(page["words"]) + slot // 64) * 8) >> slot % 64 & 1
+        return u64(int(page) + int(page["bits"]) + (which * int(page["words"]) + slot // 64) * 8) >> slot % 64 & 1
     if bit(BITS_FROZEN):
         return "frozen"
     return "generation 2" if bit(BITS_OLD) else "generation 1" if bit(BITS_MIDDLE) else "generation 0"

@@ -14,6 +14,14 @@ static inline uint64_t clock_mono_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* The same as of the kernel's last tick, some milliseconds ago at most, for a quarter of the price. */
+static inline uint64_t clock_mono_coarse_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 /* CPU time of the calling thread. */
 static inline uint64_t clock_thread_ns(void)
 {

@@ -46,10 +46,10 @@ static inline uint64_t light_bytes(const struct tally_type *type, const void *ob
 }
 
 /* A light object refers to nothing: that is seen at a glance. */
-static inline bool is_bare(const struct tally_type *type, void *object)
+static FORCE_INLINE bool is_bare(const struct tally_type *type, void *object)
 {
     void **first;
-    if (trailing_slots(type, object, &first))
+    if (!type->fixed && trailing_slots(type, object, &first))
         return false;
     for (size_t at = type->ref_count; at > 0; at--)
         if (*light_slot(type, object, at - 1))
@@ -85,17 +85,34 @@ static inline void slot_return(struct tally_heap *heap, struct page *page, void 
     page_settle(heap, page);
 }
 
-/* Counts the birth or death of an object of a light type with a row of its own. */
-static inline void count_light(struct tally_heap *heap, const void *object, const struct tally_type *type,
+/* Counts the birth or death of an object of a type of fixed size, with a row of its own. */
+static inline void count_fixed(struct tally_heap *heap, const void *object, const struct tally_type *type,
                                enum wire_event kind)
 {
-    if (__builtin_expect(type->variable, 0)) {
-        tally__count_variable(heap, object, type, kind);
-        return;
-    }
     feed_count(&heap->hot.pen, kind, type->index, false, type->size);
     if (__builtin_expect(heap->hot.pen.level != WIRE_LEVEL_OFF, 0))
         tally__event(heap, object, type, kind);
+}
+
+/* The same of any light type. */
+static inline void count_light(struct tally_heap *heap, const void *object, const struct tally_type *type,
+                               enum wire_event kind)
+{
+    if (__builtin_expect(type->variable, 0))
+        tally__count_variable(heap, object, type, kind);
+    else
+        count_fixed(heap, object, type, kind);
+}
+
+/* Tracked objects have died; as in CPython, there are never less than none. */
+static inline void young_subtract(struct tally_heap *heap, uint64_t count)
+{
+    heap->hot.young_count -= count < heap->hot.young_count ? count : heap->hot.young_count;
+}
+static inline void young_subtract_one(struct tally_heap *heap)
+{
+    if (heap->hot.young_count)
+        heap->hot.young_count--;
 }
 
 /* Not a member of an open run, unless that is freeing it; of a type with a row of its own. */
@@ -104,8 +121,7 @@ static inline void free_light(struct tally_heap *heap, void *object, const struc
 {
     struct page *page = page_of(object);
     if (type->tracked) {
-        if (heap->hot.young_count)
-            heap->hot.young_count--;
+        young_subtract_one(heap);
         if (page->odd & ODD_CANDIDATES)
             tally__candidate_drop(heap, page, slot_of(page, object));
     }
@@ -113,40 +129,22 @@ static inline void free_light(struct tally_heap *heap, void *object, const struc
     slot_return(heap, page, object);
 }
 
-/* The same where nothing but a slot is freed and counted; false, and nothing done, where it is more. */
-static inline bool free_simply(struct tally_heap *heap, void *object, const struct tally_type *type)
-{
-    struct page *page = page_of(object);
-    if (page->odd || page->used == 1)
-        return false;
-    if (type->tracked && heap->hot.young_count)
-        heap->hot.young_count--;
-    if (__builtin_expect(type->variable, 0)) { /* before its length is gone */
-        tally__count_variable(heap, object, type, WIRE_EVENT_FREE_REFCOUNT);
-        slot_free(page, object);
-        return true;
-    }
-    slot_free(page, object);
-    count_light(heap, object, type, WIRE_EVENT_FREE_REFCOUNT);
-    return true;
-}
-
-/* The payload's first bytes, a multiple of 8, become 0. */
+/* The payload's first bytes, a multiple of 8 that is small, become 0. */
 #define PAYLOAD_SMALL 64u
-static inline void payload_clear(void *object, size_t bytes)
+static FORCE_INLINE void payload_clear_small(void *object, size_t bytes)
 {
     char *from = object, *end = from + bytes;
-    if (bytes > PAYLOAD_SMALL) {
-        memset(from, 0, bytes);
-    } else if (bytes >= 32) {
-        memset(from, 0, 32);
-        memset(end - 32, 0, 32);
-    } else if (bytes >= 16) {
-        memset(from, 0, 16);
-        memset(end - 16, 0, 16);
-    } else if (bytes) {
-        memset(from, 0, 8);
+    if (bytes < 16) {
+        if (bytes)
+            memset(from, 0, 8);
+        return;
     }
+    memset(from, 0, 16);
+    memset(end - 16, 0, 16);
+    if (bytes <= 32)
+        return;
+    memset(from + 16, 0, 16);
+    memset(end - 32, 0, 16);
 }
 
 /* tally__slots_visit() with visit inlined, for loops over many objects; what is rare goes by way of that. */

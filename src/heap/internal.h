@@ -37,8 +37,9 @@
 struct tally_type {
     uint64_t word;        /* header word of a new object: flags, index, count 1 */
     uint64_t size;        /* fixed payload, rounded up to 8 */
+    uint64_t event;       /* word of an object's event, without its kind and granule; 0: it takes two */
     uint32_t class_index; /* of a fixed-size object, CLASS_LARGE: too big for a page */
-    uint32_t fast_class;  /* the same, or CLASS_KINDS, of which there is never a page: not for the fast path */
+    uint32_t fast_class;  /* the same, or CLASS_KINDS, of which there is never a page: variable, or not small */
     uint32_t index;
     bool tracked, weak, variable;
     bool plain; /* no references at all; a weak type has its hold */
@@ -153,7 +154,9 @@ struct tally_heap {
     struct page *lists[LISTS]; /* but LIST_ROOM */
     struct arena *arenas;      /* that have free pages */
     struct page *spare;        /* empty pages kept, linked by next_scope */
-    uint32_t spare_count;
+    uint32_t spare_count, spare_unused; /* unused: the fewest there were since the last look, */
+    uint32_t spare_old;                 /* which found so many too many, */
+    uint64_t spare_ns;                  /* and is due again then */
     uint64_t mapped_bytes;
 
     bool enabled;
@@ -290,6 +293,7 @@ bool tally__page_refill(struct tally_heap *heap,
                         uint32_t class_index); /* makes a page with free slots current */
 void tally__pages_relist(struct tally_heap *heap);                     /* after a fork: no page is current */
 uint64_t tally__spare_free(struct tally_heap *heap);                   /* returns bytes */
+void tally__spare_age(struct tally_heap *heap, uint64_t now_ns);       /* now and then */
 void tally__list_add(struct page **head, struct page *page, unsigned list); /* no effect where it is in it */
 void tally__list_remove(struct page *page, unsigned list);
 
@@ -304,8 +308,14 @@ void tally__touch(struct tally_heap *heap, void *object); /* armed: the host has
 void tally__destroy(struct tally_heap *heap, void *object);
 void tally__object_free(struct tally_heap *heap, void *object,
                         enum wire_event kind); /* memory and counts only */
+/* The way on from the middle of light deaths, to the end of all: the cascade's object waits for the child, which has
+ * lost its last reference and is not light. */
+void tally__cascade_whole(struct tally_heap *heap, struct cascade cascade, void *child);
 bool tally__deaths_pending(const struct tally_heap *heap);
 bool tally__deaths_run(struct tally_heap *heap); /* within the slice; whether all are done */
+
+/* light.c: the object is light and has lost its last reference; nothing need go in slices */
+void tally__release_light(struct tally_heap *heap, void *object, const struct tally_type *type);
 
 /* slot.c: slots in the order fixed, trailing, external; traverse is beside them. */
 size_t tally__slot_count(const struct tally_type *type, const void *object);

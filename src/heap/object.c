@@ -15,9 +15,19 @@ static void count_new(struct tally_heap *heap, struct page *page, const struct t
                 granule_of(page, object));
 }
 
-void tally__event(struct tally_heap *heap, const void *object, const struct tally_type *type, enum wire_event kind)
+static __attribute__((noinline)) void event_more(struct tally_heap *heap, const void *object,
+                                                 const struct tally_type *type, enum wire_event kind)
 {
     feed_object_event(&heap->hot.pen, kind, type->index, type->size, granule_of(page_of(object), object));
+}
+
+void tally__event(struct tally_heap *heap, const void *object, const struct tally_type *type, enum wire_event kind)
+{
+    if (!type->event || !feed_has_room(&heap->hot.pen))
+        event_more(heap, object, type, kind);
+    else
+        feed_event_put(&heap->hot.pen,
+                       type->event | kind | granule_of(page_of(object), object) << WIRE_GRANULE_SHIFT);
 }
 
 /* The event included. */
@@ -28,23 +38,21 @@ void tally__count_variable(struct tally_heap *heap, const void *object, const st
                 granule_of(page_of(object), object));
 }
 
-/* The class's list of free slots is not empty. */
-static inline void *take_slot(struct tally_heap *heap, uint32_t class_index, const struct tally_type *type,
-                              size_t bytes)
+/* The class's list of free slots is not empty. The payload is as it was left. */
+static FORCE_INLINE void *take_slot(struct tally_heap *heap, uint32_t class_index, const struct tally_type *type)
 {
     void *object = heap->hot.free[class_index];
     heap->hot.free[class_index] = *(void **)object;
     tally__unpoison(object, page_of(object)->slot_bytes - WORD_BYTES);
     *word_of(object) = type->word;
-    payload_clear(object, bytes);
-    if (type->tracked)
-        heap->hot.young_count++;
+    heap->hot.young_count += type->tracked;
     return object;
 }
 
 static void *take(struct tally_heap *heap, uint32_t class_index, const struct tally_type *type, size_t bytes)
 {
-    void *object = take_slot(heap, class_index, type, bytes);
+    void *object = take_slot(heap, class_index, type);
+    memset(object, 0, bytes);
     count_new(heap, page_of(object), type, object, bytes);
     return object;
 }
@@ -78,8 +86,8 @@ void tally__free_moved(struct tally_heap *heap, void *object)
     struct page *page = page_of(object);
     if (page->links[LIST_CANDIDATES].at)
         tally__candidate_drop(heap, page, slot_of(page, object));
-    if (type->tracked && heap->hot.young_count)
-        heap->hot.young_count--;
+    if (type->tracked)
+        young_subtract_one(heap);
     slot_return(heap, page, object);
 }
 
@@ -152,7 +160,7 @@ void *tally__new_moved(struct tally_heap *heap, const struct tally_type *type, s
     } else {
         class_index += type->tracked ? CLASS_COUNT : 0;
         if (heap->hot.free[class_index] || tally__page_refill(heap, class_index))
-            object = take_slot(heap, class_index, type, bytes);
+            object = memset(take_slot(heap, class_index, type), 0, bytes);
     }
     return object;
 }
@@ -181,11 +189,9 @@ static __attribute__((noinline)) void *new_more(struct tally_heap *heap, const s
 {
     if (type->variable)
         return tally_new_array(heap, type, 0);
-    if (!is_ready(heap, type, type->fast_class))
-        return new_slow(heap, type, type->class_index, type->size);
-    void *object = take_slot(heap, type->fast_class, type, type->size);
-    count_light(heap, object, type, WIRE_EVENT_ALLOC);
-    return object;
+    return type->class_index != CLASS_LARGE && is_ready(heap, type, type->class_index)
+               ? take(heap, type->class_index, type, type->size)
+               : new_slow(heap, type, type->class_index, type->size);
 }
 
 static __attribute__((noinline)) void *new_event(struct tally_heap *heap, void *object,
@@ -197,9 +203,10 @@ static __attribute__((noinline)) void *new_event(struct tally_heap *heap, void *
 
 void *tally_new(struct tally_heap *heap, const struct tally_type *type)
 {
-    if (type->size > PAYLOAD_SMALL || !is_ready(heap, type, type->fast_class))
+    if (!is_ready(heap, type, type->fast_class))
         return new_more(heap, type);
-    void *object = take_slot(heap, type->fast_class, type, type->size);
+    void *object = take_slot(heap, type->fast_class, type);
+    payload_clear_small(object, type->size);
     feed_count(&heap->hot.pen, WIRE_EVENT_ALLOC, type->index, false, type->size);
     if (__builtin_expect(heap->hot.pen.level != WIRE_LEVEL_OFF, 0))
         return new_event(heap, object, type);

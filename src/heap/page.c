@@ -6,7 +6,9 @@
 
 #define HEAD_MOST    (sizeof(struct page) + 15 * 64)
 #define CHUNK_SLOTS  64u /* fresh slots handed out at a time */
-#define SPARE_PAGES  16u /* empty pages kept, and no less than one in eight */
+#define SPARE_PAGES  16u        /* empty pages that are kept in any case */
+#define SPARE_OLD_NS 100000000u /* those that nobody has wanted for so long go back, */
+#define SPARE_BATCH  4u         /* so many each time the owner comes by */
 #define SERIAL_LIMIT (1u << 23)
 
 uint32_t tally__class_of(size_t slot_bytes, size_t align)
@@ -56,7 +58,7 @@ static void layout(struct page *page, size_t slot_bytes, bool tracked, size_t la
     page->first = (uint32_t)(first + (first % 16 == 8 ? 0 : 8));
     page->bump = base_of(page) + page->first;
     page->end = page->bump + count * (large_bytes ? large_bytes : slot_bytes);
-    page->bits = (uint64_t *)((char *)(page + 1) + trial);
+    page->bits = (uint32_t)(sizeof *page + trial);
     memset(page + 1, 0, side);
 }
 
@@ -88,6 +90,8 @@ static struct page *spare_take(struct tally_heap *heap)
     struct page *page = heap->spare;
     heap->spare = page->next_scope;
     heap->spare_count--;
+    if (heap->spare_count < heap->spare_unused)
+        heap->spare_unused = heap->spare_count;
     tally__unpoison(base_of(page), PAGE_BYTES);
     *page = (struct page){.bytes = PAGE_BYTES, .arena = page->arena};
     return page;
@@ -156,7 +160,15 @@ void tally__list_remove(struct page *page, unsigned list)
         page->odd &= (uint8_t)~ODD_CANDIDATES;
 }
 
-/* It goes to the spares, or back to where it came from. */
+static void spare_unmap(struct tally_heap *heap)
+{
+    struct page *page = heap->spare;
+    heap->spare = page->next_scope;
+    heap->spare_count--;
+    page_unmap(heap, page);
+}
+
+/* It goes back to where it came from, or to the spares, which are never more than the pages in use. */
 void tally__page_free(struct tally_heap *heap, struct page *page)
 {
     for (unsigned list = 0; list < LISTS; list++)
@@ -164,27 +176,39 @@ void tally__page_free(struct tally_heap *heap, struct page *page)
     heap->pages[page->serial] = NULL;
     if (page->serial < heap->page_hint)
         heap->page_hint = page->serial;
-    if (page->class_index != CLASS_LARGE &&
-        (heap->spare_count < SPARE_PAGES || heap->spare_count < heap->mapped_bytes / PAGE_BYTES / 8)) {
-        page->next_scope = heap->spare;
-        heap->spare = page;
-        heap->spare_count++;
+    if (page->class_index == CLASS_LARGE) {
+        page_unmap(heap, page);
         return;
     }
-    page_unmap(heap, page);
+    page->next_scope = heap->spare;
+    heap->spare = page;
+    heap->spare_count++;
+    while (heap->spare_count > SPARE_PAGES && heap->spare_count > heap->mapped_bytes / PAGE_BYTES / 2)
+        spare_unmap(heap);
 }
 
 uint64_t tally__spare_free(struct tally_heap *heap)
 {
-    uint64_t bytes = 0;
-    while (heap->spare) {
-        struct page *page = heap->spare;
-        heap->spare = page->next_scope;
-        heap->spare_count--;
-        bytes += PAGE_BYTES;
-        page_unmap(heap, page);
-    }
+    uint64_t bytes = heap->spare_count * PAGE_BYTES;
+    while (heap->spare)
+        spare_unmap(heap);
+    heap->spare_unused = heap->spare_old = 0;
     return bytes;
+}
+
+/* A heap that breathes keeps what it needs to; one that has shrunk keeps an eighth. */
+void tally__spare_age(struct tally_heap *heap, uint64_t now_ns)
+{
+    if (now_ns >= heap->spare_ns) {
+        uint64_t kept = heap->mapped_bytes / PAGE_BYTES / 8;
+        heap->spare_old = heap->spare_unused > kept ? heap->spare_unused - (uint32_t)kept : 0;
+        heap->spare_unused = heap->spare_count;
+        heap->spare_ns = now_ns + SPARE_OLD_NS;
+    }
+    for (unsigned i = 0; i < SPARE_BATCH && heap->spare_old && heap->spare_count > SPARE_PAGES; i++) {
+        heap->spare_old--;
+        spare_unmap(heap);
+    }
 }
 
 void tally__page_room(struct tally_heap *heap, struct page *page)

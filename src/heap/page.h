@@ -57,12 +57,12 @@ struct page {
     uint16_t words;       /* 64-bit words of one bitmap */
     bool tracked;
     uint8_t odd;          /* ODD_*: a death in it is not just a slot freed */
-    uint64_t *bits;       /* of all bitmaps, behind the trial counts */
+    uint32_t bits;        /* offset from the head of all bitmaps, behind the trial counts */
+    uint32_t serial;      /* index in the heap's page table; 23 bits */
     struct page_link links[LISTS];
     /* The rest. */
     char *bump, *end;     /* slots never used yet: [bump, end) */
     uint32_t slot_bytes, slot_count;
-    uint32_t serial;      /* index in the heap's page table; 23 bits */
     uint32_t class_index;
     bool flagged;         /* some pending bit is set */
     bool sided;           /* generation bits may have been set since its slots were last all free */
@@ -95,7 +95,7 @@ static inline uint16_t *trial_of(const struct page *page)
 }
 static inline uint64_t *bits_of(const struct page *page, unsigned which)
 {
-    return page->bits + (size_t)which * page->words;
+    return (uint64_t *)((uintptr_t)page + page->bits) + (size_t)which * page->words;
 }
 static inline uint32_t slot_of(const struct page *page, const void *object)
 {

@@ -4,7 +4,7 @@
  * The way back is kept in the dead themselves: an object whose slot k is being followed has k in the count of
  * its word (the count is zero for good), and in slot k, which is empty by then, the address of the object one
  * further up. A slice that is over leaves the object and its parent in heap->cascade. What is light
- * (fast.h) and not to be sliced dies by plain recursion for its first NEST_LIGHT levels, which is faster.
+ * (fast.h) and not to be sliced dies by a shorter way, light.c.
  *
  * Objects that die where that order cannot be kept (below a traverse callback, where finalizers nest deeper
  * than NEST_MAX, beside a cascade that waits for its next slice, under the manager none) wait on the heap's
@@ -13,7 +13,6 @@
 #include "heap/fast.h"
 
 #define NEST_MAX   50u
-#define NEST_LIGHT 40u
 /* What lets an inline decref pass: the count of the dying is none, and a decref of them must be seen. */
 #define FLAGS_QUIET (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)
 
@@ -48,8 +47,7 @@ static void side_end(struct tally_heap *heap, struct page *page, void *object, c
         dispose(heap, object, type);
     if (!type->tracked)
         return;
-    if (heap->hot.young_count)
-        heap->hot.young_count--;
+    young_subtract_one(heap);
     if (page->links[LIST_CANDIDATES].at)
         tally__candidate_drop(heap, page, slot_of(page, object));
     if (heap->run.phase)
@@ -164,15 +162,10 @@ static inline void **cursor_slot(void *object)
     return slot_at(type_of(object), object, *word_of(object) >> TALLY_COUNT_SHIFT);
 }
 
-/* The child has lost the reference that its dying holder had. */
-static inline void lose(struct tally_heap *heap, struct cascade *cascade, void *child)
+/* The child has lost the last reference, which its dying holder had. */
+static inline void lost_last(struct tally_heap *heap, struct cascade *cascade, void *child)
 {
-    uint64_t word = *word_of(child) -= TALLY_COUNT_ONE;
-    if (word >= TALLY_COUNT_ONE) {
-        if (!(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
-            tally__candidate(child);
-        return;
-    }
+    uint64_t word = *word_of(child);
     const struct tally_type *type = type_of_word(word);
     if (is_direct(heap, word) && is_bare(type, child)) {
         free_light(heap, child, type, WIRE_EVENT_FREE_REFCOUNT);
@@ -183,6 +176,15 @@ static inline void lose(struct tally_heap *heap, struct cascade *cascade, void *
     *cursor_slot(cascade->object) = cascade->parent;
     cascade->parent = cascade->object;
     cascade->object = child;
+}
+
+static inline void lose(struct tally_heap *heap, struct cascade *cascade, void *child)
+{
+    uint64_t word = *word_of(child) -= TALLY_COUNT_ONE;
+    if (word < TALLY_COUNT_ONE)
+        lost_last(heap, cascade, child);
+    else if (!(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
+        tally__candidate(child);
 }
 
 static inline void leave(struct tally_heap *heap, struct cascade *cascade)
@@ -294,66 +296,15 @@ void tally__destroy(struct tally_heap *heap, void *object)
     tally__direct_update(heap);
 }
 
-static __attribute__((noinline)) void destroy_within(struct tally_heap *heap, void *object)
+void tally__cascade_whole(struct tally_heap *heap, struct cascade cascade, void *child)
 {
     bool opened = tally__slice_begin(heap, UINT64_MAX);
-    destroy(heap, object, true);
+    heap->release_depth++;
+    lost_last(heap, &cascade, child);
+    cascade_run(heap, &cascade, true);
+    heap->release_depth--;
     if (opened)
         tally__slice_end(heap);
-}
-
-static bool release_light(struct tally_heap *heap, void *object, const struct tally_type *type, unsigned level);
-
-/* What a dying light object held. Returns whether none but light ones died of it. */
-static FORCE_INLINE bool release_child(struct tally_heap *heap, void *child, unsigned level)
-{
-    uint64_t word = *word_of(child) -= TALLY_COUNT_ONE;
-    const struct tally_type *type = type_of_word(word);
-    if (word >= TALLY_COUNT_ONE) {
-        if (!(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
-            tally__candidate(child);
-        return true;
-    }
-    if (level < NEST_LIGHT && is_direct(heap, word))
-        return (is_bare(type, child) && free_simply(heap, child, type)) ||
-               release_light(heap, child, type, level + 1);
-    destroy_within(heap, child);
-    return false;
-}
-
-static __attribute__((noinline)) bool release_trailing(struct tally_heap *heap, void *object,
-                                                       const struct tally_type *type, unsigned level)
-{
-    bool light = true;
-    void **slots = NULL;
-    for (size_t at = trailing_slots(type, object, &slots); at > 0; at--) {
-        void *child = slots[at - 1];
-        slots[at - 1] = NULL;
-        if (child)
-            light &= release_child(heap, child, level);
-    }
-    return light;
-}
-
-/* A light object, which has no count left, and may die on the spot. Returns whether none but light ones died. */
-static bool release_light(struct tally_heap *heap, void *object, const struct tally_type *type, unsigned level)
-{
-    *word_of(object) = FLAG_DYING | (uint64_t)type->index << TALLY_TYPE_SHIFT;
-    bool light = !type->variable || release_trailing(heap, object, type, level);
-    for (size_t at = type->ref_count; at > 0; at--) {
-        void **slot = light_slot(type, object, at - 1), *child = *slot;
-        if (!child)
-            continue;
-        *slot = NULL;
-        if (at > 1)
-            __builtin_prefetch(*light_slot(type, object, at - 2), 1);
-        light &= release_child(heap, child, level);
-    }
-    if (!light && !is_direct(heap, *word_of(object) & ~FLAG_DYING))
-        finish(heap, object);
-    else if (!free_simply(heap, object, type))
-        free_light(heap, object, type, WIRE_EVENT_FREE_REFCOUNT);
-    return light;
 }
 
 /* What waits on the zero list since a death that was not light. */
@@ -371,7 +322,7 @@ static __attribute__((noinline)) void release_more(struct tally_heap *heap, void
     uint64_t word = *word_of(object);
     const struct tally_type *type = type_of_word(word);
     if (is_direct(heap, word) && !heap->release_depth && !heap->budget_ns) {
-        release_light(heap, object, type, 0);
+        tally__release_light(heap, object, type);
         if (!heap->hot.direct_limit)
             release_rest(heap);
     } else if (!tally__is_gone(heap, object)) {
@@ -383,11 +334,19 @@ static __attribute__((noinline)) void release_more(struct tally_heap *heap, void
     tally__check_heap(heap, false);
 }
 
+/* One that refers to nothing, in a page where nothing else comes of it, goes at once. */
 void tally__release(void *object)
 {
-    struct tally_heap *heap = page_of(object)->heap;
+    struct page *page = page_of(object);
+    struct tally_heap *heap = page->heap;
     uint64_t word = *word_of(object);
     const struct tally_type *type = type_of_word(word);
-    if (!is_direct(heap, word) || !is_bare(type, object) || !free_simply(heap, object, type))
+    if (!is_direct(heap, word) || !type->fixed || !is_bare(type, object) || page->odd || page->used == 1) {
         release_more(heap, object);
+        return;
+    }
+    slot_free(page, object);
+    if (!(word & TALLY_FLAG_ACYCLIC))
+        young_subtract_one(heap);
+    count_fixed(heap, object, type, WIRE_EVENT_FREE_REFCOUNT);
 }

@@ -27,9 +27,12 @@ static void notify_drain(struct tally_heap *heap)
         return; /* nothing to drain: it does not block, and so is not interrupted */
 }
 
+/* Blocks of events are dated by it, an owner's coming by need not be that exact. */
 int tally__safepoint(struct tally_heap *heap)
 {
-    feed_safepoint(&heap->hot.pen, clock_mono_ns());
+    uint64_t now_ns = heap->hot.pen.level == WIRE_LEVEL_OFF ? clock_mono_coarse_ns() : clock_mono_ns();
+    feed_safepoint(&heap->hot.pen, now_ns);
+    tally__spare_age(heap, now_ns);
     /* A request never interrupts a collection: its callbacks may allocate, and so come here. */
     if (heap->collecting || !atomic_load_explicit(&heap->mailbox, memory_order_relaxed))
         return 0;

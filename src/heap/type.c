@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "heap/internal.h"
+#include "heap/fast.h"
 #include "wire/message.h"
 
 _Atomic(struct tally_type *) tally__types[TYPE_MAX];
@@ -133,7 +133,7 @@ static struct tally_type *type_make(const struct tally_type_info *info)
     type->class_index = tally__class_of(WORD_BYTES + type->size, type->align);
     if (type->class_index != CLASS_LARGE && type->tracked)
         type->class_index += CLASS_COUNT;
-    type->fast_class = type->variable || type->class_index == CLASS_LARGE ? CLASS_KINDS : type->class_index;
+    type->fast_class = type->variable || type->size > PAYLOAD_SMALL ? CLASS_KINDS : type->class_index;
     type->light = !type->weak && !info->has_external && !info->traverse && !info->finalize && !info->dispose;
     type->fixed = type->light && !type->variable;
     for (size_t i = 0; i < type->ref_count; i++)
@@ -149,6 +149,7 @@ static int type_add(struct tally_type *type)
         return TALLY_ELIMIT;
     type->index = index;
     type->word |= (uint64_t)index << TALLY_TYPE_SHIFT;
+    type->event = type->size / 8 < WIRE_SIZE_CODE_LONG ? feed_word(WIRE_EVENT_RARE, index, type->size, 0) : 0;
     atomic_store_explicit(&tally__types[index], type, memory_order_release);
     atomic_store_explicit(&type_count, index + 1, memory_order_release);
     return 0;

@@ -1,6 +1,7 @@
 /* Where pages come from: arenas that many share, their way back to the system, and a host's own hooks. */
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "corners.h"
 
@@ -52,6 +53,28 @@ static void test_pages_share_arenas_and_go_back(void **state)
         assert_in_range(address_space_bytes(), 0, before + ARENA);
         assert_int_equal(errno, 7);
     }
+    tally_heap_free(heap);
+}
+
+/* Half of the pages are emptied: they are kept for what may come, but not for ever. */
+static void test_spares_that_nobody_wants_go_back(void **state)
+{
+    (void)state;
+    static void *blocks[BLOCKS];
+    struct tally_heap *heap = heap_make();
+    blocks_make(heap, blocks);
+    uint64_t mapped = heap_stats(heap).mapped_bytes;
+    for (int i = 0; i < BLOCKS / 2; i++)
+        tally_decref(blocks[i]);
+    assert_in_range(heap_stats(heap).mapped_bytes, mapped * 15 / 16, mapped);
+    for (int look = 0; look < 3; look++) {
+        usleep(120000);
+        for (int i = 0; i < 100; i++)
+            tally_safepoint(heap);
+    }
+    assert_in_range(heap_stats(heap).mapped_bytes, mapped / 2, mapped * 5 / 8 + 4 * PAGE_BYTES);
+    for (int i = BLOCKS / 2; i < BLOCKS; i++)
+        tally_decref(blocks[i]);
     tally_heap_free(heap);
 }
 
@@ -128,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages_share_arenas_and_go_back),
+        cmocka_unit_test(test_spares_that_nobody_wants_go_back),
         cmocka_unit_test(test_arenas_with_holes_are_filled),
         cmocka_unit_test(test_hooks_are_asked_for_pages),
     };
