@@ -47,7 +47,7 @@ static inline void *wanted(void *memory) /* or the end */
 }
 
 
-/* Gaps between operations: the longest, and the 99.9th percentile in steps of 64 ns. */
+/* Gaps between operations: the longest, and percentiles in steps of 64 ns, up to 4 ms. */
 struct gaps {
     uint64_t count, longest;
     uint32_t steps[65536];
@@ -56,7 +56,7 @@ void gaps_add(struct gaps *gaps, uint64_t ns);
 void gaps_put(const struct gaps *gaps, const char *figure, double seconds);
 
 /* The workloads; arguments as main.c has checked them. */
-void workload_churn(const struct tally_type *type, const char *name);            /* W1 */
+void workload_churn(const struct tally_type *type, const char *name, long pairs); /* W1 */
 void workload_trees(int depth, bool acyclic);                                    /* W2 */
 void workload_cycles(void);                                                      /* W3 */
 void workload_live(long millions, bool random, bool one_root);                   /* W4 */
@@ -66,6 +66,7 @@ void workload_counts(void);                                                     
 void workload_graph(const char *path);
 void workload_growth(void);
 void workload_memory(double millions);
+void workload_header(void);
 
 /* graph_file.c: a .tgraph or .tgraph.zst file, whole and checked, or the end with a sentence. */
 struct graph {

@@ -3,19 +3,18 @@
 
 #include "bench.h"
 
-#define PAIRS   50000000L
 #define LIVE    1024
 #define CHOICES 65536
 
 /* W1: 1,024 live objects, of which a random one is replaced each time. */
-void workload_churn(const struct tally_type *type, const char *name)
+void workload_churn(const struct tally_type *type, const char *name, long pairs)
 {
     static uint16_t choices[CHOICES];
     static struct node *live[LIVE];
     for (int i = 0; i < CHOICES; i++)
         choices[i] = random_next() >> 5 & (LIVE - 1);
     double start = now_ns();
-    for (long i = 0; i < PAIRS; i++) {
+    for (long i = 0; i < pairs; i++) {
         int at = choices[i & (CHOICES - 1)];
         struct node *node = wanted(tally_new(heap, type)), *old = live[at];
         node->x = node->y = i;
@@ -23,7 +22,7 @@ void workload_churn(const struct tally_type *type, const char *name)
         if (old)
             tally_decref(old);
     }
-    put("W1 ns/pair", name, (now_ns() - start) / (double)PAIRS, "ns");
+    put("W1 ns/pair", name, (now_ns() - start) / (double)pairs, "ns");
     put("W1 peak RSS", name, (double)memory_kib("VmHWM:") / 1024, "MiB");
 }
 

@@ -203,3 +203,44 @@ void workload_memory(double millions)
     tally_trim(heap);
     put("memory RSS, trimmed", bench_name, (double)memory_kib("VmRSS:") / 1024, "MiB");
 }
+
+/* ---- header: what an object takes beside its payload */
+
+#define COUNTED 1000000u
+
+/* Neighbours lie as far apart as an object and its header are long; what the heap has grown by beyond that are
+ * bitmaps and trial counts beside the objects, heads of pages, and what is left over at their ends. The objects
+ * stay: else the next ones would take their pages over. */
+static void header_put(const struct tally_type *type, const char *kind)
+{
+    struct tally_stats before, after;
+    char line[64], *last = NULL;
+    size_t apart = SIZE_MAX;
+    tally_get_stats(heap, &before, sizeof before);
+    for (uint32_t i = 0; i < COUNTED; i++) {
+        char *made = wanted(tally_new(heap, type));
+        size_t from_last = last ? (size_t)labs(made - last) : SIZE_MAX;
+        apart = from_last < apart ? from_last : apart;
+        last = made;
+    }
+    tally_get_stats(heap, &after, sizeof after);
+    double all = (double)(after.mapped_bytes - before.mapped_bytes) / COUNTED;
+    snprintf(line, sizeof line, "HEADER B/obj, %s", kind);
+    put(line, bench_name, (double)(apart - tally_size(last)), "B");
+    snprintf(line, sizeof line, "HEADER beside B/obj, %s", kind);
+    put(line, bench_name, all - (double)apart, "B");
+    snprintf(line, sizeof line, "HEADER mapped B/obj, %s", kind);
+    put(line, bench_name, all, "B");
+}
+
+/* Objects of 32 bytes: of a type without slots for references, and of a tracked one. */
+void workload_header(void)
+{
+    const struct tally_type_info info = {.name = "atomic", .size = sizeof(struct node)};
+    const struct tally_type *atomic;
+    if (tally_type_register(&info, &atomic))
+        give_up("a type is refused");
+    tally_disable(heap);
+    header_put(atomic, "atomic");
+    header_put(node_type, "tracked");
+}

@@ -14,7 +14,7 @@ const char *bench_name;
 
 static const char usage[] =
     "usage: tally-bench [OPTION]... WORKLOAD [ARGUMENT]...\n"
-    "  w1 | w1a             allocate and release, 1,024 live (a: of an acyclic type)\n"
+    "  w1 | w1a [PAIRS]     allocate and release, 1,024 live (a: of an acyclic type; default 50,000,000)\n"
     "  w2 | w2a DEPTH       binary trees, depth 4 to 24 (a: of an acyclic type)\n"
     "  w3                   10 million cycles of two, dropped\n"
     "  w4 M r|s [root]      full collection of M million live objects, 1 to 100, random or sequential edges\n"
@@ -24,6 +24,7 @@ static const char usage[] =
     "  graph FILE           the heap of a real program, .tgraph or .tgraph.zst\n"
     "  growth               how costs grow from 10^4 to 10^7 objects, as exponents\n"
     "  memory [MILLIONS]    random sizes, replaced that often (default 100)\n"
+    "  header               bytes an object takes beside its payload\n"
     "options:\n"
     "  --manager NAME       none, refcount, generational, cycle (the default) or full\n"
     "  --max-pause US       a pause budget in microseconds\n"
@@ -95,12 +96,11 @@ static const char *name_of(const struct tally_heap_options *options, bool events
 static void workload_run(int count, char **words)
 {
     const char *word = words[0], *first = count > 1 ? words[1] : "";
-    if (!strcmp(word, "w1") && count == 1)
-        workload_churn(node_type, bench_name);
-    else if (!strcmp(word, "w1a") && count == 1) {
+    if ((!strcmp(word, "w1") || !strcmp(word, "w1a")) && count <= 2) {
         char name[160];
-        snprintf(name, sizeof name, "%s, acyclic", bench_name);
-        workload_churn(acyclic_node_type, name);
+        long pairs = count == 2 ? (long)number(first, 1, 1e12) : 50000000;
+        snprintf(name, sizeof name, "%s%s", bench_name, word[2] ? ", acyclic" : "");
+        workload_churn(word[2] ? acyclic_node_type : node_type, name, pairs);
     } else if ((!strcmp(word, "w2") || !strcmp(word, "w2a")) && count == 2)
         workload_trees((int)number(first, 4, 24), word[2]);
     else if (!strcmp(word, "w3") && count == 1)
@@ -120,6 +120,8 @@ static void workload_run(int count, char **words)
         workload_growth();
     else if (!strcmp(word, "memory") && count <= 2)
         workload_memory(count == 2 ? number(first, 0.001, 10000) : 100);
+    else if (!strcmp(word, "header") && count == 1)
+        workload_header();
     else
         refuse("there is no such workload, or its arguments are wrong");
 }

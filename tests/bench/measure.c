@@ -85,17 +85,25 @@ void gaps_add(struct gaps *gaps, uint64_t ns)
     gaps->steps[step < 65535 ? step : 65535]++;
 }
 
+/* The gap that one in so many is longer than; the longest, where that is off the scale. */
+static double gap_of(const struct gaps *gaps, uint64_t one_in)
+{
+    uint64_t above = 0;
+    unsigned step = 65535;
+    while (step > 0 && (above += gaps->steps[step]) <= gaps->count / one_in)
+        step--;
+    return step < 65535 ? step * 64.0 : (double)gaps->longest;
+}
+
 void gaps_put(const struct gaps *gaps, const char *figure, double seconds)
 {
     char line[64];
-    uint64_t above = 0;
-    unsigned step = 65535;
-    while (step > 0 && (above += gaps->steps[step]) <= gaps->count / 1000)
-        step--;
     snprintf(line, sizeof line, "%s max pause", figure);
     put(line, bench_name, (double)gaps->longest / 1e6, "ms");
     snprintf(line, sizeof line, "%s p99.9 gap", figure);
-    put(line, bench_name, step * 64 / 1e3, "us");
+    put(line, bench_name, gap_of(gaps, 1000) / 1e3, "us");
+    snprintf(line, sizeof line, "%s p99.99 gap", figure);
+    put(line, bench_name, gap_of(gaps, 10000) / 1e3, "us");
     snprintf(line, sizeof line, "%s ops", figure);
     put(line, bench_name, (double)gaps->count / seconds / 1e6, "Mop/s");
     snprintf(line, sizeof line, "%s peak RSS", figure);

@@ -1,4 +1,4 @@
-/** The workloads of tally-bench in Java: w1, w2 DEPTH, w3, w5. */
+/** The workloads of tally-bench in Java: w1, w2 DEPTH, w3, w4 M r|s [root], w5. */
 public final class Peer {
     private static final class Node {
         Node a, b;
@@ -83,6 +83,42 @@ public final class Peer {
         putPeak("W3");
     }
 
+    /** How many objects one holds, itself included; each is marked by its y. */
+    private static int reachedFrom(Node one, int most) {
+        Node[] waiting = new Node[most];
+        int reached = 0, length = 0;
+        one.y = -1;
+        for (waiting[length++] = one; length > 0; reached++) {
+            Node next = waiting[--length];
+            for (Node end : new Node[] {next.a, next.b})
+                if (end.y == 0) {
+                    end.y = -1;
+                    waiting[length++] = end;
+                }
+        }
+        return reached;
+    }
+
+    private static void live(int millions, boolean random, boolean oneRoot) {
+        int size = millions * 1_000_000;
+        kept = new Node[size];
+        for (int i = 0; i < size; i++)
+            kept[i] = new Node();
+        for (int i = 0; i < size; i++) {
+            kept[i].a = kept[random ? next() % size : (i + 1) % size];
+            kept[i].b = kept[random ? next() % size : (i + 2) % size];
+        }
+        if (oneRoot) {
+            kept = new Node[] {kept[0]};
+            size = reachedFrom(kept[0], size);
+        }
+        System.gc();
+        long start = System.nanoTime();
+        System.gc();
+        String figure = "W4 " + (random ? "random " : "seq ") + millions + "M ns/obj";
+        put(figure, (System.nanoTime() - start) / (double) size, "ns");
+    }
+
     private static void dead() {
         int size = 1_000_000;
         kept = new Node[size];
@@ -112,6 +148,7 @@ public final class Peer {
             case "w1" -> churn();
             case "w2" -> trees(Integer.parseInt(words[1]));
             case "w3" -> cycles();
+            case "w4" -> live(Integer.parseInt(words[1]), words[2].equals("r"), words.length > 3);
             case "w5" -> dead();
             default -> System.exit(77);
         }

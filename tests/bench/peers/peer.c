@@ -58,11 +58,10 @@ static struct node *node_new(int64_t number)
     return node;
 }
 
-static void churn(void)
+static void churn(long pairs)
 {
     static uint16_t choices[65536];
     static struct node *live[1024];
-    const long pairs = 50000000;
     for (int i = 0; i < 65536; i++)
         choices[i] = random_next() >> 5 & 1023;
     double start = now_ns();
@@ -160,11 +159,36 @@ static void graph_new(size_t count, int random)
     }
 }
 
-static void live(long millions, int random)
+/* How many objects the first one holds, itself included; each is marked by its y. */
+static size_t reached_from_first(size_t count)
+{
+    struct node **waiting = malloc(count * sizeof *waiting);
+    size_t reached = 0, length = 0;
+    nodes[0]->y = -1;
+    for (waiting[length++] = nodes[0]; length; reached++) {
+        struct node *node = waiting[--length], *ends[2] = {node->a, node->b};
+        for (int i = 0; i < 2; i++)
+            if (ends[i]->y >= 0) {
+                ends[i]->y = -1;
+                waiting[length++] = ends[i];
+            }
+    }
+    free(waiting);
+    return reached;
+}
+
+static void live(long millions, int random, int one_root)
 {
     char figure[64];
+    static struct node *root;
     size_t count = (size_t)millions * 1000000;
     graph_new(count, random);
+    if (one_root) {
+        count = reached_from_first(count);
+        root = nodes[0];
+        GC_FREE(nodes);
+        nodes = &root;
+    }
     GC_gcollect();
     double start = now_ns();
     GC_gcollect();
@@ -173,12 +197,40 @@ static void live(long millions, int random)
 }
 #endif
 
+/* A ring that grows by one object a step, and is freed when it has a million. */
+static void ring_step(int64_t number)
+{
+    static struct node *last;
+    static uint32_t size;
+    struct node *node = node_new(number);
+    node->a = last;
+    last = node;
+    if (++size < 1000000)
+        return;
+    while (last) {
+        struct node *gone = last;
+        last = gone->a;
+        give_back(gone);
+    }
+    size = 0;
+}
+
+/* The gap that one in so many is longer than; the longest, where that is off the scale. */
+static double gap_of(const uint32_t *steps, uint64_t count, uint64_t one_in, uint64_t longest)
+{
+    uint64_t above = 0;
+    unsigned step = 65535;
+    while (step > 0 && (above += steps[step]) <= count / one_in)
+        step--;
+    return step < 65535 ? step * 64.0 : (double)longest;
+}
+
 static void pauses(char variant, double seconds)
 {
     static uint32_t steps[65536];
     const uint32_t count = variant == 'c' ? 2500000 : 5000000;
     struct node **kept = take(count * sizeof *kept);
-    uint64_t longest = 0, passed = 0, above = 0;
+    uint64_t longest = 0, passed = 0;
     char figure[16], line[64];
     for (uint32_t i = 0; i < count; i++)
         kept[i] = variant == 'c' ? pair_new(i) : node_new(i);
@@ -200,6 +252,8 @@ static void pauses(char variant, double seconds)
             struct node *node = kept[random_next() % count];
             node->a = kept[random_next() % count];
         }
+        if (variant == 'd')
+            ring_step((int64_t)passed);
         double now = now_ns();
         uint64_t gap = (uint64_t)(now - before);
         longest = gap > longest ? gap : longest;
@@ -207,14 +261,13 @@ static void pauses(char variant, double seconds)
         passed++;
         before = now;
     }
-    unsigned step = 65535;
-    while (step > 0 && (above += steps[step]) <= passed / 1000)
-        step--;
     snprintf(figure, sizeof figure, "W6%c", variant);
     snprintf(line, sizeof line, "%s max pause", figure);
     put(line, (double)longest / 1e6, "ms");
     snprintf(line, sizeof line, "%s p99.9 gap", figure);
-    put(line, step * 64 / 1e3, "us");
+    put(line, gap_of(steps, passed, 1000, longest) / 1e3, "us");
+    snprintf(line, sizeof line, "%s p99.99 gap", figure);
+    put(line, gap_of(steps, passed, 10000, longest) / 1e3, "us");
     snprintf(line, sizeof line, "%s ops", figure);
     put(line, (double)passed / seconds / 1e6, "Mop/s");
     put_peak(figure);
@@ -234,12 +287,12 @@ int main(int argc, char **argv)
         return 0;
     }
     if (!strcmp(word, "w4") && argc > 3) {
-        live(atol(first), argv[3][0] == 'r');
+        live(atol(first), argv[3][0] == 'r', argc > 4);
         return 0;
     }
 #endif
     if (!strcmp(word, "w1"))
-        churn();
+        churn(argc > 2 ? atol(first) : 50000000);
     else if (!strcmp(word, "w2") && argc > 2)
         trees(atoi(first));
     else if (!strcmp(word, "w6") && argc > 2)

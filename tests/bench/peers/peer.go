@@ -1,4 +1,4 @@
-// The workloads of tally-bench in Go, on one processor: w3, w4 M r|s, w5.
+// The workloads of tally-bench in Go, on one processor: w3, w4 M r|s [root], w5.
 package main
 
 import (
@@ -52,7 +52,23 @@ func collect() float64 {
 	return float64(time.Since(start))
 }
 
-func live(millions int, random bool) {
+// How many objects one holds, itself included; each is marked by its y.
+func reachedFrom(one *node) int {
+	reached, waiting := 0, []*node{one}
+	for one.y = -1; len(waiting) > 0; reached++ {
+		next := waiting[len(waiting)-1]
+		waiting = waiting[:len(waiting)-1]
+		for _, end := range []*node{next.a, next.b} {
+			if end.y == 0 {
+				end.y = -1
+				waiting = append(waiting, end)
+			}
+		}
+	}
+	return reached
+}
+
+func live(millions int, random, oneRoot bool) {
 	size, order := millions*1000000, "seq"
 	kept = make([]*node, size)
 	for i := range kept {
@@ -67,6 +83,10 @@ func live(millions int, random bool) {
 	}
 	if random {
 		order = "random"
+	}
+	if oneRoot {
+		kept = []*node{kept[0]}
+		size = reachedFrom(kept[0])
 	}
 	runtime.GC()
 	put(fmt.Sprintf("W4 %s %dM ns/obj", order, millions), collect()/float64(size), "ns")
@@ -101,7 +121,7 @@ func main() {
 		cycles()
 	case "w4":
 		millions, _ := strconv.Atoi(os.Args[2])
-		live(millions, os.Args[3] == "r")
+		live(millions, os.Args[3] == "r", len(os.Args) > 4)
 	case "w5":
 		dead()
 	default:

@@ -1,4 +1,4 @@
-"""The workloads of tally-bench in CPython: w3, w4 M r|s, w5, and graph FOLDER NAME, with the folder's dump.py."""
+"""The workloads of tally-bench in CPython: w3, w4 M r|s [root], w5, and graph FOLDER NAME, with the folder's dump.py."""
 import gc
 import importlib.util
 import os
@@ -45,13 +45,30 @@ def cycles():
     put("W3 ns/cycle", (time.perf_counter_ns() - start) / 1e6, "ns")
 
 
-def live(millions, order):
+def reached_from(one):
+    """How many objects it holds, itself included; each is marked by its y."""
+    reached, waiting = 0, [one]
+    one.y = None
+    while waiting:
+        node = waiting.pop()
+        reached += 1
+        for end in (node.a, node.b):
+            if end.y is not None:
+                end.y = None
+                waiting.append(end)
+    return reached
+
+
+def live(millions, order, root=None):
     gc.disable()
     size = millions * 1_000_000
     nodes = [Node(number) for number in range(size)]
     for i, node in enumerate(nodes):
         node.a = nodes[random_next() % size if order == "r" else (i + 1) % size]
         node.b = nodes[random_next() % size if order == "r" else (i + 2) % size]
+    if root:
+        nodes, node = nodes[:1], None
+        size = reached_from(nodes[0])
     gc.collect()
     put(f"W4 {'random' if order == 'r' else 'seq'} {millions}M ns/obj", collect() / size, "ns")
 
@@ -92,7 +109,7 @@ def graph(folder, name):
 
 
 WORKLOADS = {"w3": cycles, "w5": dead, "graph": graph,
-             "w4": lambda millions, order, *root: None if root else live(int(millions), order)}
+             "w4": lambda millions, *words: live(int(millions), *words)}
 if sys.argv[1] not in WORKLOADS:
     sys.exit(77)
 WORKLOADS[sys.argv[1]](*sys.argv[2:])
