@@ -3,179 +3,207 @@
 
 bench.py --build FOLDER [--pairs N] [--core N] [--only W1,W4,...] [--peers FOLDER]... [--json FILE]
 
-Each row is a figure of tally-bench beside the same figure of a peer: one run of each in turn, N times (default 5),
-all on one core, since machines drift. The ratio is the median of the pairs' ratios. What is measured is what is
-installed: peers are built from tests/bench/peers with the compilers there are, and a row whose peer is missing says
-what it wants. A folder given with --peers may hold heap graphs (*.tgraph.zst, and the dump.py that makes them in
-CPython). The table goes to stdout, everything measured to FILE (default FOLDER/bench.json)."""
+Each row is a figure of tally-bench beside the same figure of a peer: a run of each in turn, N times (default 5),
+all on one core, since machines drift. The ratio is the median of the rounds' ratios; behind it stand the least and
+the greatest of them. A row whose figure stands for itself shows those of the figure. Of several peers the best one
+is taken, by its median. A longest slice is held against its goal in the worst round. What is compared stands in
+rows.py.
+
+What is measured is what is installed: peers are built from tests/bench/peers with the compilers there are, and a
+row whose peer is missing says which Debian package it wants. A folder given with --peers holds heap graphs
+(*.tgraph.zst, and the dump.py that makes them in CPython). The table goes to stdout,
+everything measured to FILE (default FOLDER/bench.json)."""
 import argparse
 import glob
 import json
 import os
-import shutil
 import statistics
-import subprocess
-import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-PEERS = os.path.join(HERE, "peers")
-UNAVAILABLE = 77
+from peers import Machine
+from rows import MORE_IS_BETTER, ROWS, WORST_COUNTS, graph_rows
 
-# Peer: (what it wants, the command that builds it into OUT or None, the command that runs it)
-NIM = ["nim", "c", "--hints:off", "--warnings:off", "-d:release", "-d:danger"]
-
-
-def nim(manager):
-    return ("nim", NIM + [f"--mm:{manager}", f"-d:PeerName=Nim {manager}", "--nimcache:{out}.cache", "-o:{out}",
-                          os.path.join(PEERS, "peer.nim")], ["{out}"])
-
-
-def c(name, *flags):
-    return (name, ["cc", "-O2", "-DPEER_NAME=\"" + name + "\"", "-o", "{out}", os.path.join(PEERS, "peer.c"), *flags],
-            ["{out}"])
-
-
-PROGRAMS = {
-    "glibc": c("C glibc"),
-    "mimalloc": c("C mimalloc", "-Wl,--no-as-needed", "-lmimalloc"),
-    "boehm": c("Boehm", "-DBOEHM", "-lgc"),
-    "arc": nim("arc"), "orc": nim("orc"), "marksweep": nim("markAndSweep"),
-    "java": ("javac", ["javac", "-d", "{out}.classes", os.path.join(PEERS, "Peer.java")],
-             ["java", "-XX:+UseSerialGC", "-cp", "{out}.classes", "Peer"]),
-    "go": ("go", ["go", "build", "-o", "{out}", os.path.join(PEERS, "peer.go")], ["{out}"]),
-    "cpython": ("python3", None, [sys.executable, os.path.join(PEERS, "peer.py")]),
-}
-
-# Row: (tally-bench's words, figure, peer, the goal for the ratio). A figure that the peer spells otherwise: a pair.
-ROWS = [
-    ("w1", "W1 ns/pair", "mimalloc", 1.25), ("w1", "W1 ns/pair", "glibc", 0.5),
-    ("--events all w1", "W1 ns/pair", "glibc", 0.7),
-    ("w2a 20", "W2 depth20 time", "mimalloc", 1.4), ("w2a 20", "W2 depth20 time", "arc", 0.8),
-    ("w2 20", "W2 depth20 time", "arc", 0.8), ("w2a 20", "W2 depth20 peak RSS", "arc", 0.8),
-    ("w3", "W3 ns/cycle", "orc", 0.4), ("w3", "W3 ns/cycle", "java", 1.0), ("w3", "W3 peak RSS", "java", 0.05),
-    ("w4 1 r", "W4 random 1M ns/obj", "marksweep", 0.25), ("w4 1 r", "W4 random 1M ns/obj", "cpython", 0.15),
-    ("w4 10 r", "W4 random 10M ns/obj", "marksweep", 0.25), ("w4 10 r", "W4 random 10M ns/obj", "cpython", 0.15),
-    ("w4 1 r root", "W4 random 1M ns/obj", "orc", 0.35), ("w4 1 s", "W4 seq 1M ns/obj", "go", 0.25),
-    ("w5", "W5 ns/freed obj", "orc", 0.1), ("w5", "W5 ns/freed obj", "cpython", 0.05),
-    ("w6 a", "W6a ops", "glibc", 0.5), ("w6 b", "W6b ops", "glibc", 0.5), ("w6 c", "W6c ops", "glibc", 0.5),
-    ("w7", "W7 pair, 1024 objects in turn", "itself", 1.1),
-]
-MORE_IS_BETTER = {"Mop/s"}
-
-
-class Run:
-    def __init__(self, options):
-        self.options = options
-        self.program = os.path.join(options.build, "tally-bench")
-        self.missing, self.built, self.figures = {}, {}, []
-
-    def command(self, peer):
-        """The peer's command, built where it can be; None: something is missing."""
-        if peer not in self.built:
-            wants, build, run = PROGRAMS[peer]
-            out = os.path.join(self.options.build, "peers", peer)
-            os.makedirs(os.path.dirname(out), exist_ok=True)
-            filled = [word.format(out=out) for word in build or []]
-            if filled and (not shutil.which(filled[0]) or subprocess.run(
-                    filled, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode):
-                self.missing[peer] = wants
-                self.built[peer] = None
-            else:
-                self.built[peer] = [word.format(out=out) for word in run]
-        return self.built[peer]
-
-    def once(self, command, words):
-        """{(figure, name): value} of one run, on the core that was asked for."""
-        process = subprocess.run(command + words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                 timeout=900, check=False,
-                                 preexec_fn=lambda: os.sched_setaffinity(0, {self.options.core}))
-        if process.returncode == UNAVAILABLE:
-            return {}
-        if process.returncode:
-            sys.exit(f"bench.py: {' '.join(command + words)}: status {process.returncode}\n{process.stderr[-500:]}")
-        lines = [line.split("\t") for line in process.stdout.splitlines() if line.count("\t") == 3]
-        return {(figure, name): (float(value), unit) for figure, name, value, unit in lines}
-
-    def pairs(self, ours, theirs):
-        """N runs of each in turn: [(our figures, their figures)]."""
-        return [(self.once(*ours), self.once(*theirs) if theirs else None) for _ in range(self.options.pairs)]
+GROUPS = [*ROWS, "GRAPH"]
 
 
 def picked(figures, figure, ours):
-    """The first of that figure; of tally's own, or of a peer's."""
-    found = [value for (name, who), value in figures.items() if name == figure and who.startswith("tally") == ours]
+    """The first of that figure, (value, unit, whose); of tally's own, or of a peer's."""
+    found = [(*value, who) for (name, who), value in figures.items()
+             if name == figure and who.startswith("tally") == ours]
     return found[0] if found else None
 
 
-def report(run, words, figure, peer, goal, pairs):
-    values = [(picked(ours, figure, True), picked(theirs if theirs is not None else ours, figure, False))
-              for ours, theirs in pairs]
-    if any(left is None or right is None for left, right in values):
-        return f"{figure:34} {words:18} {peer}: no such figure"
-    unit = values[0][0][1]
-    ours, theirs = (statistics.median(v[side][0] for v in values) for side in (0, 1))
-    ratios = [left[0] / right[0] for left, right in values]
-    ratio = statistics.median(ratios)
-    reached = ratio >= goal if unit in MORE_IS_BETTER else ratio <= goal
-    run.figures.append({"words": words, "figure": figure, "peer": peer, "unit": unit, "tally": ours, "theirs": theirs,
-                        "ratio": ratio, "ratios": ratios, "goal": goal, "reached": reached})
-    sign = ">=" if unit in MORE_IS_BETTER else "<="
-    return (f"{figure:34} {words:18} {ours:9.4g} {unit:6} {peer:10} {theirs:9.4g}  x{ratio:<6.3g} "
-            f"({min(ratios):.3g} to {max(ratios):.3g})  {sign} {goal:<5} {'' if reached else 'SHORT'}")
+def series(rounds, figure, ours):
+    """That figure in each round, without its unit; None: a round has none."""
+    values = [picked(figures, figure, ours) for figures in rounds]
+    return None if None in values else [value for value, _, _ in values]
 
 
-def rows_measure(run, rows):
-    for words, peer in dict.fromkeys((row[0], row[2]) for row in rows):
-        command = run.command(peer) if peer != "itself" else None
-        mine = [row for row in rows if (row[0], row[2]) == (words, peer)]
-        if peer != "itself" and not command:
+def amount(values):
+    return f"{statistics.median(values):9.4g}"
+
+
+def spread(values):
+    return f"({min(values):.3g} to {max(values):.3g})"
+
+
+class Bench:
+    """Measures rows, prints each, and keeps what was measured."""
+
+    def __init__(self, machine, pairs):
+        self.machine, self.pairs, self.measured = machine, pairs, []
+
+    def line(self, row, text):
+        print(f"{row.figure:38} {row.words:25} {text}".rstrip(), flush=True)
+
+    def not_measured(self, rows, why):
+        for row in rows:
+            self.line(row, f"not measured: {why}")
+
+    def best(self, row, results):
+        """Of those a row is beside: (name, figure in each round) of the best; None: no figure of any."""
+        if row.beside == "itself":
+            line = picked(results[""][0], row.figure, False)
+            found = {line and line[2]: series(results[""], row.figure, False)}
+        elif row.beside.startswith("tally "):
+            found = {row.beside: series(results[row.beside], row.figure, True)}
+        else:
+            names = [row.beside] if row.beside in results else row.beside.split()
+            found = {name: series(results[name], row.figure, False) for name in names if name in results}
+        found = {name: values for name, values in found.items() if values}
+        choose = max if self.more(row, results) else min
+        return choose(found.items(), key=lambda item: statistics.median(item[1])) if found else None
+
+    def more(self, row, results):
+        value = picked(results[""][0], row.figure, True)
+        return value is not None and value[1] in MORE_IS_BETTER
+
+    def report(self, row, results):
+        """Prints one row of what the rounds gave, {who: figures of each round}; ours is ""."""
+        ours, best = series(results[""], row.figure, True), self.best(row, results) if row.beside else None
+        if not ours or (row.beside and not best):
+            self.line(row, f"no such figure {'beside ' + row.beside if ours else ''}")
+            return
+        unit = picked(results[""][0], row.figure, True)[1]
+        text, judged, name, theirs = f"{amount(ours)} {unit:10}", ours, None, None
+        if best:
+            name, theirs = best
+            judged = [left / right if right else float("inf") for left, right in zip(ours, theirs)]
+            text += f" {name:14} {amount(theirs)}  x{statistics.median(judged):<7.3g}"
+        more = self.more(row, results)
+        middle = statistics.median(judged)
+        decides = max(judged) if row.figure.endswith(WORST_COUNTS) else middle
+        reached = row.goal is None or (decides >= row.goal if more else decides <= row.goal)
+        text += f" {spread(judged):20}"
+        if row.goal is not None:
+            text += f" {'>=' if more else '<='} {row.goal:<5g} {'' if reached else 'SHORT'}"
+        self.line(row, text)
+        self.measured.append({**row._asdict(), "unit": unit, "tally": statistics.median(ours), "tally_rounds": ours,
+                              "peer": name, "peer_rounds": theirs, "ratio": middle if best else None,
+                              "ratios": judged if best else None, "reached": reached})
+
+    def rows(self, rows, commands):
+        """Runs the commands in turn, {who: a function that gives figures}, and reports the rows from that."""
+        results = {who: [] for who in commands}
+        for _ in range(self.pairs):
+            for who, command in commands.items():
+                results[who].append(command())
+        for row in rows:
+            self.report(row, results)
+
+    def tally(self, words):
+        return lambda: self.machine.figures([os.path.join(self.machine.build, "tally-bench"), *words.split()])
+
+    def peer(self, command, words):
+        """A peer knows no options, and one kind of trees."""
+        words = words.replace("w2a", "w2").split()
+        while words[0].startswith("--"):
+            del words[:2]
+        return lambda: self.machine.figures(command + words)
+
+    def table(self, rows):
+        """Rows of tally-bench: those of the same words share their runs."""
+        for words in dict.fromkeys(row.words for row in rows):
+            mine, commands = [row for row in rows if row.words == words], {"": self.tally(words)}
+            wanting = []
             for row in mine:
-                print(f"{row[1]:34} {words:18} would be measured beside {peer}: wants {run.missing[peer]}", flush=True)
-            continue
-        workload = [word for word in words.split() if word not in ("--events", "all")]
-        if peer != "orc" and workload[-1] == "root":
-            workload.pop()
-        theirs = [word.replace("w2a", "w2") if peer != "itself" else word for word in workload]
-        pairs = run.pairs(([run.program], words.split()), (command, theirs) if command else None)
-        for row in mine:
-            print(report(run, words, row[1], peer, row[3], pairs), flush=True)
+                if row.beside.startswith("tally "):
+                    commands[row.beside] = self.tally(row.beside.removeprefix("tally "))
+                    continue
+                peers = [] if row.beside in ("", "itself") else row.beside.split()
+                for peer in peers:
+                    command = self.machine.command(peer)
+                    if command:
+                        commands[peer] = self.peer(command, row.theirs or words)
+                if peers and not any(peer in commands for peer in peers):
+                    wanting.append(row)
+            if len(wanting) < len(mine):
+                self.rows([row for row in mine if row not in wanting], commands)
+            for row in wanting:
+                self.not_measured([row], ", ".join(f"{peer} wants {self.machine.missing[peer]}"
+                                                   for peer in row.beside.split()))
+
+    def graphs(self, folders):
+        """The graphs of the folders; CPython makes each anew, where its dump.py is there."""
+        if not any(graphs_of(folder) for folder in folders):
+            self.not_measured(graph_rows("NAME"), "wants --peers with a folder of heap graphs")
+        for folder in folders:
+            for path in graphs_of(folder):
+                name = os.path.basename(path).split(".")[0]
+                commands = {"": lambda path=path: self.machine.figures(
+                    [os.path.join(self.machine.build, "tally-bench"), "graph", path])}
+                if os.path.exists(os.path.join(folder, "dump.py")):
+                    commands["cpython"] = self.peer(self.machine.command("cpython"), f"graph {folder} {name}")
+                self.rows(graph_rows(name), commands)
 
 
-def graphs_measure(run):
-    """The graphs of the folders: memory and time beside CPython's own on the graphs it makes anew."""
-    for folder in run.options.peers:
-        for path in sorted(glob.glob(os.path.join(folder, "*.tgraph.zst"))):
-            name = os.path.basename(path).split(".")[0]
-            theirs = (run.command("cpython"), ["graph", folder, name])
-            if not os.path.exists(os.path.join(folder, "dump.py")):
-                theirs = None
-            pairs = run.pairs(([run.program], ["graph", path]), theirs)
-            words = f"graph {name}"
-            print(report(run, words, f"graph {name} collect", "cpython", 0.15, pairs), flush=True)
-            print(report(run, words, f"graph {name} B/obj", "cpython", 1.0, [(ours, None) for ours, _ in pairs]),
-                  flush=True)
+def graphs_of(folder):
+    return sorted(glob.glob(os.path.join(folder, "*.tgraph.zst")))
 
 
-def main():
+def options_read():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help=", ".join(GROUPS))
     parser.add_argument("--peers", action="append", default=[])
     parser.add_argument("--json")
     options = parser.parse_args()
+    options.only = [word.upper() for word in options.only.split(",") if word] or GROUPS
     if options.pairs < 1:
         parser.error("--pairs: at least 1")
-    run = Run(options)
-    only = [word.upper() for word in options.only.split(",") if word]
-    rows_measure(run, [row for row in ROWS if not only or row[1].split()[0].rstrip("abcd") in only])
-    if not only or "GRAPH" in only:
-        graphs_measure(run)
-    short = sum(not figure["reached"] for figure in run.figures)
+    if options.core not in os.sched_getaffinity(0):
+        parser.error(f"--core: {options.core} is none that we may run on")
+    if not os.access(os.path.join(options.build, "tally-bench"), os.X_OK):
+        parser.error(f"--build: there is no tally-bench in {options.build}")
+    for word in options.only:
+        if word not in GROUPS:
+            parser.error(f"--only: there is no {word}; there are {', '.join(GROUPS)}")
+    for folder in options.peers:
+        if not os.path.isdir(folder):
+            parser.error(f"--peers: {folder} is no folder")
+        if not graphs_of(folder):
+            parser.error(f"--peers: {folder} holds no heap graphs (*.tgraph.zst)")
+    return options
+
+
+def main():
+    options = options_read()
+    bench = Bench(Machine(options.build, options.core), options.pairs)
+    for group in GROUPS:
+        if group not in options.only:
+            continue
+        if group == "GRAPH":
+            bench.graphs(options.peers)
+        else:
+            bench.table(ROWS[group])
+    for peer, wants in bench.machine.missing.items():
+        print(f"without {peer}: wants {wants}")
+    with_goal = [figure for figure in bench.measured if figure["goal"] is not None]
+    short = sum(not figure["reached"] for figure in with_goal)
     with open(options.json or os.path.join(options.build, "bench.json"), "w", encoding="utf-8") as file:
-        json.dump({"pairs": options.pairs, "missing": run.missing, "rows": run.figures}, file, indent=1)
-    print(f"{len(run.figures)} figures, {len(run.figures) - short} reach their goals, {short} fall short")
+        json.dump({"pairs": options.pairs, "missing": bench.machine.missing, "rows": bench.measured}, file, indent=1)
+    print(f"{len(with_goal)} figures with a goal, {len(with_goal) - short} reach it, {short} fall short")
 
 
 if __name__ == "__main__":
