@@ -11,7 +11,7 @@ rows.py.
 
 What is measured is what is installed: peers are built from tests/bench/peers with the compilers there are, and a
 row whose peer is missing says which Debian package it wants. A folder given with --peers holds heap graphs
-(*.tgraph.zst, and the dump.py that makes them in CPython). The table goes to stdout,
+(*.tgraph.zst, and the dump.py that makes them in CPython) or is a checkout of kanaka/mal. The table goes to stdout,
 everything measured to FILE (default FOLDER/bench.json)."""
 import argparse
 import glob
@@ -19,10 +19,11 @@ import json
 import os
 import statistics
 
+from mal import is_checkout, mal_measure
 from peers import Machine
 from rows import MORE_IS_BETTER, ROWS, WORST_COUNTS, graph_rows
 
-GROUPS = [*ROWS, "GRAPH"]
+GROUPS = [*ROWS, "GRAPH", "MAL"]
 
 
 def picked(figures, figure, ours):
@@ -182,8 +183,8 @@ def options_read():
     for folder in options.peers:
         if not os.path.isdir(folder):
             parser.error(f"--peers: {folder} is no folder")
-        if not graphs_of(folder):
-            parser.error(f"--peers: {folder} holds no heap graphs (*.tgraph.zst)")
+        if not is_checkout(folder) and not graphs_of(folder):
+            parser.error(f"--peers: {folder} holds no heap graphs (*.tgraph.zst), nor mal's impls/c.2")
     return options
 
 
@@ -195,6 +196,8 @@ def main():
             continue
         if group == "GRAPH":
             bench.graphs(options.peers)
+        elif group == "MAL":
+            mal_measure(bench, [folder for folder in options.peers if is_checkout(folder)])
         else:
             bench.table(ROWS[group])
     for peer, wants in bench.machine.missing.items():

@@ -1,6 +1,8 @@
 """What is compared: a row for each figure of tally-bench that has a goal, or that is good to know."""
 from typing import NamedTuple
 
+SECOND_C = "mal c.2"
+
 
 class Row(NamedTuple):
     """words    what tally-bench is run with
@@ -17,7 +19,7 @@ class Row(NamedTuple):
     theirs: str | None = None
 
 
-MORE_IS_BETTER = {"Mop/s"} # units
+MORE_IS_BETTER = {"Mop/s", "iterations"} # units
 WORST_COUNTS = "longest slice"           # none may be longer, in no round
 COLLECTORS = "marksweep go boehm cpython java"
 ROOT_COLLECTORS = "orc marksweep go boehm cpython java"
@@ -71,6 +73,13 @@ ROWS = {
                      ("w3", "W3 ns/cycle", "generational cycle full"))
                  for manager in managers.split()],
 }
+
+# A program of real size: see mal.py. Memory is the most that the process ever had.
+MAL_ROWS = [row for program, figure, goal in (
+    ("fib", "fib(25)", 0.667), ("perf3", "perf3 10 s", 1.5), ("self-hosted fib", "fib(18), self-hosted", 0.667),
+    ("self-hosted perf3", "perf3 10 s, self-hosted", 1.5)) for row in (
+        Row(program, f"MAL {figure}", SECOND_C, goal), Row(program, f"MAL {figure}, peak RSS", SECOND_C, 1.0))]
+
 
 def graph_rows(name):
     """For a heap graph: the time beside CPython's own on the same graph, the memory beside what it takes there."""
