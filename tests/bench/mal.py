@@ -92,8 +92,8 @@ class Mal:
         self.runs += 1
         name = f"bench {self.runs}"
         found = self.measure([os.path.join(self.machine.build, "tally-mal"), "--name", name], "tally mal", row)
-        listed = subprocess.run([os.path.join(self.machine.build, "tallyctl"), "list", "--json"], env=self.environment,
-                                stdout=subprocess.PIPE, check=True)
+        listed = subprocess.run([os.path.join(self.machine.build, "tallyctl"), "list", "--json"],
+                                env=self.environment, stdout=subprocess.PIPE, check=True)
         if not any(one["name"] == name and one["allocations"] for one in json.loads(listed.stdout)["processes"]):
             sys.exit(f"bench.py: tally-mal was not attached in {row.words}")
         return found
