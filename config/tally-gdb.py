@@ -13,7 +13,7 @@ PAGE_MASK = 0xffff
 COUNT_SHIFT, TYPE_SHIFT = 28, 12
 FLAGS = {0: "acyclic", 1: "candidate", 3: "finalized", 4: "weakly referenced", 5: "dying", 6: "queued",
          8: "under construction", 9: "native bytes", 10: "pinned", 11: "finalizer due", 63: "immortal"}
-BITS_MIDDLE, BITS_OLD, BITS_FROZEN = 0, 1, 2
+BITS_MIDDLE, BITS_OLD, BITS_FROZEN = 5, 6, 7
 
 
 def u64(address):

@@ -38,9 +38,10 @@ void tally__touch(struct tally_heap *heap, void *object)
 static inline void candidate_set(struct tally_heap *heap, struct page *page, void *object)
 {
     uint32_t slot = slot_of(page, object);
-    if (bit_get(bits_of(page, BIT_CANDIDATE), slot))
+    uint64_t *bits = &bits_of(page, BIT_CANDIDATE)[slot / 64], bit = (uint64_t)1 << slot % 64;
+    if (*bits & bit)
         return;
-    bit_set(bits_of(page, BIT_CANDIDATE), slot);
+    *bits |= bit;
     if (!(page->odd & ODD_CANDIDATES))
         tally__list_add(&heap->lists[LIST_CANDIDATES], page, LIST_CANDIDATES);
     if (++heap->candidate_count >= heap->candidate_limit)

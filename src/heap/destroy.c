@@ -97,6 +97,7 @@ static void debug_line(struct tally_heap *heap, enum tally_debug flag, const cha
 
 static bool keep_one(struct tally_heap *heap, void *object)
 {
+    *word_of(object) &= ~TALLY_FLAG_BUFFERED;
     tally__generation_set(object, tally__generation_after(&heap->run));
     if (tally__garbage_push(heap, object))
         heap->run.collected++;
@@ -189,7 +190,7 @@ bool tally__trash_clear(struct tally_heap *heap)
 static void uncollectable(struct tally_heap *heap, void *object)
 {
     heap->run.uncollectable++;
-    *word_of(object) = (*word_of(object) - TALLY_COUNT_ONE) & ~FLAG_DYING;
+    *word_of(object) = (*word_of(object) - TALLY_COUNT_ONE) & ~(FLAG_DYING | TALLY_FLAG_BUFFERED);
     tally__generation_set(object, tally__generation_after(&heap->run));
     tally__member_drop(heap, object);
     debug_line(heap, TALLY_DEBUG_UNCOLLECTABLE, "uncollectable", object);
@@ -210,6 +211,42 @@ static bool free_one(struct tally_heap *heap, void *object)
     run->freed_bytes += tally__size_of(type_of(object), object);
     tally__object_free(heap, object, WIRE_EVENT_FREE_CYCLE);
     return true;
+}
+
+/* Frees of one type after another, counted together. */
+struct same {
+    const struct tally_type *type;
+    uint64_t objects, bytes;
+};
+
+static void same_count(struct tally_heap *heap, const struct same *same)
+{
+    if (!same->objects)
+        return;
+    struct wire_row *row = &heap->hot.pen.rows[same->type->index];
+    if (same->type->variable)
+        feed_add_release(&row->freed_cycle_bytes, same->bytes);
+    feed_add_release(&row->freed_cycle, same->objects);
+    heap->run.freed_bytes += same->bytes;
+}
+
+/* The trash of a page all of whose members are of one type, which is fixed. Its candidates have been taken. */
+static uint64_t page_free_only(struct tally_heap *heap, struct page *page)
+{
+    struct same same = {page->only, 0, 0};
+    for (uint32_t word = 0; word < page->words; word++) {
+        struct stretch stretch = stretch_of(page, word);
+        uint64_t trash = bits_of(page, BIT_MEMBER)[word] & ~bits_of(page, BIT_ALIVE)[word];
+        bits_of(page, BIT_MEMBER)[word] &= ~trash;
+        same.objects += (uint64_t)__builtin_popcountll(trash);
+        for (; trash; trash &= trash - 1)
+            slot_free(page, stretch_at(stretch, trash));
+    }
+    same.bytes = same.objects * same.type->size;
+    same_count(heap, &same);
+    if (same.objects)
+        page_settle(heap, page);
+    return same.objects;
 }
 
 /* The trash among 64 slots; returns how many there were. */
@@ -234,29 +271,14 @@ static unsigned word_free_light(struct tally_heap *heap, struct page *page, uint
 
 static uint64_t page_free_light(struct tally_heap *heap, struct page *page)
 {
+    if (page->only && heap->hot.pen.level == WIRE_LEVEL_OFF)
+        return page_free_only(heap, page);
     uint64_t count = 0;
     for (uint32_t word = 0; word < page->words; word++)
         count += word_free_light(heap, page, word);
     if (count)
         page_settle(heap, page);
     return count;
-}
-
-/* Frees of one type after another, counted together. */
-struct same {
-    const struct tally_type *type;
-    uint64_t objects, bytes;
-};
-
-static void same_count(struct tally_heap *heap, const struct same *same)
-{
-    if (!same->objects)
-        return;
-    struct wire_row *row = &heap->hot.pen.rows[same->type->index];
-    if (same->type->variable)
-        feed_add_release(&row->freed_cycle_bytes, same->bytes);
-    feed_add_release(&row->freed_cycle, same->objects);
-    heap->run.freed_bytes += same->bytes;
 }
 
 /* A page of trash and nothing else. */

@@ -154,7 +154,7 @@ static bool explore_start(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
     struct page *next;
-    bool on = true;
+    bool on = !tally__weigh_candidates(heap) || slice_spend(heap, run->record.examined);
     run->index = 1;
     for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = next) {
         next = page->links[LIST_CANDIDATES].next;

@@ -22,6 +22,8 @@
  *    been gone through already (Yuasa's snapshot at the beginning);
  *  - at the decision no death is pending (manager.c), so that nothing dead still holds a member.
  */
+#include <string.h>
+
 #include "heap/trace.h"
 
 /* ---- subtract */
@@ -105,8 +107,10 @@ void tally__members_subtract(struct tally_heap *heap)
 
 bool tally__find_subtract(struct tally_heap *heap)
 {
-    const struct run *run = &heap->run;
+    struct run *run = &heap->run;
     bool done = run->guessed || run->scope == TALLY_SCOPE_CANDIDATES;
+    if (!done && run->phase == RUN_SUBTRACT)
+        done = run->weighed = tally__weigh_members(heap);
     return (run->phase == RUN_SUBTRACT ? done : !run->host_ran) || members_subtract(heap);
 }
 
@@ -196,11 +200,26 @@ bool tally__held_outside(const struct tally_heap *heap, const struct page *page,
     return !count || *count;
 }
 
+/* Whether one of a word's slots has a trial count, or had one. Most words have none. */
+static bool has_trial(const struct page *page, uint32_t word)
+{
+    uint32_t slots = page->slot_count - word * 64 < 64 ? page->slot_count - word * 64 : 64;
+    uint64_t any = 0;
+    for (uint32_t slot = 0; slot < slots; slot += 4) {
+        uint64_t four; /* as layout() has made room for */
+        memcpy(&four, &trial_of(page)[word * 64 + slot], sizeof four);
+        any |= four;
+    }
+    return any;
+}
+
 /* Marks the members of the word at the cursor that are held from outside. */
 static void word_mark(struct tally_heap *heap)
 {
     struct page *page = heap->run.page;
     uint32_t word = heap->run.word;
+    if (!has_trial(page, word))
+        return;
     uint64_t bits = bits_of(page, BIT_MEMBER)[word] & ~bits_of(page, BIT_ALIVE)[word];
     for (; bits; bits &= bits - 1) {
         uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
@@ -219,7 +238,7 @@ static void word_mark(struct tally_heap *heap)
 bool tally__find_mark(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
-    if (run->phase == RUN_MARK_REST && !run->host_ran)
+    if (run->phase == RUN_MARK ? run->weighed : !run->host_ran)
         return true;
     if (!stack_drain(heap, mark_through))
         return false;

@@ -95,6 +95,7 @@ struct run {
     bool mixed;        /* members are of other than light types, or something stands beside them (fast.h) */
     bool outside;      /* members refer to what is no member */
     bool guessed;      /* what is alive was guessed first, and rightly */
+    bool weighed;      /* all members have been seen to be trash at once */
     bool apart;        /* and some of that is no member */
     bool heavy;        /* freeing the trash takes more than giving its slots back: see destroy.c */
     bool sliced;
@@ -103,6 +104,7 @@ struct run {
     bool nothing;      /* candidates complete and none, nothing young: there is nothing to walk */
     int generation;    /* survivors go to the next */
     enum tally_scope_kind scope;
+    uint64_t candidates; /* when it began */
     uint32_t follow;     /* old objects that may still be entered from the present one */
     uint64_t survivors, found; /* when it decided: members that live, and trash */
     uint64_t collected, uncollectable, freed_bytes;
@@ -183,6 +185,7 @@ struct tally_heap {
     bool complete; /* every garbage cycle has a candidate, or is deferred */
     bool deferred; /* some candidate was taken for alive because a barrier was met */
     bool held;     /* some object is marked as held from outside */
+    uint32_t weigh_skip, weigh_wait; /* runs over candidates without weighing after the next failure; yet to come */
     uint32_t follow; /* old objects entered from one candidate before the rest of them are barriers */
     uint64_t memory_trigger; /* mapped and extern bytes at which a run is due */
 
@@ -373,6 +376,8 @@ uint64_t tally__page_unflag(const struct page *page); /* returns candidates */
 void tally__page_candidates(struct tally_heap *heap, struct page *page, int generation); /* taken, or unflagged */
 uint64_t tally__page_merge(struct tally_heap *heap, struct page *page, int generation); /* returns members */
 bool tally__find_explore(struct tally_heap *heap);
+bool tally__weigh_candidates(struct tally_heap *heap); /* weigh.c */
+bool tally__weigh_members(struct tally_heap *heap);
 bool tally__find_subtract(struct tally_heap *heap);
 bool tally__find_mark(struct tally_heap *heap);
 void tally__members_subtract(struct tally_heap *heap); /* not in slices */

@@ -44,6 +44,7 @@ void tally__page_enter(struct tally_heap *heap, struct page *page)
     size_t bytes = (size_t)page->words * 8;
     page->run = heap->run_number;
     page->flagged = page->recounted = page->merged = page->whole = false;
+    page->only = NULL;
     memset(bits_of(page, BIT_MEMBER), 0, bytes);
     memset(bits_of(page, BIT_ALIVE), 0, bytes);
     memset(bits_of(page, BIT_PENDING), 0, bytes);

@@ -58,7 +58,7 @@ static void layout(struct page *page, size_t slot_bytes, bool tracked, size_t la
     page->first = (uint32_t)(first + (first % 16 == 8 ? 0 : 8));
     page->bump = base_of(page) + page->first;
     page->end = page->bump + count * (large_bytes ? large_bytes : slot_bytes);
-    page->bits = (uint32_t)(sizeof *page + trial);
+    page->bits = (uint16_t)(sizeof *page + trial);
     memset(page + 1, 0, side);
 }
 

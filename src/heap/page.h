@@ -34,8 +34,8 @@
 #define CLASS_KINDS (2u * CLASS_COUNT) /* leaf classes, then tracked ones */
 #define CLASS_LARGE UINT32_MAX
 
-/* HELD to FROZEN last from run to run: what guess.c goes by, and generations. */
-enum { BIT_ALIVE, BIT_HELD, BIT_MIDDLE, BIT_OLD, BIT_FROZEN, BIT_MEMBER, BIT_PENDING, BIT_CANDIDATE, BITMAPS };
+/* HELD to FROZEN last from run to run: what guess.c goes by, and generations. The first are found at the least cost. */
+enum { BIT_CANDIDATE, BIT_MEMBER, BIT_ALIVE, BIT_PENDING, BIT_HELD, BIT_MIDDLE, BIT_OLD, BIT_FROZEN, BITMAPS };
 #define TRIAL_HUB 0xffffu /* the count stands in the heap's hub table; held for good where it does not */
 
 enum { ODD_FULL = 1, ODD_CANDIDATES = 2 }; /* not current nor in LIST_ROOM; in LIST_CANDIDATES */
@@ -57,7 +57,8 @@ struct page {
     uint16_t words;       /* 64-bit words of one bitmap */
     bool tracked;
     uint8_t odd;          /* ODD_*: a death in it is not just a slot freed */
-    uint32_t bits;        /* offset from the head of all bitmaps, behind the trial counts */
+    uint16_t bits;        /* offset from the head of all bitmaps, behind the trial counts */
+    bool whole;           /* the members of its run are all that live in it */
     uint32_t serial;      /* index in the heap's page table; 23 bits */
     struct page_link links[LISTS];
     /* The rest. */
@@ -67,8 +68,8 @@ struct page {
     bool flagged;         /* some pending bit is set */
     bool sided;           /* generation bits may have been set since its slots were last all free */
     bool recounted;       /* by the rest phase of its run */
-    bool merged;          /* its run took its live objects for members all at once: */
-    bool whole;           /* all that there were */
+    bool merged;          /* its run took its live objects for members all at once */
+    const struct tally_type *only; /* that all members are of, which is fixed; NULL: unknown (weigh.c) */
     size_t bytes;         /* of the mapping */
     struct arena *arena;  /* NULL: none */
     struct page *next_scope; /* pages of the run */

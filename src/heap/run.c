@@ -123,6 +123,7 @@ void tally__run_start(struct tally_heap *heap, const struct collect_request *req
                         .look = request->look,
                         .generation = request->generation,
                         .scope = request->scope,
+                        .candidates = heap->candidate_count,
                         .sliced = heap->slice.deadline_ns != UINT64_MAX &&
                                   (request->scope != TALLY_SCOPE_CANDIDATES ||
                                    !tally__slice_fits(heap, heap->candidate_count))};

@@ -1,0 +1,248 @@
+/* Sets whose counts add up to what they hold among themselves: trash at once; and sets where they must not be
+ * taken for that. */
+#include "corners.h"
+
+enum { PAIRS = 4000 };
+static struct pair *loops[PAIRS];
+
+static void candidates_run(struct tally_heap *heap)
+{
+    tally__collect(
+        heap, &(struct collect_request){.reason = TALLY_REASON_THRESHOLD, .scope = TALLY_SCOPE_CANDIDATES});
+    heap_check(heap);
+}
+
+/* Twins: each holds the other. loops[] borrows them. */
+static void twins_make(struct tally_heap *heap)
+{
+    for (size_t i = 0; i < PAIRS; i++)
+        loops[i] = pair_make(heap, NULL, NULL);
+    for (size_t i = 0; i < PAIRS; i++)
+        tally_store(loops[i], &loops[i]->first, loops[i ^ 1]);
+}
+
+static void twins_drop(size_t from)
+{
+    for (size_t i = from; i < PAIRS; i++)
+        tally_decref(loops[i]);
+}
+
+static void test_what_holds_itself_alone_goes_at_once(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    for (int round = 0; round < 3; round++) {
+        twins_make(heap);
+        twins_drop(0);
+        candidates_run(heap);
+        assert_true(heap->run.weighed);
+        assert_int_equal(heap->run.collected, PAIRS);
+        assert_int_equal(heap->run.record.examined, PAIRS);
+        assert_int_equal(heap->candidate_count, 0);
+        assert_int_equal(heap_live(heap), 0);
+    }
+    tally_heap_free(heap);
+}
+
+/* One reference from a C variable to one of them: the rest is found all the same, and the next tries are further
+ * apart. */
+static void test_one_reference_from_outside(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    twins_make(heap);
+    struct pair *kept = tally_dup(loops[PAIRS / 2]);
+    twins_drop(0);
+    candidates_run(heap);
+    assert_false(heap->run.weighed);
+    assert_int_equal(heap->run.collected, PAIRS - 2);
+    assert_int_equal(tally_refcount(kept), 2);
+    assert_int_equal(heap->weigh_skip, 1);
+    assert_ptr_equal(((struct pair *)kept->first)->first, kept);
+    tally_decref(kept);
+    candidates_run(heap); /* too few to be weighed */
+    assert_int_equal(heap_live(heap), 0);
+    assert_int_equal(heap->weigh_wait, 1);
+    twins_make(heap);
+    twins_drop(0);
+    candidates_run(heap); /* its turn: once bitten */
+    assert_true(heap->run.weighed);
+    assert_int_equal(heap->weigh_skip, 0);
+    tally_heap_free(heap);
+}
+
+static void test_failures_are_followed_by_longer_waits(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    unsigned tried = 0;
+    twins_make(heap);
+    struct pair *kept = tally_dup(loops[0]);
+    twins_drop(0);
+    candidates_run(heap);
+    for (int run = 0; run < 200; run++) {
+        twins_make(heap);
+        tally_store(loops[7], &loops[7]->second, loops[9]);
+        struct pair *held = tally_dup(loops[9]);
+        twins_drop(0);
+        unsigned skip = heap->weigh_skip;
+        candidates_run(heap);
+        assert_false(heap->run.weighed);
+        tried += heap->weigh_skip != skip || (skip == 64 && heap->weigh_wait == 64);
+        tally_decref(held);
+    }
+    assert_in_range(tried, 5, 10);
+    tally_decref(kept);
+    assert_int_equal(tally_collect(heap, 2) > 0, true);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* A surplus of edges of one must not make up for a reference to another: both are members, neither is trash. */
+static void test_a_live_object_beside_members_that_refer_to_it(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct pair *live = pair_make(heap, NULL, NULL);
+    twins_make(heap);
+    for (size_t i = 0; i < PAIRS; i++)
+        tally_store(loops[i], &loops[i]->second, live);
+    twins_drop(0);
+    tally_decref(tally_dup(live)); /* a candidate too */
+    candidates_run(heap);
+    assert_int_equal(heap->run.collected, PAIRS);
+    assert_int_equal(tally_refcount(live), 1);
+    tally_decref(live);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* Members of other types in one page, and arrays: found by a slower way. */
+static void test_sets_of_several_types(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    const struct tally_type *other = pair_type_make("twin", NULL);
+    struct wide *wide = wide_make(heap, PAIRS);
+    for (size_t i = 0; i < PAIRS; i++) {
+        loops[i] = tally_new(heap, i % 3 ? pair_type() : other);
+        tally_store(wide, &wide->slots[i], loops[i]);
+        tally_store(loops[i], &loops[i]->second, wide);
+    }
+    twins_drop(0);
+    tally_decref(wide);
+    candidates_run(heap);
+    assert_int_equal(heap->run.collected, PAIRS + 1);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* Finalizers run, weak references are cleared, and what is resurrected can become a candidate again. */
+static struct pair *saved;
+static void save(struct tally_heap *heap, void *object)
+{
+    (void)heap;
+    saved = tally_dup(object);
+}
+
+static void test_what_the_host_has_to_see(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    twins_make(heap);
+    struct pair *actor = actor_make(heap, NULL, NULL);
+    tally_store(actor, &actor->first, actor);
+    void *weak = tally_weak_new(heap, NULL, loops[2], NULL, NULL);
+    acting(save);
+    finalized = 0;
+    saved = NULL;
+    twins_drop(0);
+    tally_decref(actor);
+    candidates_run(heap);
+    assert_int_equal(finalized, 1);
+    assert_ptr_equal(saved, actor);
+    assert_null(tally_weak_lock(weak));
+    assert_int_equal(heap_live(heap), 2);
+    tally_decref(saved); /* seen: nothing is left of its first life as a candidate */
+    assert_int_equal(heap->candidate_count, 1);
+    candidates_run(heap);
+    tally_decref(weak);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* On the garbage list they live on, and their decrefs are seen. */
+static void test_what_is_saved(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    twins_make(heap);
+    twins_drop(0);
+    assert_int_equal(tally_set_debug(heap, TALLY_DEBUG_SAVEALL), 0);
+    candidates_run(heap);
+    assert_true(heap->run.weighed);
+    assert_int_equal(tally_garbage_count(heap), PAIRS);
+    assert_int_equal(heap_live(heap), PAIRS);
+    tally_decref(tally_dup(loops[1]));
+    assert_int_equal(heap->candidate_count, 1);
+    assert_int_equal(tally_set_debug(heap, 0), 0);
+    tally_garbage_clear(heap);
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+static void test_whole_heaps_of_trash(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    for (int external = 0; external < 2; external++) {
+        twins_make(heap);
+        struct pair *kept = external ? tally_dup(loops[5]) : NULL;
+        tally_disable(heap);
+        twins_drop(0);
+        assert_int_equal(tally_collect(heap, 2), external ? PAIRS - 2 : PAIRS);
+        assert_int_equal(heap->run.weighed, !external);
+        heap_check(heap);
+        if (kept)
+            tally_decref(kept);
+        assert_int_equal(tally_collect(heap, 2), external ? 2 : 0);
+        assert_int_equal(heap_live(heap), 0);
+    }
+    tally_heap_free(heap);
+}
+
+/* Hardly any candidates: it is not tried. Frozen ones: it proves nothing. */
+static void test_heaps_that_are_not_weighed(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    twins_make(heap);
+    twins_drop(PAIRS / 2);
+    assert_int_equal(tally_collect(heap, 2), PAIRS / 2);
+    assert_false(heap->run.weighed);
+    tally_freeze(heap);
+    for (size_t i = 0; i < PAIRS / 2; i++)
+        tally_decref(loops[i]);
+    assert_int_equal(tally_collect(heap, 2), 0);
+    tally_unfreeze(heap);
+    assert_int_equal(tally_collect(heap, 2), PAIRS / 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_holds_itself_alone_goes_at_once),
+        cmocka_unit_test(test_one_reference_from_outside),
+        cmocka_unit_test(test_failures_are_followed_by_longer_waits),
+        cmocka_unit_test(test_a_live_object_beside_members_that_refer_to_it),
+        cmocka_unit_test(test_sets_of_several_types),
+        cmocka_unit_test(test_what_the_host_has_to_see),
+        cmocka_unit_test(test_what_is_saved),
+        cmocka_unit_test(test_whole_heaps_of_trash),
+        cmocka_unit_test(test_heaps_that_are_not_weighed),
+    };
+    return cmocka_run_group_tests_name("weigh", tests, NULL, NULL);
+}
