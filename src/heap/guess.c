@@ -10,59 +10,170 @@
 
 #include "heap/trace.h"
 
-/* An edge to one that is marked already may be one to a guessed root: those alone have their mark. */
-static FORCE_INLINE bool guess_reach(struct tally_heap *heap, void *child)
+#define WORDS_AHEAD 2u /* of pending bits: some 25 objects */
+
+
+/* Where marking stands. One on the C stack, of which no pointer is ever stored, so that it lives in registers. */
+struct way {
+    struct tally_heap *heap;
+    struct shadow shadow;      /* the heap's */
+    void **first, **top, **end; /* the mark stack */
+};
+
+static inline struct way way_of(struct tally_heap *heap)
 {
-    if (!child || page_of(child)->run != heap->run_number)
-        return false;
-    struct page *page = page_of(child);
-    uint32_t at = slot_of(page, child);
-    if (!bit_get(bits_of(page, BIT_ALIVE), at)) {
-        bit_set(bits_of(page, BIT_ALIVE), at);
+    void **stack = heap->mark_stack;
+    return (struct way){heap, heap->shadow, stack, stack + heap->mark_count, stack + MARK_STACK_ENTRIES};
+}
+
+static FORCE_INLINE bool mark(const struct shadow *shadow, uint64_t offset)
+{
+    uint64_t *word = &shadow->marked[shadow_word(offset)], old = *word;
+    *word = old | (uint64_t)1 << shadow_bit(offset);
+    return !(old >> shadow_bit(offset) & 1);
+}
+
+/* The same, in a page with guessed roots: these have their mark from the start, and each edge to them counts. */
+static __attribute__((noinline)) bool reach_root(struct tally_heap *heap, void *child)
+{
+    if (mark(&heap->shadow, shadow_offset(&heap->shadow, child)))
         return true;
-    }
-    if (bit_get(bits_of(page, BIT_HELD), at))
-        tally__subtract_member(heap, page, at, child);
+    struct page *page = page_of(child);
+    uint32_t slot = slot_of(page, child);
+    if (bit_get(bits_of(page, BIT_HELD), slot))
+        tally__subtract_member(heap, page, slot, child);
     return false;
 }
 
-static FORCE_INLINE void guess_edge(void **slot, void *arg)
+/* Marks; returns whether it was not. What is nothing of ours counts as marked. */
+static FORCE_INLINE bool reach(struct tally_heap *heap, const struct shadow *shadow, void *child)
 {
-    if (guess_reach(arg, *slot))
-        push(arg, page_of(*slot), slot_of(page_of(*slot), *slot), *slot);
+    uint64_t offset = shadow_offset(shadow, child);
+    if (shadow_page(offset) >= shadow->pages)
+        return false;
+    unsigned kind = shadow->kinds[shadow_page(offset)];
+    if (kind != SHADOW_TRACKED)
+        return kind != SHADOW_NONE && reach_root(heap, child);
+    return mark(shadow, offset);
 }
 
-/* As mark_edge_of_many() in find.c. */
-static inline void guess_edge_of_many(void **slot, void *arg)
+/* There is room on the stack for what an object holds. No branch on what cannot be predicted. */
+static FORCE_INLINE void edge_stack(struct way *way, void *child)
 {
-    if (guess_reach(arg, *slot))
-        pend(arg, page_of(*slot), slot_of(page_of(*slot), *slot));
+    *way->top = child;
+    way->top += reach(way->heap, &way->shadow, child);
+}
+
+/* What big objects hold, and what does not fit the stack, is gone through in the order of its addresses. */
+static FORCE_INLINE void edge_pend(struct tally_heap *heap, const struct shadow *shadow, void *child)
+{
+    if (!reach(heap, shadow, child))
+        return;
+    uint64_t offset = shadow_offset(shadow, child);
+    shadow->pending[shadow_word(offset)] |= (uint64_t)1 << shadow_bit(offset);
+    shadow->waiting[shadow_page(offset)] = true;
+    heap->flagged = true;
+}
+
+static void slot_pend(void **slot, void *arg)
+{
+    struct tally_heap *heap = arg;
+    edge_pend(heap, &heap->shadow, *slot);
+}
+
+static inline bool has_room(const struct way *way, size_t slots)
+{
+    return (size_t)(way->end - way->top) > slots;
+}
+
+static FORCE_INLINE void object_trailing(struct way *way, const struct tally_type *type, void *object)
+{
+    void **slots = NULL;
+    size_t count = trailing_slots(type, object, &slots);
+    bool few = count <= SLOTS_CHUNK && has_room(way, count);
+    for (size_t at = 0; few && at < count; at++)
+        edge_stack(way, slots[at]);
+    for (size_t at = 0; !few && at < count; at++)
+        edge_pend(way->heap, &way->shadow, slots[at]);
 }
 
 /* What is apart is no member: what it holds counts as held from outside. */
-static FORCE_INLINE bool guess_through(struct tally_heap *heap, void *object)
+static FORCE_INLINE void object_through(struct way *way, void *object)
 {
     uint64_t word = *word_of(object);
     const struct tally_type *type = type_of_word(word);
-    if (word & FLAG_APART) {
-        heap->run.apart = true;
-        return true;
+    if (__builtin_expect((word & FLAG_APART) != 0, 0)) {
+        way->heap->run.apart = true;
+    } else if (__builtin_expect(!type->open || !has_room(way, type->ref_count), 0)) {
+        tally__slots_visit(type, object, slot_pend, way->heap);
+    } else {
+        const uint32_t *end = type->offsets + type->ref_count;
+        for (const uint32_t *offset = type->offsets; offset < end; offset++)
+            edge_stack(way, *(void **)((char *)object + *offset));
+        if (type->variable)
+            object_trailing(way, type, object);
     }
-    return type->fixed || tally__slot_count(type, object) <= SLOTS_CHUNK
-               ? slots_continue(heap, object, guess_edge, heap)
-               : slots_continue(heap, object, guess_edge_of_many, heap);
 }
 
-/* What big objects hold, in the order of its addresses. */
-static void word_through(struct tally_heap *heap, struct page *page, uint32_t word)
+/* Objects are fetched into the cache while others are gone through. */
+static FORCE_INLINE void stack_through(struct way *way)
 {
-    struct stretch stretch = stretch_of(page, word);
-    uint64_t bits = bits_of(page, BIT_PENDING)[word];
-    bits_of(page, BIT_PENDING)[word] = 0;
-    for (; bits; bits &= bits - 1) {
-        heap->run.at = 0;
-        guess_through(heap, stretch_at(stretch, bits));
+    void *ahead[AHEAD];
+    unsigned first = 0, count = 0;
+    for (;;) {
+        for (; count < AHEAD && way->top > way->first; count++) {
+            void *object = *--way->top;
+            __builtin_prefetch(word_of(object));
+            __builtin_prefetch((char *)object + 32);
+            ahead[(first + count) % AHEAD] = object;
+        }
+        if (!count)
+            return;
+        count--;
+        object_through(way, ahead[first++ % AHEAD]);
     }
+}
+
+static inline void *shadow_object(const struct shadow *shadow, uint64_t word, uint64_t bits) /* the lowest bit's */
+{
+    return (void *)(shadow->base + (word * 64 + (unsigned)__builtin_ctzll(bits)) * 8);
+}
+
+/* What is pending in a word is fetched while the words before it are gone through. */
+static FORCE_INLINE void pending_fetch(const struct shadow *shadow, uint64_t word)
+{
+    for (uint64_t bits = shadow->pending[word]; bits; bits &= bits - 1)
+        __builtin_prefetch(word_of(shadow_object(shadow, word, bits)));
+}
+
+static FORCE_INLINE void page_through(struct way *way, uint64_t page)
+{
+    const struct shadow *shadow = &way->shadow;
+    shadow->waiting[page] = false;
+    for (uint64_t at = page * SHADOW_WORDS, end = at + SHADOW_WORDS; at < end; at++) {
+        if (at + WORDS_AHEAD < end)
+            pending_fetch(shadow, at + WORDS_AHEAD);
+        for (uint64_t bits; (bits = shadow->pending[at]);) {
+            shadow->pending[at] = 0;
+            for (; bits; bits &= bits - 1)
+                object_through(way, shadow_object(shadow, at, bits));
+            stack_through(way);
+        }
+    }
+}
+
+/* Marks all that is reached from what is on the stack. */
+static void stack_mark(struct tally_heap *heap)
+{
+    struct way way = way_of(heap);
+    stack_through(&way);
+    while (heap->flagged) {
+        heap->flagged = false;
+        for (uint64_t page = 0; page < way.shadow.pages; page++)
+            if (way.shadow.waiting[page])
+                page_through(&way, page);
+    }
+    heap->mark_count = 0;
 }
 
 /* Every tracked page enters, and no slot of it has a trial count. */
@@ -82,16 +193,15 @@ static void pages_enter(struct tally_heap *heap)
 static void root_mark(struct tally_heap *heap, struct page *page, uint32_t slot)
 {
     void *object = object_at(page, slot);
-    uint64_t word = *word_of(object);
-    if (!word || word & FLAG_APART || bit_get(bits_of(page, BIT_ALIVE), slot)) {
+    uint64_t word = *word_of(object), offset = shadow_offset(&heap->shadow, object);
+    if (!word || word & FLAG_APART || !mark(&heap->shadow, offset)) {
         bit_clear(bits_of(page, BIT_HELD), slot);
         return;
     }
     trial_set(heap, page, slot, object);
-    bit_set(bits_of(page, BIT_ALIVE), slot);
-    push(heap, page, slot, object);
-    stack_drain(heap, guess_through);
-    flagged_drain(heap, word_through, guess_through);
+    heap->shadow.kinds[shadow_page(offset)] = SHADOW_ROOTS;
+    heap->mark_stack[heap->mark_count++] = object;
+    stack_mark(heap);
 }
 
 static void roots_mark(struct tally_heap *heap)
@@ -127,15 +237,32 @@ static uint64_t members_among(struct page *page, struct stretch stretch, uint64_
     return members;
 }
 
+/* Every slot that has ever been taken holds an object, and all of them are marked. */
+static bool is_full_of_marked(const struct tally_heap *heap, const struct page *page)
+{
+    const uint64_t *marked = &heap->shadow.marked[shadow_word(shadow_offset(&heap->shadow, base_of(page)))];
+    uint64_t below = (uint64_t)(page->bump - base_of(page)) - page->first, count = 0;
+    uint64_t taken = page->class_index == CLASS_LARGE ? 1 : below * page->reciprocal >> 32;
+    if (page->used != taken)
+        return false;
+    for (unsigned at = 0; at < SHADOW_WORDS; at++)
+        count += (uint64_t)__builtin_popcountll(marked[at]);
+    return count == taken;
+}
+
 /* Members are what is alive, and the rest, which has its trial counts set. Returns how many. */
 static uint64_t page_members(struct tally_heap *heap, struct page *page)
 {
     uint64_t count = 0, flags = 0;
+    bool full = is_full_of_marked(heap, page);
     page->whole = true;
     for (uint32_t word = 0; word < page->words; word++) {
         struct stretch stretch = stretch_of(page, word);
-        uint64_t alive = bits_of(page, BIT_ALIVE)[word];
-        uint64_t rest = members_among(page, stretch, word_used(page, word, stretch) & ~alive, &flags);
+        uint64_t used = word_used(page, word, stretch), alive = used;
+        if (used && !full)
+            alive = shadow_gather(&heap->shadow, stretch.first, stretch.bytes, 64 - (unsigned)__builtin_clzll(used));
+        uint64_t rest = members_among(page, stretch, used & ~alive, &flags);
+        bits_of(page, BIT_ALIVE)[word] = alive;
         if (heap->run.apart)
             alive = members_among(page, stretch, alive, &flags);
         bits_of(page, BIT_MEMBER)[word] = alive | rest;
@@ -186,7 +313,7 @@ static bool can_guess(const struct tally_heap *heap)
 bool tally__find_guess(struct tally_heap *heap)
 {
     struct run *run = &heap->run;
-    if (!can_guess(heap))
+    if (!can_guess(heap) || !tally__shadow_open(heap))
         return true;
     pages_enter(heap);
     roots_mark(heap);

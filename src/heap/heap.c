@@ -191,6 +191,7 @@ static void die_out(struct tally_heap *heap)
 
 static void pages_free(struct tally_heap *heap)
 {
+    tally__shadow_free(heap);
     tally__spare_free(heap);
     for (uint32_t i = 0; i < heap->page_count; i++)
         if (heap->pages[i]) {

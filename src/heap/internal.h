@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "heap/heap.h"
 #include "heap/page.h"
+#include "heap/shadow.h"
 
 /* Flags of the header word beside TALLY_FLAG_ACYCLIC and _BUFFERED. */
 #define FLAG_STORED ((uint64_t)1 << 2) /* has been in a slot: others may lead to it */
@@ -45,6 +46,7 @@ struct tally_type {
     bool plain; /* no references at all; a weak type has its hold */
     bool light; /* fixed and trailing slots at most, and nothing of the host's to run at its death */
     bool fixed; /* light, and of fixed size */
+    bool open;  /* fixed and trailing slots at most */
     size_t align;
     struct tally_ref *refs; /* a weak type's hold is the first */
     size_t ref_count;
@@ -195,6 +197,7 @@ struct tally_heap {
     bool flagged;                    /* some page of them is */
     void **mark_stack; /* reserved address space, untouched until needed */
     size_t mark_count;
+    struct shadow shadow;
     struct map hubs; /* trial counts that 16 bits do not hold, on reserved address space */
 
     uint64_t budget_ns; /* tally_set_max_pause() */

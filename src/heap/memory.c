@@ -75,5 +75,6 @@ bool tally__memory_ask(struct tally_heap *heap, size_t bytes)
 
 uint64_t tally_trim(struct tally_heap *heap)
 {
+    tally__shadow_free(heap);
     return tally__spare_free(heap);
 }

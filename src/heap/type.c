@@ -135,6 +135,7 @@ static struct tally_type *type_make(const struct tally_type_info *info)
         type->class_index += CLASS_COUNT;
     type->fast_class = type->variable || type->size > PAYLOAD_SMALL ? CLASS_KINDS : type->class_index;
     type->light = !type->weak && !info->has_external && !info->traverse && !info->finalize && !info->dispose;
+    type->open = !info->has_external && !info->traverse;
     type->fixed = type->light && !type->variable;
     for (size_t i = 0; i < type->ref_count; i++)
         type->offsets[i] = (uint32_t)type->refs[i].offset;

@@ -1,5 +1,7 @@
 /* Runs over the whole heap that begin with what was held from outside the last time: what they guess rightly,
  * wrongly, and not at all. White box: whether the guess held is read from the run. */
+#include <sys/mman.h>
+
 #include "corners.h"
 
 static void collects(struct tally_heap *heap, int64_t expected, bool guessed)
@@ -299,6 +301,80 @@ static void test_random_programs_with_and_without_a_guess(void **state)
         tally_heap_free(heaps[i]);
 }
 
+/* Pages of a host's own, each so far from the last. */
+static size_t apart_bytes;
+static char *next_page;
+static void *map_apart(size_t bytes, void *arg)
+{
+    (void)arg;
+    void *memory = mmap(next_page, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    next_page += apart_bytes;
+    return memory == MAP_FAILED ? NULL : memory;
+}
+static void unmap_apart(void *memory, size_t bytes, void *arg)
+{
+    (void)arg;
+    munmap(memory, bytes);
+}
+
+/* The shadow spans gaps; where they are too wide, a run goes without a guess, and finds the same. */
+static void test_pages_far_apart(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* their shadows lie there */
+#endif
+    for (int far = 0; far < 2; far++) {
+        next_page = (char *)0x100000000000;
+        apart_bytes = far ? (size_t)1 << 39 : (size_t)1 << 30;
+        struct tally_page_hooks hooks = {.map = map_apart, .unmap = unmap_apart};
+        struct tally_heap *heap;
+        assert_int_equal(tally_heap_new(TALLY_ABI, &(struct tally_heap_options){.hooks = &hooks}, &heap), 0);
+        tally_disable(heap);
+        struct pair *root = chain_make(heap, 10000);
+        collects(heap, 0, false);
+        for (int round = 0; round < 3; round++) {
+            ring_drop(heap, 100);
+            collects(heap, 100, !far);
+        }
+        tally_trim(heap);
+        assert_int_equal(heap->shadow.reserved_pages, 0);
+        ring_drop(heap, 100);
+        collects(heap, 100, !far);
+        tally_decref(root);
+        assert_int_equal(heap_live(heap), 0);
+        tally_heap_free(heap);
+    }
+}
+
+/* What lives beside slots that have been freed, and in pages without any: the marks of both come to the page. */
+static void test_pages_with_holes(void **state)
+{
+    (void)state;
+    static struct pair *many[9000];
+    struct tally_heap *heap = heap_make();
+    struct wide *wide = wide_make(heap, 9000);
+    for (int i = 0; i < 9000; i++) {
+        many[i] = pair_make(heap, NULL, NULL);
+        tally_store_steal(wide, &wide->slots[i], many[i]);
+    }
+    for (int i = 3000; i < 6000; i += 3)
+        tally_clear(wide, &wide->slots[i]);
+    collects(heap, 0, false);
+    ring_drop(heap, 10);
+    collects(heap, 10, true);
+    assert_int_equal(heap->run.survivors, 8001);
+    for (int i = 0; i < 3000; i++) {
+        tally_store(many[i], &many[i]->first, many[i]);
+        tally_clear(wide, &wide->slots[i]);
+    }
+    collects(heap, 3000, true);
+    tally_decref(wide);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +389,8 @@ int main(void)
         cmocka_unit_test(test_a_guess_with_a_full_stack),
         cmocka_unit_test(test_an_edge_too_many_to_a_root),
         cmocka_unit_test(test_random_programs_with_and_without_a_guess),
+        cmocka_unit_test(test_pages_far_apart),
+        cmocka_unit_test(test_pages_with_holes),
     };
     return cmocka_run_group_tests_name("guess", tests, NULL, NULL);
 }
