@@ -115,6 +115,16 @@ static FORCE_INLINE void object_through(struct way *way, void *object)
     }
 }
 
+/* An array's slots lie behind its fixed part, perhaps not in the lines that have been fetched with its word. */
+static FORCE_INLINE void slots_fetch(void *object)
+{
+    const struct tally_type *type = type_of(object);
+    if (!type->variable)
+        return;
+    __builtin_prefetch((char *)object + type->size);
+    __builtin_prefetch((char *)object + type->size + 64);
+}
+
 /* Objects are fetched into the cache while others are gone through. */
 static FORCE_INLINE void stack_through(struct way *way)
 {
@@ -129,6 +139,8 @@ static FORCE_INLINE void stack_through(struct way *way)
         }
         if (!count)
             return;
+        if (count > AHEAD / 2)
+            slots_fetch(ahead[(first + AHEAD / 2) % AHEAD]);
         count--;
         object_through(way, ahead[first++ % AHEAD]);
     }
