@@ -123,53 +123,97 @@ static bool word_explore(struct tally_heap *heap, struct edges *edges, struct pa
     return stack_drain(heap, explore_through) && slice_spend(heap, units);
 }
 
-/* Members of merged pages from that word on are left to the next slices. */
-static void merged_pend(struct tally_heap *heap, struct page *page, uint32_t word)
-{
-    for (; page; page = page->next_scope, word = 0) {
-        for (uint32_t at = word; page->merged && at < page->words; at++)
-            bits_of(page, BIT_PENDING)[at] |= bits_of(page, BIT_MEMBER)[at];
-        page->flagged |= page->merged;
-    }
-    heap->flagged = true;
-}
-
-/* Pages that are dense with candidates are gone through in order, as far as the slice goes. */
+/* Pages that are dense with candidates are gone through in order, from the cursor on. */
 static bool merged_explore(struct tally_heap *heap)
 {
+    struct run *run = &heap->run;
     struct edges edges;
     bool on = true;
     edges_init(&edges, heap);
-    for (struct page *page = heap->scope; on && page; page = page->next_scope)
-        for (uint32_t word = 0; on && page->merged && word < page->words; word++)
-            if (!(on = word_explore(heap, &edges, page, word)))
-                merged_pend(heap, page, word + 1);
+    for (; on && run->page; run->page = on ? run->page->next_scope : run->page, run->word = on ? 0 : run->word)
+        while (on && run->page->merged && run->word < run->page->words)
+            on = word_explore(heap, &edges, run->page, run->word++);
     edges_end(&edges);
     return on;
 }
 
-/* The candidates of now become pending, or members where their page is merged; those that the program makes from here
- * on are the next run's. */
-static bool explore_start(struct tally_heap *heap)
+/* Where old candidates hardly ever turn out to be garbage, those of most pages are struck off, unexplored. */
+static bool is_spared(const struct tally_heap *heap, const struct page *page)
 {
-    struct run *run = &heap->run;
+    return (page->serial + heap->run_number) % heap->old_stride;
+}
+
+static void old_fetch(const struct page *page)
+{
+    for (uint32_t word = 0; page && word < page->words; word++) {
+        uint64_t old = bits_of(page, BIT_CANDIDATE)[word] & bits_of(page, BIT_OLD)[word];
+        struct stretch stretch = stretch_of(page, word);
+        for (; old; old &= old - 1)
+            __builtin_prefetch(word_of(stretch_at(stretch, old)), 1);
+    }
+}
+
+static void old_spare(struct tally_heap *heap, struct page *page)
+{
+    uint64_t count = 0;
+    for (uint32_t word = 0; word < page->words; word++) {
+        uint64_t old = bits_of(page, BIT_CANDIDATE)[word] & bits_of(page, BIT_OLD)[word];
+        struct stretch stretch = stretch_of(page, word);
+        bits_of(page, BIT_CANDIDATE)[word] &= ~old;
+        count += (uint64_t)__builtin_popcountll(old);
+        for (; old; old &= old - 1)
+            *word_of(stretch_at(stretch, old)) &= ~TALLY_FLAG_BUFFERED;
+    }
+    heap->candidate_count -= count;
+    heap->deferred |= count > 0;
+}
+
+static bool pend_candidates(struct tally_heap *heap, struct page *page)
+{
+    uint64_t any = 0;
+    for (uint32_t word = 0; word < page->words; word++) {
+        any |= bits_of(page, BIT_CANDIDATE)[word];
+        heap->run.old_entered += (uint64_t)__builtin_popcountll(bits_of(page, BIT_CANDIDATE)[word] &
+                                                                bits_of(page, BIT_OLD)[word]);
+    }
+    if (!any)
+        return false;
+    tally__page_enter(heap, page);
+    memcpy(bits_of(page, BIT_PENDING), bits_of(page, BIT_CANDIDATE), (size_t)page->words * 8);
+    page->flagged = heap->flagged = true;
+    return true;
+}
+
+/* The candidates of now become pending, or their page is to be merged; those that the program makes from here on
+ * are the next run's. */
+static void explore_begin(struct tally_heap *heap)
+{
     struct page *next;
-    bool on = !tally__weigh_candidates(heap) || slice_spend(heap, run->record.examined);
-    run->index = 1;
+    tally__weigh_candidates(heap);
     for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = next) {
         next = page->links[LIST_CANDIDATES].next;
-        if (on && tally__page_is_dense(page)) {
-            run->record.examined += tally__page_merge(heap, page, 2);
-            on = slice_spend(heap, page->slot_count);
+        if (tally__page_is_dense(page)) {
+            tally__list_add(&heap->lists[LIST_MERGE], page, LIST_MERGE);
             continue;
         }
-        tally__page_enter(heap, page);
-        memcpy(bits_of(page, BIT_PENDING), bits_of(page, BIT_CANDIDATE), (size_t)page->words * 8);
-        page->flagged = heap->flagged = true;
+        if (is_spared(heap, page)) {
+            old_fetch(next);
+            old_spare(heap, page);
+        }
+        if (!pend_candidates(heap, page))
+            tally__list_remove(page, LIST_CANDIDATES);
     }
-    if (!on)
-        merged_pend(heap, heap->scope, 0);
-    return on && merged_explore(heap);
+}
+
+static bool dense_merge(struct tally_heap *heap)
+{
+    for (struct page *page; (page = heap->lists[LIST_MERGE]);) {
+        tally__list_remove(page, LIST_MERGE);
+        heap->run.record.examined += tally__page_merge(heap, page, 2);
+        if (!slice_spend(heap, page->slot_count))
+            return false;
+    }
+    return true;
 }
 
 static void candidate_pages_tidy(struct tally_heap *heap)
@@ -188,13 +232,22 @@ static void candidate_pages_tidy(struct tally_heap *heap)
 /* Post-condition: the candidates there were at the start, and what they reach, are members. */
 bool tally__find_explore(struct tally_heap *heap)
 {
-    if (heap->run.scope != TALLY_SCOPE_CANDIDATES)
+    struct run *run = &heap->run;
+    if (run->scope != TALLY_SCOPE_CANDIDATES)
         return true;
-    if (!heap->run.index && !explore_start(heap))
-        return false;
-    if (!stack_drain(heap, explore_through) || !flagged_drain(heap, pending_take, explore_through))
+    if (run->step == EXPLORE_BEGIN) {
+        explore_begin(heap);
+        run->step = EXPLORE_MERGE;
+    }
+    if (run->step == EXPLORE_MERGE) {
+        if (!dense_merge(heap))
+            return false;
+        tally__find_restart(heap);
+        run->step = EXPLORE_FOLLOW;
+    }
+    if (!stack_drain(heap, explore_through) || !merged_explore(heap) ||
+        !flagged_drain(heap, pending_take, explore_through))
         return false;
     candidate_pages_tidy(heap);
     return true;
 }
-

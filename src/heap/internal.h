@@ -106,7 +106,9 @@ struct run {
     bool nothing;      /* candidates complete and none, nothing young: there is nothing to walk */
     int generation;    /* survivors go to the next */
     enum tally_scope_kind scope;
+    enum { EXPLORE_BEGIN, EXPLORE_MERGE, EXPLORE_FOLLOW } step;
     uint64_t candidates; /* when it began */
+    uint64_t old_entered, old_found; /* candidates that were old, of sparse pages; trash that was */
     uint32_t follow;     /* old objects that may still be entered from the present one */
     uint64_t survivors, found; /* when it decided: members that live, and trash */
     uint64_t collected, uncollectable, freed_bytes;
@@ -188,6 +190,7 @@ struct tally_heap {
     bool deferred; /* some candidate was taken for alive because a barrier was met */
     bool held;     /* some object is marked as held from outside */
     uint32_t weigh_skip, weigh_wait; /* runs over candidates without weighing after the next failure; yet to come */
+    uint32_t old_stride; /* of so many pages one has its old candidates explored, if it is sparse */
     uint32_t follow; /* old objects entered from one candidate before the rest of them are barriers */
     uint64_t memory_trigger; /* mapped and extern bytes at which a run is due */
 

@@ -8,6 +8,8 @@
 #define CANDIDATES_MOST ((uint64_t)1 << 20)
 #define EXAMINED_MOST   65536u /* by a run over candidates before the next comes sooner: a few milliseconds */
 #define FOLLOW_LEAST    4u
+#define OLD_SHARE       8u  /* of the old candidates, if it is garbage, they are worth it */
+#define OLD_STRIDE_MOST 64u
 #define BASE_BYTES      ((uint64_t)4 << 20) /* of heap, for each of which threshold 0 is meant */
 #define WORK_STRIDE     32u /* allocations between two looks at pending work */
 
@@ -135,14 +137,21 @@ void tally__triggers_reset(struct tally_heap *heap)
 }
 
 /* As Nim's ORC does it: runs that find little come later, runs that find much sooner; and so do runs that look at
- * much. Those that find little follow fewer old objects from each candidate. */
+ * much. Those that look at much that lives follow fewer old objects from each candidate, and explore fewer old
+ * candidates where these hardly ever are garbage. */
 void tally__candidates_adapt(struct tally_heap *heap, uint64_t examined, uint64_t collected)
 {
+    const struct run *run = &heap->run;
+    if (run->old_entered && run->old_found >= run->old_entered / OLD_SHARE)
+        heap->old_stride = 1;
+    else if (run->old_entered && heap->old_stride < OLD_STRIDE_MOST)
+        heap->old_stride *= 8;
     uint64_t base = heap->thresholds[0] * (1 + heap->mapped_bytes / BASE_BYTES), limit = heap->candidate_limit;
+    uint64_t wasted = examined > collected ? examined - collected : 0;
     bool little = collected < examined / 2;
-    if (little && heap->follow > FOLLOW_LEAST)
-        heap->follow /= 2;
-    else if (!little && heap->follow < FOLLOW_MOST)
+    if (wasted > run->candidates / 8 && heap->follow > FOLLOW_LEAST)
+        heap->follow = heap->follow > 8 * FOLLOW_LEAST ? heap->follow / 8 : FOLLOW_LEAST;
+    else if (wasted <= run->candidates / 64 && heap->follow < FOLLOW_MOST)
         heap->follow *= 2;
     if (little && examined < EXAMINED_MOST)
         limit += limit / 2;

@@ -126,6 +126,17 @@ static void generation_add(struct page *page, uint32_t word, uint64_t slots, int
     page->sided |= slots != 0;
 }
 
+/* Those of a word's members that are held for good: what the program has touched, while the run looked for
+ * candidates' closures, may be garbage by now. */
+static uint64_t word_touched(const struct page *page, uint32_t word, uint64_t alive)
+{
+    uint64_t touched = 0;
+    for (; alive; alive &= alive - 1)
+        if (trial_of(page)[word * 64 + (uint32_t)__builtin_ctzll(alive)] == TRIAL_HUB)
+            touched |= alive & -alive;
+    return touched;
+}
+
 static void page_promote(struct tally_heap *heap, struct page *page, int to)
 {
     struct run *run = &heap->run;
@@ -133,6 +144,9 @@ static void page_promote(struct tally_heap *heap, struct page *page, int to)
         uint64_t members = bits_of(page, BIT_MEMBER)[word], alive = members & bits_of(page, BIT_ALIVE)[word];
         run->survivors += (uint64_t)__builtin_popcountll(alive);
         run->found += (uint64_t)__builtin_popcountll(members & ~alive);
+        run->old_found += (uint64_t)__builtin_popcountll(members & ~alive & bits_of(page, BIT_OLD)[word]);
+        if (run->sliced && run->scope == TALLY_SCOPE_CANDIDATES)
+            alive &= ~word_touched(page, word, alive);
         if (!run->look) /* over all: to == 2 */
             generation_add(page, word, alive, to);
     }

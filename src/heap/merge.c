@@ -127,12 +127,13 @@ bool tally__find_early(struct tally_heap *heap, void *object)
     struct run *run = &heap->run;
     struct page *page = page_of(object);
     uint32_t slot = slot_of(page, object);
-    if (run->phase == RUN_MERGE && page->run != heap->run_number) {
-        if (page->links[LIST_MERGE].at)
+    bool listed = page->links[LIST_MERGE].at;
+    if ((run->phase == RUN_MERGE || (run->phase == RUN_EXPLORE && listed)) && page->run != heap->run_number) {
+        if (listed)
             tally__list_remove(page, LIST_MERGE);
         else if (run->generation < 2)
             return false;
-        run->record.examined += tally__page_merge(heap, page, run->generation);
+        run->record.examined += tally__page_merge(heap, page, run->phase == RUN_EXPLORE ? 2 : run->generation);
         return is_member(heap, page, slot);
     }
     if (run->phase != RUN_EXPLORE || *word_of(object) & FLAG_APART || bit_get(bits_of(page, BIT_FROZEN), slot))

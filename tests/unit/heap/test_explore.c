@@ -1,0 +1,158 @@
+/* Which candidates are explored, and which are spared that. */
+#include "corners.h"
+
+enum { PAIRS = 8000, EVERY = 40 }; /* sparse: far less than half of a page */
+static struct pair *pairs[PAIRS];
+
+static void candidates_run(struct tally_heap *heap)
+{
+    tally__collect(
+        heap, &(struct collect_request){.reason = TALLY_REASON_THRESHOLD, .scope = TALLY_SCOPE_CANDIDATES});
+    heap_check(heap);
+}
+
+/* Old pairs, each held by a C variable and by itself. */
+static struct tally_heap *old_pairs(void)
+{
+    struct tally_heap *heap = heap_make();
+    for (size_t i = 0; i < PAIRS; i++) {
+        pairs[i] = pair_make(heap, NULL, NULL);
+        tally_store(pairs[i], &pairs[i]->first, pairs[i]);
+    }
+    assert_int_equal(tally_collect(heap, 2), 0);
+    return heap;
+}
+
+static void suspect_some(void)
+{
+    for (size_t i = 0; i < PAIRS; i += EVERY)
+        tally_decref(tally_dup(pairs[i]));
+}
+
+/* The stride grows as long as old candidates live; those that are spared are none any more, and deferred. */
+static void become_choosy(struct tally_heap *heap)
+{
+    for (unsigned run = 0; run < 200 && heap->old_stride < 64; run++) {
+        unsigned stride = heap->old_stride;
+        suspect_some();
+        heap->deferred = false;
+        candidates_run(heap);
+        assert_int_equal(heap->candidate_count, 0);
+        assert_int_equal(heap->deferred, run > 0);
+        assert_int_equal(heap->old_stride, heap->run.old_entered ? stride * 8 : stride);
+        assert_in_range(heap->run.old_entered, 0, run ? PAIRS / EVERY / 2 : PAIRS / EVERY);
+    }
+    assert_int_equal(heap->old_stride, 64);
+}
+
+static void test_old_candidates_that_live_are_spared(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = old_pairs();
+    become_choosy(heap);
+    uint64_t before = heap->candidate_count;
+    tally_decref(tally_dup(pairs[0])); /* seen again */
+    assert_int_equal(heap->candidate_count, before + 1);
+    for (size_t i = 0; i < PAIRS; i++)
+        tally_decref(pairs[i]);
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* Garbage among the spared waits for a run over the heap; young candidates do not. */
+static void test_garbage_among_the_spared(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = old_pairs();
+    become_choosy(heap);
+    for (size_t i = 0; i < PAIRS; i += EVERY)
+        tally_decref(pairs[i]);
+    for (int i = 0; i < 50; i++)
+        loop_leave(heap);
+    candidates_run(heap);
+    uint64_t collected = heap->run.collected;
+    assert_in_range(collected, 50, PAIRS / EVERY / 2 + 50);
+    assert_true(heap->deferred);
+    assert_int_equal(tally_collect(heap, 2), PAIRS / EVERY + 50 - collected);
+    for (size_t i = 0; i < PAIRS; i++)
+        if (i % EVERY)
+            tally_decref(pairs[i]);
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* Where a sample turns out to be garbage, all are explored again. */
+static void test_garbage_in_the_sample(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = old_pairs();
+    become_choosy(heap);
+    for (size_t run = 0; run < 64 && heap->old_stride > 1; run++) { /* each page's turn comes */
+        for (size_t i = run; i < PAIRS; i += 100) {
+            tally_decref(pairs[i]);
+            pairs[i] = NULL;
+        }
+        candidates_run(heap);
+    }
+    assert_int_equal(heap->old_stride, 1);
+    for (size_t i = 0; i < PAIRS; i++)
+        if (pairs[i])
+            tally_decref(pairs[i]);
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* What is made and dropped while a run goes on in slices is as young afterwards as before. */
+static void test_what_is_touched_stays_young(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    static struct pair *made[1000];
+    size_t count = 0;
+    assert_int_equal(tally_set_max_pause(heap, 20), 0);
+    struct wide *hub = wide_make(heap, 60000);
+    for (size_t i = 0; i < 60000; i++)
+        tally_store_steal(hub, &hub->slots[i], pair_make(heap, hub, NULL));
+    tally_decref(tally_dup(hub));
+    tally__slice_begin(heap, 20000);
+    tally__run_start(heap, &(struct collect_request){.reason = TALLY_REASON_THRESHOLD,
+                                                     .scope = TALLY_SCOPE_CANDIDATES});
+    tally__run_advance(heap);
+    tally__slice_end(heap);
+    while (heap->run.phase && count < 1000) {
+        if (heap->run.phase == RUN_EXPLORE) {
+            struct pair *pair = pair_make(heap, NULL, NULL);
+            tally_store(pair, &pair->first, pair);
+            tally_decref(tally_dup(pair));
+            made[count++] = pair;
+        }
+        tally_step(heap, 20);
+    }
+    assert_true(count > 2);
+    while (tally_step(heap, UINT64_MAX))
+        continue;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(tally_generation(made[i]), 0);
+        tally_decref(made[i]);
+    }
+    assert_int_equal(tally_generation(hub), 2);
+    heap_check(heap);
+    tally_decref(hub);
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_old_candidates_that_live_are_spared),
+        cmocka_unit_test(test_garbage_among_the_spared),
+        cmocka_unit_test(test_garbage_in_the_sample),
+        cmocka_unit_test(test_what_is_touched_stays_young),
+    };
+    return cmocka_run_group_tests_name("explore", tests, NULL, NULL);
+}
