@@ -61,7 +61,7 @@ static bool weak_one(struct tally_heap *heap, void *object)
 
 bool tally__trash_weak(struct tally_heap *heap)
 {
-    heap->run.heavy |= !tally__slice_fits(heap, heap->run.found) || heap->debug || heap->hot.types_known > heap->hot.pen.row_limit;
+    heap->run.heavy |= !tally__slice_fits(heap, heap->run.found, &heap->trash_cost) || heap->debug || heap->hot.types_known > heap->hot.pen.row_limit;
     return !heap->run.mixed || tally__trash_each(heap, weak_one);
 }
 
@@ -230,6 +230,15 @@ static void same_count(struct tally_heap *heap, const struct same *same)
     heap->run.freed_bytes += same->bytes;
 }
 
+/* Trash goes: it is no member any more, and its slots start anew as young ones. */
+static void word_forget(struct page *page, uint32_t word, uint64_t trash)
+{
+    bits_of(page, BIT_MEMBER)[word] &= ~trash;
+    for (unsigned i = BIT_HELD; i <= BIT_FROZEN; i++)
+        bits_of(page, i)[word] &= ~trash;
+    page->cleaned += (uint32_t)__builtin_popcountll(trash);
+}
+
 /* The trash of a page all of whose members are of one type, which is fixed. Its candidates have been taken. */
 static uint64_t page_free_only(struct tally_heap *heap, struct page *page)
 {
@@ -237,7 +246,7 @@ static uint64_t page_free_only(struct tally_heap *heap, struct page *page)
     for (uint32_t word = 0; word < page->words; word++) {
         struct stretch stretch = stretch_of(page, word);
         uint64_t trash = bits_of(page, BIT_MEMBER)[word] & ~bits_of(page, BIT_ALIVE)[word];
-        bits_of(page, BIT_MEMBER)[word] &= ~trash;
+        word_forget(page, word, trash);
         same.objects += (uint64_t)__builtin_popcountll(trash);
         for (; trash; trash &= trash - 1)
             slot_free(page, stretch_at(stretch, trash));
@@ -255,7 +264,7 @@ static unsigned word_free_light(struct tally_heap *heap, struct page *page, uint
     uint64_t trash = bits_of(page, BIT_MEMBER)[word] & ~bits_of(page, BIT_ALIVE)[word];
     uint64_t candidates = trash & bits_of(page, BIT_CANDIDATE)[word];
     unsigned count = (unsigned)__builtin_popcountll(trash);
-    bits_of(page, BIT_MEMBER)[word] &= ~trash;
+    word_forget(page, word, trash);
     bits_of(page, BIT_CANDIDATE)[word] &= ~candidates;
     heap->candidate_count -= (uint64_t)__builtin_popcountll(candidates);
     struct stretch stretch = stretch_of(page, word);
@@ -313,6 +322,10 @@ static bool free_light_all(struct tally_heap *heap)
     struct run *run = &heap->run;
     bool all = !run->sliced && !run->outside && !run->survivors && heap->hot.pen.level == WIRE_LEVEL_OFF;
     for (struct page *page = run->page; page; page = page->next_scope) {
+        if (page->next_scope && page->next_scope->doomed)
+            tally__trash_fetch(page->next_scope);
+        if (!page->doomed)
+            continue;
         uint64_t count = all && page->whole && page->class_index != CLASS_LARGE ? page_free_whole(heap, page)
                                                                                 : page_free_light(heap, page);
         run->collected += count;

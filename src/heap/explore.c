@@ -75,27 +75,61 @@ static void candidate_enter(struct tally_heap *heap, struct page *page, uint32_t
         tally__candidate_take(heap, page, slot); /* frozen, immortal, dying or under construction */
 }
 
-/* A pending bit is a candidate, whose closure is explored before the next is taken, or a member that did not fit
- * the stack. */
-static void pending_take(struct tally_heap *heap, struct page *page, uint32_t word)
+/* A page's pending bits are candidates, or members that did not fit the stack. They are taken together, so that what
+ * they hold can be fetched while others are gone through; and they share what they may follow. */
+static void page_take(struct tally_heap *heap, struct page *page)
 {
-    uint64_t *pending = &bits_of(page, BIT_PENDING)[word], bit = *pending & -*pending;
-    *pending &= ~bit;
-    heap->run.follow = heap->follow;
-    if (bits_of(page, BIT_MEMBER)[word] & bit)
-        stretch_push(heap, page, word, bit);
-    else
-        candidate_enter(heap, page, word * 64 + (uint32_t)__builtin_ctzll(bit));
+    for (uint32_t word = 0; word < page->words; word++) {
+        uint64_t pending = bits_of(page, BIT_PENDING)[word], members = pending & bits_of(page, BIT_MEMBER)[word];
+        bits_of(page, BIT_PENDING)[word] = 0;
+        heap->run.follow += heap->follow * (uint32_t)__builtin_popcountll(pending);
+        for (uint64_t bits = members; bits; bits &= bits - 1) {
+            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            push(heap, page, slot, object_at(page, slot));
+        }
+        for (uint64_t bits = pending & ~members; bits; bits &= bits - 1)
+            candidate_enter(heap, page, word * 64 + (uint32_t)__builtin_ctzll(bits));
+    }
 }
 
-/* Pages that were merged hold members and what cannot become one. */
+static void pending_fetch(const struct page *page)
+{
+    for (uint32_t word = 0; page && page->flagged && word < page->words; word++) {
+        struct stretch stretch = stretch_of(page, word);
+        for (uint64_t bits = bits_of(page, BIT_PENDING)[word]; bits; bits &= bits - 1)
+            __builtin_prefetch(word_of(stretch_at(stretch, bits)));
+    }
+}
+
+static bool pending_explore(struct tally_heap *heap)
+{
+    while (heap->flagged) {
+        heap->flagged = false;
+        for (struct page *page = heap->scope; page; page = page->next_scope) {
+            if (!page->flagged)
+                continue;
+            page->flagged = false;
+            heap->run.follow = 0;
+            page_take(heap, page);
+            pending_fetch(page->next_scope);
+            if (!stack_drain(heap, explore_through)) {
+                heap->flagged = true; /* others may be */
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Most edges of dense pages lead to members there. */
 static FORCE_INLINE void explore_edge_merged(void **slot, void *arg)
 {
     struct edges *edges = arg;
     if (!*slot)
         return;
     const struct page *page = page_of(*slot);
-    if (page->run == edges->heap->run_number && page->merged)
+    if (page->run == edges->heap->run_number && page->merged &&
+        bit_get(bits_of(page, BIT_MEMBER), slot_of(page, *slot)))
         subtract_edge(slot, edges);
     else
         explore_edge(slot, edges->heap);
@@ -168,7 +202,8 @@ static void old_spare(struct tally_heap *heap, struct page *page)
     heap->deferred |= count > 0;
 }
 
-static bool pend_candidates(struct tally_heap *heap, struct page *page)
+/* Those of a page that is entered already are members that the program has touched, and need not be explored. */
+static void pend_candidates(struct tally_heap *heap, struct page *page)
 {
     uint64_t any = 0;
     for (uint32_t word = 0; word < page->words; word++) {
@@ -176,46 +211,40 @@ static bool pend_candidates(struct tally_heap *heap, struct page *page)
         heap->run.old_entered += (uint64_t)__builtin_popcountll(bits_of(page, BIT_CANDIDATE)[word] &
                                                                 bits_of(page, BIT_OLD)[word]);
     }
-    if (!any)
-        return false;
-    tally__page_enter(heap, page);
-    memcpy(bits_of(page, BIT_PENDING), bits_of(page, BIT_CANDIDATE), (size_t)page->words * 8);
-    page->flagged = heap->flagged = true;
-    return true;
-}
-
-/* The candidates of now become pending, or their page is to be merged; those that the program makes from here on
- * are the next run's. */
-static void explore_begin(struct tally_heap *heap)
-{
-    struct page *next;
-    tally__weigh_candidates(heap);
-    for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = next) {
-        next = page->links[LIST_CANDIDATES].next;
-        if (tally__page_is_dense(page)) {
-            tally__list_add(&heap->lists[LIST_MERGE], page, LIST_MERGE);
-            continue;
-        }
-        if (is_spared(heap, page)) {
-            old_fetch(next);
-            old_spare(heap, page);
-        }
-        if (!pend_candidates(heap, page))
-            tally__list_remove(page, LIST_CANDIDATES);
+    if (!any) {
+        tally__list_remove(page, LIST_CANDIDATES);
+        return;
     }
+    if (page->run != heap->run_number)
+        tally__page_enter(heap, page);
+    for (uint32_t word = 0; word < page->words; word++)
+        bits_of(page, BIT_PENDING)[word] = bits_of(page, BIT_CANDIDATE)[word] & ~bits_of(page, BIT_MEMBER)[word];
+    page->flagged = heap->flagged = true;
 }
 
-static bool dense_merge(struct tally_heap *heap)
+/* Pages that are dense with candidates are merged, the candidates of others become pending. New pages with some come
+ * before the cursor, and are the next run's. */
+static bool candidates_take(struct tally_heap *heap)
 {
-    for (struct page *page; (page = heap->lists[LIST_MERGE]);) {
-        tally__list_remove(page, LIST_MERGE);
-        heap->run.record.examined += tally__page_merge(heap, page, 2);
-        if (!slice_spend(heap, page->slot_count))
+    struct run *run = &heap->run;
+    for (struct page *page; (page = run->page);) {
+        run->page = page->links[LIST_CANDIDATES].next;
+        if (page->run != heap->run_number && tally__page_is_dense(page)) {
+            run->record.examined += tally__page_merge(heap, page, MERGE_CANDIDATES);
+        } else {
+            if (is_spared(heap, page)) {
+                old_fetch(run->page);
+                old_spare(heap, page);
+            }
+            pend_candidates(heap, page);
+        }
+        if (!slice_spend(heap, page->merged ? page->slot_count : page->words))
             return false;
     }
     return true;
 }
 
+/* Else, as there may be many of them, by the next run. */
 static void candidate_pages_tidy(struct tally_heap *heap)
 {
     struct page *next;
@@ -236,18 +265,19 @@ bool tally__find_explore(struct tally_heap *heap)
     if (run->scope != TALLY_SCOPE_CANDIDATES)
         return true;
     if (run->step == EXPLORE_BEGIN) {
-        explore_begin(heap);
-        run->step = EXPLORE_MERGE;
+        tally__weigh_candidates(heap);
+        run->page = heap->lists[LIST_CANDIDATES];
+        run->step = EXPLORE_TAKE;
     }
-    if (run->step == EXPLORE_MERGE) {
-        if (!dense_merge(heap))
+    if (run->step == EXPLORE_TAKE) {
+        if (!candidates_take(heap))
             return false;
         tally__find_restart(heap);
         run->step = EXPLORE_FOLLOW;
     }
-    if (!stack_drain(heap, explore_through) || !merged_explore(heap) ||
-        !flagged_drain(heap, pending_take, explore_through))
+    if (!stack_drain(heap, explore_through) || !merged_explore(heap) || !pending_explore(heap))
         return false;
-    candidate_pages_tidy(heap);
+    if (!run->sliced)
+        candidate_pages_tidy(heap);
     return true;
 }

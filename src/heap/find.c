@@ -213,24 +213,27 @@ static bool has_trial(const struct page *page, uint32_t word)
     return any;
 }
 
-/* Marks the members of the word at the cursor that are held from outside. */
-static void word_mark(struct tally_heap *heap)
+/* Marks the members of the word at the cursor that are held from outside. Returns the work done. */
+static size_t word_mark(struct tally_heap *heap)
 {
+    size_t units = 4;
     struct page *page = heap->run.page;
     uint32_t word = heap->run.word;
     if (!has_trial(page, word))
-        return;
+        return units;
     uint64_t bits = bits_of(page, BIT_MEMBER)[word] & ~bits_of(page, BIT_ALIVE)[word];
     for (; bits; bits &= bits - 1) {
         uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
         if (!trial_of(page)[slot] || !tally__held_outside(heap, page, object_at(page, slot)))
             continue;
+        units++;
         mark_object(heap, object_at(page, slot));
         if (heap->run.scope != TALLY_SCOPE_HEAP || heap->run.sliced)
             continue;
         bit_set(bits_of(page, BIT_HELD), slot);
         page->sided = heap->held = true;
     }
+    return units;
 }
 
 /* Keys that are no members are alive, and so may be the maps: their entries' values have kept the counts that
@@ -244,9 +247,8 @@ bool tally__find_mark(struct tally_heap *heap)
         return false;
     for (; run->page; run->page = run->page->next_scope, run->word = 0)
         for (; run->word < run->page->words; run->word++) {
-            word_mark(heap);
-            if (!slice_spend(heap, 4) || (heap->mark_count && !stack_drain(heap, mark_through)))
+            if (!slice_spend(heap, word_mark(heap)) || (heap->mark_count >= AHEAD && !stack_drain(heap, mark_through)))
                 return false;
         }
-    return flagged_drain(heap, members_take, mark_through);
+    return stack_drain(heap, mark_through) && flagged_drain(heap, members_take, mark_through);
 }

@@ -21,6 +21,7 @@ static void thresholds_default(struct tally_heap *heap)
     heap->thresholds[0] = 700;
     heap->candidate_limit = 700;
     heap->old_stride = 1;
+    heap->candidate_cost.object_ns = heap->trash_cost.object_ns = 20;
     heap->follow = FOLLOW_MOST;
     heap->thresholds[1] = heap->thresholds[2] = 10;
 }

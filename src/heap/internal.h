@@ -106,7 +106,7 @@ struct run {
     bool nothing;      /* candidates complete and none, nothing young: there is nothing to walk */
     int generation;    /* survivors go to the next */
     enum tally_scope_kind scope;
-    enum { EXPLORE_BEGIN, EXPLORE_MERGE, EXPLORE_FOLLOW } step;
+    enum { EXPLORE_BEGIN, EXPLORE_TAKE, EXPLORE_FOLLOW } step;
     uint64_t candidates; /* when it began */
     uint64_t old_entered, old_found; /* candidates that were old, of sparse pages; trash that was */
     uint32_t follow;     /* old objects that may still be entered from the present one */
@@ -138,6 +138,10 @@ struct slice {
     const struct tally_type *type; /* whose callback took longest in it */
     uint64_t type_ns;
     bool open;
+};
+
+struct cost { /* of an object among many: the worst that was seen, fading */
+    uint64_t object_ns;
 };
 
 #define HOOKS_MAX 8u
@@ -208,6 +212,7 @@ struct tally_heap {
     uint64_t next_slice_ns; /* the program has its share until then */
     uint64_t held_base_bytes; /* live when the work began that is pending */
     uint64_t slices, missed, longest_slice_ns, longest_missed_ns;
+    struct cost candidate_cost, trash_cost; /* found in runs over candidates; freed at once */
     const struct tally_type *missed_type;
 
     uint64_t zero_first, zero_last; /* compressed references of objects at zero that wait, linked; 0: none */
@@ -380,6 +385,7 @@ bool tally__find_merge(struct tally_heap *heap);
 bool tally__page_is_dense(const struct page *page);
 uint64_t tally__page_unflag(const struct page *page); /* returns candidates */
 void tally__page_candidates(struct tally_heap *heap, struct page *page, int generation); /* taken, or unflagged */
+#define MERGE_CANDIDATES 3 /* not a generation: the page's candidates */
 uint64_t tally__page_merge(struct tally_heap *heap, struct page *page, int generation); /* returns members */
 bool tally__find_explore(struct tally_heap *heap);
 bool tally__weigh_candidates(struct tally_heap *heap); /* weigh.c */
@@ -413,6 +419,7 @@ void tally__member_add(struct tally_heap *heap, void *object);        /* to the 
 void tally__member_drop(struct tally_heap *heap, const void *object); /* dies while a run is open */
 typedef bool (*member_fn)(struct tally_heap *heap, void *object); /* false: comes again in the next slice */
 bool tally__trash_each(struct tally_heap *heap, member_fn fn);
+void tally__trash_fetch(const struct page *page); /* into the cache; NULL: nothing */
 static inline bool is_member(const struct tally_heap *heap, const struct page *page, uint32_t slot)
 {
     return page->run == heap->run_number && bit_get(bits_of(page, BIT_MEMBER), slot);
@@ -458,7 +465,9 @@ static inline bool slice_spend(struct tally_heap *heap, size_t units)
 }
 bool tally__slice_begin(struct tally_heap *heap, uint64_t budget_ns); /* false: within another */
 void tally__slice_end(struct tally_heap *heap);
-bool tally__slice_fits(const struct tally_heap *heap, uint64_t objects); /* done at once, within a slice */
+/* Whether so many objects can be dealt with at once, in a slice, by what has been seen of their like. */
+bool tally__slice_fits(const struct tally_heap *heap, uint64_t objects, const struct cost *cost);
+void tally__cost_learn(struct cost *cost, uint64_t objects, uint64_t spent_ns);
 bool tally__slice_brief(struct tally_heap *heap); /* begins one of a few units; false: within another */
 bool tally__work_remains(const struct tally_heap *heap); /* a run is open, or deaths wait that need not */
 void tally__work(struct tally_heap *heap); /* what is due: a slice of what is pending, or the start of a run */

@@ -140,8 +140,10 @@ static uint64_t word_touched(const struct page *page, uint32_t word, uint64_t al
 static void page_promote(struct tally_heap *heap, struct page *page, int to)
 {
     struct run *run = &heap->run;
+    page->doomed = false;
     for (uint32_t word = 0; word < page->words; word++) {
         uint64_t members = bits_of(page, BIT_MEMBER)[word], alive = members & bits_of(page, BIT_ALIVE)[word];
+        page->doomed |= members != alive;
         run->survivors += (uint64_t)__builtin_popcountll(alive);
         run->found += (uint64_t)__builtin_popcountll(members & ~alive);
         run->old_found += (uint64_t)__builtin_popcountll(members & ~alive & bits_of(page, BIT_OLD)[word]);
@@ -171,11 +173,22 @@ bool tally__find_promote(struct tally_heap *heap)
     return true;
 }
 
+void tally__trash_fetch(const struct page *page)
+{
+    for (uint32_t word = 0; page && word < page->words; word++) {
+        struct stretch stretch = stretch_of(page, word);
+        uint64_t trash = bits_of(page, BIT_MEMBER)[word] & ~bits_of(page, BIT_ALIVE)[word];
+        for (; trash; trash &= trash - 1)
+            __builtin_prefetch(word_of(stretch_at(stretch, trash)), 1);
+    }
+}
+
 /* fn may free members and anything else: the bits are read again after each call. */
 bool tally__trash_each(struct tally_heap *heap, member_fn fn)
 {
     struct run *run = &heap->run;
-    for (; run->page; run->page = run->page->next_scope, run->word = 0)
+    for (; run->page; run->page = run->page->next_scope, run->word = 0) {
+        tally__trash_fetch(run->page->next_scope);
         for (; run->word < run->page->words; run->word++, run->passed = 0)
             for (;;) {
                 const struct page *page = run->page;
@@ -190,5 +203,6 @@ bool tally__trash_each(struct tally_heap *heap, member_fn fn)
                 if (!slice_spend(heap, 1))
                     return false;
             }
+    }
     return true;
 }

@@ -37,9 +37,11 @@ bool tally__find_unflag(struct tally_heap *heap)
 
 /* ---- merge */
 
-/* Slots of a bitmap's word that a run over the generation leaves alone. */
+/* Slots of a bitmap's word that a run over the generation leaves alone; one over candidates, all others. */
 static uint64_t passed_over(const struct page *page, uint32_t word, int generation)
 {
+    if (generation == MERGE_CANDIDATES)
+        return ~bits_of(page, BIT_CANDIDATE)[word] | bits_of(page, BIT_FROZEN)[word];
     return bits_of(page, BIT_FROZEN)[word] | (generation < 2 ? bits_of(page, BIT_OLD)[word] : 0) |
            (generation < 1 ? bits_of(page, BIT_MIDDLE)[word] : 0);
 }
@@ -80,7 +82,7 @@ void tally__page_candidates(struct tally_heap *heap, struct page *page, int gene
     tally__list_remove(page, LIST_CANDIDATES);
 }
 
-/* Half of what lives in it are candidates, or more: merged as one, it costs less, and no more than they do. */
+/* Half of what lives in it are candidates, or more: merged as one, they cost less. */
 bool tally__page_is_dense(const struct page *page)
 {
     uint32_t count = 0;
@@ -103,10 +105,14 @@ static bool has_member(const struct page *page, int generation)
 uint64_t tally__page_merge(struct tally_heap *heap, struct page *page, int generation)
 {
     uint64_t count = 0;
-    if (!heap->run.look && (generation == 2 || heap->run.sliced))
+    bool candidates = generation == MERGE_CANDIDATES;
+    if (!candidates && !heap->run.look && (generation == 2 || heap->run.sliced))
         tally__page_candidates(heap, page, generation);
-    if (!has_member(page, generation))
+    if (!has_member(page, generation)) {
+        if (candidates)
+            tally__page_candidates(heap, page, 2);
         return 0;
+    }
     tally__page_enter(heap, page);
     page->merged = page->whole = true;
     if (generation == 2 && heap->run.scope == TALLY_SCOPE_HEAP)
@@ -116,6 +122,8 @@ uint64_t tally__page_merge(struct tally_heap *heap, struct page *page, int gener
         bits_of(page, BIT_MEMBER)[word] = members;
         count += (uint64_t)__builtin_popcountll(members);
     }
+    if (candidates)
+        tally__page_candidates(heap, page, 2);
     return count;
 }
 
@@ -127,13 +135,12 @@ bool tally__find_early(struct tally_heap *heap, void *object)
     struct run *run = &heap->run;
     struct page *page = page_of(object);
     uint32_t slot = slot_of(page, object);
-    bool listed = page->links[LIST_MERGE].at;
-    if ((run->phase == RUN_MERGE || (run->phase == RUN_EXPLORE && listed)) && page->run != heap->run_number) {
-        if (listed)
+    if (run->phase == RUN_MERGE && page->run != heap->run_number) {
+        if (page->links[LIST_MERGE].at)
             tally__list_remove(page, LIST_MERGE);
         else if (run->generation < 2)
             return false;
-        run->record.examined += tally__page_merge(heap, page, run->phase == RUN_EXPLORE ? 2 : run->generation);
+        run->record.examined += tally__page_merge(heap, page, run->generation);
         return is_member(heap, page, slot);
     }
     if (run->phase != RUN_EXPLORE || *word_of(object) & FLAG_APART || bit_get(bits_of(page, BIT_FROZEN), slot))

@@ -9,12 +9,14 @@
  * however short slices are. */
 #define BRIEF 8
 
-/* What an object takes at most that is unflagged, or freed, among many. */
-#define OBJECT_NS 20
 
 /* Without max_pause the default manager's own runs over heaps from this size on go in slices too. */
 #define LARGE_BYTES    ((uint64_t)32 << 20)
 #define LARGE_SLICE_NS 10000000u
+
+#define COST_OBJECTS  256u /* that say something about what one takes */
+#define COST_LEAST_NS 10u
+#define COST_MOST_NS  200u
 
 /* Debug builds cut as finely as they can, to meet the program in every state. */
 #ifdef TALLY_DEBUG
@@ -60,9 +62,17 @@ bool tally__slice_begin(struct tally_heap *heap, uint64_t budget_ns)
     return true;
 }
 
-bool tally__slice_fits(const struct tally_heap *heap, uint64_t objects)
+bool tally__slice_fits(const struct tally_heap *heap, uint64_t objects, const struct cost *cost)
 {
-    return objects <= heap->slice.budget_ns / OBJECT_NS;
+    return objects <= heap->slice.budget_ns / cost->object_ns;
+}
+
+void tally__cost_learn(struct cost *cost, uint64_t objects, uint64_t spent_ns)
+{
+    if (objects < COST_OBJECTS)
+        return;
+    uint64_t object_ns = spent_ns / objects < COST_MOST_NS ? spent_ns / objects + COST_LEAST_NS : COST_MOST_NS;
+    cost->object_ns = object_ns > cost->object_ns ? object_ns : cost->object_ns - (cost->object_ns - object_ns) / 16;
 }
 
 bool tally__slice_brief(struct tally_heap *heap)

@@ -9,6 +9,7 @@
 #define SPARE_PAGES  16u        /* empty pages that are kept in any case */
 #define SPARE_OLD_NS 100000000u /* those that nobody has wanted for so long go back, */
 #define SPARE_BATCH  4u         /* so many each time the owner comes by */
+#define LIST_SHORT   32u /* of freed slots */
 #define SERIAL_LIMIT (1u << 23)
 
 uint32_t tally__class_of(size_t slot_bytes, size_t align)
@@ -263,17 +264,23 @@ void tally__page_reset(struct tally_heap *heap, struct page *page)
         tally__poison((char *)object + WORD_BYTES, page->slot_bytes - 2 * WORD_BYTES);
     page->bump = first;
     page->freed = NULL;
-    page->used = 0;
+    page->used = page->cleaned = 0;
     lasting_clear(page);
     if (heap->hot.current[page->class_index] == page)
         heap->hot.free[page->class_index] = NULL;
     page_settle(heap, page);
 }
 
-/* For a list of freed slots. */
-static void lasting_clear_of(struct page *page, void *list)
+/* For a list of so many freed slots: one by one, or all of a word at once. */
+static void lasting_clear_of(struct page *page, void *list, uint32_t count)
 {
     uint64_t freed[PAGE_BYTES / 16 / 64];
+    if (count < LIST_SHORT) {
+        for (void *slot = list; slot; slot = *(void **)slot)
+            for (unsigned i = BIT_HELD; i <= BIT_FROZEN; i++)
+                bit_clear(bits_of(page, i), slot_of(page, slot));
+        return;
+    }
     memset(freed, 0, page->words * sizeof *freed);
     for (void *slot = list; slot; slot = *(void **)slot)
         bit_set(freed, slot_of(page, slot));
@@ -287,12 +294,14 @@ static void lasting_clear_of(struct page *page, void *list)
 static void *freed_take(struct page *page)
 {
     void *list = page->freed;
+    uint32_t taken = (uint32_t)(((uint64_t)(page->bump - base_of(page)) - page->first) * page->reciprocal >> 32);
     if (!page->used)
         lasting_clear(page);
-    if (page->sided)
-        lasting_clear_of(page, list);
+    if (page->sided && page->cleaned != taken - page->used)
+        lasting_clear_of(page, list, taken - page->used);
+    page->cleaned = 0;
     page->freed = NULL;
-    page->used = (uint32_t)(((uint64_t)(page->bump - base_of(page)) - page->first) * page->reciprocal >> 32);
+    page->used = taken;
     return list;
 }
 
@@ -353,7 +362,7 @@ bool tally__page_refill(struct tally_heap *heap, uint32_t class_index)
 static void slots_recover(struct page *page)
 {
     page->freed = NULL;
-    page->used = 0;
+    page->used = page->cleaned = 0;
     for (uint32_t slot = 0; slot < page->slot_count && (char *)object_at(page, slot) < page->bump; slot++) {
         void *object = object_at(page, slot);
         if (*word_of(object)) {

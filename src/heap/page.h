@@ -68,7 +68,9 @@ struct page {
     bool flagged;         /* some pending bit is set */
     bool sided;           /* generation bits may have been set since its slots were last all free */
     bool recounted;       /* by the rest phase of its run */
+    bool doomed;          /* some of its members were trash when its run decided */
     bool merged;          /* its run took its live objects for members all at once */
+    uint32_t cleaned;     /* slots on the second list whose lasting bits are clear */
     const struct tally_type *only; /* that all members are of, which is fixed; NULL: unknown (weigh.c) */
     size_t bytes;         /* of the mapping */
     struct arena *arena;  /* NULL: none */

@@ -126,7 +126,7 @@ void tally__run_start(struct tally_heap *heap, const struct collect_request *req
                         .candidates = heap->candidate_count,
                         .sliced = heap->slice.deadline_ns != UINT64_MAX &&
                                   (request->scope != TALLY_SCOPE_CANDIDATES ||
-                                   !tally__slice_fits(heap, heap->candidate_count))};
+                                   !tally__slice_fits(heap, heap->candidate_count, &heap->candidate_cost))};
     heap->hot.direct_limit = 0;
     run->queue = (struct weak_queue){NULL, &run->queue.first};
     run->record = (struct feed_record){.start_ns = clock_mono_ns(),
@@ -216,8 +216,11 @@ static void stats_add(struct tally_heap *heap)
         heap->max_pause_ns = run->record.pause_ns;
     if (heap->frozen)
         heap->frozen = tally__frozen_count(heap);
-    if (run->scope == TALLY_SCOPE_CANDIDATES)
+    if (run->scope == TALLY_SCOPE_CANDIDATES) {
         tally__candidates_adapt(heap, run->record.examined, run->collected);
+        tally__cost_learn(&heap->candidate_cost, run->candidates, run->record.find_ns);
+    }
+    tally__cost_learn(&heap->trash_cost, run->found, run->record.free_ns / (run->heavy ? 4 : 1));
     tally__triggers_reset(heap);
 }
 

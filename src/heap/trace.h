@@ -115,24 +115,12 @@ static inline void stretch_push(struct tally_heap *heap, const struct page *page
         heap->mark_stack[heap->mark_count++] = object_at(page, word * 64 + 63 - (uint32_t)__builtin_clzll(bits));
 }
 
-/* Candidates that are about to be taken are fetched into the cache. */
-static inline void pending_ahead(const struct page *page)
-{
-    for (uint32_t word = 0; word < page->words; word++) {
-        struct stretch stretch = stretch_of(page, word);
-        for (uint64_t bits = bits_of(page, BIT_PENDING)[word]; bits; bits &= bits - 1)
-            __builtin_prefetch(word_of(stretch_at(stretch, bits)));
-    }
-}
-
 /* Takes some of the pending bits of a word, one at least, and leaves on the stack what is to be gone through. */
 typedef void (*take_fn)(struct tally_heap *heap, struct page *page, uint32_t word);
 
 static FORCE_INLINE bool page_drain(struct tally_heap *heap, struct page *page, take_fn take,
                                     through_fn through)
 {
-    if (heap->run.phase == RUN_EXPLORE)
-        pending_ahead(page);
     for (uint32_t word = 0; word < page->words; word++)
         while (bits_of(page, BIT_PENDING)[word]) {
             take(heap, page, word);
