@@ -3,6 +3,7 @@
  *
  *   unflag     in slices: no candidate is flagged any more (candidate.c)
  *   guess      what lives is marked before anything is counted, where the last run knows from where (guess.c)
+ *   weigh      sets that hold themselves alone are trash at once (weigh.c), before explore or subtract
  *   merge      members = the live objects of the generations asked for; trial = their counts
  *   explore    instead, for candidates: members = what they reach, as far as barriers let through;
  *              trial = counts less the references that members hold (explore.c)
@@ -185,10 +186,41 @@ static bool mark_through(struct tally_heap *heap, void *object)
     return slice_spend(heap, 1);
 }
 
-static void members_take(struct tally_heap *heap, struct page *page, uint32_t word)
+/* Onto the stack, which is empty: the first on top. */
+static void stretch_push(struct tally_heap *heap, const struct page *page, uint32_t word, uint64_t bits)
 {
-    stretch_push(heap, page, word, bits_of(page, BIT_PENDING)[word] & bits_of(page, BIT_MEMBER)[word]);
-    bits_of(page, BIT_PENDING)[word] = 0;
+    for (; bits; bits &= ~((uint64_t)1 << 63 >> __builtin_clzll(bits)))
+        heap->mark_stack[heap->mark_count++] = object_at(page, word * 64 + 63 - (uint32_t)__builtin_clzll(bits));
+}
+
+/* Goes through what is pending in a page's words, which is pushed in the order of its addresses. */
+static bool page_drain(struct tally_heap *heap, struct page *page)
+{
+    for (uint32_t word = 0; word < page->words; word++)
+        while (bits_of(page, BIT_PENDING)[word]) {
+            stretch_push(heap, page, word, bits_of(page, BIT_PENDING)[word] & bits_of(page, BIT_MEMBER)[word]);
+            bits_of(page, BIT_PENDING)[word] = 0;
+            if (!stack_drain(heap, mark_through))
+                return false;
+        }
+    return true;
+}
+
+static bool flagged_drain(struct tally_heap *heap)
+{
+    while (heap->flagged) {
+        heap->flagged = false;
+        for (struct page *page = heap->scope; page; page = page->next_scope) {
+            if (!page->flagged)
+                continue;
+            page->flagged = false;
+            if (!page_drain(heap, page)) {
+                page->flagged = heap->flagged = true;
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
 bool tally__held_outside(const struct tally_heap *heap, const struct page *page, const void *object)
@@ -250,5 +282,5 @@ bool tally__find_mark(struct tally_heap *heap)
             if (!slice_spend(heap, word_mark(heap)) || (heap->mark_count >= AHEAD && !stack_drain(heap, mark_through)))
                 return false;
         }
-    return stack_drain(heap, mark_through) && flagged_drain(heap, members_take, mark_through);
+    return stack_drain(heap, mark_through) && flagged_drain(heap);
 }

@@ -1,4 +1,4 @@
-/* Going through objects' slots: what the phases that find have in common (guess.c, explore.c, find.c), inline. */
+/* Going through objects' slots: what the phases that find have in common (explore.c, find.c, weigh.c, guess.c), inline. */
 #ifndef TALLY_HEAP_TRACE_H
 #define TALLY_HEAP_TRACE_H
 
@@ -106,45 +106,6 @@ static FORCE_INLINE bool stack_drain(struct tally_heap *heap, through_fn through
             return false;
         }
     }
-}
-
-/* Onto the stack, which is empty: the first on top. */
-static inline void stretch_push(struct tally_heap *heap, const struct page *page, uint32_t word, uint64_t bits)
-{
-    for (; bits; bits &= ~((uint64_t)1 << 63 >> __builtin_clzll(bits)))
-        heap->mark_stack[heap->mark_count++] = object_at(page, word * 64 + 63 - (uint32_t)__builtin_clzll(bits));
-}
-
-/* Takes some of the pending bits of a word, one at least, and leaves on the stack what is to be gone through. */
-typedef void (*take_fn)(struct tally_heap *heap, struct page *page, uint32_t word);
-
-static FORCE_INLINE bool page_drain(struct tally_heap *heap, struct page *page, take_fn take,
-                                    through_fn through)
-{
-    for (uint32_t word = 0; word < page->words; word++)
-        while (bits_of(page, BIT_PENDING)[word]) {
-            take(heap, page, word);
-            if (!stack_drain(heap, through))
-                return false;
-        }
-    return true;
-}
-
-static FORCE_INLINE bool flagged_drain(struct tally_heap *heap, take_fn take, through_fn through)
-{
-    while (heap->flagged) {
-        heap->flagged = false;
-        for (struct page *page = heap->scope; page; page = page->next_scope) {
-            if (!page->flagged)
-                continue;
-            page->flagged = false;
-            if (!page_drain(heap, page, take, through)) {
-                page->flagged = heap->flagged = true;
-                return false;
-            }
-        }
-    }
-    return true;
 }
 
 /* ---- edges taken off trial counts */
