@@ -59,15 +59,21 @@ static FORCE_INLINE bool is_bare(const struct tally_type *type, void *object)
 
 /* Freed slots are filled in debug builds, and poisoned for AddressSanitizer and valgrind: all but the word
  * and the link to the next one, which lie in the first 8 bytes of the payload. */
-static inline void slot_free(struct page *page, void *object)
+static inline void slot_link(struct page *page, void *object, void **list)
 {
+    (void)page; /* without checks */
     *word_of(object) = 0;
-    *(void **)object = page->freed;
-    page->freed = object;
-    page->used--;
+    *(void **)object = *list;
+    *list = object;
     tally__poison((char *)object + WORD_BYTES, (page->class_index == CLASS_LARGE ? PAGE_BYTES - page->first
                                                                                  : page->slot_bytes) -
                                                    2 * WORD_BYTES);
+}
+
+static inline void slot_free(struct page *page, void *object)
+{
+    slot_link(page, object, &page->freed);
+    page->used--;
 }
 
 /* After slots were freed: the page has room, and goes perhaps to where it came from. */

@@ -12,10 +12,13 @@
 /* What identifies a word of a light object of a type. */
 #define KEY_MASK (((uint64_t)0xffff << TALLY_TYPE_SHIFT) | FLAGS_HEAVY)
 
-/* Of one type after another, not counted yet. */
+/* Of one type after another, not counted yet; and of one page after another, whose slots are not given back yet. */
 struct deaths {
     const struct tally_type *type; /* NULL: they are counted one by one */
     uint64_t key, count;
+    struct page *page; /* NULL: slots are given back one by one */
+    void *freed;       /* its second list */
+    uint32_t slots;
 };
 
 static void deaths_count(struct tally_heap *heap, const struct deaths *deaths)
@@ -33,34 +36,67 @@ static __attribute__((noinline)) void deaths_turn(struct tally_heap *heap, struc
 {
     deaths_count(heap, deaths);
     if (type->fixed && heap->hot.pen.level == WIRE_LEVEL_OFF) {
-        *deaths = (struct deaths){type, (uint64_t)type->index << TALLY_TYPE_SHIFT, 1};
+        deaths->type = type;
+        deaths->key = (uint64_t)type->index << TALLY_TYPE_SHIFT;
+        deaths->count = 1;
         return;
     }
-    *deaths = (struct deaths){NULL, UINT64_MAX, 0};
+    deaths->type = NULL;
+    deaths->key = UINT64_MAX;
+    deaths->count = 0;
     if (type->tracked)
         young_subtract_one(heap);
     count_light(heap, object, type, WIRE_EVENT_FREE_REFCOUNT);
 }
 
-static __attribute__((noinline)) void end_odd(struct tally_heap *heap, struct page *page, void *object)
+static void slots_give_back(struct tally_heap *heap, struct deaths *deaths)
 {
-    if (page->odd & ODD_CANDIDATES)
+    struct page *page = deaths->page;
+    if (!page)
+        return;
+    deaths->page = NULL;
+    page->freed = deaths->freed;
+    page->used -= deaths->slots;
+    page_settle(heap, page);
+}
+
+/* The first in its page. Candidates have a bit there, which goes with them. */
+static __attribute__((noinline)) void page_turn(struct tally_heap *heap, struct deaths *deaths, void *object)
+{
+    struct page *page = page_of(object);
+    slots_give_back(heap, deaths);
+    if (page->odd & ODD_CANDIDATES) {
         tally__candidate_drop(heap, page, slot_of(page, object));
-    slot_return(heap, page, object);
+        slot_return(heap, page, object);
+        return;
+    }
+    deaths->page = page;
+    deaths->freed = page->freed;
+    deaths->slots = 0;
+    slot_link(page, object, &deaths->freed);
+    deaths->slots++;
 }
 
 static FORCE_INLINE void end(struct tally_heap *heap, struct deaths *deaths, void *object,
                              const struct tally_type *type)
 {
-    struct page *page = page_of(object);
     if (type == deaths->type)
         deaths->count++;
     else
         deaths_turn(heap, deaths, object, type);
-    if (page->odd || page->used == 1)
-        end_odd(heap, page, object);
-    else
-        slot_free(page, object);
+    if (((uintptr_t)object ^ (uintptr_t)deaths->page) >= PAGE_BYTES) {
+        page_turn(heap, deaths, object);
+        return;
+    }
+    slot_link(deaths->page, object, &deaths->freed);
+    deaths->slots++;
+}
+
+/* Counted, and given back: the heap is as if they had died one by one. */
+static void deaths_settle(struct tally_heap *heap, struct deaths *deaths)
+{
+    slots_give_back(heap, deaths);
+    deaths_count(heap, deaths);
 }
 
 /* Fixed slots, then trailing ones: a light object has no others. */
@@ -78,7 +114,8 @@ static FORCE_INLINE size_t slot_count(const struct tally_type *type, void *objec
 
 /* Lets go of what the slots below *at hold, down to one whose object has lost its last reference: that object.
  * NULL: none has. */
-static FORCE_INLINE void *next_dead(const struct tally_type *type, void *object, size_t *at)
+static FORCE_INLINE void *next_dead(struct tally_heap *heap, struct deaths *deaths, const struct tally_type *type,
+                                    void *object, size_t *at)
 {
     while (*at > 0) {
         void **slot = slot_at(type, object, --*at), *child = *slot;
@@ -88,8 +125,10 @@ static FORCE_INLINE void *next_dead(const struct tally_type *type, void *object,
         uint64_t word = *word_of(child) -= TALLY_COUNT_ONE;
         if (word < TALLY_COUNT_ONE)
             return child;
-        if (!(word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED)))
-            tally__candidate(child);
+        if (word & (TALLY_FLAG_ACYCLIC | TALLY_FLAG_BUFFERED))
+            continue;
+        slots_give_back(heap, deaths); /* its page has candidates from here on */
+        tally__candidate(child);
     }
     return NULL;
 }
@@ -112,11 +151,11 @@ static inline void wait_at(const struct tally_type *type, void *object, size_t a
 
 void tally__release_light(struct tally_heap *heap, void *object, const struct tally_type *type)
 {
-    struct deaths deaths = {NULL, UINT64_MAX, 0};
+    struct deaths deaths = {.key = UINT64_MAX};
     void *parent = NULL;
     size_t at = slot_count(type, object);
     for (;;) {
-        void *child = next_dead(type, object, &at);
+        void *child = next_dead(heap, &deaths, type, object, &at);
         if (!child) {
             end(heap, &deaths, object, type);
             if (!(object = parent))
@@ -130,7 +169,7 @@ void tally__release_light(struct tally_heap *heap, void *object, const struct ta
         }
         const struct tally_type *child_type = light_type(heap, &deaths, child);
         if (!child_type) {
-            deaths_count(heap, &deaths);
+            deaths_settle(heap, &deaths);
             wait_at(type, object, at);
             tally__cascade_whole(heap, (struct cascade){object, parent}, child);
             return;
@@ -150,5 +189,5 @@ void tally__release_light(struct tally_heap *heap, void *object, const struct ta
         type = child_type;
         at = slot_count(type, object);
     }
-    deaths_count(heap, &deaths);
+    deaths_settle(heap, &deaths);
 }
