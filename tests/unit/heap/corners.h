@@ -1,4 +1,4 @@
-/* What the tests of corners share: disposers, and chains. */
+/* What the tests of corners share: disposers, chains, and runs over candidates. */
 #ifndef TALLY_TEST_HEAP_CORNERS_H
 #define TALLY_TEST_HEAP_CORNERS_H
 
@@ -50,6 +50,14 @@ static inline struct wide *wide_full(struct tally_heap *heap, size_t length)
     for (size_t i = 0; i < length; i++)
         tally_store_steal(wide, &wide->slots[i], pair_make(heap, wide, NULL));
     return wide;
+}
+
+/* As an automatic run does it. */
+static inline void candidates_run(struct tally_heap *heap)
+{
+    tally__collect(
+        heap, &(struct collect_request){.reason = TALLY_REASON_THRESHOLD, .scope = TALLY_SCOPE_CANDIDATES});
+    heap_check(heap);
 }
 
 #endif

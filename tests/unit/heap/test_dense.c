@@ -3,14 +3,6 @@
 
 enum { PAIRS = 3000 }; /* two pages and more */
 
-/* As an automatic run does it. */
-static void candidates_run(struct tally_heap *heap)
-{
-    tally__collect(
-        heap, &(struct collect_request){.reason = TALLY_REASON_THRESHOLD, .scope = TALLY_SCOPE_CANDIDATES});
-    heap_check(heap);
-}
-
 static void loops_make(struct tally_heap *heap, struct pair **loops, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

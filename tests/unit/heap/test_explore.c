@@ -4,13 +4,6 @@
 enum { PAIRS = 8000, EVERY = 40 }; /* sparse: far less than half of a page */
 static struct pair *pairs[PAIRS];
 
-static void candidates_run(struct tally_heap *heap)
-{
-    tally__collect(
-        heap, &(struct collect_request){.reason = TALLY_REASON_THRESHOLD, .scope = TALLY_SCOPE_CANDIDATES});
-    heap_check(heap);
-}
-
 /* Old pairs, each held by a C variable and by itself. */
 static struct tally_heap *old_pairs(void)
 {

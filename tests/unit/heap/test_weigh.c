@@ -5,13 +5,6 @@
 enum { PAIRS = 4000 };
 static struct pair *loops[PAIRS];
 
-static void candidates_run(struct tally_heap *heap)
-{
-    tally__collect(
-        heap, &(struct collect_request){.reason = TALLY_REASON_THRESHOLD, .scope = TALLY_SCOPE_CANDIDATES});
-    heap_check(heap);
-}
-
 /* Twins: each holds the other. loops[] borrows them. */
 static void twins_make(struct tally_heap *heap)
 {
