@@ -239,18 +239,33 @@ static void word_forget(struct page *page, uint32_t word, uint64_t trash)
     page->cleaned += (uint32_t)__builtin_popcountll(trash);
 }
 
+static FORCE_INLINE void word_link(struct page *page, struct stretch stretch, uint64_t trash, void **list)
+{
+    if (trash == UINT64_MAX) {
+        char *object = stretch.first;
+        for (unsigned i = 0; i < 64; i++, object += stretch.bytes)
+            slot_link(page, object, list);
+        return;
+    }
+    for (; trash; trash &= trash - 1)
+        slot_link(page, stretch_at(stretch, trash), list);
+}
+
 /* The trash of a page all of whose members are of one type, which is fixed. Its candidates have been taken. */
 static uint64_t page_free_only(struct tally_heap *heap, struct page *page)
 {
     struct same same = {page->only, 0, 0};
+    void *list = page->freed;
     for (uint32_t word = 0; word < page->words; word++) {
-        struct stretch stretch = stretch_of(page, word);
         uint64_t trash = bits_of(page, BIT_MEMBER)[word] & ~bits_of(page, BIT_ALIVE)[word];
+        if (!trash)
+            continue;
         word_forget(page, word, trash);
         same.objects += (uint64_t)__builtin_popcountll(trash);
-        for (; trash; trash &= trash - 1)
-            slot_free(page, stretch_at(stretch, trash));
+        word_link(page, stretch_of(page, word), trash, &list);
     }
+    page->freed = list;
+    page->used -= (uint32_t)same.objects;
     same.bytes = same.objects * same.type->size;
     same_count(heap, &same);
     if (same.objects)

@@ -185,7 +185,7 @@ static enum phase next_phase(struct tally_heap *heap)
     return run->look && run->phase == RUN_SHAPES ? RUN_END : run->phase + 1;
 }
 
-static void collection_describe(const struct run *run, struct tally_collection *info)
+static void collection_describe(const struct run *run, uint64_t now, struct tally_collection *info)
 {
     const struct feed_record *record = &run->record;
     *info = (struct tally_collection){.stop = true,
@@ -194,7 +194,7 @@ static void collection_describe(const struct run *run, struct tally_collection *
                                       .scope = run->scope,
                                       .collected = run->collected,
                                       .uncollectable = run->uncollectable,
-                                      .duration_ns = clock_mono_ns() - record->start_ns,
+                                      .duration_ns = now - record->start_ns,
                                       .examined = record->examined,
                                       .freed_bytes = run->freed_bytes,
                                       .find_ns = record->find_ns,
@@ -236,7 +236,7 @@ static void close(struct tally_heap *heap, bool abandoned)
     if (!abandoned)
         stats_add(heap);
     feed_collection_stop(&heap->hot.pen, &run->record, now);
-    collection_describe(run, &heap->last);
+    collection_describe(run, now, &heap->last);
     if (abandoned)
         heap->last = (struct tally_collection){.stop = true,
                                                .abandoned = true,
