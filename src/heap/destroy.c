@@ -268,8 +268,7 @@ static uint64_t page_free_only(struct tally_heap *heap, struct page *page)
     page->used -= (uint32_t)same.objects;
     same.bytes = same.objects * same.type->size;
     same_count(heap, &same);
-    if (same.objects)
-        page_settle(heap, page);
+    page_settle(heap, page);
     return same.objects;
 }
 
@@ -300,8 +299,7 @@ static uint64_t page_free_light(struct tally_heap *heap, struct page *page)
     uint64_t count = 0;
     for (uint32_t word = 0; word < page->words; word++)
         count += word_free_light(heap, page, word);
-    if (count)
-        page_settle(heap, page);
+    page_settle(heap, page);
     return count;
 }
 

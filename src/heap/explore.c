@@ -244,20 +244,6 @@ static bool candidates_take(struct tally_heap *heap)
     return true;
 }
 
-/* Else, as there may be many of them, by the next run. */
-static void candidate_pages_tidy(struct tally_heap *heap)
-{
-    struct page *next;
-    for (struct page *page = heap->lists[LIST_CANDIDATES]; page; page = next) {
-        next = page->links[LIST_CANDIDATES].next;
-        uint64_t any = 0;
-        for (uint32_t word = 0; word < page->words; word++)
-            any |= bits_of(page, BIT_CANDIDATE)[word];
-        if (!any)
-            tally__list_remove(page, LIST_CANDIDATES);
-    }
-}
-
 /* Post-condition: the candidates there were at the start, and what they reach, are members. */
 bool tally__find_explore(struct tally_heap *heap)
 {
@@ -277,7 +263,7 @@ bool tally__find_explore(struct tally_heap *heap)
     }
     if (!stack_drain(heap, explore_through) || !merged_explore(heap) || !pending_explore(heap))
         return false;
-    if (!run->sliced)
-        candidate_pages_tidy(heap);
+    while (!run->sliced && heap->lists[LIST_CANDIDATES]) /* all are taken; else the next run looks which pages have some */
+        tally__list_remove(heap->lists[LIST_CANDIDATES], LIST_CANDIDATES);
     return true;
 }

@@ -88,7 +88,7 @@ bool tally__page_is_dense(const struct page *page)
     uint32_t count = 0;
     for (uint32_t word = 0; word < page->words; word++)
         count += (uint32_t)__builtin_popcountll(bits_of(page, BIT_CANDIDATE)[word]);
-    return 2 * count >= page->used;
+    return count && 2 * count >= page->used;
 }
 
 static bool has_member(const struct page *page, int generation)
@@ -115,7 +115,7 @@ uint64_t tally__page_merge(struct tally_heap *heap, struct page *page, int gener
     }
     tally__page_enter(heap, page);
     page->merged = page->whole = true;
-    if (generation == 2 && heap->run.scope == TALLY_SCOPE_HEAP)
+    if (generation == 2)
         memset(bits_of(page, BIT_HELD), 0, (size_t)page->words * 8); /* mark finds them anew */
     for (uint32_t word = 0; word < page->words; word++) {
         uint64_t members = word_merge(heap, page, word * 64, passed_over(page, word, generation));

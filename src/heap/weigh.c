@@ -70,9 +70,8 @@ static bool page_counts(struct scales *scales, struct page *page)
 {
     struct words words = {0, 0, UINT64_MAX};
     members_each(page, word_weigh, &words);
-    const struct tally_type *type = words.any ? type_of_word(words.all) : NULL;
     bool same = type_index_of(words.all) == type_index_of(words.any);
-    page->only = type && same && type->fixed ? type : NULL;
+    page->only = same && type_of_word(words.all)->fixed ? type_of_word(words.all) : NULL;
     scales->counts += words.counts;
     scales->flags |= words.any;
     return !has_frozen(page) && !(words.any & (FLAG_APART | FLAG_ODD));
@@ -167,7 +166,8 @@ static bool is_time(struct tally_heap *heap)
 
 static bool judged(struct tally_heap *heap, bool dead)
 {
-    heap->weigh_skip = dead ? 0 : heap->weigh_skip < SKIPPED_MOST ? 2 * heap->weigh_skip + 1 : SKIPPED_MOST;
+    uint32_t more = 2 * heap->weigh_skip + 1;
+    heap->weigh_skip = dead ? 0 : more < SKIPPED_MOST ? more : SKIPPED_MOST;
     heap->weigh_wait = heap->weigh_skip;
     return dead;
 }

@@ -139,6 +139,55 @@ static void test_what_is_touched_stays_young(void **state)
     tally_heap_free(heap);
 }
 
+/* More than the stack holds waits beside the objects. */
+static void test_a_candidate_with_more_than_the_stack_holds(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct wide *wide = wide_make(heap, 70000);
+    for (size_t i = 0; i < 70000; i++)
+        tally_store_steal(wide, &wide->slots[i], pair_make(heap, NULL, NULL));
+    tally_decref(tally_dup(wide));
+    assert_int_equal(heap->candidate_count, 1);
+    candidates_run(heap);
+    assert_int_equal(heap->run.record.examined, 70001);
+    assert_int_equal(heap->run.survivors, 70001);
+    tally_decref(wide);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* A candidate that waits for its turn dies between two slices. */
+static void test_a_pending_candidate_that_dies(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = old_pairs();
+    struct wide *hub = wide_full(heap, 60000);
+    for (size_t i = 0; i < PAIRS; i++)
+        tally_clear(pairs[i], &pairs[i]->first);
+    suspect_some();
+    tally_decref(tally_dup(hub));
+    assert_int_equal(tally_set_max_pause(heap, 20), 0);
+    tally__slice_begin(heap, 20000);
+    tally__run_start(heap, &(struct collect_request){.reason = TALLY_REASON_THRESHOLD,
+                                                     .scope = TALLY_SCOPE_CANDIDATES});
+    tally__run_advance(heap);
+    tally__slice_end(heap);
+    while (heap->run.phase < RUN_EXPLORE || (heap->run.phase == RUN_EXPLORE && heap->run.step != EXPLORE_FOLLOW))
+        tally_step(heap, 20);
+    assert_int_equal(heap->run.phase, RUN_EXPLORE);
+    for (size_t i = 0; i < PAIRS; i++)
+        tally_decref(pairs[i]);
+    while (tally_step(heap, UINT64_MAX))
+        continue;
+    heap_check(heap);
+    assert_int_equal(heap_live(heap), 60001);
+    tally_decref(hub);
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +195,8 @@ int main(void)
         cmocka_unit_test(test_garbage_among_the_spared),
         cmocka_unit_test(test_garbage_in_the_sample),
         cmocka_unit_test(test_what_is_touched_stays_young),
+        cmocka_unit_test(test_a_candidate_with_more_than_the_stack_holds),
+        cmocka_unit_test(test_a_pending_candidate_that_dies),
     };
     return cmocka_run_group_tests_name("explore", tests, NULL, NULL);
 }

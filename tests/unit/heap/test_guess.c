@@ -375,6 +375,70 @@ static void test_pages_with_holes(void **state)
     tally_heap_free(heap);
 }
 
+/* A chain whose every member has many leaves beside the next: these fill the stack, to the last place. */
+static void test_a_stack_that_fills_bit_by_bit(void **state)
+{
+    (void)state;
+    enum { SLOTS = 40, LEVELS = 3000 };
+    struct tally_heap *heap = heap_make();
+    const struct tally_type *type = NULL;
+    struct tally_ref refs[SLOTS];
+    for (size_t i = 0; i < SLOTS; i++)
+        refs[i] = (struct tally_ref){"slot", i * sizeof(void *)};
+    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "comb", .size = sizeof(void *[SLOTS]),
+                                                                   .refs = refs, .ref_count = SLOTS}, &type), 0);
+    void **root = NULL;
+    for (int level = 0; level < LEVELS; level++) {
+        void **next = tally_new(heap, type);
+        for (size_t i = 0; i + 1 < SLOTS; i++)
+            tally_store_steal(next, &next[i], pair_make(heap, NULL, NULL));
+        tally_store_steal(next, &next[SLOTS - 1], root);
+        root = next;
+    }
+    collects(heap, 0, false);
+    ring_drop(heap, 10);
+    collects(heap, 10, true);
+    assert_int_equal(heap->run.survivors, LEVELS * SLOTS);
+    tally_decref(root);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* The range of addresses shrinks to less than a quarter, and to nothing. */
+static void test_heaps_that_shrink(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct pair *few = chain_make(heap, 10), *many = chain_make(heap, 100000);
+    collects(heap, 0, false);
+    ring_drop(heap, 10);
+    collects(heap, 10, true);
+    size_t pages = heap->shadow.reserved_pages;
+    tally_decref(many);
+    tally_trim(heap);
+    ring_drop(heap, 10);
+    collects(heap, 10, true);
+    assert_in_range(heap->shadow.reserved_pages, 1, pages / 4);
+    many = chain_make(heap, 100000);
+    ring_drop(heap, 10);
+    collects(heap, 10, true); /* the new chain's root is not known yet, and counted as ever */
+    tally_decref(many);
+    ring_drop(heap, 10);
+    collects(heap, 10, true);
+    tally_decref(few);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+    heap = heap_make(); /* one page, which goes */
+    struct wide *large = wide_make(heap, 20000);
+    tally_store(large, &large->slots[0], large);
+    collects(heap, 0, false);
+    tally_clear(large, &large->slots[0]);
+    tally_decref(large);
+    tally_unfreeze(heap); /* something to look for */
+    collects(heap, 0, false);
+    tally_heap_free(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +455,8 @@ int main(void)
         cmocka_unit_test(test_random_programs_with_and_without_a_guess),
         cmocka_unit_test(test_pages_far_apart),
         cmocka_unit_test(test_pages_with_holes),
+        cmocka_unit_test(test_a_stack_that_fills_bit_by_bit),
+        cmocka_unit_test(test_heaps_that_shrink),
     };
     return cmocka_run_group_tests_name("guess", tests, NULL, NULL);
 }

@@ -371,6 +371,42 @@ static void test_a_child_finds_the_free_slots(void **state)
     tally_heap_free(heap);
 }
 
+static struct pair *chain_like(struct tally_heap *heap)
+{
+    struct pair *pair = pair_make(heap, NULL, NULL);
+    tally_store_steal(pair, &pair->first, pair_make(heap, NULL, NULL));
+    return pair;
+}
+
+/* A slot of the fixed part and trailing ones in one light type: all are released. */
+static void test_arrays_with_a_fixed_slot(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    const struct tally_type *type = NULL;
+    struct list {
+        size_t length;
+        void *owner, *items[];
+    };
+    struct tally_ref refs[] = {{"owner", offsetof(struct list, owner)}};
+    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "list",
+                                                                   .size = sizeof(struct list),
+                                                                   .refs = refs,
+                                                                   .ref_count = 1,
+                                                                   .trailing = TALLY_TRAILING_SLOTS},
+                                         &type),
+                     0);
+    struct list *list = tally_new_array(heap, type, 3);
+    tally_store_steal(list, &list->owner, chain_like(heap));
+    for (int i = 0; i < 3; i++)
+        tally_store_steal(list, &list->items[i], chain_like(heap));
+    assert_int_equal(heap_live(heap), 9);
+    tally_decref(list);
+    assert_int_equal(heap_live(heap), 0);
+    heap_check(heap);
+    tally_heap_free(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_an_entry_in_the_trash_verifies),
         cmocka_unit_test(test_touches_ahead_of_a_young_run),
         cmocka_unit_test(test_a_child_finds_the_free_slots),
+        cmocka_unit_test(test_arrays_with_a_fixed_slot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -422,6 +422,22 @@ static bool act_finalizers(struct tally_heap *heap)
     return got;
 }
 
+/* A guess goes without its shadow. */
+static bool act_guess(struct tally_heap *heap)
+{
+    struct pair *root = tally_new(heap, pair_type());
+    bool before = want.failed;
+    if (!root)
+        return false;
+    assert_int_equal(tally_collect(heap, 2), 0);
+    tally_decref(tally_dup(root));
+    assert_int_equal(tally_collect(heap, 2), 0);
+    bool went_without = want.failed && !before;
+    assert_int_equal(heap->run.guessed, !went_without);
+    tally_decref(root);
+    return !went_without;
+}
+
 static const struct scenario scenarios[] = {
     {"heap", act_heap},
     {"type", act_type},
@@ -432,6 +448,7 @@ static const struct scenario scenarios[] = {
     {"scope", act_scope},
     {"switches", act_switches},
     {"collect", act_collect},
+    {"guess", act_guess},
     {"questions", act_questions},
     {"transfer", act_transfer},
     {"leaks", act_leaks},

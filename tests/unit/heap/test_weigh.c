@@ -224,6 +224,140 @@ static void test_heaps_that_are_not_weighed(void **state)
     tally_heap_free(heap);
 }
 
+/* Live objects of other pages that are in the run, but no members; and of pages that are not. */
+static void test_members_that_refer_to_live_neighbours(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    twins_make(heap);
+    struct pair *live = loops[1];
+    tally_clear(live, &live->first);
+    tally_clear(loops[0], &loops[0]->first);
+    for (size_t i = 2; i < PAIRS; i++)
+        tally_store(loops[i], &loops[i]->second, live);
+    twins_drop(2);
+    candidates_run(heap); /* the one is a candidate since it was let go of by the other */
+    assert_int_equal(tally_refcount(live), 1);
+    assert_int_equal(heap_live(heap), 2);
+    candidates_run(heap);
+    assert_int_equal(heap->candidate_count, 0);
+    heap->weigh_wait = 0;
+    for (size_t i = 2; i < PAIRS; i++) {
+        loops[i] = pair_make(heap, live, NULL);
+        tally_store(loops[i], &loops[i]->second, loops[i]);
+    }
+    twins_drop(2);
+    candidates_run(heap);
+    assert_true(heap->run.weighed);
+    assert_int_equal(heap->run.collected, PAIRS - 2);
+    assert_int_equal(tally_refcount(live), 1);
+    tally_decref(live);
+    tally_decref(loops[0]);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+static void test_frozen_candidates_prove_nothing(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    twins_make(heap);
+    tally_freeze(heap);
+    twins_drop(0);
+    candidates_run(heap);
+    assert_false(heap->run.weighed);
+    assert_int_equal(heap_live(heap), PAIRS);
+    tally_unfreeze(heap);
+    assert_int_equal(tally_collect(heap, 2), PAIRS);
+    tally_heap_free(heap);
+}
+
+static void test_a_large_object_among_the_members(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    struct wide *large = wide_make(heap, 20000);
+    tally_store(large, &large->slots[7], large);
+    twins_make(heap);
+    twins_drop(0);
+    tally_decref(large);
+    candidates_run(heap);
+    assert_true(heap->run.weighed);
+    assert_int_equal(heap->run.collected, PAIRS + 1);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* Light types, of which one object has a weak reference: no shorter way then. */
+static void test_members_that_are_weakly_referenced(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    twins_make(heap);
+    void *weak = tally_weak_new(heap, NULL, loops[9], NULL, NULL);
+    twins_drop(0);
+    candidates_run(heap);
+    assert_true(heap->run.weighed);
+    assert_int_equal(heap->run.collected, PAIRS);
+    assert_null(tally_weak_lock(weak));
+    tally_decref(weak);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* Candidates enough, but of no page half. */
+static void test_no_page_is_dense(void **state)
+{
+    (void)state;
+    static struct pair *many[20 * PAIRS / 10];
+    struct tally_heap *heap = heap_make();
+    for (size_t i = 0; i < 2 * PAIRS; i++) {
+        many[i] = pair_make(heap, NULL, NULL);
+        tally_store(many[i], &many[i]->first, many[i]);
+    }
+    for (size_t i = 0; i < 2 * PAIRS; i += 10)
+        tally_decref(many[i]);
+    assert_true(heap->candidate_count >= 512);
+    candidates_run(heap);
+    assert_false(heap->run.weighed);
+    assert_int_equal(heap->run.collected, 2 * PAIRS / 10);
+    for (size_t i = 0; i < 2 * PAIRS; i++)
+        if (i % 10)
+            tally_decref(many[i]);
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
+/* Events are written one by one, whatever is counted together. */
+static void test_trash_and_light_deaths_with_events(void **state)
+{
+    (void)state;
+    static _Alignas(4096) char counters[WIRE_COUNTERS_BYTES], ring[WIRE_RING_BYTES];
+    struct tally_heap *heap = heap_make();
+    const struct tally_type *big = NULL;
+    assert_int_equal(tally_type_register(&(struct tally_type_info){.name = "big", .size = 1000}, &big), 0);
+    feed_counters_format(counters, 1, 1);
+    feed_ring_format(ring, 1, 1);
+    assert_int_equal(tally__heap_feed_swap(heap, counters, ring), 0);
+    feed_level_set(tally__heap_feed(heap), WIRE_LEVEL_ALL);
+    uint64_t before = heap->hot.pen.sequence;
+    twins_make(heap);
+    twins_drop(0);
+    candidates_run(heap);
+    assert_true(heap->run.weighed);
+    assert_int_equal(heap_live(heap), 0);
+    assert_in_range(heap->hot.pen.sequence - before, 2 * PAIRS, 2 * PAIRS + 200);
+    before = heap->hot.pen.sequence;
+    tally_decref(chain_make(heap, 1000));
+    tally_decref(tally_new(heap, big));
+    assert_in_range(heap->hot.pen.sequence - before, 2002, 2010);
+    assert_int_equal(heap->hot.pen.rows[big->index].freed_refcount, 1);
+    heap_check(heap);
+    feed_level_set(tally__heap_feed(heap), WIRE_LEVEL_OFF);
+    tally_heap_free(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +370,12 @@ int main(void)
         cmocka_unit_test(test_what_is_saved),
         cmocka_unit_test(test_whole_heaps_of_trash),
         cmocka_unit_test(test_heaps_that_are_not_weighed),
+        cmocka_unit_test(test_members_that_refer_to_live_neighbours),
+        cmocka_unit_test(test_frozen_candidates_prove_nothing),
+        cmocka_unit_test(test_a_large_object_among_the_members),
+        cmocka_unit_test(test_members_that_are_weakly_referenced),
+        cmocka_unit_test(test_no_page_is_dense),
+        cmocka_unit_test(test_trash_and_light_deaths_with_events),
     };
     return cmocka_run_group_tests_name("weigh", tests, NULL, NULL);
 }
