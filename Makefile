@@ -38,7 +38,7 @@ TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/
   src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/setting.c src/tallyctl/control.c src/tallyctl/output_text.c \
   src/tallyctl/output_json.c src/tallyctl/doctor.c src/tallyctl/doctor_files.c src/tallyctl/doctor_proc.c
 TALLYCTL_LIBS := -lcurl -ljansson
-MAL_SRCS := $(addprefix src/mal/,main.c mal.c values.c map.c env.c reader.c printer.c eval.c core.c core_text.c \
+MAL_SRCS := $(addprefix src/mal/,main.c mal.c values.c symbols.c sequence.c map.c env.c reader.c printer.c eval.c call.c quote.c core.c core_text.c \
   core_sequence.c input.c)
 REPLAY_SRCS := $(addprefix src/replay/,script.c lex.c text.c names.c roots.c object.c action.c event.c world.c command.c build.c \
   generate.c control.c print.c query.c run.c main.c)

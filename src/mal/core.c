@@ -3,26 +3,22 @@
 
 #include "mal/mal.h"
 
-bool mal_core_define(struct mal *mal)
-{
-    static const struct {
-        const char *word;
-        builtin_fn call;
-        int least, most;
-    } rows[] = {
-#define MAL_BUILTIN(word, function, least, most) {word, function, least, most},
+static const struct routine routines[] = {
+#define MAL_BUILTIN(word, function, least, most) {word, function, least, most, false},
+#define MAL_EVALUATOR(word, function, least, most) {word, function, least, most, true},
 #include "mal/core.def"
 #undef MAL_BUILTIN
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        TALLY_LOCAL struct symbol *name = mal_symbol(mal, rows[i].word, strlen(rows[i].word));
+#undef MAL_EVALUATOR
+};
+
+bool mal_core_define(struct mal *mal)
+{
+    for (size_t i = 0; i < sizeof routines / sizeof *routines; i++) {
+        TALLY_LOCAL struct symbol *name = mal_symbol(mal, routines[i].word, strlen(routines[i].word));
         TALLY_LOCAL struct builtin *builtin = name ? mal_new(mal, MAL_BUILTIN) : NULL;
         if (!builtin)
             return false;
-        builtin->name = rows[i].word;
-        builtin->call = rows[i].call;
-        builtin->least = rows[i].least;
-        builtin->most = rows[i].most;
+        builtin->routine = &routines[i];
         if (!mal_env_set(mal, mal->root, name, builtin))
             return false;
     }
@@ -163,26 +159,7 @@ void *mal_make_with_meta(struct mal *mal, void **args, size_t count)
 void *mal_meta(struct mal *mal, void **args, size_t count)
 {
     (void)count;
-    void *meta = NULL;
-    switch (mal_kind(args[0])) {
-    case MAL_LIST:
-        meta = ((struct list *)args[0])->meta;
-        break;
-    case MAL_VECTOR:
-        meta = ((struct vector *)args[0])->meta;
-        break;
-    case MAL_MAP:
-        meta = ((struct map *)args[0])->meta;
-        break;
-    case MAL_CLOSURE:
-        meta = ((struct closure *)args[0])->meta;
-        break;
-    case MAL_BUILTIN:
-        meta = ((struct builtin *)args[0])->meta;
-        break;
-    default:
-        break;
-    }
+    void *meta = mal_meta_of(args[0]);
     return tally_dup(meta ? meta : mal->nil);
 }
 
@@ -221,13 +198,13 @@ void *mal_swap(struct mal *mal, void **args, size_t count)
     struct atom *atom = args[0];
     if (!atom_ok(mal, atom))
         return NULL;
-    TALLY_LOCAL struct vector *call = mal_new_array(mal, MAL_VECTOR, count - 1);
-    if (!call)
+    MAL_ARGS call;
+    if (!mal_args_open(mal, &call, count - 1))
         return NULL;
-    tally_store(call, &call->items[0], atom->content);
+    mal_args_push_steal(&call, tally_dup(atom->content)); /* the function may give the atom another */
     for (size_t i = 2; i < count; i++)
-        tally_store(call, &call->items[i - 1], args[i]);
-    void *value = mal_apply(mal, args[1], call);
+        mal_args_push_steal(&call, tally_dup(args[i]));
+    void *value = mal_apply(mal, args[1], call.items, call.count);
     if (value)
         tally_store(atom, &atom->content, value);
     return value;

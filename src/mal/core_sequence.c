@@ -51,14 +51,15 @@ void *mal_cons(struct mal *mal, void **args, size_t count)
 /* Items of a sequence in front of a list, which is stolen. */
 static void *in_front(struct mal *mal, void *sequence, void *list)
 {
-    TALLY_LOCAL struct vector *items = mal_vector_of(mal, sequence);
-    if (!items) {
+    MAL_ARGS items;
+    if (!mal_args_open(mal, &items, mal_length(sequence))) {
         tally_decref(list);
         return NULL;
     }
-    for (size_t i = items->length; i-- > 0 && list;)
-        list = mal_cons_steal(mal, tally_dup(items->items[i]), list);
-    return list;
+    struct walk walk = mal_walk(sequence);
+    for (void *item; (item = mal_next(&walk));)
+        mal_args_push_steal(&items, tally_dup(item));
+    return mal_args_list(mal, &items, list);
 }
 
 void *mal_concat(struct mal *mal, void **args, size_t count)
@@ -110,29 +111,26 @@ void *mal_first(struct mal *mal, void **args, size_t count)
 void *mal_rest(struct mal *mal, void **args, size_t count)
 {
     (void)count;
-    const struct vector *vector = args[0];
+    struct list *list = args[0];
+    struct vector *vector = args[0];
+    if (mal_is_list(list))
+        return tally_dup(mal_is_empty(list) ? mal->empty : list->rest);
     if (mal_kind(vector) == MAL_VECTOR && vector->length)
-        return mal_list_of(mal, (void **)(uintptr_t)&vector->items[1], vector->length - 1);
-    TALLY_LOCAL struct list *list = as_list(mal, args[0], "rest");
-    return list ? tally_dup(mal_is_empty(list) ? mal->empty : list->rest) : NULL;
+        return mal_list_of(mal, &vector->items[1], vector->length - 1);
+    return as_list(mal, vector, "rest");
 }
 
 static bool length_of(struct mal *mal, void *value, int64_t *length)
 {
     *length = 0;
-    if (mal_is_list(value))
-        for (const struct list *list = value; !mal_is_empty(list); list = list->rest)
-            ++*length;
-    else if (mal_kind(value) == MAL_VECTOR)
-        *length = (int64_t)((struct vector *)value)->length;
+    if (mal_is_sequence(value) || value == mal->nil)
+        *length = (int64_t)mal_length(value);
     else if (mal_kind(value) == MAL_MAP)
         *length = (int64_t)((struct map *)value)->count;
     else if (mal_kind(value) == MAL_STRING)
         *length = (int64_t)((struct string *)value)->length;
-    else if (value != mal->nil) {
-        needs(mal, "count", "a collection");
-        return false;
-    }
+    else
+        return needs(mal, "count", "a collection");
     return true;
 }
 
@@ -192,13 +190,15 @@ void *mal_apply_to(struct mal *mal, void **args, size_t count)
 {
     if (!mal_is_sequence(args[count - 1]) && args[count - 1] != mal->nil)
         return needs(mal, "apply", "a sequence");
-    TALLY_LOCAL struct vector *last = mal_vector_of(mal, args[count - 1]);
-    if (!last)
+    MAL_ARGS all;
+    if (!mal_args_open(mal, &all, count - 2 + mal_length(args[count - 1])))
         return NULL;
-    TALLY_LOCAL struct vector *all = mal_new_array(mal, MAL_VECTOR, count - 2 + last->length);
-    for (size_t i = 0; all && i < all->length; i++)
-        tally_store(all, &all->items[i], i < count - 2 ? args[1 + i] : last->items[i - (count - 2)]);
-    return all ? mal_apply(mal, args[0], all) : NULL;
+    for (size_t i = 1; i + 1 < count; i++)
+        mal_args_push_steal(&all, tally_dup(args[i]));
+    struct walk walk = mal_walk(args[count - 1]);
+    for (void *item; (item = mal_next(&walk));)
+        mal_args_push_steal(&all, tally_dup(item));
+    return mal_apply(mal, args[0], all.items, all.count);
 }
 
 void *mal_map_over(struct mal *mal, void **args, size_t count)
@@ -206,19 +206,17 @@ void *mal_map_over(struct mal *mal, void **args, size_t count)
     (void)count;
     if (!mal_is_sequence(args[1]) && args[1] != mal->nil)
         return needs(mal, "map", "a sequence");
-    TALLY_LOCAL struct vector *items = mal_vector_of(mal, args[1]);
-    TALLY_LOCAL struct vector *results = items ? mal_new_array(mal, MAL_VECTOR, items->length) : NULL;
-    for (size_t i = 0; results && i < items->length; i++) {
-        TALLY_LOCAL struct vector *call = mal_new_array(mal, MAL_VECTOR, 1);
-        if (!call)
-            return NULL;
-        tally_store(call, &call->items[0], items->items[i]);
-        void *value = mal_apply(mal, args[0], call);
+    MAL_ARGS results;
+    if (!mal_args_open(mal, &results, mal_length(args[1])))
+        return NULL;
+    struct walk walk = mal_walk(args[1]);
+    for (void *item; (item = mal_next(&walk));) {
+        void *value = mal_apply(mal, args[0], &item, 1);
         if (!value)
             return NULL;
-        tally_store_steal(results, &results->items[i], value);
+        mal_args_push_steal(&results, value);
     }
-    return results ? mal_list_of(mal, results->items, results->length) : NULL;
+    return mal_args_list(mal, &results, tally_dup(mal->empty));
 }
 
 void *mal_hash_map(struct mal *mal, void **args, size_t count)

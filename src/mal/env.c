@@ -1,118 +1,126 @@
-/* Environments. The outermost keeps its values in the symbols themselves; the others are short, and
- * searched. */
+/* Environments. The outermost keeps its values in mal->globals; the others are short, and searched, but only
+ * for names that were ever bound in one: `+` and `first` are found at once from anywhere. */
 #include "mal/mal.h"
 
-void *mal_env_new(struct mal *mal, void *outer, size_t room)
+static struct env *env_of_length(struct mal *mal, size_t length)
 {
-    TALLY_LOCAL struct env *env = mal_new(mal, MAL_ENV);
-    if (!env)
-        return NULL;
-    tally_store(env, &env->outer, outer);
-    if (room) {
-        tally_store_steal(env, &env->names, mal_new_array(mal, MAL_VECTOR, room));
-        tally_store_steal(env, &env->values, mal_new_array(mal, MAL_VECTOR, room));
-        if (!env->names || !env->values)
-            return NULL;
-    }
-    return tally_dup(env);
-}
-
-/* The values of a call with & : the fixed ones, and a list of the rest. */
-static void *values_variadic(struct mal *mal, const struct closure *closure, struct vector *args)
-{
-    TALLY_LOCAL struct vector *values = mal_new_array(mal, MAL_VECTOR, closure->fixed + 1);
-    if (!values)
-        return NULL;
-    for (size_t i = 0; i < closure->fixed; i++)
-        tally_store(values, &values->items[i], args->items[i]);
-    TALLY_LOCAL void *rest = mal_list_of(mal, &args->items[closure->fixed], args->length - closure->fixed);
-    if (!rest)
-        return NULL;
-    tally_store(values, &values->items[closure->fixed], rest);
-    return tally_dup(values);
-}
-
-/* A call's names are its closure's parameters, its values the arguments: nothing is copied. */
-void *mal_env_call(struct mal *mal, struct closure *closure, void *args)
-{
-    struct vector *given = args;
-    if (given->length < closure->fixed || (given->length > closure->fixed && !closure->variadic))
-        return mal_throw(mal, "%zu arguments were given, and %s%zu are needed", given->length,
-                         closure->variadic ? "at least " : "", closure->fixed);
-    TALLY_LOCAL void *values = closure->variadic ? values_variadic(mal, closure, given) : tally_dup(given);
-    struct env *env = values ? mal_new(mal, MAL_ENV) : NULL;
-    if (!env)
-        return NULL;
-    tally_store(env, &env->outer, closure->env);
-    tally_store(env, &env->names, closure->params);
-    tally_store(env, &env->values, values);
-    env->count = ((struct vector *)values)->length;
-    env->value.flag = 1; /* names and values are not ours to write */
+    if (length > 4)
+        return mal_new_array(mal, MAL_ENV, length);
+    struct env *env = mal_new_as(mal, length > 2 ? MAL_ENV_4 : MAL_ENV_2, MAL_ENV);
+    if (env)
+        env->length = length > 2 ? 4 : 2;
     return env;
 }
 
-/* Makes room for one more name, in vectors of our own. */
-static bool grow(struct mal *mal, struct env *env)
+struct env *mal_env_new(struct mal *mal, size_t room)
 {
-    struct vector *names = env->names, *values = env->values;
-    if (!env->value.flag && names && env->count < names->length)
-        return true;
-    size_t room = env->count < 2 ? 4 : 2 * env->count;
-    TALLY_LOCAL struct vector *new_names = mal_new_array(mal, MAL_VECTOR, room);
-    TALLY_LOCAL struct vector *new_values = new_names ? mal_new_array(mal, MAL_VECTOR, room) : NULL;
-    if (!new_values)
-        return false;
-    for (size_t i = 0; i < env->count; i++) {
-        tally_store(new_names, &new_names->items[i], names->items[i]);
-        tally_store(new_values, &new_values->items[i], values->items[i]);
-    }
-    tally_store(env, &env->names, new_names);
-    tally_store(env, &env->values, new_values);
-    env->value.flag = 0;
-    return true;
+    return env_of_length(mal, 2 * room);
+}
+
+struct env *mal_env_call(struct mal *mal, struct closure *closure)
+{
+    struct env *env = env_of_length(mal, closure->fixed + closure->variadic);
+    if (env)
+        tally_store(env, &env->closure, closure);
+    return env;
+}
+
+static struct env *outer_of(const struct env *env)
+{
+    return env->outer ? env->outer : ((struct closure *)env->closure)->env;
 }
 
 static void **find(const struct env *env, const struct symbol *name)
 {
-    const struct vector *names = env->names;
-    struct vector *values = env->values;
-    for (size_t i = env->count; i-- > 0;)
-        if (names->items[i] == name)
-            return &values->items[i];
+    void *const *names = &env->items[env->length / 2];
+    size_t count = env->value.number;
+    if (env->closure) {
+        const struct vector *params = ((struct closure *)env->closure)->params;
+        names = params->items;
+        count = params->length;
+    }
+    for (size_t i = count; i-- > 0;)
+        if (names[i] == name)
+            return (void **)(uintptr_t)&env->items[i];
     return NULL;
+}
+
+static bool global_set(struct mal *mal, struct symbol *name, void *value)
+{
+    struct vector *globals = mal->globals;
+    mal->debug_bound |= name == mal->words[MAL_WORD_DEBUG];
+    if (!name->global && mal->global_count + 1 >= globals->length) {
+        struct vector *more = mal_new_array(mal, MAL_VECTOR, 2 * globals->length);
+        if (!more)
+            return false;
+        for (size_t i = 1; i < globals->length; i++)
+            tally_store_steal(more, &more->items[i], tally_take(globals, &globals->items[i]));
+        tally_decref(globals);
+        mal->globals = globals = more;
+    }
+    if (!name->global)
+        name->global = ++mal->global_count;
+    tally_store(globals, &globals->items[name->global], value);
+    return true;
+}
+
+/* An environment cannot grow. What does not fit is put into one of its own, between it and its outer one. */
+static struct env *more_of(struct mal *mal, struct env *env)
+{
+    size_t room = env->length < 4 ? 2 : env->length;
+    TALLY_LOCAL struct env *more = mal_env_new(mal, room);
+    if (!more)
+        return NULL;
+    tally_store(more, &more->outer, outer_of(env));
+    tally_store(env, &env->outer, more);
+    env->value.flag = true;
+    return env->outer;
+}
+
+void mal_name_local(struct mal *mal, struct symbol *name)
+{
+    name->local = true;
+    mal->debug_bound |= name == mal->words[MAL_WORD_DEBUG];
 }
 
 bool mal_env_set(struct mal *mal, struct env *env, struct symbol *name, void *value)
 {
-    if (name == mal->s_debug)
-        mal->debug_bound = true;
-    if (!env->outer) {
-        tally_store(name, &name->global, value);
-        return true;
-    }
-    void **slot = env->value.flag ? NULL : find(env, name);
-    if (!slot) {
-        if (!grow(mal, env))
-            return false;
+    if (env == mal->root)
+        return global_set(mal, name, value);
+    mal_name_local(mal, name);
+    void **slot = find(env, name);
+    while (!slot && env->value.flag) {
+        env = env->outer;
         slot = find(env, name);
     }
-    if (slot) {
-        tally_store(env->values, slot, value);
-        return true;
+    if (!slot) {
+        if (env->closure || 2 * env->value.number == env->length)
+            env = more_of(mal, env);
+        if (!env)
+            return false;
+        size_t at = env->value.number++;
+        tally_store(env, &env->items[env->length / 2 + at], name);
+        slot = &env->items[at];
     }
-    struct vector *names = env->names, *values = env->values;
-    tally_store(names, &names->items[env->count], name);
-    tally_store(values, &values->items[env->count], value);
-    env->count++;
+    tally_store(env, slot, value);
     return true;
 }
 
-void *mal_env_get(const struct env *env, const struct symbol *name)
+void *mal_env_get(const struct mal *mal, const struct env *env, const struct symbol *name)
 {
-    for (; env->outer; env = env->outer) {
-        void **slot = find(env, name);
-        if (slot)
-            return *slot;
-    }
-    return name->global;
+    if (name->local)
+        for (; env != mal->root; env = outer_of(env)) {
+            void **slot = find(env, name);
+            if (slot)
+                return *slot;
+        }
+    return mal->globals->items[name->global];
+}
+
+void *mal_env_need(struct mal *mal, const struct env *env, const struct symbol *name)
+{
+    void *value = mal_env_get(mal, env, name);
+    if (value)
+        return value;
+    return mal_throw(mal, "'%.*s' not found", (int)(name->length < 200 ? name->length : 200), name->bytes);
 }

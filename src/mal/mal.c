@@ -7,12 +7,9 @@
 #define STACK_SPARE ((uintptr_t)256 * 1024) /* what a builtin and its callees need below the limit */
 #define STACK_MOST ((uintptr_t)64 << 20)
 
-bool mal_stack_ok(struct mal *mal)
+void *mal_too_deep(struct mal *mal)
 {
-    if ((uintptr_t)__builtin_frame_address(0) > mal->stack_limit)
-        return true;
-    mal_throw(mal, "too deep: the stack is used up");
-    return false;
+    return mal_throw(mal, "too deep: the stack is used up");
 }
 
 /* The stack as the system gives it, less a reserve; the caller's frame is its top. */
@@ -26,28 +23,6 @@ static void stack_measure(struct mal *mal)
     mal->stack_limit = (uintptr_t)__builtin_frame_address(0) - use;
 }
 
-static bool names_make(struct mal *mal)
-{
-    const struct {
-        struct symbol **slot;
-        const char *name;
-    } rows[] = {{&mal->s_def, "def!"}, {&mal->s_let, "let*"}, {&mal->s_do, "do"}, {&mal->s_if, "if"},
-                {&mal->s_fn, "fn*"}, {&mal->s_quote, "quote"}, {&mal->s_quasiquote, "quasiquote"},
-                {&mal->s_unquote, "unquote"}, {&mal->s_splice, "splice-unquote"},
-                {&mal->s_defmacro, "defmacro!"},
-                {&mal->s_try, "try*"}, {&mal->s_catch, "catch*"}, {&mal->s_ampersand, "&"},
-                {&mal->s_debug, "DEBUG-EVAL"}, {&mal->s_concat, "concat"}, {&mal->s_cons, "cons"},
-                {&mal->s_vec, "vec"},
-                {&mal->s_deref, "deref"}, {&mal->s_meta, "with-meta"}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        *rows[i].slot = mal_symbol(mal, rows[i].name, strlen(rows[i].name));
-        if (!*rows[i].slot)
-            return false;
-        tally_decref(*rows[i].slot); /* the table of symbols keeps them */
-    }
-    return true;
-}
-
 static bool singletons_make(struct mal *mal)
 {
     mal->out_of_memory = mal_string(mal, "out of memory", 13);
@@ -56,9 +31,10 @@ static bool singletons_make(struct mal *mal)
     mal->nil = mal_new(mal, MAL_NIL);
     mal->yes = mal_new(mal, MAL_BOOLEAN);
     mal->no = mal_new(mal, MAL_BOOLEAN);
-    mal->empty = mal_new(mal, MAL_LIST);
-    mal->root = mal_new(mal, MAL_ENV);
-    return mal->nil && mal->yes && mal->no && mal->empty && mal->root;
+    mal->empty = mal_new_as(mal, MAL_EMPTY, MAL_LIST);
+    mal->root = mal_env_new(mal, 0);
+    mal->globals = mal_new_array(mal, MAL_VECTOR, 128);
+    return mal->nil && mal->yes && mal->no && mal->empty && mal->root && mal->globals;
 }
 
 static bool prelude_run(struct mal *mal)
@@ -102,7 +78,7 @@ int mal_open(struct mal *mal, struct tally_heap *heap, int argc, char **argv)
     int error = mal_types_register(mal);
     if (error)
         return error;
-    if (!singletons_make(mal) || !names_make(mal) || !mal_core_define(mal) || !prelude_run(mal) ||
+    if (!singletons_make(mal) || !mal_words_make(mal) || !mal_core_define(mal) || !prelude_run(mal) ||
         !arguments_bind(mal, argc, argv)) {
         mal_close(mal);
         return TALLY_ENOMEM;
@@ -113,10 +89,13 @@ int mal_open(struct mal *mal, struct tally_heap *heap, int argc, char **argv)
 /* Gives back every reference that C holds. What is left then is garbage in cycles. */
 void mal_close(struct mal *mal)
 {
-    void *held[] = {mal->symbols, mal->integers, mal->root, mal->error, mal->nil,
+    void *held[] = {mal->symbols, mal->globals, mal->integers, mal->root, mal->error, mal->nil,
                     mal->yes, mal->no, mal->empty, mal->out_of_memory};
     for (size_t i = 0; i < sizeof held / sizeof *held; i++)
         if (held[i])
             tally_decref(held[i]);
+    for (size_t i = 0; i < MAL_WORD_COUNT; i++)
+        if (mal->words[i])
+            tally_decref(mal->words[i]);
     mal_line_free();
 }

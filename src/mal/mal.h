@@ -32,9 +32,39 @@ enum kind {
     MAL_KIND_COUNT
 };
 
+/* Some kinds have more layouts than the one that has their number: the library is quickest with types of a
+ * fixed size, and what refers to nothing costs the collector nothing.
+ * LAYOUT(NAME, type's name) */
+#define MAL_LAYOUTS(LAYOUT) \
+    LAYOUT(EMPTY, "empty list") LAYOUT(LIST_META, "list with meta") \
+    LAYOUT(ENV_2, "environment of 2") LAYOUT(ENV_4, "environment of 4")
+enum layout {
+    MAL_LAYOUT_LAST_KIND = MAL_KIND_COUNT - 1,
+#define LAYOUT(name, type) MAL_##name,
+    MAL_LAYOUTS(LAYOUT)
+#undef LAYOUT
+    MAL_LAYOUT_COUNT
+};
+
+/* Symbols that mean something to the interpreter itself. WORD(NAME, text) */
+#define MAL_WORDS(WORD) \
+    WORD(DEF, "def!") WORD(DEFMACRO, "defmacro!") WORD(LET, "let*") WORD(DO, "do") WORD(IF, "if") \
+    WORD(FN, "fn*") WORD(QUOTE, "quote") WORD(QUASIQUOTE, "quasiquote") WORD(TRY, "try*") \
+    WORD(UNQUOTE, "unquote") WORD(SPLICE, "splice-unquote") WORD(CATCH, "catch*") WORD(AMPERSAND, "&") \
+    WORD(DEBUG, "DEBUG-EVAL") WORD(CONCAT, "concat") WORD(CONS, "cons") WORD(VEC, "vec") \
+    WORD(DEREF, "deref") WORD(META, "with-meta")
+enum word {
+    MAL_WORD_NONE,
+#define WORD(name, text) MAL_WORD_##name,
+    MAL_WORDS(WORD)
+#undef WORD
+    MAL_WORD_COUNT
+};
+
 struct value { /* what every object begins with */
-    uint32_t kind;
-    uint32_t flag; /* closure: a macro; environment: names and values are shared */
+    uint8_t kind;
+    bool flag;       /* closure: a macro; list: has meta; environment: its outer one is more of it */
+    uint32_t number; /* symbol: its enum word; environment: names */
 };
 struct integer {
     struct value value;
@@ -45,15 +75,20 @@ struct string { /* strings and keywords; a keyword's colon is not in its bytes *
     size_t length;
     char bytes[];
 };
-struct symbol {
+struct symbol { /* refers to nothing: what it means outermost stands in mal->globals */
     struct value value;
-    void *global; /* its value in the outermost environment */
+    uint32_t global; /* where, or 0: nowhere */
+    bool local;      /* was bound elsewhere at some time; else no environment needs to be searched */
     size_t length;
     char bytes[];
 };
 struct list { /* a pair, or the empty list: then rest is NULL */
     struct value value;
-    void *first, *rest, *meta;
+    void *first, *rest;
+};
+struct list_meta {
+    struct list list;
+    void *meta;
 };
 struct vector {
     struct value value;
@@ -72,43 +107,51 @@ struct closure {
     struct value value;
     void *params; /* vector of symbols */
     void *body, *env, *meta;
-    size_t fixed;  /* parameters in front of & */
-    bool variadic; /* the last parameter takes the rest */
+    uint32_t fixed; /* parameters in front of & */
+    bool variadic;  /* the last parameter takes the rest */
 };
 struct mal;
 typedef void *(*builtin_fn)(struct mal *mal, void **args, size_t count);
+struct routine { /* a row of core.def */
+    const char *word;
+    builtin_fn call;
+    int least, most; /* arguments; most < 0: any number */
+    bool evaluates;  /* runs code of the program's */
+};
 struct builtin {
     struct value value;
     void *meta;
-    const char *name;
-    builtin_fn call;
-    int least, most; /* arguments; most < 0: any number */
+    const struct routine *routine;
 };
 struct atom {
     struct value value;
-    void *content, *meta;
+    void *content;
 };
+/* Of a call: items are the values of the closure's parameters, and nothing is copied. Of let* and catch*: the
+ * first half of items are values, the second their names. The outermost has neither. */
 struct env {
     struct value value;
-    void *outer;          /* NULL: the outermost, whose values stand in the symbols */
-    void *names, *values; /* vectors; names may be a closure's params, which are shared */
-    size_t count;
+    void *outer;   /* NULL: the closure's */
+    void *closure; /* of a call */
+    size_t length;
+    void *items[];
 };
 
 struct mal {
     struct tally_heap *heap;
-    const struct tally_type *types[MAL_KIND_COUNT];
-    void *nil, *yes, *no, *empty; /* one of each */
-    void *symbols;                /* hash set: a vector with NULL for empty */
+    const struct tally_type *types[MAL_LAYOUT_COUNT];
+    void *nil, *yes, *no, *empty;        /* one of each */
+    struct symbol *words[MAL_WORD_COUNT];
+    struct vector *symbols;              /* hash set: NULL for empty */
     size_t symbol_count;
-    void *integers; /* vector of the small ones */
-    void *root;     /* the outermost environment */
-    void *error;    /* exception on its way, or NULL */
+    struct vector *globals; /* values in the outermost environment, by symbol->global; [0] is NULL */
+    uint32_t global_count;
+    struct vector *integers; /* the small ones */
+    void *root;              /* the outermost environment */
+    void *error;             /* exception on its way, or NULL */
     void *out_of_memory;
     bool debug_bound; /* DEBUG-EVAL was bound at some time */
     uintptr_t stack_limit;
-    struct symbol *s_def, *s_let, *s_do, *s_if, *s_fn, *s_quote, *s_quasiquote, *s_unquote, *s_splice,
-        *s_defmacro, *s_try, *s_catch, *s_ampersand, *s_debug, *s_concat, *s_cons, *s_vec, *s_deref, *s_meta;
 };
 
 static inline enum kind mal_kind(const void *value)
@@ -135,29 +178,94 @@ static inline bool mal_truth(const struct mal *mal, const void *value)
 /* mal.c: 0 or TALLY_E*. The heap must be without objects of others. */
 int mal_open(struct mal *mal, struct tally_heap *heap, int argc, char **argv);
 void mal_close(struct mal *mal);
-bool mal_stack_ok(struct mal *mal); /* throws where it is not */
-
-/* values.c */
-void *mal_new(struct mal *mal, enum kind kind);
-void *mal_new_array(struct mal *mal, enum kind kind, size_t length);
-int mal_types_register(struct mal *mal);
-void *mal_integer(struct mal *mal, int64_t number);
-void *mal_boolean(struct mal *mal, bool truth);
-void *mal_string(struct mal *mal, const char *bytes, size_t length);
-void *mal_keyword(struct mal *mal, const char *bytes, size_t length);
-void *mal_symbol(struct mal *mal, const char *bytes, size_t length);
-void *mal_cons_steal(struct mal *mal, void *first, void *rest); /* steals both, also when it throws */
-void *mal_atom(struct mal *mal, void *content);
-void *mal_list_of(struct mal *mal, void **items, size_t count);
-/* A vector with the items of a list, vector or nil. */
-void *mal_vector_of(struct mal *mal, void *sequence);
-/* A value that is equal but for its meta. */
-void *mal_with_meta(struct mal *mal, void *value, void *meta);
-bool mal_equal(struct mal *mal, void *one, void *two); /* false also when it throws */
+void *mal_too_deep(struct mal *mal);
+static inline bool mal_stack_ok(struct mal *mal) /* throws where it is not */
+{
+    return (uintptr_t)__builtin_frame_address(0) > mal->stack_limit || mal_too_deep(mal);
+}
 
 /* Throw: return NULL. */
 __attribute__((format(printf, 2, 3))) void *mal_throw(struct mal *mal, const char *format, ...);
 void *mal_throw_value(struct mal *mal, void *value);
+void *mal_out_of_memory(struct mal *mal);
+
+/* values.c */
+int mal_types_register(struct mal *mal);
+static inline void *mal_new_as(struct mal *mal, int layout, enum kind kind)
+{
+    struct value *value = tally_new(mal->heap, mal->types[layout]);
+    if (!value)
+        return mal_out_of_memory(mal);
+    value->kind = (uint8_t)kind;
+    return value;
+}
+static inline void *mal_new(struct mal *mal, enum kind kind)
+{
+    return mal_new_as(mal, (int)kind, kind);
+}
+void *mal_new_array(struct mal *mal, enum kind kind, size_t length);
+/* A TALLY_LOCAL's reference becomes the caller's. To return a reference of one's own instead, and give the
+ * local's back, would make a candidate of each value: the collector looks at what lost one and lived. */
+#define MAL_GIVE(local) mal_give((void **)(void *)&(local))
+static inline void *mal_give(void **local)
+{
+    void *value = *local;
+    *local = NULL;
+    return value;
+}
+void *mal_integer(struct mal *mal, int64_t number);
+static inline void *mal_boolean(struct mal *mal, bool truth)
+{
+    return tally_dup(truth ? mal->yes : mal->no);
+}
+void *mal_string(struct mal *mal, const char *bytes, size_t length);
+void *mal_keyword(struct mal *mal, const char *bytes, size_t length);
+void *mal_atom(struct mal *mal, void *content);
+/* A value that is equal but for its meta. */
+void *mal_with_meta(struct mal *mal, void *value, void *meta);
+void *mal_meta_of(void *value);                        /* borrowed, or NULL */
+bool mal_equal(struct mal *mal, void *one, void *two); /* false also when it throws */
+
+/* symbols.c: there is one symbol of each name, so that symbols are compared by address */
+void *mal_symbol(struct mal *mal, const char *bytes, size_t length);
+bool mal_words_make(struct mal *mal);
+
+/* sequence.c */
+void *mal_cons_steal(struct mal *mal, void *first, void *rest); /* steals both, also when it throws */
+void *mal_list_of(struct mal *mal, void **items, size_t count);
+/* A vector with the items of a list, vector or nil. */
+void *mal_vector_of(struct mal *mal, void *sequence);
+/* The items of a list or vector one after the other; anything else has none. */
+struct walk {
+    const struct list *list;
+    void *const *at, *const *end;
+};
+struct walk mal_walk(const void *sequence);
+static inline void *mal_next(struct walk *walk) /* borrowed, or NULL: that was all */
+{
+    if (!walk->list)
+        return walk->at < walk->end ? *walk->at++ : NULL;
+    void *item = walk->list->first;
+    if (item)
+        walk->list = walk->list->rest;
+    return item;
+}
+size_t mal_length(const void *sequence);
+
+/* Values on their way, a few on the C stack, more in a vector. The first `owned` are, the others are borrowed. */
+#define MAL_ARGS_FEW 6
+struct args {
+    void **items;
+    size_t count, owned;
+    struct vector *many;
+    void *few[MAL_ARGS_FEW];
+};
+#define MAL_ARGS __attribute__((cleanup(mal_args_close))) struct args
+bool mal_args_open(struct mal *mal, struct args *args, size_t room);
+void mal_args_close(struct args *args);
+void mal_args_push_steal(struct args *args, void *value);
+/* A list of them, which must be owned, and go, in front of the list rest, which is stolen. */
+void *mal_args_list(struct mal *mal, struct args *args, void *rest);
 
 /* map.c */
 void *mal_map_of(struct mal *mal, void **items, size_t count); /* key, value, key, value ... */
@@ -172,20 +280,50 @@ void *mal_read(struct mal *mal, const char *text, size_t length, bool *nothing);
 void *mal_print(struct mal *mal, void **values, size_t count, bool readably, const char *between);
 
 /* env.c */
-void *mal_env_new(struct mal *mal, void *outer, size_t room);
-void *mal_env_call(struct mal *mal, struct closure *closure, void *args); /* args: vector */
+struct env *mal_env_new(struct mal *mal, size_t room);                   /* its outer is the caller's to set */
+struct env *mal_env_call(struct mal *mal, struct closure *closure); /* its items are the caller's to set */
+void mal_name_local(struct mal *mal, struct symbol *name); /* it is bound in an environment from now on */
 bool mal_env_set(struct mal *mal, struct env *env, struct symbol *name, void *value);
-void *mal_env_get(const struct env *env, const struct symbol *name); /* borrowed, or NULL */
+void *mal_env_get(const struct mal *mal, const struct env *env, const struct symbol *name); /* borrowed, or NULL */
+void *mal_env_need(struct mal *mal, const struct env *env, const struct symbol *name); /* borrowed, or throws */
 
 /* eval.c */
 void *mal_eval(struct mal *mal, void *form, void *env);
-void *mal_apply(struct mal *mal, void *function, void *args); /* args: vector */
+static inline bool mal_is_compound(const void *form)
+{
+    return mal_kind(form) >= MAL_LIST;
+}
+/* What a form that is not compound stands for, borrowed: it lasts until code runs that may bind anew. */
+static inline void *mal_simple(struct mal *mal, void *form, void *env)
+{
+    return mal_kind(form) == MAL_SYMBOL ? mal_env_need(mal, env, form) : form;
+}
+/* mal_eval() for forms that are small more often than not. */
+static inline void *mal_value_of(struct mal *mal, void *form, void *env)
+{
+    return mal->debug_bound || mal_is_compound(form) ? mal_eval(mal, form, env)
+                                                     : tally_dup(mal_simple(mal, form, env));
+}
+
+/* call.c */
+void *mal_apply(struct mal *mal, void *function, void **args, size_t count);
+/* The forms are evaluated in env, and what they give is the call's. */
+void *mal_call_routine(struct mal *mal, const struct routine *routine, const struct list *forms, void *env);
+struct env *mal_call_env(struct mal *mal, struct closure *closure, const struct list *forms, void *env);
+void *mal_call_wrong(struct mal *mal, const struct list *forms, void *env); /* throws after that */
+/* A macro gets its forms as they are. */
+void *mal_expand(struct mal *mal, struct closure *macro, const struct list *forms);
+
+/* quote.c */
+void *mal_quasiquote(struct mal *mal, void *form);
 
 /* core.c: defines the functions of core.def in the outermost environment */
 bool mal_core_define(struct mal *mal);
 #define MAL_BUILTIN(word, function, least, most) void *function(struct mal *mal, void **args, size_t count);
+#define MAL_EVALUATOR MAL_BUILTIN
 #include "mal/core.def"
 #undef MAL_BUILTIN
+#undef MAL_EVALUATOR
 
 /* input.c: lines from standard input; the owner is woken for requests while it waits */
 const char *mal_line(struct mal *mal, const char *prompt, size_t *length); /* NULL: end of input */

@@ -154,7 +154,7 @@ static void *read_meta(struct reader *reader)
     reader->at++;
     TALLY_LOCAL void *meta = read_form(reader);
     TALLY_LOCAL void *form = meta ? read_form(reader) : NULL;
-    return form ? mal_list_of(reader->mal, (void *[]){reader->mal->s_meta, form, meta}, 3) : NULL;
+    return form ? mal_list_of(reader->mal, (void *[]){reader->mal->words[MAL_WORD_META], form, meta}, 3) : NULL;
 }
 
 static void *read_form(struct reader *reader)
@@ -175,15 +175,15 @@ static void *read_form(struct reader *reader)
     case '}':
         return mal_throw(mal, "unexpected '%c'", *reader->at++);
     case '\'':
-        return read_prefixed(reader, mal->s_quote, 1);
+        return read_prefixed(reader, mal->words[MAL_WORD_QUOTE], 1);
     case '`':
-        return read_prefixed(reader, mal->s_quasiquote, 1);
+        return read_prefixed(reader, mal->words[MAL_WORD_QUASIQUOTE], 1);
     case '@':
-        return read_prefixed(reader, mal->s_deref, 1);
+        return read_prefixed(reader, mal->words[MAL_WORD_DEREF], 1);
     case '~':
         if (reader->end - reader->at > 1 && reader->at[1] == '@')
-            return read_prefixed(reader, mal->s_splice, 2);
-        return read_prefixed(reader, mal->s_unquote, 1);
+            return read_prefixed(reader, mal->words[MAL_WORD_SPLICE], 2);
+        return read_prefixed(reader, mal->words[MAL_WORD_UNQUOTE], 1);
     case '^':
         return read_meta(reader);
     case '"':

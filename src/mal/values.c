@@ -13,14 +13,20 @@
     .size = sizeof(struct type), .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1, \
     .trailing_length_offset = offsetof(struct type, length)
 
-static const struct tally_type_info infos[MAL_KIND_COUNT] = {
+#define PAIR SLOT(list, first), SLOT(list, rest)
+#define SCOPE SLOT(env, outer), SLOT(env, closure)
+#define ITEM(index) {"items[" #index "]", offsetof(struct env, items) + (index) * sizeof(void *)}
+
+static const struct tally_type_info infos[MAL_LAYOUT_COUNT] = {
     [MAL_NIL] = {.size = sizeof(struct value)},
     [MAL_BOOLEAN] = {.size = sizeof(struct value)},
     [MAL_INTEGER] = {.size = sizeof(struct integer)},
     [MAL_STRING] = {BYTES(string)},
     [MAL_KEYWORD] = {BYTES(string)},
-    [MAL_SYMBOL] = {BYTES(symbol), SLOTS(SLOT(symbol, global))},
-    [MAL_LIST] = {.size = sizeof(struct list), SLOTS(SLOT(list, first), SLOT(list, rest), SLOT(list, meta))},
+    [MAL_SYMBOL] = {BYTES(symbol)},
+    [MAL_LIST] = {.size = sizeof(struct list), SLOTS(PAIR)},
+    [MAL_EMPTY] = {.size = sizeof(struct list)},
+    [MAL_LIST_META] = {.size = sizeof(struct list_meta), SLOTS(PAIR, SLOT(list_meta, meta))},
     [MAL_VECTOR] = {.size = sizeof(struct vector), .trailing = TALLY_TRAILING_SLOTS,
                     .trailing_length_offset = offsetof(struct vector, length), SLOTS(SLOT(vector, meta))},
     [MAL_MAP] = {.size = sizeof(struct map), .trailing = TALLY_TRAILING_SLOTS,
@@ -28,18 +34,24 @@ static const struct tally_type_info infos[MAL_KIND_COUNT] = {
     [MAL_CLOSURE] = {.size = sizeof(struct closure), SLOTS(SLOT(closure, params), SLOT(closure, body),
                                                             SLOT(closure, env), SLOT(closure, meta))},
     [MAL_BUILTIN] = {.size = sizeof(struct builtin), SLOTS(SLOT(builtin, meta))},
-    [MAL_ATOM] = {.size = sizeof(struct atom), SLOTS(SLOT(atom, content), SLOT(atom, meta))},
-    [MAL_ENV] = {.size = sizeof(struct env), SLOTS(SLOT(env, outer), SLOT(env, names), SLOT(env, values))},
+    [MAL_ATOM] = {.size = sizeof(struct atom), SLOTS(SLOT(atom, content))},
+    [MAL_ENV] = {.size = sizeof(struct env), .trailing = TALLY_TRAILING_SLOTS,
+                 .trailing_length_offset = offsetof(struct env, length), SLOTS(SCOPE)},
+    [MAL_ENV_2] = {.size = sizeof(struct env) + 2 * sizeof(void *), SLOTS(SCOPE, ITEM(0), ITEM(1))},
+    [MAL_ENV_4] = {.size = sizeof(struct env) + 4 * sizeof(void *),
+                   SLOTS(SCOPE, ITEM(0), ITEM(1), ITEM(2), ITEM(3))},
 };
 
 int mal_types_register(struct mal *mal)
 {
     static const char *const names[] = {
 #define KIND(name, type) type,
-        MAL_KINDS(KIND)
+#define LAYOUT KIND
+        MAL_KINDS(KIND) MAL_LAYOUTS(LAYOUT)
+#undef LAYOUT
 #undef KIND
     };
-    for (int i = 0; i < MAL_KIND_COUNT; i++) {
+    for (int i = 0; i < MAL_LAYOUT_COUNT; i++) {
         struct tally_type_info info = infos[i];
         info.name = names[i];
         int error = tally_type_register(&info, &mal->types[i]);
@@ -50,26 +62,17 @@ int mal_types_register(struct mal *mal)
 }
 
 /* The exception for want of memory was made beforehand. */
-static void *out_of_memory(struct mal *mal)
+void *mal_out_of_memory(struct mal *mal)
 {
     return mal_throw_value(mal, mal->out_of_memory);
-}
-
-void *mal_new(struct mal *mal, enum kind kind)
-{
-    struct value *value = tally_new(mal->heap, mal->types[kind]);
-    if (!value)
-        return out_of_memory(mal);
-    value->kind = kind;
-    return value;
 }
 
 void *mal_new_array(struct mal *mal, enum kind kind, size_t length)
 {
     struct value *value = tally_new_array(mal->heap, mal->types[kind], length);
     if (!value)
-        return out_of_memory(mal);
-    value->kind = kind;
+        return mal_out_of_memory(mal);
+    value->kind = (uint8_t)kind;
     return value;
 }
 
@@ -93,16 +96,10 @@ void *mal_integer(struct mal *mal, int64_t number)
         mal->integers = mal_new_array(mal, MAL_VECTOR, SMALL_COUNT);
     if (!mal->integers)
         return NULL;
-    struct vector *cache = mal->integers;
-    void **slot = &cache->items[number - SMALL_LOW];
+    void **slot = &mal->integers->items[number - SMALL_LOW];
     if (!*slot)
-        tally_store_steal(cache, slot, integer_new(mal, number));
+        tally_store_steal(mal->integers, slot, integer_new(mal, number));
     return tally_dup(*slot);
-}
-
-void *mal_boolean(struct mal *mal, bool truth)
-{
-    return tally_dup(truth ? mal->yes : mal->no);
 }
 
 static void *text_new(struct mal *mal, enum kind kind, const char *bytes, size_t length)
@@ -123,72 +120,6 @@ void *mal_keyword(struct mal *mal, const char *bytes, size_t length)
     return text_new(mal, MAL_KEYWORD, bytes, length);
 }
 
-static uint64_t hash(const char *bytes, size_t length)
-{
-    uint64_t value = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < length; i++)
-        value = (value ^ (unsigned char)bytes[i]) * 1099511628211u;
-    return value ^ value >> 29;
-}
-
-static void **symbol_place(struct vector *table, const char *bytes, size_t length)
-{
-    size_t at = hash(bytes, length) & (table->length - 1);
-    for (;; at = (at + 1) & (table->length - 1)) {
-        struct symbol *symbol = table->items[at];
-        if (!symbol || (symbol->length == length && !memcmp(symbol->bytes, bytes, length)))
-            return &table->items[at];
-    }
-}
-
-static bool symbols_grow(struct mal *mal)
-{
-    struct vector *old = mal->symbols;
-    if (old && mal->symbol_count * 2 < old->length)
-        return true;
-    struct vector *table = mal_new_array(mal, MAL_VECTOR, old ? 2 * old->length : 256);
-    if (!table)
-        return false;
-    for (size_t i = 0; old && i < old->length; i++) {
-        struct symbol *symbol = old->items[i];
-        if (symbol)
-            tally_store(table, symbol_place(table, symbol->bytes, symbol->length), symbol);
-    }
-    if (old)
-        tally_decref(old);
-    mal->symbols = table;
-    return true;
-}
-
-/* There is one symbol of each name, so that symbols are compared by address. */
-void *mal_symbol(struct mal *mal, const char *bytes, size_t length)
-{
-    if (!symbols_grow(mal))
-        return NULL;
-    void **place = symbol_place(mal->symbols, bytes, length);
-    if (!*place) {
-        struct symbol *symbol = mal_new_array(mal, MAL_SYMBOL, length);
-        if (!symbol)
-            return NULL;
-        memcpy(symbol->bytes, bytes, length);
-        tally_store_steal(mal->symbols, place, symbol);
-        mal->symbol_count++;
-    }
-    return tally_dup(*place);
-}
-
-void *mal_cons_steal(struct mal *mal, void *first, void *rest)
-{
-    TALLY_LOCAL void *head = first;
-    TALLY_LOCAL void *tail = rest;
-    struct list *list = head && tail ? mal_new(mal, MAL_LIST) : NULL;
-    if (!list)
-        return NULL;
-    tally_store(list, &list->first, head);
-    tally_store(list, &list->rest, tail);
-    return list;
-}
-
 void *mal_atom(struct mal *mal, void *content)
 {
     struct atom *atom = mal_new(mal, MAL_ATOM);
@@ -197,44 +128,17 @@ void *mal_atom(struct mal *mal, void *content)
     return atom;
 }
 
-void *mal_list_of(struct mal *mal, void **items, size_t count)
-{
-    void *list = tally_dup(mal->empty);
-    while (count > 0 && list)
-        list = mal_cons_steal(mal, tally_dup(items[--count]), list);
-    return list;
-}
-
-static size_t list_length(const struct list *list)
-{
-    size_t length = 0;
-    for (; !mal_is_empty(list); list = list->rest)
-        length++;
-    return length;
-}
-
-void *mal_vector_of(struct mal *mal, void *sequence)
-{
-    if (mal_kind(sequence) == MAL_VECTOR)
-        return tally_dup(sequence);
-    size_t length = mal_is_list(sequence) ? list_length(sequence) : 0;
-    struct vector *vector = mal_new_array(mal, MAL_VECTOR, length);
-    struct list *list = sequence;
-    for (size_t i = 0; i < length && vector; i++, list = list->rest)
-        tally_store(vector, &vector->items[i], list->first);
-    return vector;
-}
-
 static void copy_slots(void *to, void **to_slots, void *const *from_slots, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         tally_store(to, &to_slots[i], from_slots[i]);
 }
 
-static void *list_copy(struct mal *mal, struct list *from)
+static void *list_copy(struct mal *mal, const struct list *from)
 {
-    struct list *copy = mal_new(mal, MAL_LIST);
+    struct list *copy = mal_new_as(mal, MAL_LIST_META, MAL_LIST);
     if (copy) {
+        copy->value.flag = true;
         tally_store(copy, &copy->first, from->first);
         tally_store(copy, &copy->rest, from->rest);
     }
@@ -259,66 +163,90 @@ static void *builtin_copy(struct mal *mal, const struct builtin *from)
 {
     struct builtin *copy = mal_new(mal, MAL_BUILTIN);
     if (copy) {
-        copy->name = from->name;
-        copy->call = from->call;
-        copy->least = from->least;
-        copy->most = from->most;
+        copy->routine = from->routine;
     }
     return copy;
 }
 
-void *mal_with_meta(struct mal *mal, void *value, void *meta)
+static void *vector_copy(struct mal *mal, struct vector *from)
 {
-    void *copy = NULL, **slot = NULL;
+    struct vector *copy = mal_new_array(mal, MAL_VECTOR, from->length);
+    if (copy)
+        copy_slots(copy, copy->items, from->items, from->length);
+    return copy;
+}
+
+static void *map_copy(struct mal *mal, struct map *from)
+{
+    struct map *copy = mal_new_array(mal, MAL_MAP, from->length);
+    if (copy) {
+        copy->count = from->count;
+        copy_slots(copy, copy->items, from->items, from->length);
+    }
+    return copy;
+}
+
+/* NULL: it has none. */
+static void **meta_slot(void *value)
+{
     switch (mal_kind(value)) {
     case MAL_LIST:
-        copy = list_copy(mal, value);
-        slot = copy ? &((struct list *)copy)->meta : NULL;
-        break;
-    case MAL_VECTOR: {
-        struct vector *from = value, *to = mal_new_array(mal, MAL_VECTOR, from->length);
-        if (to)
-            copy_slots(to, to->items, from->items, from->length);
-        copy = to;
-        slot = to ? &to->meta : NULL;
-        break;
-    }
-    case MAL_MAP: {
-        struct map *from = value, *to = mal_new_array(mal, MAL_MAP, from->length);
-        if (to) {
-            to->count = from->count;
-            copy_slots(to, to->items, from->items, from->length);
-        }
-        copy = to;
-        slot = to ? &to->meta : NULL;
-        break;
-    }
+        return ((struct value *)value)->flag ? &((struct list_meta *)value)->meta : NULL;
+    case MAL_VECTOR:
+        return &((struct vector *)value)->meta;
+    case MAL_MAP:
+        return &((struct map *)value)->meta;
     case MAL_CLOSURE:
-        copy = closure_copy(mal, value);
-        slot = copy ? &((struct closure *)copy)->meta : NULL;
-        break;
+        return &((struct closure *)value)->meta;
     case MAL_BUILTIN:
-        copy = builtin_copy(mal, value);
-        slot = copy ? &((struct builtin *)copy)->meta : NULL;
-        break;
+        return &((struct builtin *)value)->meta;
+    default:
+        return NULL;
+    }
+}
+
+void *mal_meta_of(void *value)
+{
+    void **slot = meta_slot(value);
+    return slot ? *slot : NULL;
+}
+
+static void *copy_of(struct mal *mal, void *value)
+{
+    switch (mal_kind(value)) {
+    case MAL_LIST:
+        return list_copy(mal, value);
+    case MAL_VECTOR:
+        return vector_copy(mal, value);
+    case MAL_MAP:
+        return map_copy(mal, value);
+    case MAL_CLOSURE:
+        return closure_copy(mal, value);
+    case MAL_BUILTIN:
+        return builtin_copy(mal, value);
     default:
         return mal_throw(mal, "with-meta: a collection or a function is needed");
     }
+}
+
+void *mal_with_meta(struct mal *mal, void *value, void *meta)
+{
+    void *copy = copy_of(mal, value);
     if (copy)
-        tally_store(copy, slot, meta);
+        tally_store(copy, meta_slot(copy), meta);
     return copy;
 }
 
 static bool sequences_equal(struct mal *mal, void *one, void *two)
 {
-    TALLY_LOCAL struct vector *a = mal_vector_of(mal, one);
-    TALLY_LOCAL struct vector *b = mal_vector_of(mal, two);
-    if (!a || !b || a->length != b->length)
-        return false;
-    for (size_t i = 0; i < a->length; i++)
-        if (!mal_equal(mal, a->items[i], b->items[i]))
+    struct walk a = mal_walk(one), b = mal_walk(two);
+    for (;;) {
+        void *left = mal_next(&a), *right = mal_next(&b);
+        if (!left || !right)
+            return left == right;
+        if (!mal_equal(mal, left, right))
             return false;
-    return true;
+    }
 }
 
 static bool maps_equal(struct mal *mal, const struct map *one, const struct map *two)

@@ -211,6 +211,12 @@ class Programs:
         assert status == 0 and output == b"true\n", (status, output)
         assert int(re.search(rb"freed by cycle (\d+)", errors)[1]) > 20000, errors
 
+    def test_names_that_nobody_knows_are_forgotten(self):
+        text = ("(def! name (fn* (n) (if (> n 0) (do (symbol (str \"name\" n)) (name (- n 1))))))"
+                "(do (def! kept 'kept-name) (name 5000) (prn (= kept (symbol \"kept-name\")) (< (live-objects) 1500)))")
+        status, output, errors = self.file(f"(do {text})")
+        assert (status, output) == (0, b"true true\n"), (status, output, errors)
+
     def test_hosted_arguments(self):
         with tempfile.NamedTemporaryFile("w", suffix=".mal", encoding="utf-8") as file:
             file.write("(prn *ARGV*)\n(prn (+ 1 2)) ; the last line has a remark")
