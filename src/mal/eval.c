@@ -282,10 +282,15 @@ static void *do_quote(struct mal *mal, const struct list *form)
     return shape_ok(mal, form, "quote", 1, 1) ? tally_dup(item(form, 1)) : NULL;
 }
 
-APART void *do_quasiquote(struct mal *mal, const struct list *form, struct turn *turn)
+APART void *do_quasiquote(struct mal *mal, struct list *form, struct turn *turn)
 {
-    void *made = shape_ok(mal, form, "quasiquote", 1, 1) ? mal_quasiquote(mal, item(form, 1)) : NULL;
-    return made ? again_with(turn, made) : NULL;
+    if (!shape_ok(mal, form, "quasiquote", 1, 1))
+        return NULL;
+    bool lasts = form->value.number;
+    void *made = lasts ? mal_template_expand(mal, (struct template *)form) : mal_quasiquote(mal, item(form, 1));
+    if (!made)
+        return NULL;
+    return lasts ? again(turn, made) : again_with(turn, made);
 }
 
 /* Arguments may give the function's name to another: by then it is held by the environment of its call, or is

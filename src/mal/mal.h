@@ -36,7 +36,7 @@ enum kind {
  * fixed size, and what refers to nothing costs the collector nothing.
  * LAYOUT(NAME, type's name) */
 #define MAL_LAYOUTS(LAYOUT) \
-    LAYOUT(EMPTY, "empty list") LAYOUT(LIST_META, "list with meta") \
+    LAYOUT(EMPTY, "empty list") LAYOUT(LIST_META, "list with meta") LAYOUT(TEMPLATE, "template") \
     LAYOUT(ENV_2, "environment of 2") LAYOUT(ENV_4, "environment of 4")
 enum layout {
     MAL_LAYOUT_LAST_KIND = MAL_KIND_COUNT - 1,
@@ -64,7 +64,7 @@ enum word {
 struct value { /* what every object begins with */
     uint8_t kind;
     bool flag;       /* closure: a macro; list: has meta; environment: its outer one is more of it */
-    uint32_t number; /* symbol: its enum word; environment: names */
+    uint32_t number; /* symbol: its enum word; environment: names; list: a template */
 };
 struct integer {
     struct value value;
@@ -89,6 +89,10 @@ struct list { /* a pair, or the empty list: then rest is NULL */
 struct list_meta {
     struct list list;
     void *meta;
+};
+struct template { /* (quasiquote form) as the reader makes it of `form; value.number tells it from other lists */
+    struct list list;
+    void *expansion; /* depends on nothing but the form, so that it is made only once; or NULL */
 };
 struct vector {
     struct value value;
@@ -316,6 +320,8 @@ void *mal_expand(struct mal *mal, struct closure *macro, const struct list *form
 
 /* quote.c */
 void *mal_quasiquote(struct mal *mal, void *form);
+void *mal_template(struct mal *mal, void *form);                       /* (quasiquote form) */
+void *mal_template_expand(struct mal *mal, struct template *template); /* borrowed */
 
 /* core.c: defines the functions of core.def in the outermost environment */
 bool mal_core_define(struct mal *mal);

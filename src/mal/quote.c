@@ -47,3 +47,22 @@ void *mal_quasiquote(struct mal *mal, void *form)
         return mal_list_of(mal, (void *[]){mal->words[MAL_WORD_QUOTE], form}, 2);
     return tally_dup(form);
 }
+
+void *mal_template(struct mal *mal, void *form)
+{
+    TALLY_LOCAL struct template *template = mal_new_as(mal, MAL_TEMPLATE, MAL_LIST);
+    void *rest = template ? mal_list_of(mal, &form, 1) : NULL;
+    if (!rest)
+        return NULL;
+    template->list.value.number = 1;
+    tally_store(template, &template->list.first, mal->words[MAL_WORD_QUASIQUOTE]);
+    tally_store_steal(template, &template->list.rest, rest);
+    return MAL_GIVE(template);
+}
+
+void *mal_template_expand(struct mal *mal, struct template *template)
+{
+    if (!template->expansion)
+        tally_store_steal(template, &template->expansion, mal_quasiquote(mal, argument(&template->list)));
+    return template->expansion;
+}

@@ -148,6 +148,13 @@ static void *read_prefixed(struct reader *reader, struct symbol *symbol, size_t 
     return form ? mal_list_of(reader->mal, (void *[]){symbol, form}, 2) : NULL;
 }
 
+static void *read_template(struct reader *reader)
+{
+    reader->at++;
+    TALLY_LOCAL void *form = read_form(reader);
+    return form ? mal_template(reader->mal, form) : NULL;
+}
+
 /* ^meta x: (with-meta x meta). */
 static void *read_meta(struct reader *reader)
 {
@@ -177,7 +184,7 @@ static void *read_form(struct reader *reader)
     case '\'':
         return read_prefixed(reader, mal->words[MAL_WORD_QUOTE], 1);
     case '`':
-        return read_prefixed(reader, mal->words[MAL_WORD_QUASIQUOTE], 1);
+        return read_template(reader);
     case '@':
         return read_prefixed(reader, mal->words[MAL_WORD_DEREF], 1);
     case '~':

@@ -27,6 +27,7 @@ static const struct tally_type_info infos[MAL_LAYOUT_COUNT] = {
     [MAL_LIST] = {.size = sizeof(struct list), SLOTS(PAIR)},
     [MAL_EMPTY] = {.size = sizeof(struct list)},
     [MAL_LIST_META] = {.size = sizeof(struct list_meta), SLOTS(PAIR, SLOT(list_meta, meta))},
+    [MAL_TEMPLATE] = {.size = sizeof(struct template), SLOTS(PAIR, SLOT(template, expansion))},
     [MAL_VECTOR] = {.size = sizeof(struct vector), .trailing = TALLY_TRAILING_SLOTS,
                     .trailing_length_offset = offsetof(struct vector, length), SLOTS(SLOT(vector, meta))},
     [MAL_MAP] = {.size = sizeof(struct map), .trailing = TALLY_TRAILING_SLOTS,
