@@ -6,7 +6,7 @@
  *    mal->error, which owns it. Arguments are borrowed, unless a name says _steal.
  *  - Locals that own a reference are TALLY_LOCAL, so that every return gives them back.
  *  - Slots inside objects are written with tally_store() and tally_store_steal() alone.
- *  - Nothing but the line buffer is native memory: lists, environments, even the text that is being printed,
+ *  - Nothing but the line buffer is native memory: lists, environments, even long text that is being printed,
  *    live on the heap, so that the daemon sees what the program really uses.
  *  - Nothing recurses without asking mal_stack_ok() first: too deep is an exception, not a crash.
  */

@@ -1,33 +1,39 @@
-/* Values to text, built in a string on the heap that doubles as it fills. */
-#include <stdio.h>
+/* Values to text, built on the C stack and, where that is too small, in a string on the heap that doubles as it
+ * fills. */
 #include <string.h>
 
 #include "mal/mal.h"
 
 struct printer {
     struct mal *mal;
-    struct string *text; /* owned */
-    size_t used;
+    char *bytes; /* few, or those of text */
+    size_t used, room;
     bool readably, failed;
+    struct string *text; /* owned, or NULL */
+    char few[128];
 };
+
+static bool grow(struct printer *printer, size_t room)
+{
+    struct string *text = mal_new_array(printer->mal, MAL_STRING, room);
+    if (!text)
+        return false;
+    memcpy(text->bytes, printer->bytes, printer->used);
+    if (printer->text)
+        tally_decref(printer->text);
+    printer->text = text;
+    printer->bytes = text->bytes;
+    printer->room = room;
+    return true;
+}
 
 static void put(struct printer *printer, const char *bytes, size_t length)
 {
-    struct string *text = printer->text;
+    if (!printer->failed && length > printer->room - printer->used)
+        printer->failed = !grow(printer, 2 * (printer->used + length));
     if (printer->failed)
         return;
-    if (length > text->length - printer->used) {
-        size_t room = 2 * (printer->used + length);
-        struct string *bigger = mal_new_array(printer->mal, MAL_STRING, room);
-        if (!bigger) {
-            printer->failed = true;
-            return;
-        }
-        memcpy(bigger->bytes, text->bytes, printer->used);
-        tally_decref(text);
-        printer->text = text = bigger;
-    }
-    memcpy(text->bytes + printer->used, bytes, length);
+    memcpy(printer->bytes + printer->used, bytes, length);
     printer->used += length;
 }
 
@@ -94,9 +100,14 @@ static void print_map(struct printer *printer, const struct map *map)
 
 static void print_integer(struct printer *printer, const struct integer *integer)
 {
-    char digits[24];
-    snprintf(digits, sizeof digits, "%lld", (long long)integer->number);
-    put_text(printer, digits);
+    char digits[20], *first = digits + sizeof digits;
+    uint64_t rest = integer->number < 0 ? 0 - (uint64_t)integer->number : (uint64_t)integer->number;
+    do
+        *--first = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (integer->number < 0)
+        *--first = '-';
+    put(printer, first, (size_t)(digits + sizeof digits - first));
 }
 
 static void print(struct printer *printer, void *value)
@@ -151,15 +162,21 @@ static void print(struct printer *printer, void *value)
 
 void *mal_print(struct mal *mal, void **values, size_t count, bool readably, const char *between)
 {
-    struct printer printer = {.mal = mal, .readably = readably, .text = mal_new_array(mal, MAL_STRING, 64)};
-    if (!printer.text)
-        return NULL;
+    struct printer printer;
+    printer.mal = mal;
+    printer.bytes = printer.few;
+    printer.used = 0;
+    printer.room = sizeof printer.few;
+    printer.readably = readably;
+    printer.failed = false;
+    printer.text = NULL;
     for (size_t i = 0; i < count && !printer.failed; i++) {
         if (i)
             put_text(&printer, between);
         print(&printer, values[i]);
     }
-    void *result = printer.failed ? NULL : mal_string(mal, printer.text->bytes, printer.used);
-    tally_decref(printer.text);
+    void *result = printer.failed ? NULL : mal_string(mal, printer.bytes, printer.used);
+    if (printer.text)
+        tally_decref(printer.text);
     return result;
 }
