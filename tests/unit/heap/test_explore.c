@@ -188,6 +188,23 @@ static void test_a_pending_candidate_that_dies(void **state)
     tally_heap_free(heap);
 }
 
+/* Frozen candidates, dense or not, are struck off, and none the worse for it. */
+static void test_frozen_candidates_are_struck_off(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = old_pairs();
+    tally_freeze(heap);
+    suspect_some();
+    candidates_run(heap);
+    assert_int_equal(heap->candidate_count, 0);
+    assert_int_equal(heap->run.record.examined, 0);
+    tally_unfreeze(heap);
+    for (size_t i = 0; i < PAIRS; i++)
+        tally_decref(pairs[i]);
+    assert_int_equal(tally_collect(heap, 2), PAIRS);
+    tally_heap_free(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_what_is_touched_stays_young),
         cmocka_unit_test(test_a_candidate_with_more_than_the_stack_holds),
         cmocka_unit_test(test_a_pending_candidate_that_dies),
+        cmocka_unit_test(test_frozen_candidates_are_struck_off),
     };
     return cmocka_run_group_tests_name("explore", tests, NULL, NULL);
 }

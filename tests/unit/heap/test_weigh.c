@@ -358,6 +358,27 @@ static void test_trash_and_light_deaths_with_events(void **state)
     tally_heap_free(heap);
 }
 
+/* The page that is allocated from has handed out all that it has. */
+static void test_a_current_page_without_room(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    size_t count = 0;
+    do {
+        loops[count] = pair_make(heap, NULL, NULL);
+        tally_store(loops[count], &loops[count]->first, loops[count]);
+    } while (++count < page_of(loops[0])->slot_count);
+    const struct page *page = page_of(loops[0]);
+    assert_ptr_equal(heap->hot.current[page->class_index], page);
+    assert_null(heap->hot.free[page->class_index]);
+    for (size_t i = 0; i < count; i++)
+        tally_decref(loops[i]);
+    candidates_run(heap);
+    assert_true(heap->run.weighed);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_a_large_object_among_the_members),
         cmocka_unit_test(test_members_that_are_weakly_referenced),
         cmocka_unit_test(test_no_page_is_dense),
+        cmocka_unit_test(test_a_current_page_without_room),
         cmocka_unit_test(test_trash_and_light_deaths_with_events),
     };
     return cmocka_run_group_tests_name("weigh", tests, NULL, NULL);
