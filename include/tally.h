@@ -532,7 +532,8 @@ TALLY_API uint64_t tally_get_memory_limit(const struct tally_heap *heap);
  * whether to try once more, since it has released something. Not asked again from within. NULL: fail. */
 typedef bool (*tally_memory_fn)(struct tally_heap *heap, size_t bytes, void *arg);
 TALLY_API void tally_set_memory_hook(struct tally_heap *heap, tally_memory_fn hook, void *arg);
-/* Returns empty pages to the system, and how many bytes those were. */
+/* Returns empty pages to the system, and how many bytes those were. Without it a heap keeps no more empty pages than
+ * it has others; those that nobody has wanted for a tenth of a second go back as its owner comes by safepoints. */
 TALLY_API uint64_t tally_trim(struct tally_heap *heap);
 
 /* ---- Finalizers at a place of the host's choosing ----------------------- */
@@ -565,7 +566,7 @@ TALLY_API int tally_objects(struct tally_heap *heap, int generation, tally_objec
 
 /* A shape is what a garbage cycle looks like: "type.field -> type.field", starting where it sorts first, a
  * part that repeats said once. Each run that finds cycles counts them by shape: at most 4,096 objects a run
- * are looked at, in automatic runs no more than one in 64 of those that they have found so far; at most 256
+ * are looked at, in automatic runs no more than one in 256 of those that they have found so far; at most 256
  * shapes are kept a heap; what is beyond is counted under the last one, "(other)". */
 struct tally_cycle {
     const char *shape; /* borrowed until the next run */

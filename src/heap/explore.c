@@ -138,7 +138,8 @@ static FORCE_INLINE void explore_edge_merged(void **slot, void *arg)
 static bool word_explore(struct tally_heap *heap, struct edges *edges, struct page *page, uint32_t word)
 {
     size_t units = 0;
-    uint64_t members = bits_of(page, BIT_MEMBER)[word];
+    uint64_t members = bits_of(page, BIT_PENDING)[word] & bits_of(page, BIT_MEMBER)[word];
+    bits_of(page, BIT_PENDING)[word] = 0;
     heap->run.follow = heap->follow * (uint32_t)__builtin_popcountll(members);
     struct stretch stretch = stretch_of(page, word);
     for (; members; members &= members - 1) {

@@ -101,7 +101,8 @@ static bool has_member(const struct page *page, int generation)
     return false;
 }
 
-/* A page without members, frozen perhaps, is not written to. */
+/* A page without members, frozen perhaps, is not written to. Candidates are pending as well: others of the page may become
+ * members, in their turn. */
 uint64_t tally__page_merge(struct tally_heap *heap, struct page *page, int generation)
 {
     uint64_t count = 0;
@@ -122,8 +123,10 @@ uint64_t tally__page_merge(struct tally_heap *heap, struct page *page, int gener
         bits_of(page, BIT_MEMBER)[word] = members;
         count += (uint64_t)__builtin_popcountll(members);
     }
-    if (candidates)
+    if (candidates) {
+        memcpy(bits_of(page, BIT_PENDING), bits_of(page, BIT_MEMBER), (size_t)page->words * 8);
         tally__page_candidates(heap, page, 2);
+    }
     return count;
 }
 

@@ -22,7 +22,7 @@
 #define SHAPES_MOST  256u
 #define TEXT_MOST    512u
 #define KEYS_MOST    512u
-#define CREDIT_SHARE 64u
+#define CREDIT_SHARE 256u
 
 struct shape {
     char text[TEXT_MOST];

@@ -1,9 +1,13 @@
 """tally-bench as a program: each workload prints its figures, and wrong input is named. Speed is not looked at."""
+import json
 import os
 import struct
 import subprocess
+import sys
 
 from harness import Scenario, program
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 
 OBJECTS = [(56, 1, [1, 1]), (72, 1, [2, 0]), (64, 0, [3]), (28, 0, []), (56, 1, [4])]  # size, tracked, edges
 
@@ -45,11 +49,17 @@ class Bench(Scenario):
         return path
 
     def test_workloads_print_their_figures(self):
-        for words, figure in ((["w1"], "W1 ns/pair"), (["w2", "8"], "W2 depth8 time"), (["w2a", "8"], "W2 depth8 time"),
+        for words, figure in ((["w1", "100000"], "W1 ns/pair"), (["w2", "8"], "W2 depth8 time"), (["w2a", "8"], "W2 depth8 time"),
                               (["w3"], "W3 ns/cycle"), (["w4", "1", "r"], "W4 random 1M ns/obj"),
                               (["w4", "1", "s", "root"], "W4 seq 1M ns/obj"), (["w5"], "W5 ns/freed obj"),
-                              (["w7"], "W7 first decrement"), (["memory", "0.1"], "memory RSS, trimmed")):
+                              (["w7"], "W7 first decrement"), (["memory", "0.1"], "memory RSS, trimmed"),
+                              (["header"], "HEADER B/obj, tracked")):
             self.assertTrue(any(name == figure for name, _ in self.figures(*words)), words)
+
+    def test_a_header_is_of_eight_bytes(self):
+        figures = self.figures("header")
+        for kind in ("atomic", "tracked"):
+            self.assertEqual(figures[f"HEADER B/obj, {kind}", "tally cycle"], 8)
 
     def test_options_are_in_the_name(self):
         for options, name in (([], "tally cycle"), (["--manager", "full"], "tally full"),
@@ -82,7 +92,7 @@ class Bench(Scenario):
         self.assertEqual((done.returncode, "cannot be opened" in done.stderr), (1, True), done)
 
     def test_wrong_words_are_named(self):
-        for words in ([], ["w9"], ["w1", "x"], ["w2"], ["w2", "3"], ["w2", "nan"], ["w2", "25"], ["w4", "1"],
+        for words in ([], ["w9"], ["w1", "x"], ["w1", "0"], ["header", "1"], ["w2"], ["w2", "3"], ["w2", "nan"], ["w2", "25"], ["w4", "1"],
                       ["w4", "0", "r"], ["w4", "1", "q"], ["w4", "1", "r", "roots"], ["w6"], ["w6", "e"], ["w6", "ab"],
                       ["w6", "a", "0"], ["w6", "a", "1s"], ["graph"], ["memory", "-1"], ["--manager", "x", "w3"],
                       ["--events", "some", "w3"], ["--max-pause", "-1", "w3"], ["--max-pause", "10000001", "w3"],
@@ -90,3 +100,30 @@ class Bench(Scenario):
             done = self.bench(*words)
             self.assertEqual((done.returncode, done.stdout), (2, ""), words)
             self.assertIn("usage: tally-bench", done.stderr)
+
+
+class Table(Scenario):
+    """bench.py, beside no peer at all: PATH holds no compiler."""
+
+    def table(self, *words, path=None):
+        return subprocess.run([sys.executable, os.path.join(ROOT, "tests/bench/bench.py"), "--build",
+                               os.path.dirname(program("tally-bench")), "--pairs", "1", "--json",
+                               os.path.join(self.dir, "bench.json"), *words],
+                              capture_output=True, text=True, timeout=300,
+                              env={**os.environ, "PATH": path or os.environ["PATH"]})
+
+    def test_rows_without_peers_say_what_they_want(self):
+        done = self.table("--only", "W5,HEADER", path=self.dir)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("not measured: orc wants nim", done.stdout)
+        self.assertRegex(done.stdout, r"HEADER B/obj, tracked +header +8 B +\(8 to 8\) +<= 8\n")
+        with open(os.path.join(self.dir, "bench.json"), encoding="utf-8") as file:
+            self.assertTrue(json.load(file))
+
+    def test_wrong_words_are_named(self):
+        for words, sentence in ((["--only", "W9"], "there is no W9"), (["--pairs", "0"], "--pairs"),
+                                (["--peers", os.path.join(self.dir, "none")], "is no folder"),
+                                (["--peers", self.dir], "holds no heap graphs")):
+            done = self.table(*words)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done)
+            self.assertIn(sentence, done.stderr)

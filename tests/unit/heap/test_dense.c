@@ -104,6 +104,38 @@ static void test_a_dense_page_that_refers_to_others(void **state)
     tally_heap_free(heap);
 }
 
+/* Objects of a dense page that nobody suspects are gone through once, where candidates lead to them: what they refer to
+ * does not lose a reference from outside over that. Of 256 objects the first 64 lead to the third, which are no
+ * candidates, and these to the last, which C holds. */
+static void test_others_of_a_dense_page(void **state)
+{
+    (void)state;
+    static struct pair *loops[PAIRS];
+    enum { ALL = PAIRS / 256 * 256 };
+    struct tally_heap *heap = heap_make();
+    loops_make(heap, loops, ALL);
+    for (size_t i = 0; i < ALL; i++)
+        if (i % 256 < 64) {
+            tally_store(loops[i], &loops[i]->second, loops[i + 128]);
+            tally_store(loops[i + 128], &loops[i + 128]->second, loops[i + 192]);
+            tally_incref(loops[i + 192]);
+        }
+    for (size_t i = 0; i < ALL; i++)
+        if (i % 256 / 64 != 2)
+            tally_decref(loops[i]);
+    candidates_run(heap);
+    for (size_t i = 0; i < ALL; i++)
+        if (i % 256 >= 192) {
+            assert_int_equal(loops[i]->number, i);
+            assert_int_equal(tally_refcount(loops[i]), 3);
+            tally_decref(loops[i - 64]);
+            tally_decref(loops[i]);
+        }
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
 /* Frozen, immortal and unfinished objects among the candidates: they are none, and their page does not go. */
 static void test_a_dense_page_with_what_stands_apart(void **state)
 {
@@ -248,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_a_page_of_trash_starts_anew),
         cmocka_unit_test(test_a_page_of_trash_and_others),
         cmocka_unit_test(test_a_dense_page_that_refers_to_others),
+        cmocka_unit_test(test_others_of_a_dense_page),
         cmocka_unit_test(test_a_dense_page_with_what_stands_apart),
         cmocka_unit_test(test_a_dense_page_with_more_to_do),
         cmocka_unit_test(test_a_page_of_two_types),

@@ -205,6 +205,93 @@ static void test_frozen_candidates_are_struck_off(void **state)
     tally_heap_free(heap);
 }
 
+/* Programs that make, link, and let go of pairs at random, a few hot places among many: pages are dense with candidates
+ * here, sparse there, and hold live objects besides. What C holds stays whole, and in the end all goes. */
+enum { PLACES = 6000, OPERATIONS = 6000, ROUNDS_RANDOM = 60 / ROUND_SCALE };
+static struct pair *places[PLACES];
+
+static size_t place_pick(uint32_t *random)
+{
+    *random = *random * 1103515245u + 12345u;
+    size_t at = *random >> 8;
+    return at % 4 == 0 ? at / 4 % (PLACES / 8) : at / 4 % PLACES;
+}
+
+static void operate(struct tally_heap *heap, uint32_t *random)
+{
+    size_t at = place_pick(random), other = place_pick(random);
+    struct pair *pair = places[at];
+    unsigned choice = *random >> 28;
+    if (!pair || choice < 3) {
+        places[at] = pair_make(heap, places[other], places[other ^ 1]);
+        places[at]->number = at;
+        if (pair)
+            tally_decref(pair);
+    } else if (choice < 7) {
+        tally_store(pair, &pair->first, places[other]);
+    } else if (choice < 11) {
+        tally_store(pair, &pair->second, places[other]);
+    } else if (choice < 14) {
+        places[at] = NULL;
+        tally_decref(pair);
+    } else if (pair->first) {
+        struct pair *next = tally_dup(pair->first), *old = places[other];
+        places[other] = next;
+        if (old)
+            tally_decref(old);
+    }
+}
+
+static void all_dropped(struct tally_heap *heap)
+{
+    for (size_t i = 0; i < PLACES; i++)
+        if (places[i])
+            tally_decref(places[i]);
+    memset(places, 0, sizeof places);
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 0);
+}
+
+static void test_random_programs(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 1; seed <= 6; seed++) {
+        uint32_t random = seed;
+        struct tally_heap *heap = heap_make();
+        bool slices = seed % 2 == 0;
+        assert_int_equal(tally_set_max_pause(heap, slices ? 5 : 0), 0);
+        if (slices) {
+            assert_int_equal(tally_set_thresholds(heap, (uint32_t[]){200, 10, 10}), 0);
+            tally_enable(heap);
+        }
+        for (int round = 0; round < ROUNDS_RANDOM; round++) {
+            for (int i = 0; i < OPERATIONS; i++) {
+                operate(heap, &random);
+                if (slices && i % 50 == 0)
+                    tally_step(heap, 5);
+            }
+            for (size_t i = 0; i < PLACES && round % 3; i++) {
+                size_t choice = place_pick(&random) % 8;
+                if (places[i] && choice)
+                    tally_decref(choice < 4 ? tally_dup(places[i]) : places[i]);
+                if (choice >= 4)
+                    places[i] = NULL;
+            }
+            if (!slices)
+                candidates_run(heap);
+            else if (!heap->run.phase)
+                heap_check(heap);
+            if (round % 16 == 15)
+                tally_collect(heap, 2);
+        }
+        tally_disable(heap);
+        assert_int_equal(tally_set_max_pause(heap, 0), 0);
+        heap_check(heap);
+        all_dropped(heap);
+        tally_heap_free(heap);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_a_candidate_with_more_than_the_stack_holds),
         cmocka_unit_test(test_a_pending_candidate_that_dies),
         cmocka_unit_test(test_frozen_candidates_are_struck_off),
+        cmocka_unit_test(test_random_programs),
     };
     return cmocka_run_group_tests_name("explore", tests, NULL, NULL);
 }
