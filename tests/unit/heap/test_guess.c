@@ -322,7 +322,7 @@ static void unmap_apart(void *memory, size_t bytes, void *arg)
 static void test_pages_far_apart(void **state)
 {
     (void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(THREAD_SANITIZER)
     skip(); /* their shadows lie there */
 #endif
     for (int far = 0; far < 2; far++) {
