@@ -47,7 +47,7 @@ static inline void *wanted(void *memory) /* or the end */
 }
 
 
-/* Gaps between operations: the longest, and percentiles in steps of 64 ns, up to 4 ms. */
+/* Gaps between operations: the longest, and percentiles at the upper end of steps of 64 ns, up to 4 ms. */
 struct gaps {
     uint64_t count, longest;
     uint32_t steps[65536];
