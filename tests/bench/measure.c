@@ -92,7 +92,7 @@ static double gap_of(const struct gaps *gaps, uint64_t one_in)
     unsigned step = 65535;
     while (step > 0 && (above += gaps->steps[step]) <= gaps->count / one_in)
         step--;
-    return step < 65535 ? step * 64.0 : (double)gaps->longest;
+    return step < 65535 ? (step + 1) * 64.0 : (double)gaps->longest;
 }
 
 void gaps_put(const struct gaps *gaps, const char *figure, double seconds)

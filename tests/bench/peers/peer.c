@@ -222,7 +222,7 @@ static double gap_of(const uint32_t *steps, uint64_t count, uint64_t one_in, uin
     unsigned step = 65535;
     while (step > 0 && (above += steps[step]) <= count / one_in)
         step--;
-    return step < 65535 ? step * 64.0 : (double)longest;
+    return step < 65535 ? (step + 1) * 64.0 : (double)longest;
 }
 
 static void pauses(char variant, double seconds)
