@@ -310,6 +310,9 @@ static uint64_t page_free_whole(struct tally_heap *heap, struct page *page)
     uint64_t count = 0;
     for (uint32_t word = 0; word < page->words; word++) {
         struct stretch stretch = stretch_of(page, word);
+        uint64_t *candidates = &bits_of(page, BIT_CANDIDATE)[word]; /* a young run has left them */
+        heap->candidate_count -= (uint64_t)__builtin_popcountll(*candidates);
+        *candidates = 0;
         for (uint64_t trash = bits_of(page, BIT_MEMBER)[word]; trash; trash &= trash - 1) {
             void *object = stretch_at(stretch, trash);
             const struct tally_type *type = type_of(object);

@@ -29,6 +29,7 @@ static bool enter(struct tally_heap *heap, struct page *page, uint32_t slot, voi
         tally__candidate_take(heap, page, slot);
     bit_clear(bits_of(page, BIT_PENDING), slot);
     bit_set(bits_of(page, BIT_MEMBER), slot);
+    page->only = NULL;
     trial_set(heap, page, slot, object);
     heap->run.record.examined++;
     heap->run.mixed |= (word & FLAGS_HEAVY) != 0;
@@ -175,7 +176,7 @@ static bool merged_explore(struct tally_heap *heap)
 /* Where old candidates hardly ever turn out to be garbage, those of most pages are struck off, unexplored. */
 static bool is_spared(const struct tally_heap *heap, const struct page *page)
 {
-    return (page->serial + heap->run_number) % heap->old_stride;
+    return (page->serial + heap->old_turn) % heap->old_stride;
 }
 
 static void old_fetch(const struct page *page)

@@ -194,7 +194,8 @@ struct tally_heap {
     bool deferred; /* some candidate was taken for alive because a barrier was met */
     bool held;     /* some object is marked as held from outside */
     uint32_t weigh_skip, weigh_wait; /* runs over candidates without weighing after the next failure; yet to come */
-    uint32_t old_stride; /* of so many pages one has its old candidates explored, if it is sparse */
+    uint32_t old_stride; /* of so many pages one has its old candidates explored, if it is sparse: */
+    uint32_t old_turn;   /* which one */
     uint32_t follow; /* old objects entered from one candidate before the rest of them are barriers */
     uint64_t memory_trigger; /* mapped and extern bytes at which a run is due */
 

@@ -142,6 +142,7 @@ void tally__triggers_reset(struct tally_heap *heap)
 void tally__candidates_adapt(struct tally_heap *heap, uint64_t examined, uint64_t collected)
 {
     const struct run *run = &heap->run;
+    heap->old_turn++;
     if (run->old_entered && run->old_found >= run->old_entered / OLD_SHARE)
         heap->old_stride = 1;
     else if (run->old_entered && heap->old_stride < OLD_STRIDE_MOST)

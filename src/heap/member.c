@@ -60,6 +60,7 @@ void tally__member_add(struct tally_heap *heap, void *object)
         tally__page_enter(heap, page);
     uint32_t slot = slot_of(page, object);
     bit_set(bits_of(page, BIT_MEMBER), slot);
+    page->only = NULL;
     bit_clear(bits_of(page, BIT_ALIVE), slot);
     trial_set(heap, page, slot, object);
 }

@@ -151,6 +151,7 @@ bool tally__find_early(struct tally_heap *heap, void *object)
     if (page->run != heap->run_number)
         tally__page_enter(heap, page);
     bit_set(bits_of(page, BIT_MEMBER), slot);
+    page->only = NULL;
     bit_clear(bits_of(page, BIT_ALIVE), slot); /* of one that died in the slot */
     bit_clear(bits_of(page, BIT_PENDING), slot);
     trial_of(page)[slot] = TRIAL_HUB;

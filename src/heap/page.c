@@ -166,6 +166,8 @@ static void spare_unmap(struct tally_heap *heap)
     struct page *page = heap->spare;
     heap->spare = page->next_scope;
     heap->spare_count--;
+    if (heap->spare_count < heap->spare_unused)
+        heap->spare_unused = heap->spare_count;
     page_unmap(heap, page);
 }
 

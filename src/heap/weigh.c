@@ -189,14 +189,19 @@ static uint64_t page_enter_candidates(struct tally_heap *heap, struct page *page
     return count;
 }
 
-/* Their flags go with them, but where host code may get at them first. */
-static void page_take_candidates(struct page *page, bool mixed)
+/* Their flags go with them, but where the program may get at them first: in callbacks, or before the run has decided,
+ * which it does in this slice if no other candidates are left. */
+static void pages_take_candidates(struct tally_heap *heap)
 {
-    if (mixed)
-        tally__page_unflag(page);
-    memset(bits_of(page, BIT_CANDIDATE), 0, (size_t)page->words * 8);
-    memset(trial_of(page), 0, (size_t)page->slot_count * sizeof(uint16_t));
-    tally__list_remove(page, LIST_CANDIDATES);
+    for (struct page *page = heap->scope; page; page = page->next_scope)
+        tally__list_remove(page, LIST_CANDIDATES);
+    heap->run.weighed = !heap->lists[LIST_CANDIDATES];
+    for (struct page *page = heap->scope; page; page = page->next_scope) {
+        if (heap->run.mixed || !heap->run.weighed)
+            tally__page_unflag(page);
+        memset(bits_of(page, BIT_CANDIDATE), 0, (size_t)page->words * 8);
+        memset(trial_of(page), 0, (size_t)page->slot_count * sizeof(uint16_t));
+    }
 }
 
 /* Post-condition where true: the candidates of all dense pages are none any more, but members, and trash. */
@@ -212,11 +217,9 @@ bool tally__weigh_candidates(struct tally_heap *heap)
         tally__scope_clear(heap);
         return false;
     }
-    for (struct page *page = heap->scope; page; page = page->next_scope)
-        page_take_candidates(page, heap->run.mixed);
+    pages_take_candidates(heap);
     heap->candidate_count -= count;
     heap->run.record.examined += count;
-    heap->run.weighed = !heap->lists[LIST_CANDIDATES];
     return true;
 }
 

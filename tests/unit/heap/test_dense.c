@@ -274,6 +274,22 @@ static void test_a_sparse_page_is_not_merged(void **state)
     tally_heap_free(heap);
 }
 
+/* A young run leaves candidates what they are; those that go with their page are none any more. */
+static void test_candidates_go_with_a_whole_page(void **state)
+{
+    (void)state;
+    static struct pair *loops[PAIRS];
+    struct tally_heap *heap = heap_make();
+    assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_GENERATIONAL), 0);
+    loops_make(heap, loops, PAIRS);
+    for (size_t i = 0; i < PAIRS; i++)
+        tally_decref(loops[i]);
+    assert_int_equal(tally_collect(heap, 0), PAIRS);
+    assert_int_equal(heap->candidate_count, 0);
+    heap_check(heap);
+    tally_heap_free(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_a_page_of_two_types),
         cmocka_unit_test(test_large_objects_among_the_trash),
         cmocka_unit_test(test_a_decref_of_what_went_with_its_page),
+        cmocka_unit_test(test_candidates_go_with_a_whole_page),
         cmocka_unit_test(test_a_sparse_page_is_not_merged),
     };
     return cmocka_run_group_tests_name("dense", tests, NULL, NULL);

@@ -379,6 +379,92 @@ static void test_a_current_page_without_room(void **state)
     tally_heap_free(heap);
 }
 
+/* The run goes on with other candidates, in slices: what has been weighed can still be looked up, and is no candidate. */
+static void test_weighed_before_a_run_is_cut(void **state)
+{
+    (void)state;
+    enum { DROPPED = 2000 };
+    for (int abandoned = 0; abandoned < 2; abandoned++) {
+        struct tally_heap *heap = heap_make();
+        assert_int_equal(tally_set_max_pause(heap, 50), 0);
+        for (size_t i = 0; i < DROPPED; i++) {
+            loops[i] = pair_make(heap, NULL, NULL);
+            tally_store(loops[i], &loops[i]->first, loops[i]);
+        }
+        struct wide *wide = wide_make(heap, 90000);
+        for (size_t i = 0; i < 90000; i++)
+            tally_store_steal(wide, &wide->slots[i], pair_make(heap, NULL, NULL));
+        void *beside = wide_make(heap, 3); /* a page of its own, which the candidate is no half of */
+        void *candidate = wide_make(heap, 3);
+        tally_store(candidate, &((struct wide *)candidate)->slots[0], wide);
+        for (size_t i = 0; i < DROPPED; i++)
+            tally_decref(loops[i]);
+        tally_decref(tally_dup(candidate));
+        tally__slice_begin(heap, 50000);
+        tally__run_start(heap, &(struct collect_request){.reason = TALLY_REASON_THRESHOLD,
+                                                         .scope = TALLY_SCOPE_CANDIDATES});
+        tally__run_advance(heap);
+        tally__slice_end(heap);
+        heap_check(heap);
+        if (heap->run.phase && !heap->run.decided) {
+            struct pair *found = tally_object_at(heap, loops[7]);
+            assert_ptr_equal(found, loops[7]);
+            tally_incref(found);
+            if (abandoned)
+                assert_int_equal(tally_set_manager(heap, TALLY_MANAGER_CYCLE), 0);
+            while (tally_step(heap, UINT64_MAX))
+                continue;
+            heap_check(heap);
+            tally_decref(found);
+        }
+        assert_int_equal(tally_set_max_pause(heap, 0), 0);
+        tally_decref(beside);
+        tally_decref(candidate);
+        tally_decref(wide);
+        tally_collect(heap, 2);
+        assert_int_equal(heap_live(heap), 0);
+        tally_heap_free(heap);
+    }
+}
+
+/* Trash of another type joins pages whose members were of one. */
+static void test_other_types_that_join(void **state)
+{
+    (void)state;
+    struct tally_heap *heap = heap_make();
+    const struct tally_type *other = pair_type_make("joining twin", NULL);
+    struct pair *held[PAIRS / 8];
+    struct wide *wides[PAIRS / 8];
+    size_t others = 0;
+    for (size_t i = 0; i < PAIRS; i++) {
+        loops[i] = tally_new(heap, i % 8 ? pair_type() : other);
+        tally_store(loops[i], &loops[i]->first, loops[i]);
+        if (i % 8 == 0)
+            held[others++] = loops[i];
+    }
+    for (size_t i = 0; i < others; i++) { /* each with a candidate of a page that is mostly something else */
+        wides[i] = wide_make(heap, 1);
+        tally_decref(wide_make(heap, 1));
+        tally_store_steal(wides[i], &wides[i]->slots[0], held[i]);
+        tally_store(held[i], &held[i]->second, wides[i]);
+    }
+    void *beside[PAIRS / 4];
+    for (size_t i = 0; i < PAIRS / 4; i++)
+        beside[i] = wide_make(heap, 1);
+    for (size_t i = 0; i < PAIRS; i++)
+        if (i % 8)
+            tally_decref(loops[i]);
+    for (size_t i = 0; i < others; i++)
+        tally_decref(wides[i]);
+    candidates_run(heap); /* which verifies what is counted of each type */
+    candidates_run(heap);
+    for (size_t i = 0; i < PAIRS / 4; i++)
+        tally_decref(beside[i]);
+    tally_collect(heap, 2);
+    assert_int_equal(heap_live(heap), 0);
+    tally_heap_free(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +483,8 @@ int main(void)
         cmocka_unit_test(test_members_that_are_weakly_referenced),
         cmocka_unit_test(test_no_page_is_dense),
         cmocka_unit_test(test_a_current_page_without_room),
+        cmocka_unit_test(test_weighed_before_a_run_is_cut),
+        cmocka_unit_test(test_other_types_that_join),
         cmocka_unit_test(test_trash_and_light_deaths_with_events),
     };
     return cmocka_run_group_tests_name("weigh", tests, NULL, NULL);
