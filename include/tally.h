@@ -615,7 +615,8 @@ typedef void (*tally_report_fn)(struct tally_heap *heap, const struct tally_repo
 /* Where reports go; NULL (at first): nowhere, but that builds with TALLY_DEBUG print them to standard error,
  * and abort for DECREF and all below it. It must not allocate, store or release. In the owner's thread, THREAD
  * reports in the caller's. A fault never frees a live object, in no build: the call has no effect, or the
- * object is kept. */
+ * object is kept; but references written into slots past the library are not counted, and may let a collection
+ * take what they or others refer to for garbage. */
 TALLY_API void tally_set_report(struct tally_heap *heap, tally_report_fn report, void *arg);
 /* A report function that prints "tally: KIND: SENTENCE" to standard error, for those who ask for it. */
 TALLY_API void tally_report_stderr(struct tally_heap *heap, const struct tally_report *report, void *arg);

@@ -9,7 +9,8 @@
  *
  * Any set will do, as in find.c: an edge from outside leaves the sums apart. So does an edge that no traverse
  * reports; one that is reported twice can make up for a reference from outside, as it would there, which is why
- * sets with objects of such types are not weighed. */
+ * sets with objects of such types are not weighed. A slot that was written past the library is an edge that nobody
+ * counts, too: here it can make up for a reference to any member, in find.c for one to its own object alone. */
 #include <string.h>
 
 #include "heap/trace.h"
