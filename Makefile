@@ -19,10 +19,10 @@ TALLY_CFLAGS := -std=gnu11 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototyp
 # ---- sources, a folder a line, in the order of the data's way
 WIRE_SRCS := src/wire/message.c src/wire/ring_read.c
 FEED_SRCS := src/feed/feed.c
-HEAP_SRCS := $(addprefix src/heap/,error.c type.c arena.c page.c object.c slot.c release.c light.c weak.c weakmap.c generation.c candidate.c \
+HEAP_SRCS := $(addprefix src/heap/,error.c type.c counters.c arena.c page.c object.c slot.c release.c light.c weak.c weakmap.c generation.c candidate.c \
   manager.c pace.c run.c shadow.c guess.c merge.c explore.c weigh.c find.c member.c destroy.c shapes.c finalizers.c garbage.c roots.c memory.c scope.c inspect.c report.c \
   safepoint.c thread.c transfer.c fork.c verify.c heap.c)
-AGENT_SRCS := $(addprefix src/agent/,attach.c link.c memory.c profile.c request.c session.c status.c thread.c)
+AGENT_SRCS := $(addprefix src/agent/,attach.c grow.c link.c memory.c profile.c request.c session.c status.c thread.c)
 LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
 INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c guard.c)

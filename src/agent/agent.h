@@ -2,6 +2,7 @@
  * the heaps' owners. The host pays for it at attach, at detach, and at a safepoint that finds a request.
  *
  *   attach.c    gives the heap two sealed memfds (memory.c) to write its feed to
+ *   grow.c      makes larger ones, which the owner goes on in
  *   thread.c    poll, from the first attach on; link.c finds and checks a daemon
  *   session.c   speaks wire/message.h with it; request.c asks the heaps' owners
  *
@@ -32,6 +33,7 @@
 #define AGENT_BACKOFF_MIN_NS 50000000u
 #define AGENT_BACKOFF_MAX_NS 1000000000u
 #define AGENT_WELCOME_NS 10000000000u /* a daemon that is silent for longer is left */
+#define AGENT_FEED_BYTES ((uint64_t)64 << 20) /* of all heaps together, from which on none grows */
 
 enum slot_state { SLOT_FREE, SLOT_POSTED, SLOT_RUNNING, SLOT_DONE };
 
@@ -49,10 +51,15 @@ struct agent_slot {
     struct wire_ack result;
 };
 
+/* A successor: IDLE -> READY by the agent, when it is made and touched; READY -> TAKEN by the owner at a safepoint,
+ * who writes to it from then on; TAKEN -> IDLE by the agent, which announces it and drops its predecessor. */
+enum growth { GROWTH_IDLE, GROWTH_READY, GROWTH_TAKEN };
+
 struct agent_memory { /* a sealed memfd and its mapping; at == NULL: none */
     void *at;
     size_t bytes;
     int fd;
+    uint32_t generation; /* of this memory: feed_generation */
     dev_t device; /* tell whether fd is still ours after a fork */
     ino_t inode;
 };
@@ -62,9 +69,14 @@ struct agent_heap {
     struct tally__request doorbell; /* first; in the heap's mailbox while rung */
     struct agent_heap *next;
     struct tally_heap *heap;
-    uint32_t number, generation;
+    uint32_t number;
+    uint32_t attachment; /* the first generation: never twice in a process */
     struct agent_memory counters, ring;
     bool counters_sent, ring_sent; /* on this connection */
+    uint64_t ring_wanted;          /* words that tallyd has asked for */
+    uint64_t grow_ns;              /* not before: there was no memory, or no more is allowed */
+    _Atomic uint32_t growth;       /* enum growth */
+    struct agent_memory next_counters, next_ring; /* READY: the owner's, else the agent's; at == NULL: that one stays */
     _Atomic bool rung;
     bool running; /* owner: the doorbell runs */
     bool again;   /* owner: the doorbell was to run inside itself */
@@ -133,14 +145,24 @@ void agent_profile_freeze(void);
 bool agent_disabled(void);
 void agent_directories(struct agent *agent);
 
-/* memory.c. make: 0, or an errno. */
-int agent_memory_make(struct agent_memory *memory, const char *name, size_t bytes);
-int agent_memory_seal(const struct agent_memory *memory);
+/* memory.c: formatted, touched and sealed. 0, or an errno. */
+int agent_counters_make(struct agent_memory *memory, const struct feed_shape *shape, uint32_t heap_number,
+                        uint32_t generation);
+int agent_ring_make(struct agent_memory *memory, uint64_t words, uint32_t heap_number, uint32_t generation);
 void agent_memory_drop(struct agent_memory *memory);
 
 /* attach.c */
 void agent_detach(struct tally_heap *heap, void *shown);
 void agent_heap_release(struct agent_heap *shown);
+
+/* grow.c. start: in the helper thread, under the lock, which it lets go of while it makes one successor; returns
+ * whether it did. settle: under the lock; takes over what the owner has taken. take: the owner, at a safepoint.
+ * ask: under the lock. */
+bool agent_growth_start(struct agent *agent);
+void agent_growth_settle(struct agent_heap *shown);
+void agent_growth_take(struct tally_heap *heap, struct agent_heap *shown);
+bool agent_growth_ask(struct agent *agent, struct agent_heap *shown, uint64_t words);
+uint64_t agent_growth_next(struct agent *agent); /* when start is worth a try again */
 
 /* link.c: finds a daemon and connects. Without the lock; result to be installed by the caller. */
 struct link_result {
@@ -162,6 +184,7 @@ void agent_send(struct agent *agent, const union agent_message *message); /* no 
 
 /* request.c, under the lock but for agent_doorbell(), which the owner runs. */
 void agent_doorbell(struct tally_heap *heap, struct tally__request *request);
+void agent_ring(struct agent_heap *shown); /* the doorbell */
 void agent_command(struct agent *agent, const struct wire_command *command, uint64_t now_ns);
 uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint64_t now_ns);
 void agent_requests_fail(struct agent *agent, struct agent_heap *shown);

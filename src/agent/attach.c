@@ -22,33 +22,29 @@ void agent_heap_release(struct agent_heap *shown)
 {
     agent_memory_drop(&shown->counters);
     agent_memory_drop(&shown->ring);
+    agent_memory_drop(&shown->next_counters);
+    agent_memory_drop(&shown->next_ring);
     munmap(shown, sizeof *shown);
 }
 
 static bool collecting(struct tally_heap *heap)
 {
-    const struct wire_counters *counters = tally__heap_feed(heap)->pen->counters;
+    const struct wire_counters *counters = tally__heap_feed(heap)->counters;
     return atomic_load_explicit(&counters->state, memory_order_relaxed) != WIRE_STATE_RUNNING;
 }
 
 /* The heap has not noticed yet that it was forked; a safepoint makes it. */
 static void fork_notice(struct tally_heap *heap)
 {
-    if (!tally__heap_feed(heap)->pen->rows)
+    if (!tally__heap_feed(heap)->rows)
         tally_safepoint(heap);
 }
 
 static int memory_make(struct agent_heap *shown)
 {
-    int error = agent_memory_make(&shown->counters, "tally-counters", WIRE_COUNTERS_BYTES);
-    if (!error)
-        error = agent_memory_make(&shown->ring, "tally-ring", WIRE_RING_BYTES);
-    if (error)
-        return error;
-    feed_counters_format(shown->counters.at, shown->number, shown->generation);
-    feed_ring_format(shown->ring.at, shown->number, shown->generation);
-    error = agent_memory_seal(&shown->counters);
-    return error ? error : agent_memory_seal(&shown->ring);
+    struct feed_shape shape = tally__feed_shape(tally__heap_feed(shown->heap)->counters);
+    int error = agent_counters_make(&shown->counters, &shape, shown->number, shown->attachment);
+    return error ? error : agent_ring_make(&shown->ring, WIRE_RING_WORDS, shown->number, shown->attachment);
 }
 
 static int error_of(int system_error)
@@ -79,7 +75,7 @@ static int show(struct agent *agent, struct agent_heap *shown)
 {
     pthread_mutex_lock(&agent->lock);
     int error = agent_start(agent);
-    shown->generation = ++agent->generation;
+    shown->attachment = ++agent->generation;
     pthread_mutex_unlock(&agent->lock);
     if (!error)
         error = memory_make(shown);
@@ -133,6 +129,8 @@ static bool heap_unlist(struct agent *agent, struct agent_heap *shown, uint64_t 
     if (*at)
         *at = shown->next;
     agent_requests_fail(agent, shown);
+    agent_growth_settle(shown);
+    atomic_store(&shown->growth, GROWTH_IDLE); /* what is ready is not taken any more */
     *connection = agent->connection;
     return agent->link == LINK_UP && shown->counters_sent;
 }
@@ -159,7 +157,7 @@ void agent_detach(struct tally_heap *heap, void *attached)
         atomic_store_explicit(&final->state, WIRE_STATE_CLOSED, memory_order_release);
     union agent_message gone = {.heap = {.head = wire_head_make(WIRE_HEAP_GONE, sizeof gone.heap),
                                          .heap_number = shown->number,
-                                         .feed_generation = shown->generation}};
+                                         .feed_generation = shown->counters.generation}};
     pthread_mutex_lock(&agent->lock);
     if (known && connection == agent->connection)
         agent_send(agent, &gone);

@@ -9,8 +9,9 @@
 
 #include "agent/agent.h"
 
-/* Blocks are allocated while the file can still change, so that no touch of the mapping can fail later. */
-int agent_memory_make(struct agent_memory *memory, const char *name, size_t bytes)
+/* Blocks are allocated while the file can still change, and mapped in at once, so that no touch of the mapping can
+ * fail, or wait for the system, later. */
+static int memory_make(struct agent_memory *memory, const char *name, size_t bytes)
 {
     *memory = (struct agent_memory){.bytes = bytes};
     memory->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -23,7 +24,7 @@ int agent_memory_make(struct agent_memory *memory, const char *name, size_t byte
         fstat(memory->fd, &status))
         error = errno;
     else
-        at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory->fd, 0);
+        at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memory->fd, 0);
     if (!error && at == MAP_FAILED)
         error = errno;
     if (error) {
@@ -39,10 +40,31 @@ int agent_memory_make(struct agent_memory *memory, const char *name, size_t byte
 
 /* FUTURE_WRITE comes after the mapping, which stays writable: from here on nobody else can write, punch or
  * resize. */
-int agent_memory_seal(const struct agent_memory *memory)
+static int memory_seal(const struct agent_memory *memory)
 {
     int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
     return fcntl(memory->fd, F_ADD_SEALS, seals) ? errno : 0;
+}
+
+int agent_counters_make(struct agent_memory *memory, const struct feed_shape *shape, uint32_t heap_number,
+                        uint32_t generation)
+{
+    int error = memory_make(memory, "tally-counters", feed_counters_bytes(shape));
+    if (error)
+        return error;
+    feed_counters_format(memory->at, shape, heap_number, generation);
+    memory->generation = generation;
+    return memory_seal(memory);
+}
+
+int agent_ring_make(struct agent_memory *memory, uint64_t words, uint32_t heap_number, uint32_t generation)
+{
+    int error = memory_make(memory, "tally-ring", feed_ring_bytes(words));
+    if (error)
+        return error;
+    feed_ring_format(memory->at, words, heap_number, generation);
+    memory->generation = generation;
+    return memory_seal(memory);
 }
 
 /* A forked child may have closed the descriptor and opened another file under its number: that one is not

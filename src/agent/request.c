@@ -41,7 +41,7 @@ static uint64_t what_of(const struct wire_command *command)
     return (uint64_t)command->kind << 32 | (uint32_t)command->generation;
 }
 
-static void ring(struct agent_heap *shown)
+void agent_ring(struct agent_heap *shown)
 {
     if (!atomic_exchange(&shown->rung, true))
         tally__heap_post(shown->heap, &shown->doorbell);
@@ -194,6 +194,8 @@ void agent_doorbell(struct tally_heap *heap, struct tally__request *request)
         shown->again = true;
         return;
     }
+    if (!shown->orphan)
+        agent_growth_take(heap, shown);
     shown->running = true;
     shown->again = false;
     bool busy = false;
@@ -213,7 +215,7 @@ void agent_doorbell(struct tally_heap *heap, struct tally__request *request)
     else if (shown->leaving)
         agent_detach(heap, shown);
     else if (shown->again || busy)
-        ring(shown);
+        agent_ring(shown);
     errno = saved;
 }
 
@@ -287,7 +289,7 @@ static void post(struct agent *agent, struct agent_heap *shown, struct agent_slo
                                      .heap_number = command->heap_number};
     atomic_store_explicit(&slot->what, what_of(command), memory_order_relaxed);
     atomic_store_explicit(&slot->tag, tag_make(++agent->order, SLOT_POSTED), memory_order_release);
-    ring(shown);
+    agent_ring(shown);
 }
 
 void agent_command(struct agent *agent, const struct wire_command *command, uint64_t now_ns)
@@ -299,6 +301,9 @@ void agent_command(struct agent *agent, const struct wire_command *command, uint
         answer(agent, command, WIRE_ACK_FAILED, TALLY_ESTATE);
     } else if (command->kind == WIRE_COMMAND_CANCEL) {
         cancel(agent, shown, command);
+    } else if (command->kind == WIRE_COMMAND_GROW) {
+        bool asked = agent_growth_ask(agent, shown, command->ring_words);
+        answer(agent, command, asked ? WIRE_ACK_SUCCEEDED : WIRE_ACK_FAILED, asked ? 0 : TALLY_ELIMIT);
     } else if (!command_valid(command)) {
         answer(agent, command, WIRE_ACK_FAILED, TALLY_EINVAL);
     } else {

@@ -135,7 +135,7 @@ static bool memory_announce(struct agent *agent, const struct agent_heap *shown,
                             const struct agent_memory *memory)
 {
     struct wire_heap message = {.head = wire_head_make(kind, sizeof message), .heap_number = shown->number,
-                                .feed_generation = shown->generation, .bytes = memory->bytes};
+                                .feed_generation = memory->generation, .bytes = memory->bytes};
     return send_bytes(agent, &message, sizeof message, memory->fd);
 }
 
@@ -231,6 +231,8 @@ uint64_t agent_session_turn(struct agent *agent)
     uint64_t now_ns = clock_mono_ns();
     if (agent->link == LINK_GREETING && now_ns >= agent->welcome_by_ns)
         link_drop(agent, REASON_SILENT, 0);
+    for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
+        agent_growth_settle(shown);
     if (agent->link == LINK_UP) {
         for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
             next = earlier(next, agent_requests_turn(agent, shown, now_ns));

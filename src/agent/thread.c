@@ -125,9 +125,13 @@ static void *helper(void *arg)
                 break;
             agent_session_open(agent, &link, clock_mono_ns());
         }
+        if (agent_growth_start(agent))
+            continue;
         uint64_t next = agent_session_turn(agent);
         if (agent->link == LINK_DOWN && !agent->heaps)
             next = UINT64_MAX;
+        if (agent_growth_next(agent) < next)
+            next = agent_growth_next(agent);
         int link = agent->socket;
         bool reads = agent_session_reads(agent, clock_mono_ns()), writes = !agent->room;
         pthread_mutex_unlock(&agent->lock);
@@ -216,6 +220,7 @@ int agent_start(struct agent *agent)
     agent_fd_note(AGENT_FD_WAKE_READ, wake[0]);
     agent_fd_note(AGENT_FD_WAKE_WRITE, wake[1]);
     agent_profile_freeze();
+    tally__types_watch(agent_wake);
     atomic_store_explicit(&agent->started, true, memory_order_release);
     if (!atomic_exchange(&exit_registered, true))
         atexit(at_exit);

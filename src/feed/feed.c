@@ -1,5 +1,32 @@
 /* The pen. Everything here is slow-path: entering a block, changing memory, describing types, summaries and
- * records; what runs for each object is inline in feed.h. */
+ * records; what runs for each object is inline in feed.h.
+ *
+ * Why a reader in another process is never shown a torn word, and no lock is needed (C11's memory model; on x86
+ * the relaxed and ordered accesses are plain loads and stores, and the one full fence is a locked instruction;
+ * on arm64 they are ldr/str, ldar/stlr, dmb ish and dmb ishld):
+ *
+ *   writer, block at p:                       reader:
+ *     W1  reserve = p + 512     relaxed         R1  h = head                  acquire
+ *     W2  fence                 seq_cst         R2  copies words [from, h)    relaxed
+ *     W3  words of the block    relaxed         R3  fence                     acquire
+ *     W4  head                  release         R4  r = reserve               relaxed
+ *
+ *  1. What is below h was whole when h was stored: R1 reads a store W4, so all of W3 before it happens before R2.
+ *     A word that R2 reads is therefore that one, or one that came later.
+ *  2. A later one stood in the same place, a capacity ahead: position q + capacity, in a block whose W1 stored at
+ *     least q + capacity + 1. If R2 read that word, then the fence W2 (a release fence, too) before the store W3
+ *     and the fence R3 (acquire) after the load R2 synchronise, so W1 happens before R4, which reads a reserve
+ *     of at least q + capacity + 1: q lies below r - capacity and is discarded. Without W2 the store of the word could
+ *     be seen before that of reserve; arm64 really reorders two plain stores. Without R3 the load of
+ *     reserve could be done before that of the words; arm64 does that too, and compilers on either.
+ *  3. What is not discarded was therefore read as it was written, once, and is whole.
+ *
+ * That W2 is a full fence and not just a release one costs nothing (once in 512 words), and keeps W1 from being
+ * overtaken by the head of an earlier block on its way to a reader that looks at reserve alone.
+ *
+ * The summary's sequence lock is the same argument: seq odd, fence (release), fields relaxed, seq even (release);
+ * reader: seq (acquire), fields relaxed, fence (acquire), seq again. Rows need none: each counter is loaded whole,
+ * and frees (stored with release) are loaded (acquire) before the allocations that happened before them. */
 #include "feed/feed.h"
 
 #include <string.h>
@@ -19,38 +46,44 @@ static uint64_t load(const _Atomic uint64_t *from)
     return atomic_load_explicit(from, memory_order_relaxed);
 }
 
+static uint32_t load32(const _Atomic uint32_t *from)
+{
+    return atomic_load_explicit(from, memory_order_relaxed);
+}
+
 static void store(_Atomic uint64_t *to, uint64_t value)
 {
     atomic_store_explicit(to, value, memory_order_relaxed);
 }
 
-void feed_counters_format(void *memory, uint32_t heap_number, uint32_t feed_generation)
+void feed_counters_format(void *memory, const struct feed_shape *shape, uint32_t heap_number,
+                          uint32_t feed_generation)
 {
     struct wire_counters *counters = memory;
     counters->magic = WIRE_COUNTERS_MAGIC;
     counters->version = WIRE_VERSION;
     counters->header_bytes = WIRE_HEADER_BYTES;
-    counters->total_bytes = WIRE_COUNTERS_BYTES;
+    counters->total_bytes = feed_counters_bytes(shape);
     counters->heap_number = heap_number;
     counters->feed_generation = feed_generation;
     counters->row_offset = WIRE_HEADER_BYTES;
-    counters->row_capacity = WIRE_ROW_COUNT;
-    counters->desc_offset = counters->row_offset + WIRE_ROW_COUNT * (uint32_t)sizeof(struct wire_row);
+    counters->row_capacity = shape->rows;
+    counters->desc_offset = counters->row_offset + shape->rows * (uint32_t)sizeof(struct wire_row);
     counters->desc_bytes = sizeof(struct wire_desc);
-    counters->string_offset = counters->desc_offset + WIRE_ROW_COUNT * counters->desc_bytes;
-    counters->string_bytes = WIRE_STRING_BYTES;
-    counters->record_offset = counters->string_offset + WIRE_STRING_BYTES;
+    counters->string_offset = counters->desc_offset + shape->rows * counters->desc_bytes;
+    counters->string_bytes = shape->string_bytes;
+    counters->record_offset = counters->string_offset + shape->string_bytes;
     counters->record_capacity = WIRE_RECORD_COUNT;
 }
 
-void feed_ring_format(void *memory, uint32_t heap_number, uint32_t feed_generation)
+void feed_ring_format(void *memory, uint64_t words, uint32_t heap_number, uint32_t feed_generation)
 {
     struct wire_ring *ring = memory;
     ring->magic = WIRE_RING_MAGIC;
     ring->version = WIRE_VERSION;
     ring->header_bytes = WIRE_RING_HEADER_BYTES;
-    ring->total_bytes = WIRE_RING_BYTES;
-    ring->capacity_words = WIRE_RING_WORDS;
+    ring->total_bytes = feed_ring_bytes(words);
+    ring->capacity_words = words;
     ring->block_words = WIRE_BLOCK_SIZE;
     ring->heap_number = heap_number;
     ring->feed_generation = feed_generation;
@@ -63,102 +96,103 @@ static uint64_t block_clock(const struct feed_pen *pen)
     return load(&pen->counters->safepoint_ns);
 }
 
-static void put(struct feed_pen *pen, uint64_t word)
+static void publish(struct feed_pen *pen, uint64_t position)
 {
-    store(&pen->words[pen->position++ & pen->mask], word);
+    atomic_store_explicit(&pen->ring->head, position, memory_order_release);
 }
 
-static void publish(struct feed_pen *pen)
+static void put(const struct feed_pen *pen, uint64_t position, uint64_t word)
 {
-    atomic_store_explicit(&pen->ring->head, pen->position, memory_order_release);
+    store(&pen->words[position & pen->mask], word);
 }
 
-/* Pads what is left of the block, and starts the next. The reserve is visible before any word of the block it
- * covers is overwritten: that is what the full fence is for, and what lets the reader discard torn words
- * after its copy. */
+/* Pads what is left of the block, and starts the next. */
 static void block_next(struct feed_pen *pen)
 {
-    if (pen->position != pen->block_end)
-        put(pen, WIRE_EVENT_RARE | (uint64_t)WIRE_RARE_PAD << 2);
-    pen->position = pen->block_end;
-    pen->block_end = pen->position + WIRE_BLOCK_SIZE;
+    uint64_t position = feed_position(pen), block = pen->block_end, sequence = position - pen->skip;
+    if (position != block)
+        put(pen, position, WIRE_EVENT_RARE | (uint64_t)WIRE_RARE_PAD << 2);
+    pen->block_end = block + WIRE_BLOCK_SIZE;
     store(&pen->ring->reserve, pen->block_end);
     atomic_thread_fence(memory_order_seq_cst);
-    put(pen, pen->sequence);
-    put(pen, block_clock(pen));
-    put(pen, pen->level);
-    publish(pen);
+    put(pen, block, sequence);
+    put(pen, block + 1, block_clock(pen));
+    put(pen, block + 2, pen->level);
+    pen->skip = block + WIRE_BLOCK_WORDS - sequence;
+    publish(pen, block + WIRE_BLOCK_WORDS);
 }
 
 void feed__block_enter(struct feed_pen *pen, unsigned words)
 {
-    if (pen->block_end - pen->position < words)
+    if (pen->block_end - feed_position(pen) < words)
         block_next(pen);
 }
 
 void feed_event2(struct feed_pen *pen, uint64_t word, uint64_t second)
 {
     feed__block_enter(pen, 2);
-    put(pen, word);
-    put(pen, second);
-    pen->sequence++;
-    publish(pen);
+    uint64_t position = feed_position(pen);
+    put(pen, position, word);
+    put(pen, position + 1, second);
+    pen->skip++;
+    publish(pen, position + 2);
 }
 
-/* Rows, descriptions, names, records and summary go over whole; the header's identity stays that of the new
+/* All that has a place of its own in the header moves; the header's identity and layout stay those of the new
  * memory. */
 static void contents_copy(struct wire_counters *to, const struct wire_counters *from)
 {
     size_t head = offsetof(struct wire_counters, type_count);
+    size_t rows = from->row_capacity;
     memcpy((char *)to + head, (const char *)from + head, sizeof *to - head);
-    memcpy((char *)to + WIRE_HEADER_BYTES, (const char *)from + WIRE_HEADER_BYTES,
-           WIRE_COUNTERS_BYTES - WIRE_HEADER_BYTES);
+    memcpy((char *)to + to->row_offset, (const char *)from + from->row_offset, rows * sizeof(struct wire_row));
+    memcpy((char *)to + to->desc_offset, (const char *)from + from->desc_offset, rows * sizeof(struct wire_desc));
+    memcpy((char *)to + to->string_offset, (const char *)from + from->string_offset, from->string_bytes);
+    memcpy((char *)to + to->record_offset, (const char *)from + from->record_offset,
+           WIRE_RECORD_COUNT * sizeof(struct wire_record));
 }
 
-/* A new ring tells of nothing that was before: the base begins at zero, and the switch to a level that has
- * events adds all that the rows hold. */
-static void base_restart(struct feed *feed)
+void feed_counters_adopt(struct feed_pen *pen, void *counters)
 {
-    for (uint32_t row = 0; row < WIRE_ROW_COUNT; row++) {
-        struct wire_desc *desc = &descs(feed->pen)[row];
-        store(&desc->base_allocated, 0);
-        store(&desc->base_freed_refcount, 0);
-        store(&desc->base_freed_cycle, 0);
-    }
-    memset(feed->mark, 0, sizeof feed->mark);
-}
-
-void feed_adopt(struct feed *feed, void *counters, void *ring)
-{
-    struct feed_pen *pen = feed->pen;
-    enum wire_level level = (enum wire_level)pen->level;
-    feed_level_set(feed, WIRE_LEVEL_OFF);
     if (pen->counters)
         contents_copy(counters, pen->counters);
     pen->counters = counters;
-    pen->ring = ring;
-    pen->words = ring ? (_Atomic uint64_t *)((char *)ring + WIRE_RING_HEADER_BYTES) : NULL;
-    pen->mask = WIRE_RING_WORDS - 1;
-    pen->position = 0;
-    pen->block_end = 0;
-    pen->sequence = 0;
     pen->rows = (struct wire_row *)((char *)counters + WIRE_HEADER_BYTES);
-    base_restart(feed);
-    feed_level_set(feed, level);
 }
 
-void feed_restart(struct feed *feed, void *counters)
+/* Records go on being counted where they were; a block of its own says so. */
+void feed_ring_adopt(struct feed_pen *pen, void *memory)
 {
-    memset(feed->pen, 0, sizeof *feed->pen);
-    memset(feed->mark, 0, sizeof feed->mark);
-    feed_adopt(feed, counters, NULL);
+    struct wire_ring *ring = memory;
+    if (!ring)
+        feed_level_set(pen, WIRE_LEVEL_OFF);
+    uint64_t sequence = feed_sequence(pen);
+    pen->ring = ring;
+    pen->words = ring ? (_Atomic uint64_t *)((char *)ring + WIRE_RING_HEADER_BYTES) : NULL;
+    pen->mask = ring ? ring->capacity_words - 1 : 0;
+    pen->block_end = 0;
+    pen->skip = 0 - sequence;
+    if (pen->level != WIRE_LEVEL_OFF)
+        block_next(pen);
+}
+
+void feed_adopt(struct feed_pen *pen, void *counters, void *ring)
+{
+    feed_counters_adopt(pen, counters);
+    feed_ring_adopt(pen, ring);
+}
+
+void feed_restart(struct feed_pen *pen, void *counters)
+{
+    memset(pen, 0, sizeof *pen);
+    feed_adopt(pen, counters, NULL);
 }
 
 /* Returns whether the type found a row. */
 static bool describe(struct feed_pen *pen, uint32_t row, const struct feed_type *type)
 {
     struct wire_counters *counters = pen->counters;
-    uint32_t used = atomic_load_explicit(&counters->string_used, memory_order_relaxed);
+    uint32_t used = load32(&counters->string_used);
     size_t name_bytes = strlen(type->name);
     if (row >= counters->row_capacity || name_bytes > counters->string_bytes - used)
         return false;
@@ -175,47 +209,41 @@ static bool describe(struct feed_pen *pen, uint32_t row, const struct feed_type 
     return true;
 }
 
-void feed_types_describe(struct feed *feed, const struct feed_type *types, uint32_t count)
+void feed_types_describe(struct feed_pen *pen, const struct feed_type *types, uint32_t end, uint32_t count)
 {
-    struct feed_pen *pen = feed->pen;
-    uint32_t row = pen->row_limit;
-    while (row < count && describe(pen, row, &types[row]))
+    uint32_t first = pen->row_limit, row = first;
+    while (row < end && describe(pen, row, &types[row - first]))
         row++;
-    if (row < count)
+    if (row < count || load32(&pen->counters->types_without_row))
         atomic_store_explicit(&pen->counters->types_without_row, count - row, memory_order_relaxed);
 }
 
-/* Leaving ALL remembers where the rows stood; coming back adds what passed unseen to the base. */
-void feed_level_set(struct feed *feed, enum wire_level level)
+/* The base at OFF is what the events have told, negated; the row is added to it when they go on. */
+static void base_shift(struct feed_pen *pen, bool on)
 {
-    struct feed_pen *pen = feed->pen;
-    if (!pen->counters)
-        return;
-    if (!pen->ring)
-        level = WIRE_LEVEL_OFF;
-    if (level != (enum wire_level)pen->level) {
-        bool on = level != WIRE_LEVEL_OFF;
-        feed_summary_begin(pen);
-        for (uint32_t row = 0; row < WIRE_ROW_COUNT; row++) {
-            struct wire_row *counters = &pen->rows[row];
-            struct wire_desc *desc = &descs(pen)[row];
-            uint64_t now[3] = {load(&counters->allocated), load(&counters->freed_refcount),
-                               load(&counters->freed_cycle)};
-            if (on) {
-                feed_add(&desc->base_allocated, now[0] - feed->mark[row][0]);
-                feed_add(&desc->base_freed_refcount, now[1] - feed->mark[row][1]);
-                feed_add(&desc->base_freed_cycle, now[2] - feed->mark[row][2]);
-            }
-            memcpy(feed->mark[row], now, sizeof now);
-        }
-        feed_summary_end(pen);
-        pen->level = level;
-        if (on) /* a block of its own says the level and the clock */
-            feed__block_enter(pen, WIRE_BLOCK_SIZE + 1);
+    for (uint32_t row = 0; !row || row < pen->row_limit; row++) {
+        const struct wire_row *from = &pen->rows[row];
+        struct wire_desc *to = &descs(pen)[row];
+        uint64_t sign = on ? 1 : UINT64_MAX;
+        feed_add(&to->base_allocated, sign * load(&from->allocated));
+        feed_add(&to->base_freed_refcount, sign * load(&from->freed_refcount));
+        feed_add(&to->base_freed_cycle, sign * load(&from->freed_cycle));
     }
+}
+
+void feed_level_set(struct feed_pen *pen, enum wire_level level)
+{
+    if (!pen->counters || !pen->ring)
+        level = WIRE_LEVEL_OFF;
+    if (level == (enum wire_level)pen->level)
+        return;
     feed_summary_begin(pen);
+    base_shift(pen, level != WIRE_LEVEL_OFF);
     atomic_store_explicit(&pen->counters->level, (uint32_t)level, memory_order_relaxed);
     feed_summary_end(pen);
+    pen->level = level;
+    if (level != WIRE_LEVEL_OFF) /* a block of its own says the level and the clock */
+        feed__block_enter(pen, WIRE_BLOCK_SIZE + 1);
 }
 
 void feed_summary_begin(struct feed_pen *pen)

@@ -9,7 +9,8 @@
  *  - struct feed_pen holds every pointer that the fast paths use. It lies in memory that fork() and raw
  *    clone() give to the child as zeroes (MADV_WIPEONFORK): rows == NULL sends the child to its slow path, so it
  *    can never write into its parent's numbers.
- *  - While the level is ALL, row = base + events for every type; feed_level_set() keeps it so.
+ *  - At every level row = untold + events for every type (wire/feed.h says what untold is), over all
+ *    memories that the pen ever had.
  */
 #ifndef TALLY_FEED_FEED_H
 #define TALLY_FEED_FEED_H
@@ -24,18 +25,10 @@ struct feed_pen {
     uint32_t level;         /* enum wire_level; OFF where there is no ring */
     _Atomic uint64_t *words; /* NULL: no ring */
     uint64_t mask;          /* capacity_words - 1 */
-    uint64_t position;      /* of the next word */
-    uint64_t block_end;     /* position behind the block being written */
-    uint64_t sequence;      /* records written so far */
+    uint64_t block_end;     /* position behind the block being written; the position itself is the ring's head */
+    uint64_t skip;          /* position - records written so far, over all rings: modulo 2^64 */
     struct wire_ring *ring;
     struct wire_counters *counters;
-};
-
-/* The cold rest, in the heap's ordinary memory. */
-struct feed {
-    struct feed_pen *pen;
-    uint32_t heap_number;
-    uint64_t mark[WIRE_ROW_COUNT][3]; /* allocated, freed_refcount, freed_cycle when events went off */
 };
 
 /* What feed_types_describe() needs of a type. */
@@ -78,17 +71,27 @@ static inline void feed_add_release(_Atomic uint64_t *counter, uint64_t amount)
 /* Enters the next block if the present one has less than `words` left. */
 void feed__block_enter(struct feed_pen *pen, unsigned words);
 
+/* The owner's own store: position of the next word. */
+static inline uint64_t feed_position(const struct feed_pen *pen)
+{
+    return atomic_load_explicit(&pen->ring->head, memory_order_relaxed);
+}
+
+/* Records written so far, over all rings. */
+static inline uint64_t feed_sequence(const struct feed_pen *pen)
+{
+    return (pen->ring ? feed_position(pen) : 0) - pen->skip;
+}
+
 /* Appends one record of one or two words; the level must not be OFF. */
 static inline bool feed_has_room(const struct feed_pen *pen) /* for one word in the present block */
 {
-    return pen->position != pen->block_end;
+    return feed_position(pen) != pen->block_end;
 }
 static inline void feed_event_put(struct feed_pen *pen, uint64_t word) /* it has */
 {
-    uint64_t position = pen->position;
+    uint64_t position = feed_position(pen);
     atomic_store_explicit(&pen->words[position & pen->mask], word, memory_order_relaxed);
-    pen->position = position + 1;
-    pen->sequence++;
     atomic_store_explicit(&pen->ring->head, position + 1, memory_order_release);
 }
 static inline void feed_event(struct feed_pen *pen, uint64_t word)
@@ -162,24 +165,45 @@ static inline void feed_moved(struct feed_pen *pen, uint32_t row, bool variable,
         feed_add_release(&counters->moved_out, 1);
 }
 
-/* Writes the header of a fresh, zeroed counters (WIRE_COUNTERS_BYTES) or ring (WIRE_RING_BYTES) memory. */
-void feed_counters_format(void *memory, uint32_t heap_number, uint32_t feed_generation);
-void feed_ring_format(void *memory, uint32_t heap_number, uint32_t feed_generation);
+/* How much a counters memory holds: types with rows of their own (row 0 included), and bytes of their names. */
+struct feed_shape {
+    uint32_t rows, string_bytes; /* at most WIRE_ROW_MAX, WIRE_STRING_MAX; multiples of 8 */
+};
+#define FEED_SHAPE_START (&(const struct feed_shape){WIRE_ROW_COUNT, WIRE_STRING_BYTES})
+static inline size_t feed_counters_bytes(const struct feed_shape *shape)
+{
+    return WIRE_HEADER_BYTES + (size_t)shape->rows * (sizeof(struct wire_row) + sizeof(struct wire_desc)) +
+           shape->string_bytes + WIRE_RECORD_COUNT * sizeof(struct wire_record);
+}
+static inline size_t feed_ring_bytes(uint64_t words) /* a power of two from WIRE_RING_WORDS to .._MAX */
+{
+    return WIRE_RING_HEADER_BYTES + words * 8;
+}
 
-/* Points the pen to new, formatted memory, to which the contents of the old (if any) are copied first. ring
- * may be NULL: then the level is OFF. Events start anew in a new ring, the level stays what it was (OFF at
- * first). The old memory is the caller's again. Owner only, outside of collections. */
-void feed_adopt(struct feed *feed, void *counters, void *ring);
+/* Writes the header of a fresh, zeroed counters memory (feed_counters_bytes) or ring (feed_ring_bytes). */
+void feed_counters_format(void *memory, const struct feed_shape *shape, uint32_t heap_number,
+                          uint32_t feed_generation);
+void feed_ring_format(void *memory, uint64_t words, uint32_t heap_number, uint32_t feed_generation);
+
+/* Points the pen to new, formatted memory that is as large as the old one at least. The old memory is the
+ * caller's again, and not written any more. Owner only, outside of collections.
+ * counters: takes over all that the old ones held.
+ * ring: events go on in it, at the level there was; NULL: there is none, and the level becomes OFF.
+ * adopt: both. */
+void feed_counters_adopt(struct feed_pen *pen, void *counters);
+void feed_ring_adopt(struct feed_pen *pen, void *ring);
+void feed_adopt(struct feed_pen *pen, void *counters, void *ring);
 
 /* After a fork, in the child: the pen was wiped. Takes formatted private counters; rows are all zero, and the
  * heap counts its live objects into them. */
-void feed_restart(struct feed *feed, void *counters);
+void feed_restart(struct feed_pen *pen, void *counters);
 
-/* Gives rows to types [pen->row_limit, count) as long as rows and name space last. */
-void feed_types_describe(struct feed *feed, const struct feed_type *types, uint32_t count);
+/* Gives rows to types [pen->row_limit, end), the first of which is types[0], as long as rows and name space last.
+ * count: how many types there are by now; those without a row are counted. */
+void feed_types_describe(struct feed_pen *pen, const struct feed_type *types, uint32_t end, uint32_t count);
 
-/* Switches events on or off; keeps row = base + events. Without a ring only OFF takes effect. */
-void feed_level_set(struct feed *feed, enum wire_level level);
+/* Switches events on or off. Without a ring only OFF takes effect. */
+void feed_level_set(struct feed_pen *pen, enum wire_level level);
 
 /* Configuration and summary change between these two (seq odd). They do not nest. */
 void feed_summary_begin(struct feed_pen *pen);

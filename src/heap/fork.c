@@ -31,18 +31,19 @@ static void live_each(struct tally_heap *heap)
 }
 
 /* The counters of the parent's last safepoint are in memory that the child shares and must leave alone; it
- * makes its own on the page that was reserved for them with the heap. */
+ * makes its own in what was reserved for them, and reserves some for a child of its own. Where there was no memory
+ * for that, the private counters were kept for it, which the child has a copy of. */
 void tally__forked(struct tally_heap *heap)
 {
-    memset(heap->fork_counters, 0, WIRE_COUNTERS_BYTES);
-    feed_counters_format(heap->fork_counters, heap->number, 1);
-    feed_restart(&heap->feed, heap->fork_counters);
-    void *old = heap->private_counters;
-    heap->private_counters = heap->fork_counters;
-    heap->fork_counters =
-        old; /* NULL where the heap was attached: its next child makes do with a fresh mapping */
-    if (!heap->fork_counters)
-        heap->fork_counters = tally__map(WIRE_COUNTERS_BYTES);
+    void *counters = heap->fork_counters ? heap->fork_counters : heap->private_counters;
+    if (counters == heap->private_counters)
+        heap->private_counters = NULL;
+    memset(counters, 0, WIRE_COUNTERS_BYTES);
+    feed_counters_format(counters, FEED_SHAPE_START, heap->number, 1);
+    feed_restart(&heap->hot.pen, counters);
+    tally__counters_unmap(heap->private_counters);
+    heap->private_counters = counters;
+    heap->fork_counters = tally__map(WIRE_COUNTERS_BYTES);
     tally__types_describe(heap);
     tally__pages_relist(heap);
     live_each(heap);

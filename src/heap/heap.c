@@ -11,7 +11,7 @@
 
 #define HEAP_BYTES ((sizeof(struct tally_heap) + 4095) & ~(size_t)4095)
 
-_Static_assert(offsetof(struct tally_heap, feed) == 4096, "the hot page is wiped alone");
+_Static_assert(offsetof(struct tally_heap, hooks) == 4096, "the hot page is wiped alone");
 
 static _Atomic uint32_t heap_count;
 
@@ -58,7 +58,7 @@ static void memory_free(struct tally_heap *heap)
     tally__unmap(heap->due.items, RESERVE_ENTRIES * sizeof *heap->due.items);
     tally__unmap(heap->mark_stack, MARK_STACK_ENTRIES * sizeof *heap->mark_stack);
     tally__unmap(heap->hubs.entries, HUB_ENTRIES * sizeof *heap->hubs.entries);
-    tally__unmap(heap->private_counters, WIRE_COUNTERS_BYTES);
+    tally__counters_unmap(heap->private_counters);
     tally__unmap(heap->fork_counters, WIRE_COUNTERS_BYTES);
     if (heap->notify_fd >= 0)
         close(heap->notify_fd);
@@ -72,7 +72,7 @@ static bool memory_reserve(struct tally_heap *heap)
     heap->mark_stack = tally__reserve(MARK_STACK_ENTRIES * sizeof *heap->mark_stack);
     struct map_entry *hubs = tally__reserve(HUB_ENTRIES * sizeof *hubs);
     map_init_fixed(&heap->hubs, hubs, HUB_ENTRIES);
-    heap->private_counters = tally__map(WIRE_COUNTERS_BYTES);
+    heap->private_counters = tally__counters_map(heap, FEED_SHAPE_START);
     heap->fork_counters = tally__map(WIRE_COUNTERS_BYTES);
     return heap->mark_stack && hubs && heap->private_counters && heap->fork_counters;
 }
@@ -86,10 +86,7 @@ static bool options_ok(const struct tally_heap_options *options)
 
 static void feed_start(struct tally_heap *heap)
 {
-    heap->feed.pen = &heap->hot.pen;
-    heap->feed.heap_number = heap->number;
-    feed_counters_format(heap->private_counters, heap->number, 1);
-    feed_adopt(&heap->feed, heap->private_counters, NULL);
+    feed_adopt(&heap->hot.pen, heap->private_counters, NULL);
     tally__types_describe(heap);
     feed_safepoint(&heap->hot.pen, clock_mono_ns());
 }
@@ -119,6 +116,7 @@ int tally_heap_new(unsigned abi, const struct tally_heap_options *options, struc
         return TALLY_ENOMEM;
     heap->notify_fd = -1;
     pthread_mutex_init(&heap->notify_lock, NULL);
+    heap->number = atomic_fetch_add(&heap_count, 1) + 1;
     int saved = errno;
     bool wiped = !madvise(heap, 4096, MADV_WIPEONFORK);
     errno = saved;
@@ -126,7 +124,6 @@ int tally_heap_new(unsigned abi, const struct tally_heap_options *options, struc
         memory_free(heap);
         return wiped ? TALLY_ENOMEM : TALLY_ESYS;
     }
-    heap->number = atomic_fetch_add(&heap_count, 1) + 1;
     heap->run_number = (uint64_t)heap->number << 40; /* no two heaps ever have the same one */
     heap->owner = pthread_self();
     heap->complete = true;
@@ -307,9 +304,9 @@ void tally_get_stats(const struct tally_heap *heap, struct tally_stats *stats, s
     memcpy(stats, &all, size < sizeof all ? size : sizeof all);
 }
 
-struct feed *tally__heap_feed(struct tally_heap *heap)
+struct feed_pen *tally__heap_feed(struct tally_heap *heap)
 {
-    return &heap->feed;
+    return &heap->hot.pen;
 }
 
 uint32_t tally__heap_number(const struct tally_heap *heap)
@@ -320,22 +317,4 @@ uint32_t tally__heap_number(const struct tally_heap *heap)
 struct tally__attachment *tally__heap_attachment(struct tally_heap *heap)
 {
     return &heap->attachment;
-}
-
-int tally__heap_feed_swap(struct tally_heap *heap, void *counters, void *ring)
-{
-    if (!heap->hot.pen.rows)
-        tally__forked(heap);
-    void *private = NULL;
-    if (!counters) {
-        private = tally__map(WIRE_COUNTERS_BYTES);
-        if (!private)
-            return TALLY_ENOMEM;
-        feed_counters_format(private, heap->number, 1);
-    }
-    void *old = heap->private_counters;
-    feed_adopt(&heap->feed, counters ? counters : private, counters ? ring : NULL);
-    heap->private_counters = private;
-    tally__unmap(old, WIRE_COUNTERS_BYTES);
-    return 0;
 }

@@ -38,7 +38,7 @@ void tally__heap_guest_leave(struct tally_heap *heap);
 
 /* The heap's feed, its number in this process (from 1, never reused), and its counters memory at the moment.
  */
-struct feed *tally__heap_feed(struct tally_heap *heap);
+struct feed_pen *tally__heap_feed(struct tally_heap *heap);
 uint32_t tally__heap_number(const struct tally_heap *heap);
 
 /* The agent's hooks of an attached heap: detach() runs first in tally_heap_free(), in the owner's thread, and
@@ -55,5 +55,14 @@ struct tally__attachment *tally__heap_attachment(struct tally_heap *heap);
 /* Swaps the feed's memory at a safepoint (owner): feed_adopt(), and the private counters' memory is released
  * or, with counters == NULL, made anew. TALLY_ENOMEM leaves all as it was. */
 int tally__heap_feed_swap(struct tally_heap *heap, void *counters, void *ring);
+/* Goes on in successors of the shared memory (owner, outside of collections); NULL: that one stays. */
+void tally__heap_feed_succeed(struct tally_heap *heap, void *counters, void *ring);
+
+/* What the types that are registered now want of a counters memory, with room for as many again by a third; never
+ * less than `now` has. small: whether `now` is smaller than that. Any thread. */
+struct feed_shape tally__feed_shape(const struct wire_counters *now);
+bool tally__feed_small(const struct wire_counters *now, const struct feed_shape *shape);
+/* Called after each registration of a type, in its thread. One watcher; NULL: none. */
+void tally__types_watch(void (*watch)(void));
 
 #endif

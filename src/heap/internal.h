@@ -152,8 +152,7 @@ struct hook {
 
 struct tally_heap {
     struct hot hot;
-    _Alignas(4096) struct feed feed;
-    struct tally_page_hooks hooks;
+    _Alignas(4096) struct tally_page_hooks hooks; /* behind the page that is wiped */
     void *user;
     void *private_counters; /* NULL while shared memory is in use */
     void *fork_counters;    /* for a child, made beforehand */
@@ -282,7 +281,11 @@ static inline const struct tally_type *type_of(const void *object)
 
 /* type.c */
 uint32_t tally__type_count(void);
+uint64_t tally__type_name_bytes(void); /* of all names */
 int tally__types_init(void); /* registers the library's own */
+/* counters.c. types_describe: rows for all types there are, as far as they last. */
+void *tally__counters_map(const struct tally_heap *heap, const struct feed_shape *shape);
+void tally__counters_unmap(void *memory);
 void tally__types_describe(struct tally_heap *heap);
 size_t tally__size_of(const struct tally_type *type, const void *object); /* rounded up to 8 */
 

@@ -8,6 +8,8 @@
 
 _Atomic(struct tally_type *) tally__types[TYPE_MAX];
 static _Atomic uint32_t type_count;
+static _Atomic uint64_t type_name_bytes;
+static _Atomic(void (*)(void)) type_watch;
 static pthread_mutex_t types_lock = PTHREAD_MUTEX_INITIALIZER;
 
 #define SIZE_LIMIT    ((size_t)1 << 31)
@@ -152,6 +154,7 @@ static int type_add(struct tally_type *type)
     type->word |= (uint64_t)index << TALLY_TYPE_SHIFT;
     type->event = type->size / 8 < WIRE_SIZE_CODE_LONG ? feed_word(WIRE_EVENT_RARE, index, type->size, 0) : 0;
     atomic_store_explicit(&tally__types[index], type, memory_order_release);
+    atomic_fetch_add_explicit(&type_name_bytes, strlen(type->info.name), memory_order_relaxed);
     atomic_store_explicit(&type_count, index + 1, memory_order_release);
     return 0;
 }
@@ -202,6 +205,9 @@ int tally_type_register(const struct tally_type_info *info, const struct tally_t
         type_free(type);
     else
         *out = type;
+    void (*watch)(void) = atomic_load(&type_watch);
+    if (!error && watch)
+        watch();
     return error;
 }
 
@@ -210,24 +216,14 @@ uint32_t tally__type_count(void)
     return atomic_load_explicit(&type_count, memory_order_acquire);
 }
 
-/* Gives the heap's feed rows for all types there are, as far as they last. Chunks bound the stack. */
-void tally__types_describe(struct tally_heap *heap)
+uint64_t tally__type_name_bytes(void)
 {
-    uint32_t count = tally__type_count();
-    struct feed_type types[WIRE_ROW_COUNT + 1];
-    heap->hot.types_known = count;
-    if (count > WIRE_ROW_COUNT + 1)
-        count = WIRE_ROW_COUNT + 1;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct tally_type *type = atomic_load_explicit(&tally__types[i], memory_order_acquire);
-        types[i] = (struct feed_type){.name = type->info.name,
-                                      .size_bytes = type->size,
-                                      .ref_count = (uint32_t)type->ref_count,
-                                      .flags = (type->tracked ? WIRE_TYPE_TRACKED : 0) |
-                                               (type->variable ? WIRE_TYPE_VARIABLE : 0)};
-    }
-    feed_types_describe(&heap->feed, types, count);
-    tally__direct_update(heap);
+    return atomic_load_explicit(&type_name_bytes, memory_order_relaxed);
+}
+
+void tally__types_watch(void (*watch)(void))
+{
+    atomic_store(&type_watch, watch);
 }
 
 size_t tally__size_of(const struct tally_type *type, const void *object)

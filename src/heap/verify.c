@@ -13,7 +13,7 @@ struct check {
     size_t size;
     bool failed, no_memory;
     struct map edges; /* object -> references to it from objects */
-    uint64_t live[WIRE_ROW_COUNT];
+    uint64_t *live; /* by row */
     size_t weak_references;
 };
 
@@ -155,7 +155,7 @@ static void check_page(struct check *check, const struct page *page)
 static void check_rows(struct check *check)
 {
     const struct feed_pen *pen = &check->heap->hot.pen;
-    for (uint32_t row = 0; row < WIRE_ROW_COUNT && !check->failed; row++) {
+    for (uint32_t row = 0; row < pen->counters->row_capacity && !check->failed; row++) {
         uint64_t live = pen->rows[row].allocated - pen->rows[row].freed_refcount -
                         pen->rows[row].freed_cycle + pen->rows[row].moved_in - pen->rows[row].moved_out;
         if (live != check->live[row])
@@ -291,6 +291,9 @@ int tally_verify(struct tally_heap *heap, char *message, size_t size)
         tally__forked(heap);
     struct check check = {.heap = heap, .message = message, .size = size};
     bool dying = heap->release_depth || tally__deaths_pending(heap) || heap->run.phase;
+    check.live = calloc(heap->hot.pen.counters->row_capacity, sizeof *check.live);
+    if (!check.live)
+        return TALLY_ENOMEM;
     for (uint32_t i = 0; i < heap->page_count && !check.failed; i++)
         if (heap->pages[i])
             check_page(&check, heap->pages[i]);
@@ -307,6 +310,7 @@ int tally_verify(struct tally_heap *heap, char *message, size_t size)
     if (!check.failed && !dying)
         check_acyclic(&check);
     map_fini(&check.edges);
+    free(check.live);
     return check.no_memory ? TALLY_ENOMEM : check.failed ? TALLY_ESTATE : 0;
 }
 

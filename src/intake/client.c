@@ -127,8 +127,9 @@ static const char *heap_gone(struct client *client, uint32_t number)
     const char *fault = NULL;
     if (!heap)
         return NULL;
+    uint64_t again_ns = POLL_ACTIVE_NS;
     heap->told = false;
-    intake_heap_sample(client, heap, &fault);
+    intake_heap_sample(client, heap, UINT64_MAX, &again_ns, &fault);
     if (!fault)
         client->intake->sink.heap_gone(client->intake->sink.arg, client->handle, number);
     intake_feed_free(client, heap);
@@ -141,10 +142,12 @@ static const char *ack_take(struct client *client, const struct received *receiv
     int fault = wire_ack_check(received->data, received->bytes, &ack);
     if (fault)
         return wire_fault_sentence(fault);
+    if (!ack.operation)
+        return NULL; /* to a wish of our own */
     /* What the answer tells of is seen before the answer. One that nobody asked for has no such claim. */
     if (ack.state >= WIRE_ACK_SUCCEEDED && client->commands_open) {
         client->commands_open--;
-        intake_client_sweep(client);
+        intake_client_sweep(client, false);
         client->intake->sink.swept(client->intake->sink.arg, true);
     }
     client->intake->sink.ack(client->intake->sink.arg, client->id, &ack);
@@ -161,6 +164,7 @@ static const char *feed_take(struct client *client, struct received *received)
         return heap_gone(client, message.heap_number);
     if (received->fd < 0)
         return "a feed came without its memory";
+    client->due_ns = client->intake->due_ns = 0;
     return intake_feed_open(client, &message, received->fd);
 }
 
@@ -248,7 +252,7 @@ void intake_client_end(struct client *client, const char *end)
     if (client->handle) {
         for (struct heap_feed *heap = client->heaps; heap; heap = heap->next)
             heap->told = false;
-        intake_client_sweep(client);
+        intake_client_sweep(client, true);
         sink->gone(sink->arg, client->handle, end);
     }
     for (struct heap_feed *heap = client->heaps; heap; heap = heap->next)
@@ -258,14 +262,46 @@ void intake_client_end(struct client *client, const char *end)
     intake_ids_changed(client->intake);
 }
 
-bool intake_client_sweep(struct client *client)
+void intake_client_ask(struct client *client, struct wire_command *command)
 {
+    command->head = wire_head_make(WIRE_COMMAND, sizeof *command);
+    command->deadline_ns = UINT64_MAX;
+    if (client->fd >= 0 && send(client->fd, command, sizeof *command, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return; /* it does not read: the wish comes up again */
+}
+
+/* The next look comes after the shortest time that any heap asks for, in steps that clients have in common, so that
+ * they are looked at together; and never before this one has been paid for. */
+static void look_next(struct client *client, bool any, uint64_t again_ns, uint64_t began_ns)
+{
+    uint64_t now_ns = clock_mono_ns(), step_ns = POLL_MIN_NS;
+    uint64_t rest_ns = REST * (now_ns - began_ns);
+    while (step_ns * 2 <= again_ns)
+        step_ns *= 2;
+    if (any)
+        client->interval_ns = step_ns;
+    else if (client->interval_ns < POLL_IDLE_NS / 2)
+        client->interval_ns = client->interval_ns ? client->interval_ns * 2 : step_ns;
+    else
+        client->interval_ns = POLL_IDLE_NS;
+    client->due_ns = (now_ns + rest_ns) / client->interval_ns * client->interval_ns + client->interval_ns;
+}
+
+bool intake_client_sweep(struct client *client, bool whole)
+{
+    uint64_t began_ns = clock_mono_ns(), again_ns = POLL_ACTIVE_NS, words = TURN_WORDS, count = 0;
     bool any = false;
     if (!client->handle)
         return false;
+    for (const struct heap_feed *heap = client->heaps; heap; heap = heap->next)
+        count++;
+    if (count)
+        words /= count;
+    if (words < HEAP_WORDS)
+        words = HEAP_WORDS;
     for (struct heap_feed *heap = client->heaps; heap; heap = heap->next) {
         const char *fault = NULL;
-        any |= intake_heap_sample(client, heap, &fault);
+        any |= intake_heap_sample(client, heap, whole ? UINT64_MAX : words, &again_ns, &fault);
         if (fault) {
             intake_feed_close(client, heap);
             if (!client->over)
@@ -275,6 +311,7 @@ bool intake_client_sweep(struct client *client)
             return true;
         }
     }
+    look_next(client, any, again_ns, began_ns);
     return any;
 }
 

@@ -31,7 +31,7 @@ static const char *file_map(int fd, uint64_t promised, struct feed_file *out)
     if (fstat(fd, &status) || fstatfs(fd, &system) || !S_ISREG(status.st_mode) ||
         system.f_type != TMPFS_MAGIC)
         return "a feed is not on tmpfs";
-    if ((uint64_t)status.st_size != promised || promised < FEED_BYTES_MIN || promised > FEED_BYTES_MAX)
+    if ((uint64_t)status.st_size != promised || promised < FEED_BYTES_MIN || promised > WIRE_FEED_BYTES_MAX)
         return "a feed is not of the promised size";
     if ((uint64_t)status.st_blocks * 512 < promised)
         return "a feed has holes";
@@ -66,8 +66,8 @@ static const char *counters_check(struct heap_feed *heap, const struct feed_file
     heap->string_bytes = rest[7];
     heap->record_offset = rest[8];
     heap->record_capacity = rest[9];
-    if (rest[5] != sizeof(struct wire_desc) || heap->row_capacity > WIRE_ROW_COUNT ||
-        !heap->record_capacity ||
+    if (rest[5] != sizeof(struct wire_desc) || !heap->row_capacity ||
+        heap->row_capacity > WIRE_ROW_MAX || !heap->record_capacity ||
         !inside(heap->row_offset, heap->row_capacity, sizeof(struct wire_row), file->bytes) ||
         !inside(heap->desc_offset, heap->row_capacity, sizeof(struct wire_desc), file->bytes) ||
         !inside(heap->string_offset, heap->string_bytes, 1, file->bytes) ||
@@ -116,6 +116,34 @@ static void unmap(struct client *client, const void *memory, uint64_t bytes)
     client->mapped_bytes -= bytes;
 }
 
+static bool grow(void **array, size_t each, uint32_t from, uint32_t to)
+{
+    char *grown = realloc(*array, each * to);
+    if (!grown)
+        return false;
+    memset(grown + each * from, 0, each * (to - from));
+    *array = grown;
+    return true;
+}
+
+static bool rows_reserve(struct heap_feed *heap, uint32_t room)
+{
+    uint32_t from = heap->row_room;
+    if (room <= from)
+        return true;
+    void *types = heap->types, *rows = heap->rows, *bases = heap->bases, *bases_next = heap->bases_next;
+    bool grown = grow(&types, sizeof *heap->types, from, room) && grow(&rows, sizeof *heap->rows, from, room) &&
+                 grow(&bases, sizeof *heap->bases, from, room) &&
+                 grow(&bases_next, sizeof *heap->bases_next, from, room);
+    heap->types = types;
+    heap->rows = rows;
+    heap->bases = bases;
+    heap->bases_next = bases_next;
+    if (grown)
+        heap->row_room = room;
+    return grown;
+}
+
 static const char *counters_take(struct client *client, struct heap_feed *heap, const struct feed_file *file,
                                  const struct wire_heap *message)
 {
@@ -123,6 +151,8 @@ static const char *counters_take(struct client *client, struct heap_feed *heap, 
     const char *fault = counters_check(&fresh, file, message);
     if (fault)
         return fault;
+    if (!rows_reserve(heap, fresh.row_capacity))
+        return "out of memory";
     if (heap->counters)
         unmap(client, heap->counters, heap->counters_bytes);
     heap->counters = file->memory;
@@ -141,19 +171,8 @@ static const char *counters_take(struct client *client, struct heap_feed *heap, 
     return NULL;
 }
 
-/* A new ring's base tells of all that older rings told, so the sums of events start anew with it. */
-static void ring_leave(struct heap_feed *heap)
-{
-    heap->seen_before += heap->reader.seen;
-    heap->lost_before += heap->reader.lost;
-    heap->malformed_before += heap->reader.malformed;
-    for (unsigned i = 0; i < WIRE_ROW_COUNT; i++) {
-        struct intake_row *row = &heap->rows[i];
-        row->event_allocated = row->event_freed_refcount = row->event_freed_cycle = 0;
-    }
-}
-
-/* The same ring again (after a lost connection) goes on where it was read last. */
+/* The same ring again (after a lost connection) goes on where it was read last; a successor where the old one
+ * ended, which its writer has left. */
 static const char *ring_take(struct client *client, struct heap_feed *heap, const struct feed_file *file,
                              const struct wire_heap *message)
 {
@@ -161,31 +180,23 @@ static const char *ring_take(struct client *client, struct heap_feed *heap, cons
     uint32_t number, generation;
     if (!heap->counters)
         return "a ring came before its counters";
-    if (heap->ring && heap->ring_inode != file->inode)
-        wire_ring_read(&heap->reader, intake_event_add, heap);
     if (wire_ring_reader_init(&reader, file->memory, file->bytes))
         return "a ring feed has a header of another kind or version";
     wire_ring_identity(file->memory, &number, &generation);
     if (number != message->heap_number || generation != message->feed_generation)
         return "a ring feed is of another heap";
-    if (heap->ring_inode == file->inode) {
-        reader.position = heap->reader.position;
-        reader.in_block = heap->reader.in_block;
-        reader.sequence = heap->reader.sequence;
-        reader.seen = heap->reader.seen;
-        reader.lost = heap->reader.lost;
-        reader.malformed = heap->reader.malformed;
-        reader.clock_ns = heap->reader.clock_ns;
-        reader.level = heap->reader.level;
-    } else {
-        ring_leave(heap);
-    }
+    bool same = heap->ring_inode == file->inode;
+    const char *fault = heap->ring && !same ? intake_ring_drain(client, heap) : NULL;
+    if (fault)
+        return fault;
+    wire_ring_reader_follow(&heap->reader, &reader, same);
     unmap(client, heap->ring, heap->ring_bytes);
     heap->ring = file->memory;
     heap->ring_bytes = file->bytes;
     heap->ring_inode = file->inode;
-    heap->reader = reader;
     heap->told = false;
+    if (!same)
+        heap->written = heap->read_ns = 0;
     return NULL;
 }
 
@@ -228,5 +239,11 @@ void intake_feed_free(struct client *client, struct heap_feed *heap)
         link = &(*link)->next;
     *link = heap->next;
     intake_feed_close(client, heap);
+    for (uint32_t i = 0; i < heap->row_room; i++)
+        free(heap->types[i].name);
+    free(heap->types);
+    free(heap->rows);
+    free(heap->bases);
+    free(heap->bases_next);
     free(heap);
 }

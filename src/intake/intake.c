@@ -19,9 +19,7 @@
 #include "intake/private.h"
 #include "tally.h"
 
-#define POLL_BUSY_MS 2 /* a ring filled by more than an eighth since the last turn */
-#define POLL_ACTIVE_MS 20
-#define POLL_IDLE_MS 250
+#define TURN_NS 1000000u /* turns are no denser */
 #define PAUSE_NS 200000000u
 #define EVENTS_A_TURN 64
 
@@ -253,21 +251,22 @@ static void event_handle(struct intake *intake, void *tag)
     }
 }
 
-static bool sweep(struct intake *intake)
+/* Looks at the clients that are due, and finds when the next one is. */
+static void sweep(struct intake *intake)
 {
-    bool any = false;
-    uint64_t now = clock_mono_ns();
-    intake->busy = false;
+    uint64_t now = clock_mono_ns(), next = now + POLL_IDLE_NS;
     for (struct client *client = intake->clients; client; client = client->next) {
         if (client->over)
             continue;
-        if (client->hello)
-            any |= intake_client_sweep(client);
-        else if (now - client->connected_ns > HELLO_DEADLINE_NS)
+        if (client->hello && client->due_ns <= now)
+            intake_client_sweep(client, false);
+        else if (!client->hello && now - client->connected_ns > HELLO_DEADLINE_NS)
             intake_client_drop(client, "it said nothing for 10 s");
+        if (client->hello && client->due_ns < next)
+            next = client->due_ns;
     }
-    intake->sink.swept(intake->sink.arg, false);
-    return any;
+    now = clock_mono_ns();
+    intake->due_ns = next > now + TURN_NS ? next : now + TURN_NS;
 }
 
 static bool stopping(struct intake *intake)
@@ -278,30 +277,25 @@ static bool stopping(struct intake *intake)
     return stop;
 }
 
+/* A stream of messages makes the sweeps no denser. */
 static void *run(void *arg)
 {
     struct intake *intake = arg;
-    int wait_ms = POLL_ACTIVE_MS;
-    uint64_t swept_ns = 0;
+    uint64_t turn_ns = 0;
     while (!stopping(intake)) {
         struct epoll_event events[EVENTS_A_TURN];
-        int count = epoll_wait(intake->epoll_fd, events, EVENTS_A_TURN, wait_ms);
+        uint64_t now = clock_mono_ns();
+        uint64_t wait_ns = intake->due_ns > now ? intake->due_ns - now : 0;
+        int count = epoll_wait(intake->epoll_fd, events, EVENTS_A_TURN, (int)((wait_ns + 999999) / 1000000));
         for (int i = 0; i < count; i++)
             event_handle(intake, events[i].data.ptr);
         listener_resume(intake);
-        uint64_t now = clock_mono_ns();
-        /* A stream of messages must not make the sweeps any denser. */
-        if (count <= 0 || now - swept_ns >= (uint64_t)wait_ms * 1000000u) {
-            swept_ns = now;
-            bool any = sweep(intake);
-            wait_ms = intake->busy ? POLL_BUSY_MS
-                      : any        ? POLL_ACTIVE_MS
-                      : wait_ms * 2 < POLL_IDLE_MS ? wait_ms * 2 : POLL_IDLE_MS;
-        } else {
-            intake->sink.swept(intake->sink.arg, false);
-            if (wait_ms > POLL_ACTIVE_MS)
-                wait_ms = POLL_ACTIVE_MS;
+        now = clock_mono_ns();
+        if (now >= intake->due_ns && now - turn_ns >= TURN_NS) {
+            turn_ns = now;
+            sweep(intake);
         }
+        intake->sink.swept(intake->sink.arg, false);
         clients_reap(intake);
     }
     return NULL;

@@ -5,8 +5,12 @@
  *  - Who a process is comes from the socket's credentials; its messages only name and label it.
  *  - A feed is mapped only sealed, of the size that was promised, on tmpfs, with its blocks allocated. What
  *    lies in it is copied first and checked then; a feed that lies costs its own process alone.
- *  - Each client has a budget: bytes mapped per user, clients per user, one ring's worth of records a turn.
- *    A new silent socket evicts the oldest one where there are too many.
+ *  - Each client has a budget: bytes mapped per user, clients per user, TURN_WORDS of events a turn, and after each
+ *    look at it a rest of twice the time that took. A new silent socket evicts the oldest one where there are
+ *    too many.
+ *  - A client at rest is looked at 4 times a second, an active one as often as its ring fills by a quarter, at
+ *    least each 20 ms; a ring that fills faster than that is asked to grow. What is overwritten all the same is
+ *    counted, exactly.
  *  - When a command's last acknowledgement is handed on, the sink has seen counters that were read after it.
  */
 #ifndef TALLY_INTAKE_INTAKE_H
@@ -17,6 +21,7 @@
 
 #include "wire/feed.h"
 #include "wire/message.h"
+#include "wire/ring_read.h"
 
 struct intake;
 
@@ -33,19 +38,18 @@ struct intake_row { /* plain copies; frees were loaded before allocations */
     uint64_t allocated, freed_refcount, freed_cycle;
     uint64_t allocated_bytes, freed_refcount_bytes, freed_cycle_bytes;
     uint64_t moved_in, moved_out;
-    uint64_t base_allocated, base_freed_refcount, base_freed_cycle;
-    uint64_t event_allocated, event_freed_refcount, event_freed_cycle; /* summed from the ring */
+    uint64_t untold_allocated, untold_freed_refcount, untold_freed_cycle; /* of which no event tells */
 };
 
 struct intake_type {
-    char name[WIRE_NAME_MAX + 1]; /* valid UTF-8, no control characters */
+    char *name; /* valid UTF-8, no control characters */
     uint32_t flags;
     uint64_t size_bytes;
 };
 
 struct intake_summary {
     bool valid; /* the writer let it be read whole, now or earlier */
-    uint32_t enabled, manager, debug, level, thresholds[3];
+    uint32_t enabled, manager, debug, level, thresholds[3], access;
     uint64_t collections[3], collected[3], uncollectable[3], counts[3];
     uint64_t garbage, frozen, pause_ns, max_pause_ns, last_pause_ns;
     uint64_t max_pause_us, memory_limit_bytes, extern_bytes;
@@ -80,6 +84,9 @@ struct intake_sink {
     void *arg;
     /* A process has attached, anew or again. Returns the sink's own handle for it, NULL to refuse. */
     void *(*attached)(void *arg, const struct intake_process *process);
+    /* Events of a heap, in order; before the sample whose counters tell of them. The words are valid during the
+     * call, and bounded by nothing: they are what the process wrote. */
+    void (*events)(void *arg, void *process, uint32_t heap_number, const struct wire_span *span);
     void (*sample)(void *arg, void *process, const struct intake_sample *sample);
     void (*heap_gone)(void *arg, void *process, uint32_t heap_number);
     /* end: "bye", "closed" or "exited"; may be told a second time with a better word. */

@@ -15,9 +15,21 @@
 #define HEAPS_PER_CLIENT 1024u
 #define MAPPED_PER_UID ((uint64_t)1 << 30)
 #define FEED_BYTES_MIN 16384u
-#define FEED_BYTES_MAX ((uint64_t)1 << 20) /* bounds what one ring can cost a turn */
+#define TURN_WORDS 65536u /* of one client's events */
+#define HEAP_WORDS 2048u  /* of one heap, at least, however many the client has */
+#define REST 2u           /* times what a look has taken */
 #define COMMANDS_MAX 1024u
 #define MESSAGES_A_TURN 64u
+
+#define POLL_MIN_NS 1000000u
+#define POLL_ACTIVE_NS 20000000u
+#define POLL_IDLE_NS 250000000u
+#define GROW_HOLDS_NS 100000000u /* a ring is to hold what is written in so long */
+#define GROW_AGAIN_NS 1000000000u
+
+struct feed_base { /* what stands under the sequence lock, of each row */
+    uint64_t allocated, freed_refcount, freed_cycle;
+};
 
 struct feed_marks { /* as of the last turn; no padding, since they are compared as bytes */
     uint64_t safepoint_ns, seq, head, record_head, state;
@@ -31,16 +43,19 @@ struct heap_feed {
     const void *ring;
     uint64_t ring_bytes, ring_inode;
     struct wire_ring_reader reader;
-    uint64_t seen_before, lost_before, malformed_before; /* of rings that were replaced */
     uint32_t row_capacity, row_offset, desc_offset, string_offset, string_bytes;
     uint32_t record_offset, record_capacity;
     uint32_t type_count; /* descs that have been taken over */
-    struct intake_type types[WIRE_ROW_COUNT];
-    struct intake_row rows[WIRE_ROW_COUNT];
+    struct intake_type *types; /* row_room of each */
+    struct intake_row *rows;
+    struct feed_base *bases, *bases_next; /* next: while it is being read */
+    uint32_t row_room;
     struct intake_summary summary;
     uint64_t record_head; /* newest record that has been told */
     struct feed_marks marks;
     bool told;
+    uint64_t read_ns, written; /* when the ring was read last, and the writer's position then */
+    uint64_t asked_ns;         /* to grow */
 };
 
 struct client_event { /* what epoll gives back */
@@ -60,6 +75,7 @@ struct client {
     int64_t clock_offset_ns; /* theirs minus ours, where they differ by more than a second */
     uint64_t mapped_bytes;
     unsigned commands_open; /* sent, and not answered for good */
+    uint64_t interval_ns, due_ns; /* of the looks at its feeds */
     void *handle; /* the sink's */
     struct heap_feed *heaps;
     struct client_event fd_event, pid_event;
@@ -79,7 +95,7 @@ struct intake {
     uint8_t daemon_id[WIRE_ID_BYTES];
     struct client *clients;
     unsigned client_count;
-    bool busy;   /* some ring has filled far since the last turn */
+    uint64_t due_ns; /* the earliest look at any client */
     bool paused; /* the listener is out of epoll: no fd was left */
     uint64_t resume_ns;
     struct log_limit refused_log, gone_log;
@@ -100,10 +116,13 @@ void intake_feed_close(struct client *client, struct heap_feed *heap);
 void intake_feed_free(struct client *client, struct heap_feed *heap);
 struct heap_feed *intake_feed_find(const struct client *client, uint32_t number);
 
-/* sample.c: reads what is new of a heap and tells the sink; returns whether anything was. A feed that lies
- * gives the reason to drop its client. */
-void intake_event_add(const struct wire_event_view *event, void *heap);
-bool intake_heap_sample(struct client *client, struct heap_feed *heap, const char **fault);
+/* sample.c: reads what is new of a heap, at most `words` of events, and tells the sink; returns
+ * whether anything was. A feed that lies gives the reason to drop its client. Lowers *again_ns to the time after which
+ * the heap's ring wants to be read again. */
+bool intake_heap_sample(struct client *client, struct heap_feed *heap, uint64_t words, uint64_t *again_ns,
+                        const char **fault);
+/* Reads what is left of a ring that its writer has left. */
+const char *intake_ring_drain(struct client *client, struct heap_feed *heap);
 
 /* guard.c: while memory is watched, a fault in it reads as zeroes. A thread's watch replaces its last one. */
 void intake_guard_install(void);
@@ -113,7 +132,9 @@ void intake_guard_watch(const void *first, uint64_t first_bytes, const void *sec
 void intake_client_receive(struct client *client);
 void intake_client_drop(struct client *client, const char *reason); /* misbehaved */
 void intake_client_end(struct client *client, const char *end);     /* ended; samples a last time */
-bool intake_client_sweep(struct client *client);
+/* Looks at its feeds, and decides when to come again. whole: takes all the events that there are. */
+bool intake_client_sweep(struct client *client, bool whole);
+void intake_client_ask(struct client *client, struct wire_command *command); /* of our own: nobody waits for it */
 uint64_t intake_mapped_by(const struct intake *intake, uid_t uid);
 
 /* intake.c */

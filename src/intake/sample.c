@@ -1,11 +1,11 @@
 /* Reading one heap: counters, types, summary, collections and events, each copied before it is believed. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "intake/private.h"
 
 #define SUMMARY_TRIES 64
-#define BUSY_PART 8u /* of a ring, filled since the last turn: the next turn comes soon */
 #define RECORDS_A_TURN WIRE_RECORD_COUNT
 
 static uint64_t load(const _Atomic uint64_t *from)
@@ -24,21 +24,34 @@ static const void *at(const struct heap_feed *heap, uint32_t offset)
 }
 
 /* Frees before allocations, so that nothing shows negative. */
-static void rows_copy(struct heap_feed *heap)
+static void row_copy(const struct wire_row *from, struct intake_row *to)
+{
+    to->freed_cycle = atomic_load_explicit(&from->freed_cycle, memory_order_acquire);
+    to->freed_cycle_bytes = atomic_load_explicit(&from->freed_cycle_bytes, memory_order_acquire);
+    to->freed_refcount = atomic_load_explicit(&from->freed_refcount, memory_order_acquire);
+    to->freed_refcount_bytes = atomic_load_explicit(&from->freed_refcount_bytes, memory_order_acquire);
+    to->moved_out = atomic_load_explicit(&from->moved_out, memory_order_acquire);
+    to->moved_in = load(&from->moved_in);
+    to->allocated = load(&from->allocated);
+    to->allocated_bytes = load(&from->allocated_bytes);
+}
+
+/* At level off the rows go on where the events stopped. Returns whether anything has changed. */
+static bool rows_copy(struct heap_feed *heap)
 {
     const struct wire_row *rows = at(heap, heap->row_offset);
+    bool off = heap->summary.level == WIRE_LEVEL_OFF, changed = false;
     for (uint32_t i = 0; i < heap->type_count; i++) {
-        struct intake_row *to = &heap->rows[i];
-        const struct wire_row *from = &rows[i];
-        to->freed_cycle = atomic_load_explicit(&from->freed_cycle, memory_order_acquire);
-        to->freed_cycle_bytes = atomic_load_explicit(&from->freed_cycle_bytes, memory_order_acquire);
-        to->freed_refcount = atomic_load_explicit(&from->freed_refcount, memory_order_acquire);
-        to->freed_refcount_bytes = atomic_load_explicit(&from->freed_refcount_bytes, memory_order_acquire);
-        to->moved_out = atomic_load_explicit(&from->moved_out, memory_order_acquire);
-        to->moved_in = load(&from->moved_in);
-        to->allocated = load(&from->allocated);
-        to->allocated_bytes = load(&from->allocated_bytes);
+        struct intake_row row;
+        const struct feed_base *base = &heap->bases[i];
+        row_copy(&rows[i], &row);
+        row.untold_allocated = base->allocated + (off ? row.allocated : 0);
+        row.untold_freed_refcount = base->freed_refcount + (off ? row.freed_refcount : 0);
+        row.untold_freed_cycle = base->freed_cycle + (off ? row.freed_cycle : 0);
+        changed |= memcmp(&row, &heap->rows[i], sizeof row) != 0;
+        heap->rows[i] = row;
     }
+    return changed;
 }
 
 /* A description counts once type_count (acquire) is past it, and never changes then. */
@@ -49,24 +62,32 @@ static const char *types_take(struct heap_feed *heap)
     if (count > heap->row_capacity || count < heap->type_count)
         return "a feed counts types that it cannot have";
     for (uint32_t i = heap->type_count; i < count; i++) {
-        struct intake_type *type = &heap->types[i];
+        struct intake_type type = {.flags = descs[i].flags, .size_bytes = descs[i].size_bytes};
+        char name[WIRE_NAME_MAX + 1];
         uint32_t offset = descs[i].name_offset, bytes = descs[i].name_bytes;
         atomic_signal_fence(memory_order_seq_cst); /* offset and bytes are ours from here on */
         if (offset > heap->string_bytes || bytes > heap->string_bytes - offset || bytes > WIRE_NAME_MAX ||
             !bytes)
             return "a feed's type has a name that leads out of it";
-        memcpy(type->name, at(heap, heap->string_offset + offset), bytes);
-        type->name[bytes] = '\0';
-        if (strlen(type->name) != bytes || !wire_text_valid(type->name, bytes))
+        memcpy(name, at(heap, heap->string_offset + offset), bytes);
+        name[bytes] = '\0';
+        if (strlen(name) != bytes || !wire_text_valid(name, bytes))
             return "a feed's type has a name that is not clean UTF-8";
-        type->flags = descs[i].flags;
-        type->size_bytes = descs[i].size_bytes;
+        if (!heap->types[i].name || strcmp(heap->types[i].name, name)) {
+            type.name = strdup(name);
+            if (!type.name)
+                return NULL; /* the next look takes it */
+            free(heap->types[i].name);
+        } else {
+            type.name = heap->types[i].name; /* taken over from the predecessor */
+        }
+        heap->types[i] = type;
         heap->type_count = i + 1;
     }
     return NULL;
 }
 
-static void summary_read(const struct heap_feed *heap, struct intake_summary *to, struct intake_row *rows)
+static void summary_read(const struct heap_feed *heap, struct intake_summary *to, struct feed_base *bases)
 {
     const struct wire_counters *from = heap->counters;
     const struct wire_desc *descs = at(heap, heap->desc_offset);
@@ -74,6 +95,7 @@ static void summary_read(const struct heap_feed *heap, struct intake_summary *to
     to->manager = load32(&from->manager);
     to->debug = load32(&from->debug);
     to->level = load32(&from->level);
+    to->access = load32(&from->access);
     for (int i = 0; i < 3; i++) {
         to->thresholds[i] = load32(&from->thresholds[i]);
         to->collections[i] = load(&from->generations[i].collections);
@@ -98,9 +120,9 @@ static void summary_read(const struct heap_feed *heap, struct intake_summary *to
     to->abandoned_runs = load(&from->abandoned_runs);
     to->refused_runs = load(&from->refused_runs);
     for (uint32_t i = 0; i < heap->type_count; i++) {
-        rows[i].base_allocated = load(&descs[i].base_allocated);
-        rows[i].base_freed_refcount = load(&descs[i].base_freed_refcount);
-        rows[i].base_freed_cycle = load(&descs[i].base_freed_cycle);
+        bases[i].allocated = load(&descs[i].base_allocated);
+        bases[i].freed_refcount = load(&descs[i].base_freed_refcount);
+        bases[i].freed_cycle = load(&descs[i].base_freed_cycle);
     }
 }
 
@@ -113,15 +135,15 @@ static void summary_copy(struct heap_feed *heap)
         if (before & 1)
             continue;
         struct intake_summary summary;
-        struct intake_row rows[WIRE_ROW_COUNT];
-        memcpy(rows, heap->rows, sizeof rows);
-        summary_read(heap, &summary, rows);
+        summary_read(heap, &summary, heap->bases_next);
         atomic_thread_fence(memory_order_acquire);
         if (load(seq) != before)
             continue;
         summary.valid = true;
         heap->summary = summary;
-        memcpy(heap->rows, rows, sizeof rows);
+        struct feed_base *read = heap->bases_next;
+        heap->bases_next = heap->bases;
+        heap->bases = read;
         return;
     }
 }
@@ -177,20 +199,6 @@ static size_t records_copy(struct heap_feed *heap, int64_t clock_offset_ns, stru
     return count;
 }
 
-void intake_event_add(const struct wire_event_view *event, void *arg)
-{
-    struct heap_feed *heap = arg;
-    if (event->kind == WIRE_EVENT_RARE || event->row >= WIRE_ROW_COUNT)
-        return;
-    struct intake_row *row = &heap->rows[event->row];
-    if (event->kind == WIRE_EVENT_ALLOC)
-        row->event_allocated++;
-    else if (event->kind == WIRE_EVENT_FREE_REFCOUNT)
-        row->event_freed_refcount++;
-    else
-        row->event_freed_cycle++;
-}
-
 /* Whether any of the fields has moved that nearly every write moves. They are read before what they tell of,
  * so that a write in between shows at the next turn. */
 static bool marks_moved(struct heap_feed *heap)
@@ -199,7 +207,8 @@ static bool marks_moved(struct heap_feed *heap)
     struct feed_marks now = {.safepoint_ns = load(&counters->safepoint_ns), .seq = load(&counters->seq),
                              .record_head = load(&counters->record_head), .state = load32(&counters->state),
                              .head = heap->ring ? load(heap->reader.head) : 0};
-    bool moved = memcmp(&now, &heap->marks, sizeof now) || !heap->told;
+    bool moved = memcmp(&now, &heap->marks, sizeof now) || !heap->told ||
+                 (heap->ring && wire_ring_waiting(&heap->reader));
     heap->marks = now;
     return moved;
 }
@@ -226,17 +235,74 @@ static void tell(struct client *client, const struct heap_feed *heap, const stru
         .types = heap->types,
         .summary = heap->summary,
         .has_ring = heap->ring,
-        .events_seen = heap->seen_before + heap->reader.seen,
-        .events_lost = heap->lost_before + heap->reader.lost,
-        .events_malformed = heap->malformed_before + heap->reader.malformed,
+        .events_seen = heap->reader.seen,
+        .events_lost = heap->reader.lost,
+        .events_malformed = heap->reader.malformed,
         .record_count = count,
         .records = records,
     };
     client->intake->sink.sample(client->intake->sink.arg, client->handle, &sample);
 }
 
+struct reading {
+    const struct client *client;
+    const struct heap_feed *heap;
+};
+
+static void span_tell(const struct wire_span *span, void *arg)
+{
+    const struct reading *reading = arg;
+    const struct intake_sink *sink = &reading->client->intake->sink;
+    sink->events(sink->arg, reading->client->handle, reading->heap->number, span);
+}
+
+static const char *ring_read(struct client *client, struct heap_feed *heap, uint64_t limit)
+{
+    struct reading reading = {client, heap};
+    return wire_ring_read(&heap->reader, limit, span_tell, &reading) < 0 ? "a ring's positions are impossible" : NULL;
+}
+
+const char *intake_ring_drain(struct client *client, struct heap_feed *heap)
+{
+    intake_guard_watch(heap->counters, heap->counters_bytes, heap->ring, heap->ring_bytes);
+    return ring_read(client, heap, UINT64_MAX);
+}
+
+/* A ring that cannot hold what is written in GROW_HOLDS_NS is asked to become one that can; a few words do not
+ * make a rate. */
+static void ring_grow(struct client *client, struct heap_feed *heap, uint64_t written, uint64_t rate, uint64_t now_ns)
+{
+    uint64_t words = heap->reader.capacity_words;
+    while (written > WIRE_RING_WORDS / 8 && words < WIRE_RING_WORDS_MAX && words < rate * (GROW_HOLDS_NS / 1000) / 1000000)
+        words *= 2;
+    if (words <= heap->reader.capacity_words || now_ns - heap->asked_ns < GROW_AGAIN_NS)
+        return;
+    struct wire_command command = {.kind = WIRE_COMMAND_GROW, .heap_number = heap->number, .ring_words = words};
+    heap->asked_ns = now_ns;
+    intake_client_ask(client, &command);
+}
+
+/* When to come again: before a quarter of the ring is written, at the rate of the time since the last look. */
+static void ring_pace(struct client *client, struct heap_feed *heap, uint64_t *again_ns)
+{
+    uint64_t now_ns = clock_mono_ns(), waiting = wire_ring_waiting(&heap->reader);
+    uint64_t written = heap->reader.position + waiting, capacity = heap->reader.capacity_words;
+    uint64_t words = written > heap->written ? written - heap->written : 0;
+    uint64_t passed_ns = heap->read_ns && now_ns > heap->read_ns ? now_ns - heap->read_ns : POLL_IDLE_NS;
+    uint64_t rate = words < UINT64_MAX / 1000000 ? words * 1000000 / (passed_ns / 1000 + 1) : 0; /* a second */
+    heap->read_ns = now_ns;
+    heap->written = written;
+    ring_grow(client, heap, words, rate, now_ns);
+    uint64_t quarter_ns = rate ? capacity / 4 * 1000000 / (rate / 1000 + 1) : POLL_IDLE_NS;
+    if (waiting > capacity / 8 || quarter_ns < POLL_MIN_NS)
+        quarter_ns = POLL_MIN_NS;
+    if (words && quarter_ns < *again_ns)
+        *again_ns = quarter_ns;
+}
+
 /* Events before counters: while the heap runs on, counters may be ahead of the events, never behind. */
-bool intake_heap_sample(struct client *client, struct heap_feed *heap, const char **fault)
+bool intake_heap_sample(struct client *client, struct heap_feed *heap, uint64_t words, uint64_t *again_ns,
+                        const char **fault)
 {
     if (!heap->counters)
         return false;
@@ -245,20 +311,18 @@ bool intake_heap_sample(struct client *client, struct heap_feed *heap, const cha
     if (!moved && marks_tell_all(heap))
         return false;
     struct intake_record records[RECORDS_A_TURN];
-    struct intake_row before[WIRE_ROW_COUNT];
-    memcpy(before, heap->rows, sizeof before);
     *fault = types_take(heap);
-    uint64_t position = heap->reader.position;
-    if (!*fault && heap->ring && wire_ring_read(&heap->reader, intake_event_add, heap) < 0)
-        *fault = "a ring's positions are impossible";
+    if (!*fault && heap->ring)
+        *fault = ring_read(client, heap, words);
     if (*fault)
         return false;
-    client->intake->busy |= heap->reader.position - position > heap->reader.capacity_words / BUSY_PART;
+    if (heap->ring)
+        ring_pace(client, heap, again_ns);
     summary_copy(heap);
-    rows_copy(heap);
+    bool changed = rows_copy(heap);
     size_t count = records_copy(heap, client->clock_offset_ns, records);
     heap->told = true;
-    if (!moved && !count && !memcmp(before, heap->rows, sizeof before))
+    if (!moved && !count && !changed)
         return false; /* it is at rest, and what was told last stands */
     tell(client, heap, records, count);
     return true;

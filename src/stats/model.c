@@ -149,8 +149,8 @@ static uint64_t rest_of(uint64_t whole, uint64_t taken)
 
 /* Objects from and to other heaps are neither allocated nor freed here; their bytes, though, are in those
  * sums, as the writer has them for types of variable size. */
-static void type_fold(struct stats_type_view *to, const struct intake_type *type,
-                      const struct intake_row *row, bool other)
+static void type_fold(struct stats_type_view *to, const struct intake_type *type, const struct intake_row *row,
+                      bool other)
 {
     to->tracked = type->flags & WIRE_TYPE_TRACKED;
     to->variable = other || type->flags & WIRE_TYPE_VARIABLE;
@@ -167,9 +167,6 @@ static void type_fold(struct stats_type_view *to, const struct intake_type *type
     to->live_objects =
         rest_of(to->allocations + to->moved_in, to->frees_refcount + to->frees_cycle + to->moved_out);
     to->live_bytes = rest_of(to->allocated_bytes, to->freed_refcount_bytes + to->freed_cycle_bytes);
-    to->event_allocations = row->base_allocated + row->event_allocated;
-    to->event_frees_refcount = row->base_freed_refcount + row->event_freed_refcount;
-    to->event_frees_cycle = row->base_freed_cycle + row->event_freed_cycle;
 }
 
 /* Frees are read before allocations, so honest counters never show more freed than allocated, nor go back. */
@@ -195,9 +192,35 @@ static void figures_add(struct stats_figures *sum, const struct stats_type_view 
     sum->freed_cycle_bytes += type->freed_cycle_bytes;
 }
 
+static bool types_reserve(struct model_heap *heap, uint32_t room)
+{
+    if (room <= heap->type_room)
+        return true;
+    struct stats_type_view *types = realloc(heap->types, room * sizeof *types);
+    if (types)
+        heap->types = types;
+    void *events = types ? realloc(heap->events, room * sizeof *heap->events) : NULL;
+    if (!events)
+        return false;
+    heap->events = events;
+    memset(&heap->types[heap->type_room], 0, (room - heap->type_room) * sizeof *types);
+    memset(&heap->events[heap->type_room], 0, (room - heap->type_room) * sizeof *heap->events);
+    heap->type_room = room;
+    return true;
+}
+
+static void heap_free(struct model_heap *heap)
+{
+    free(heap->types);
+    free(heap->events);
+    free(heap);
+}
+
 static void types_fold(struct model_process *process, struct model_heap *heap,
                        const struct intake_sample *sample)
 {
+    if (!types_reserve(heap, sample->type_count))
+        return;
     for (uint32_t i = heap->type_count; i < sample->type_count; i++) {
         heap->types[i].name = texts_type(process->texts, sample->types[i].name);
         if (!heap->types[i].name)
@@ -208,6 +231,11 @@ static void types_fold(struct model_process *process, struct model_heap *heap,
     for (uint32_t i = 0; i < heap->type_count && i < sample->type_count; i++) {
         struct stats_type_view before = heap->types[i];
         type_fold(&heap->types[i], &sample->types[i], &sample->rows[i], i == 0);
+        heap->types[i].event_allocations = sample->rows[i].untold_allocated + heap->events[i][WIRE_EVENT_ALLOC];
+        heap->types[i].event_frees_refcount =
+            sample->rows[i].untold_freed_refcount + heap->events[i][WIRE_EVENT_FREE_REFCOUNT];
+        heap->types[i].event_frees_cycle =
+            sample->rows[i].untold_freed_cycle + heap->events[i][WIRE_EVENT_FREE_CYCLE];
         heap->view.inconsistent |= type_impossible(&before, &heap->types[i]);
         figures_add(&figures, &heap->types[i]);
     }
@@ -264,6 +292,18 @@ static void collection_add(struct model_process *process, uint32_t heap, const s
         process->collection_count++;
 }
 
+static void events_take(void *arg, void *handle, uint32_t number, const struct wire_span *span)
+{
+    struct model_heap *heap = heap_get(handle, number);
+    (void)arg;
+    for (size_t at = 0; heap && at < span->count;) {
+        struct wire_event_view event;
+        at += wire_event_decode(&span->words[at], &event);
+        if (event.kind != WIRE_EVENT_RARE && types_reserve(heap, event.row + 1))
+            heap->events[event.row][event.kind]++;
+    }
+}
+
 static void sample_take(void *arg, void *handle, const struct intake_sample *sample)
 {
     struct model_process *process = handle;
@@ -301,14 +341,15 @@ static void heap_retire(struct model_process *process, struct model_heap *heap)
     rest->view.inconsistent |= heap->view.inconsistent;
     rest->view.complete &= heap->view.complete;
     for (uint32_t i = 0; i < heap->type_count; i++) {
-        if (rest->type_count < WIRE_ROW_COUNT)
-            rest->type_count = (uint32_t)stats_type_merge(rest->types, rest->type_count, &heap->types[i]);
-        else if (stats_type_merge_known(rest->types, WIRE_ROW_COUNT, &heap->types[i]))
+        if (stats_type_merge_known(rest->types, rest->type_count, &heap->types[i]))
             continue;
-        else
+        uint32_t count = rest->type_count;
+        if (count < RETIRED_TYPES && (count < rest->type_room || types_reserve(rest, 2 * count + 16)))
+            rest->type_count = (uint32_t)stats_type_merge(rest->types, count, &heap->types[i]);
+        else if (count)
             stats_type_add(&rest->types[0], &heap->types[i]);
     }
-    free(heap);
+    heap_free(heap);
 }
 
 /* Gone heaps stay in the view up to a number; then the oldest go to the rest. */
@@ -398,8 +439,10 @@ static void process_free(struct model_process *process)
     while (process->heaps) {
         struct model_heap *heap = process->heaps;
         process->heaps = heap->next;
-        free(heap);
+        heap_free(heap);
     }
+    free(process->retired.types);
+    free(process->retired.events);
     if (process->published)
         stats_process_unref(process->published);
     stats_texts_unref(process->texts);
@@ -442,7 +485,7 @@ static void swept(void *arg, bool force)
 
 void stats_sink_init(struct stats *stats, struct intake_sink *sink)
 {
-    *sink = (struct intake_sink){.arg = stats, .attached = attached, .sample = sample_take,
+    *sink = (struct intake_sink){.arg = stats, .attached = attached, .events = events_take, .sample = sample_take,
                                  .heap_gone = heap_gone, .gone = gone, .swept = swept,
                                  .refused = refused, .released = released};
 }

@@ -14,6 +14,7 @@
 #define GONE_HEAPS_KEPT 64u
 #define PUBLISH_NS 50000000u
 #define REFUSALS_KEPT 32u
+#define RETIRED_TYPES 1024u
 
 /* Texts that views point to: freed with the last view of their process. */
 struct texts {
@@ -28,8 +29,9 @@ struct texts {
 struct model_heap {
     struct model_heap *next;
     struct stats_heap_view view; /* types: filled at publication */
-    uint32_t type_count;
-    struct stats_type_view types[WIRE_ROW_COUNT];
+    uint32_t type_count, type_room;
+    struct stats_type_view *types;
+    uint64_t (*events)[4]; /* by row and kind: seen so far */
 };
 
 struct model_process {

@@ -48,6 +48,11 @@ static void *attached(void *arg, const struct intake_process *process)
     struct daemon *daemon = arg;
     return daemon->stats_sink.attached(daemon->stats, process);
 }
+static void events(void *arg, void *process, uint32_t heap, const struct wire_span *span)
+{
+    struct daemon *daemon = arg;
+    daemon->stats_sink.events(daemon->stats, process, heap, span);
+}
 static void sample(void *arg, void *process, const struct intake_sample *from)
 {
     struct daemon *daemon = arg;
@@ -121,6 +126,7 @@ static int intake_open(struct daemon *daemon)
     char path[128];
     const struct intake_sink sink = {.arg = daemon,
                                      .attached = attached,
+                                     .events = events,
                                      .sample = sample,
                                      .heap_gone = heap_gone,
                                      .gone = gone,

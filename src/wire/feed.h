@@ -1,29 +1,41 @@
 /* The feed: what one heap shows in shared memory. Written by the heap's owner only, mapped read-only by
  * tallyd. Little-endian (x86-64, arm64); every field naturally aligned; all fields that change are loaded and
- * stored whole, with relaxed atomics at least. No field ever holds an address.
+ * stored whole, with relaxed atomics at least. No field ever holds an address. This comment and the structs
+ * below it are all that a reader needs; tests/wire/reader.py is one that was written from them.
  *
- * Two sealed memfds a heap, 64 KiB together at the start:
+ * Two sealed memfds a heap, 64 KiB together at the start; either may be replaced by a larger successor:
  *
- *   counters memfd, 44 KiB                              ring memfd, 20 KiB
+ *   counters memfd, 44 KiB at the start                 ring memfd, 20 KiB at the start, up to 4 MiB + 4 KiB
  *   +--------------------------------+ 0                +--------------------------------+ 0
  *   | struct wire_counters, 1 KiB    |                  | struct wire_ring, 4 KiB        |
  *   +--------------------------------+ row_offset       |   reserve, head                |
- *   | 64 x struct wire_row           |                  +--------------------------------+ 4096
+ *   | row_capacity x struct wire_row |                  +--------------------------------+ 4096
  *   +--------------------------------+ desc_offset      | block 0: 512 words of 8 bytes  |
- *   | 64 x struct wire_desc          |                  | block 1                        |
+ *   | row_capacity x struct wire_desc|                  | block 1                        |
  *   +--------------------------------+ string_offset    | ...                            |
- *   | names, not terminated, 3 KiB   |                  | capacity_words / 512 blocks    |
+ *   | names, not terminated          |                  | capacity_words / 512 blocks    |
  *   +--------------------------------+ record_offset    +--------------------------------+
  *   | 256 x struct wire_record       |
- *   +--------------------------------+ total_bytes
+ *   +--------------------------------+ <= total_bytes
+ *
+ * Successors. Both memories carry the heap's number; feed_generation grows with each memory that is made for it.
+ * A counters memory starts with a copy of all that its predecessor held. A ring starts empty, at position 0, and
+ * its first block's sequence goes on where the old ring's ended: read the old one to its end first, and nothing
+ * is missed. A predecessor is not written any more once its successor has been announced.
  *
  * Counters. Row t counts type t, row 0 ("other") the types that found no row. The writer adds to `allocated`
  * before the object is seen and stores frees with release order; the reader loads frees (acquire) before
  * allocations, so that nothing ever shows negative. Bytes of a fixed-size type are count x size_bytes; the byte
- * columns are written for types flagged WIRE_TYPE_VARIABLE and for row 0 only. Bytes are payloads rounded up to 8.
+ * columns are written for types flagged WIRE_TYPE_VARIABLE and for row 0 only. Bytes are payloads rounded up to
+ * 8. Objects of a type that gets its row late move there from row 0, as objects move between heaps: moved_in,
+ * moved_out, and byte columns in which moved-in bytes count as allocated, moved-out ones as freed by count.
  *
- * Summary and configuration stand under `seq`: odd while the writer changes them; the reader copies between two
- * equal even loads.
+ * Which operations no event tells of: base_* of the row's description, plus, while the level is OFF, the row itself
+ * (modulo 2^64: at OFF base is what the events have told, negated). So at every level, and over all rings of the
+ * heap: row = untold + events, where no event was lost.
+ *
+ * Summary and configuration, and the base, stand under `seq`: odd while the writer changes them; the reader copies
+ * between two equal even loads.
  *
  * Records. Record number n (from 1) stands in slot (n - 1) % record_capacity with sequence = n, stored last with
  * release; while it is being written sequence is 0. record_head is the number of the newest one.
@@ -34,6 +46,7 @@
  *   words (relaxed); then head = position behind the last whole record (release).
  *   reader: h = head (acquire); copies words [from, h) relaxed; fence (acquire); r = reserve (relaxed); what lies
  *   below r - capacity_words may be torn and is discarded; it resumes at the first block start that is not.
+ *   Why that is enough stands at the top of feed/feed.c, fence by fence.
  * A block starts with WIRE_BLOCK_WORDS words of header: [0] sequence: records written before this block (what the
  * reader misses is this minus what it has counted: exact), [1] clock, ns, [2] level in bits 0..7, rest 0. No record
  * straddles a block; the tail is filled with a PAD record, which is not counted in the sequence.
@@ -59,13 +72,17 @@
 #define WIRE_VERSION 1u
 
 #define WIRE_HEADER_BYTES 1024u
-#define WIRE_ROW_COUNT 64u
-#define WIRE_STRING_BYTES 3072u
+#define WIRE_ROW_COUNT 64u       /* at the start */
+#define WIRE_ROW_MAX 65536u      /* a type is 16 bits of an event */
+#define WIRE_STRING_BYTES 3072u  /* at the start */
+#define WIRE_STRING_MAX ((uint32_t)1 << 22)
 #define WIRE_RECORD_COUNT 256u
-#define WIRE_COUNTERS_BYTES 45056u
+#define WIRE_COUNTERS_BYTES 45056u /* at the start */
 #define WIRE_RING_HEADER_BYTES 4096u
-#define WIRE_RING_WORDS 2048u
+#define WIRE_RING_WORDS 2048u    /* at the start */
+#define WIRE_RING_WORDS_MAX 524288u
 #define WIRE_RING_BYTES (WIRE_RING_HEADER_BYTES + WIRE_RING_WORDS * 8u)
+#define WIRE_FEED_BYTES_MAX ((uint64_t)13 << 20) /* of one memory, as large as it can get */
 #define WIRE_BLOCK_SIZE 512u /* words */
 #define WIRE_BLOCK_WORDS 3u  /* words of a block's header */
 
@@ -104,7 +121,10 @@ enum wire_rare {
     X(WIRE_STATE_RUNNING, 0, "running") X(WIRE_STATE_FINDING, 1, "finding_garbage") \
     X(WIRE_STATE_CALLBACKS, 2, "running_callbacks") X(WIRE_STATE_FREEING, 3, "freeing_garbage") \
     X(WIRE_STATE_CLOSED, 4, "closed")
+/* What the host lets tallyd do with the heap. */
+#define WIRE_ACCESSES(X) X(WIRE_ACCESS_CONTROL, 0, "control") X(WIRE_ACCESS_OBSERVE, 1, "observe")
 #define WIRE_X(name, value, word) name = (value),
+enum wire_access { WIRE_ACCESSES(WIRE_X) };
 enum wire_level { WIRE_LEVELS(WIRE_X) };
 enum wire_manager { WIRE_MANAGERS(WIRE_X) };
 enum wire_debug { WIRE_DEBUG_FLAGS(WIRE_X) };
@@ -138,8 +158,7 @@ struct wire_desc { /* written once, before type_count is raised past it (release
     uint32_t ref_count;  /* slots of the fixed part */
     uint64_t size_bytes; /* fixed part of the payload, rounded up to 8 */
     uint64_t reserved;
-    /* Operations that no event of this ring tells of (made before it, or at level off), as of the last
-     * level change: with no event lost, base + this ring's events = row. */
+    /* Operations that no event tells of: at OFF, plus the row. */
     _Atomic uint64_t base_allocated;
     _Atomic uint64_t base_freed_refcount;
     _Atomic uint64_t base_freed_cycle;
@@ -171,7 +190,7 @@ struct wire_counters {
     _Atomic uint64_t seq;
     _Atomic uint32_t enabled, manager, debug, level;
     _Atomic uint32_t thresholds[3];
-    _Atomic uint32_t reserved32;
+    _Atomic uint32_t access; /* enum wire_access */
     struct wire_generation generations[3];
     _Atomic uint64_t counts[3]; /* as of the last safepoint or collection */
     _Atomic uint64_t garbage;   /* length of the garbage list */
@@ -216,16 +235,109 @@ struct wire_ring {
     _Atomic uint64_t head;
 };
 
+/* Every offset that a reader may rely on. */
+#define WIRE_AT(type, member, offset) \
+    _Static_assert(offsetof(struct type, member) == (offset), #type "." #member " is at " #offset)
 _Static_assert(sizeof(struct wire_row) == 64, "a row is one cache line");
+WIRE_AT(wire_row, allocated, 0);
+WIRE_AT(wire_row, freed_refcount, 8);
+WIRE_AT(wire_row, freed_cycle, 16);
+WIRE_AT(wire_row, allocated_bytes, 24);
+WIRE_AT(wire_row, freed_refcount_bytes, 32);
+WIRE_AT(wire_row, freed_cycle_bytes, 40);
+WIRE_AT(wire_row, moved_in, 48);
+WIRE_AT(wire_row, moved_out, 56);
 _Static_assert(sizeof(struct wire_desc) == 64, "desc layout");
-_Static_assert(sizeof(struct wire_record) == 128, "record layout");
+WIRE_AT(wire_desc, name_offset, 0);
+WIRE_AT(wire_desc, name_bytes, 4);
+WIRE_AT(wire_desc, flags, 8);
+WIRE_AT(wire_desc, ref_count, 12);
+WIRE_AT(wire_desc, size_bytes, 16);
+WIRE_AT(wire_desc, base_allocated, 32);
+WIRE_AT(wire_desc, base_freed_refcount, 40);
+WIRE_AT(wire_desc, base_freed_cycle, 48);
+_Static_assert(sizeof(struct wire_generation) == 24, "generation layout");
 _Static_assert(sizeof(struct wire_counters) <= WIRE_HEADER_BYTES, "header fits");
-_Static_assert(offsetof(struct wire_counters, type_count) == 64, "header layout");
-_Static_assert(offsetof(struct wire_counters, seq) == 128, "header layout");
-_Static_assert(offsetof(struct wire_counters, max_pause_us) == 304, "header layout");
-_Static_assert(offsetof(struct wire_ring, reserve) == 64, "ring layout");
+WIRE_AT(wire_counters, magic, 0);
+WIRE_AT(wire_counters, version, 8);
+WIRE_AT(wire_counters, header_bytes, 12);
+WIRE_AT(wire_counters, total_bytes, 16);
+WIRE_AT(wire_counters, heap_number, 24);
+WIRE_AT(wire_counters, feed_generation, 28);
+WIRE_AT(wire_counters, row_offset, 32);
+WIRE_AT(wire_counters, row_capacity, 36);
+WIRE_AT(wire_counters, desc_offset, 40);
+WIRE_AT(wire_counters, desc_bytes, 44);
+WIRE_AT(wire_counters, string_offset, 48);
+WIRE_AT(wire_counters, string_bytes, 52);
+WIRE_AT(wire_counters, record_offset, 56);
+WIRE_AT(wire_counters, record_capacity, 60);
+WIRE_AT(wire_counters, type_count, 64);
+WIRE_AT(wire_counters, string_used, 68);
+WIRE_AT(wire_counters, types_without_row, 72);
+WIRE_AT(wire_counters, state, 76);
+WIRE_AT(wire_counters, record_head, 80);
+WIRE_AT(wire_counters, safepoint_ns, 88);
+WIRE_AT(wire_counters, mapped_bytes, 96);
+WIRE_AT(wire_counters, seq, 128);
+WIRE_AT(wire_counters, enabled, 136);
+WIRE_AT(wire_counters, manager, 140);
+WIRE_AT(wire_counters, debug, 144);
+WIRE_AT(wire_counters, level, 148);
+WIRE_AT(wire_counters, thresholds, 152);
+WIRE_AT(wire_counters, access, 164);
+WIRE_AT(wire_counters, generations, 168);
+WIRE_AT(wire_counters, counts, 240);
+WIRE_AT(wire_counters, garbage, 264);
+WIRE_AT(wire_counters, frozen, 272);
+WIRE_AT(wire_counters, pause_ns, 280);
+WIRE_AT(wire_counters, max_pause_ns, 288);
+WIRE_AT(wire_counters, last_pause_ns, 296);
+WIRE_AT(wire_counters, max_pause_us, 304);
+WIRE_AT(wire_counters, memory_limit_bytes, 312);
+WIRE_AT(wire_counters, extern_bytes, 320);
+WIRE_AT(wire_counters, candidates, 328);
+WIRE_AT(wire_counters, pending_objects, 336);
+WIRE_AT(wire_counters, finalizers_pending, 344);
+WIRE_AT(wire_counters, slices, 352);
+WIRE_AT(wire_counters, missed_slices, 360);
+WIRE_AT(wire_counters, longest_slice_ns, 368);
+WIRE_AT(wire_counters, abandoned_runs, 376);
+WIRE_AT(wire_counters, refused_runs, 384);
+_Static_assert(sizeof(struct wire_record) == 128, "record layout");
+WIRE_AT(wire_record, sequence, 0);
+WIRE_AT(wire_record, start_ns, 8);
+WIRE_AT(wire_record, pause_ns, 16);
+WIRE_AT(wire_record, find_ns, 24);
+WIRE_AT(wire_record, callback_ns, 32);
+WIRE_AT(wire_record, free_ns, 40);
+WIRE_AT(wire_record, examined, 48);
+WIRE_AT(wire_record, collected, 56);
+WIRE_AT(wire_record, freed_bytes, 64);
+WIRE_AT(wire_record, uncollectable, 72);
+WIRE_AT(wire_record, live_bytes_before, 80);
+WIRE_AT(wire_record, live_bytes_after, 88);
+WIRE_AT(wire_record, safepoint_wait_ns, 96);
+WIRE_AT(wire_record, operation, 104);
+WIRE_AT(wire_record, reason, 112);
+WIRE_AT(wire_record, generation, 116);
+WIRE_AT(wire_record, manager, 120);
+WIRE_AT(wire_record, scope_slices, 124);
+WIRE_AT(wire_ring, magic, 0);
+WIRE_AT(wire_ring, version, 8);
+WIRE_AT(wire_ring, header_bytes, 12);
+WIRE_AT(wire_ring, total_bytes, 16);
+WIRE_AT(wire_ring, capacity_words, 24);
+WIRE_AT(wire_ring, block_words, 32);
+WIRE_AT(wire_ring, heap_number, 36);
+WIRE_AT(wire_ring, feed_generation, 40);
+WIRE_AT(wire_ring, reserve, 64);
+WIRE_AT(wire_ring, head, 72);
+#undef WIRE_AT
 _Static_assert(WIRE_HEADER_BYTES + WIRE_ROW_COUNT * 128u + WIRE_STRING_BYTES + WIRE_RECORD_COUNT * 128u ==
                    WIRE_COUNTERS_BYTES, "counters memfd");
 _Static_assert(WIRE_COUNTERS_BYTES + WIRE_RING_BYTES == 65536, "64 KiB a heap");
+_Static_assert(WIRE_HEADER_BYTES + WIRE_ROW_MAX * 128u + WIRE_STRING_MAX + WIRE_RECORD_COUNT * 128u <=
+                   WIRE_FEED_BYTES_MAX, "the largest counters");
 
 #endif

@@ -72,7 +72,9 @@ struct wire_heap { /* HEAP_COUNTERS and HEAP_RING (one fd each), HEAP_GONE (none
     uint64_t bytes; /* of the memfd */
 };
 
-enum wire_command_kind { WIRE_COMMAND_COLLECT = 1, WIRE_COMMAND_CONFIG, WIRE_COMMAND_CANCEL };
+/* GROW is tallyd's own wish, of operation 0: a larger ring, which comes as a successor when the heap's owner has
+ * switched to it. Its answer says only whether that will be tried. */
+enum wire_command_kind { WIRE_COMMAND_COLLECT = 1, WIRE_COMMAND_CONFIG, WIRE_COMMAND_CANCEL, WIRE_COMMAND_GROW };
 enum wire_config_mask {
     WIRE_CONFIG_ENABLED = 1u, WIRE_CONFIG_THRESHOLDS = 2u, WIRE_CONFIG_DEBUG = 4u, WIRE_CONFIG_LEVEL = 8u,
     WIRE_CONFIG_MANAGER = 16u, WIRE_CONFIG_MAX_PAUSE = 32u, WIRE_CONFIG_MEMORY_LIMIT = 64u,
@@ -93,6 +95,7 @@ struct wire_command {
     uint32_t manager; /* enum wire_manager */
     uint32_t reserved;
     uint64_t max_pause_us, memory_limit_bytes; /* 0: none */
+    uint64_t ring_words; /* GROW: a power of two, at most WIRE_RING_WORDS_MAX */
 };
 
 /* X(NAME, value, word in JSON) */
@@ -123,7 +126,7 @@ _Static_assert(sizeof(struct wire_hello) == 88, "hello layout");
 _Static_assert(sizeof(struct wire_welcome) == 48, "welcome layout");
 _Static_assert(sizeof(struct wire_heap) == 24, "heap layout");
 _Static_assert(offsetof(struct wire_command, manager) == 64, "command layout");
-_Static_assert(sizeof(struct wire_command) == 88, "command layout");
+_Static_assert(sizeof(struct wire_command) == 96, "command layout");
 _Static_assert(sizeof(struct wire_ack) == 64, "ack layout");
 
 /* ---- Checking and encoding, for both ends. What a peer sent is hostile: these take the bytes that one

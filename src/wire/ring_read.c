@@ -4,12 +4,6 @@
 
 #include <string.h>
 
-struct rare_word {
-    enum wire_rare kind;
-    unsigned words;
-    uint64_t argument;
-};
-
 static uint64_t load(const _Atomic uint64_t *from)
 {
     return atomic_load_explicit(from, memory_order_relaxed);
@@ -44,6 +38,23 @@ void wire_ring_identity(const void *mapping, uint32_t *heap_number, uint32_t *fe
     *feed_generation = ring->feed_generation;
 }
 
+void wire_ring_reader_follow(struct wire_ring_reader *reader, const struct wire_ring_reader *next, bool same)
+{
+    uint64_t position = same ? reader->position : 0;
+    bool in_block = same && reader->in_block;
+    struct wire_ring_reader old = *reader;
+    *reader = *next;
+    reader->position = position;
+    reader->in_block = in_block;
+    reader->sequence = old.sequence;
+    reader->seen = old.seen;
+    reader->lost = old.lost;
+    reader->lost_told = old.lost_told;
+    reader->malformed = old.malformed;
+    reader->clock_ns = old.clock_ns;
+    reader->level = old.level;
+}
+
 static uint64_t block_up(uint64_t position)
 {
     return (position + WIRE_BLOCK_SIZE - 1) & ~(uint64_t)(WIRE_BLOCK_SIZE - 1);
@@ -64,16 +75,17 @@ static uint64_t whole_from(const struct wire_ring_reader *reader)
 }
 
 /* Copies [position, position + count), which lies in one block. False: the writer came by meanwhile; the
- * reader has been moved on. */
+ * reader has been moved on, away from the edge where it would happen again. */
 static bool words_copy(struct wire_ring_reader *reader, uint64_t count, uint64_t *to)
 {
+    const _Atomic uint64_t *from = &reader->words[reader->position & (reader->capacity_words - 1)];
     for (uint64_t i = 0; i < count; i++)
-        to[i] = load(&reader->words[(reader->position + i) & (reader->capacity_words - 1)]);
+        to[i] = load(&from[i]);
     atomic_thread_fence(memory_order_acquire);
-    uint64_t from = whole_from(reader);
-    if (reader->position >= from)
+    uint64_t whole = whole_from(reader);
+    if (reader->position >= whole)
         return true;
-    resume_at(reader, from);
+    resume_at(reader, whole + reader->capacity_words / 2);
     return false;
 }
 
@@ -92,80 +104,108 @@ static void block_header(struct wire_ring_reader *reader, const uint64_t *words)
     reader->in_block = true;
 }
 
-static void show(struct wire_ring_reader *reader, const struct wire_event_view *event, wire_event_fn fn,
-                 void *arg)
-{
-    reader->sequence++;
-    reader->seen++;
-    if (fn)
-        fn(event, arg);
-}
-
-/* Decodes the record at words[0]; `left` are whole words to the head or the block's end. Returns its length,
- * or 0 where the words make no sense. */
-static unsigned record_decode(struct wire_ring_reader *reader, const uint64_t *words, uint64_t left,
-                              wire_event_fn fn, void *arg)
+unsigned wire_event_decode(const uint64_t *words, struct wire_event_view *event)
 {
     uint64_t word = words[0];
-    struct wire_event_view event = {.kind = (enum wire_event)(word & 3)};
-    unsigned length = 1;
-    if (event.kind == WIRE_EVENT_RARE) {
-        event.rare = (enum wire_rare)(word >> 2 & 0x3f);
-        event.argument = word >> 16;
-        length = (unsigned)(word >> 8 & 0xff);
-        if (length == 0 || length > left)
-            return 0;
-        event.value = length > 1 ? words[1] : 0;
-        if (event.rare == WIRE_RARE_PAD)
-            return length;
-        if (event.rare == WIRE_RARE_CLOCK)
-            reader->clock_ns = event.value;
+    unsigned length = wire_record_words(word);
+    *event = (struct wire_event_view){.kind = (enum wire_event)(word & 3)};
+    if (event->kind == WIRE_EVENT_RARE) {
+        event->rare = (enum wire_rare)(word >> 2 & 0x3f);
+        event->argument = word >> 16;
+        event->value = length > 1 ? words[1] : 0;
     } else {
-        uint64_t code = word >> 18 & WIRE_SIZE_CODE_LONG;
-        event.row = (uint32_t)(word >> 2 & 0xffff);
-        event.granule = word >> WIRE_GRANULE_SHIFT;
-        event.bytes = code * 8;
-        if (code == WIRE_SIZE_CODE_LONG) {
-            length = 2;
-            if (length > left)
-                return 0;
-            event.bytes = words[1];
-        }
+        event->row = (uint32_t)(word >> 2 & 0xffff);
+        event->granule = word >> WIRE_GRANULE_SHIFT;
+        event->bytes = length == 2 ? words[1] : (word >> 18 & WIRE_SIZE_CODE_LONG) * 8;
     }
-    show(reader, &event, fn, arg);
     return length;
 }
 
-static bool is_pad(uint64_t word)
+static bool is_pad(uint64_t word) /* of any length: not a record */
 {
-    return (word & 0xff) == (WIRE_EVENT_RARE | WIRE_RARE_PAD << 2) && (word >> 8 & 0xff) == 0;
+    return (word & 0xff) == (WIRE_EVENT_RARE | WIRE_RARE_PAD << 2);
 }
 
-/* Decodes a block's whole words; `count` of them, from the reader's position. */
-static void block_decode(struct wire_ring_reader *reader, const uint64_t *words, uint64_t count,
-                         wire_event_fn fn, void *arg)
+/* Whether all of them are records of one word: then there are `count`. No branches: compilers vectorise it. */
+static bool all_plain(const uint64_t *words, uint64_t count)
 {
-    uint64_t end = reader->position + count, i = 0;
+    uint64_t special = 0;
+    for (uint64_t i = 0; i < count; i++)
+        special |= (uint64_t)((words[i] & 3) == WIRE_EVENT_RARE) |
+                   (uint64_t)((words[i] >> 18 & WIRE_SIZE_CODE_LONG) == WIRE_SIZE_CODE_LONG);
+    return !special;
+}
+
+static void show(struct wire_ring_reader *reader, struct wire_span *span, wire_span_fn fn, void *arg)
+{
+    if (!span->records)
+        return;
+    span->lost = reader->lost - reader->lost_told;
+    span->clock_ns = reader->clock_ns;
+    reader->lost_told = reader->lost;
+    reader->sequence += span->records;
+    reader->seen += span->records;
+    if (fn)
+        fn(span, arg);
+}
+
+/* Walks the records of words[0..count), of which the last may be the pad. Returns whether the block goes on behind
+ * them. Pads inside of a block are skipped by their length, and end a span. */
+static bool records_show(struct wire_ring_reader *reader, const uint64_t *words, uint64_t count, wire_span_fn fn,
+                         void *arg)
+{
+    struct wire_span span = {.words = words};
+    uint64_t at = 0;
+    bool goes_on = true;
+    while (at < count && goes_on) {
+        unsigned length = wire_record_words(words[at]);
+        bool pad = is_pad(words[at]), broken = length > count - at || (!length && !pad);
+        reader->malformed += broken;
+        goes_on = length && !broken;
+        if (pad || broken) {
+            show(reader, &span, fn, arg);
+            span = (struct wire_span){.words = words + at + length};
+        } else {
+            span.records++;
+            span.count += length;
+        }
+        at += length;
+    }
+    show(reader, &span, fn, arg);
+    return goes_on;
+}
+
+/* Shows a block's whole words; `count` of them, from the reader's position. */
+static void block_show(struct wire_ring_reader *reader, const uint64_t *words, uint64_t count, wire_span_fn fn,
+                       void *arg)
+{
+    uint64_t end = reader->position + count;
     uint64_t next_block = (reader->position & ~(uint64_t)(WIRE_BLOCK_SIZE - 1)) + WIRE_BLOCK_SIZE;
     if (!reader->in_block) {
         block_header(reader, words);
-        i = WIRE_BLOCK_WORDS;
+        words += WIRE_BLOCK_WORDS;
+        count -= WIRE_BLOCK_WORDS;
     }
-    while (i < count && !is_pad(words[i])) {
-        unsigned length = record_decode(reader, &words[i], count - i, fn, arg);
-        if (!length) {
-            reader->malformed++;
-            break;
-        }
-        i += length;
+    bool goes_on = true;
+    if (all_plain(words, count)) {
+        struct wire_span span = {.words = words, .count = count, .records = count, .plain = true};
+        show(reader, &span, fn, arg);
+    } else {
+        goes_on = records_show(reader, words, count, fn, arg);
     }
-    if (i < count || end == next_block)
+    if (!goes_on || end == next_block)
         resume_at(reader, next_block);
     else
         reader->position = end;
 }
 
-int64_t wire_ring_read(struct wire_ring_reader *reader, wire_event_fn fn, void *arg)
+uint64_t wire_ring_waiting(const struct wire_ring_reader *reader)
+{
+    uint64_t head = load(reader->head);
+    return head > reader->position ? head - reader->position : 0;
+}
+
+int64_t wire_ring_read(struct wire_ring_reader *reader, uint64_t limit, wire_span_fn fn, void *arg)
 {
     uint64_t words[WIRE_BLOCK_SIZE];
     uint64_t seen = reader->seen;
@@ -176,13 +216,14 @@ int64_t wire_ring_read(struct wire_ring_reader *reader, wire_event_fn fn, void *
         return -1;
     if (head - reader->position > reader->capacity_words)
         resume_at(reader, head - reader->capacity_words);
-    while (reader->position < head) {
+    uint64_t end = limit < head - reader->position ? reader->position + limit : head;
+    while (reader->position < end) {
         uint64_t block_end = (reader->position & ~(uint64_t)(WIRE_BLOCK_SIZE - 1)) + WIRE_BLOCK_SIZE;
         uint64_t count = (head < block_end ? head : block_end) - reader->position;
         if (!reader->in_block && count < WIRE_BLOCK_WORDS)
             break;
         if (words_copy(reader, count, words))
-            block_decode(reader, words, count, fn, arg);
+            block_show(reader, words, count, fn, arg);
     }
     return (int64_t)(reader->seen - seen);
 }

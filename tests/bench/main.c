@@ -73,9 +73,9 @@ static void types_register(void)
 static void events_on(void)
 {
     static _Alignas(4096) char counters[WIRE_COUNTERS_BYTES], ring[WIRE_RING_BYTES];
-    struct feed *feed = tally__heap_feed(heap);
-    feed_counters_format(counters, tally__heap_number(heap), 1);
-    feed_ring_format(ring, tally__heap_number(heap), 1);
+    struct feed_pen *feed = tally__heap_feed(heap);
+    feed_counters_format(counters, FEED_SHAPE_START, tally__heap_number(heap), 1);
+    feed_ring_format(ring, WIRE_RING_WORDS, tally__heap_number(heap), 1);
     if (tally__heap_feed_swap(heap, counters, ring))
         give_up("out of memory");
     feed_level_set(feed, WIRE_LEVEL_ALL);

@@ -40,12 +40,11 @@ static void heap_write(struct file *counters, struct file *ring)
 {
     struct feed_type types[] = {{.name = "other"}, {.name = "pair", .size_bytes = 16}};
     struct feed_pen pen = {.rows = NULL};
-    struct feed feed = {.pen = &pen, .heap_number = 1};
-    feed_counters_format(counters->memory, 1, 1);
-    feed_ring_format(ring->memory, 1, 1);
-    feed_adopt(&feed, counters->memory, ring->memory);
-    feed_types_describe(&feed, types, 2);
-    feed_level_set(&feed, WIRE_LEVEL_ALL);
+    feed_counters_format(counters->memory, FEED_SHAPE_START, 1, 1);
+    feed_ring_format(ring->memory, WIRE_RING_WORDS, 1, 1);
+    feed_adopt(&pen, counters->memory, ring->memory);
+    feed_types_describe(&pen, types, 2, 2);
+    feed_level_set(&pen, WIRE_LEVEL_ALL);
     for (unsigned i = 0; i < 600; i++)
         feed_object(&pen, i % 3 ? WIRE_EVENT_ALLOC : WIRE_EVENT_FREE_REFCOUNT, i % 2, false, 16, i);
     feed_collection_stop(&pen, &(struct feed_record){.collected = 3}, 5);
@@ -85,8 +84,9 @@ static void attached_run(struct client *client, struct file *files, const uint8_
     if (!reason)
         reason = hand_over(client, WIRE_HEAP_RING, &files[1]);
     while (!reason) {
+        uint64_t again_ns = POLL_ACTIVE_NS;
         if (client->heaps)
-            intake_heap_sample(client, client->heaps, &reason);
+            intake_heap_sample(client, client->heaps, UINT64_MAX, &again_ns, &reason);
         client->intake->sink.swept(client->intake->sink.arg, true);
         if (!left)
             break;

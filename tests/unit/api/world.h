@@ -70,8 +70,8 @@ static void world_sample(struct world *world, uint32_t heap, uint64_t live, bool
 {
     const struct intake_row row = {.allocated = live + 5, .freed_refcount = 3, .freed_cycle = 2,
                                    .allocated_bytes = 32 * (live + 5), .freed_refcount_bytes = 96,
-                                   .freed_cycle_bytes = 64, .event_allocated = live + 5, .event_freed_refcount = 3,
-                                   .event_freed_cycle = 2};
+                                   .freed_cycle_bytes = 64, .untold_allocated = live + 5,
+                                   .untold_freed_refcount = 3, .untold_freed_cycle = 2};
     const struct intake_type type = {.name = "node", .size_bytes = 32};
     const struct intake_record record = {.sequence = world->collections + collected, .start_ns = clock_mono_ns(),
                                          .pause_ns = 1000, .collected = 2, .generation = 2,

@@ -41,7 +41,7 @@ static void fork_and_compare(pid_t (*make_child)(void))
     struct tally_heap *heap = heap_make();
     /* As if attached: the counters lie in memory that a child shares. */
     void *shared = mmap_shared(WIRE_COUNTERS_BYTES);
-    feed_counters_format(shared, tally__heap_number(heap), 2);
+    feed_counters_format(shared, FEED_SHAPE_START, tally__heap_number(heap), 2);
     assert_int_equal(tally__heap_feed_swap(heap, shared, NULL), 0);
     struct pair *chain = NULL;
     for (int i = 0; i < 1000; i++) {

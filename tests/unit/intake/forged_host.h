@@ -46,6 +46,12 @@ static void *forged_attached(void *arg, const struct intake_process *process)
     return world->inner.attached(world->stats, process);
 }
 
+static void forged_events(void *arg, void *process, uint32_t heap, const struct wire_span *span)
+{
+    struct world *world = arg;
+    world->inner.events(world->stats, process, heap, span);
+}
+
 static void forged_sample(void *arg, void *process, const struct intake_sample *sample)
 {
     struct world *world = arg;
@@ -103,7 +109,8 @@ static void forged_ack(void *arg, const char *id, const struct wire_ack *ack)
 static inline void world_start(struct world *world)
 {
     struct intake_options options = {.socket_path = world->path};
-    struct intake_sink sink = {.arg = world, .attached = forged_attached, .sample = forged_sample,
+    struct intake_sink sink = {.arg = world, .attached = forged_attached, .events = forged_events,
+                               .sample = forged_sample,
                                .heap_gone = forged_heap_gone, .gone = forged_gone, .swept = forged_swept,
                                .ack = forged_ack, .refused = forged_refused, .released = forged_released};
     world->stats = stats_new();
@@ -221,7 +228,6 @@ struct forged_heap {
     int counters_fd, ring_fd;
     void *counters, *ring;
     struct feed_pen pen;
-    struct feed feed;
 };
 
 /* A whole heap with one type of 16 bytes in row 1; seals: of both files. */
@@ -233,13 +239,11 @@ static inline void heap_make(struct forged_heap *heap, uint32_t number, int seal
     heap->number = number;
     heap->counters_fd = memfd_make(WIRE_COUNTERS_BYTES, true, &heap->counters);
     heap->ring_fd = memfd_make(WIRE_RING_BYTES, true, &heap->ring);
-    feed_counters_format(heap->counters, number, 1);
-    feed_ring_format(heap->ring, number, 1);
-    heap->feed.pen = &heap->pen;
-    heap->feed.heap_number = number;
-    feed_adopt(&heap->feed, heap->counters, heap->ring);
-    feed_types_describe(&heap->feed, types, 2);
-    feed_level_set(&heap->feed, WIRE_LEVEL_ALL);
+    feed_counters_format(heap->counters, FEED_SHAPE_START, number, 1);
+    feed_ring_format(heap->ring, WIRE_RING_WORDS, number, 1);
+    feed_adopt(&heap->pen, heap->counters, heap->ring);
+    feed_types_describe(&heap->pen, types, 2, 2);
+    feed_level_set(&heap->pen, WIRE_LEVEL_ALL);
     assert_int_equal(fcntl(heap->counters_fd, F_ADD_SEALS, seals), 0);
     assert_int_equal(fcntl(heap->ring_fd, F_ADD_SEALS, seals), 0);
 }

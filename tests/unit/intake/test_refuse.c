@@ -49,7 +49,7 @@ static void test_sizes_and_holes_are_refused(void **state)
     feed_refused(*state, WIRE_HEAP_COUNTERS, WIRE_RING_BYTES, heap.ring_fd, "header");
     heap_free(&heap);
     int sparse = memfd_make(WIRE_COUNTERS_BYTES, false, &memory);
-    feed_counters_format(memory, 1, 1);
+    feed_counters_format(memory, FEED_SHAPE_START, 1, 1);
     munmap(memory, WIRE_COUNTERS_BYTES);
     assert_int_equal(fcntl(sparse, F_ADD_SEALS, ALL_SEALS), 0);
     feed_refused(*state, WIRE_HEAP_COUNTERS, WIRE_COUNTERS_BYTES, sparse, "holes");
@@ -61,7 +61,8 @@ static void test_layouts_that_lead_out_are_refused(void **state)
     struct { size_t offset; uint32_t value; } lies[] = {
         {offsetof(struct wire_counters, row_offset), WIRE_COUNTERS_BYTES},
         {offsetof(struct wire_counters, row_offset), 1025},
-        {offsetof(struct wire_counters, row_capacity), 65},
+        {offsetof(struct wire_counters, row_capacity), 65537},
+        {offsetof(struct wire_counters, row_capacity), 0},
         {offsetof(struct wire_counters, desc_offset), UINT32_MAX - 7},
         {offsetof(struct wire_counters, desc_bytes), 32},
         {offsetof(struct wire_counters, string_bytes), WIRE_COUNTERS_BYTES},
