@@ -75,7 +75,8 @@ struct tally_type;
     X(TALLY_EDISABLED, -8, "attaching is disabled by TALLY_DISABLE") \
     X(TALLY_EUNSUPPORTED, -9, "this manager does not have that") \
     X(TALLY_ETHREAD, -10, "the heap belongs to another thread") \
-    X(TALLY_ENOTISOLATED, -11, "something outside refers to an object that should move")
+    X(TALLY_ENOTISOLATED, -11, "something outside refers to an object that should move") \
+    X(TALLY_EVETO, -12, "the heap's access does not allow that")
 
 enum tally_errno {
 #define TALLY_X(name, value, sentence) name = (value),
@@ -691,12 +692,33 @@ TALLY_API int tally_set_label(const char *key, const char *value);
 /* Shows the heap to the daemon, now or whenever one is found: moves its counters to shared memory and starts
  * the process's helper thread (small stack, all signals blocked) with the first heap. Waits for nothing.
  * The thread looks for a daemon in $TALLY_RUNTIME_DIR alone, where it is set, else in $XDG_RUNTIME_DIR/tally,
- * then /run/tally, and again after each loss. 64 KiB of shared memory a heap are charged to this process.
- * TALLY_EDISABLED: TALLY_DISABLE=1 is set. TALLY_ESYS, TALLY_ENOMEM, TALLY_ESTATE (attached already),
+ * then /run/tally, and again after each loss.
+ * Charged to this process: 64 KiB of shared memory a heap, and 4 KiB of its own; with more than 48 types 176 bytes
+ * for each further one, doubled at most; on a daemon's request, where many events are written, a ring of up to 4 MiB
+ * a heap, but 64 MiB for all heaps together. 64 KiB once, and a thread's stack of 256 KiB, little of it touched.
+ * TALLY_EDISABLED: TALLY_DISABLE=1 is set. TALLY_EVETO: the heap's access is none. TALLY_ESYS, TALLY_ENOMEM, TALLY_ESTATE (attached already),
  * TALLY_EBUSY (from inside a collection); the heap works on unattached in every case. */
 TALLY_API int tally_attach(struct tally_heap *heap);
 /* Takes the heap off the daemon's list; its counters go on in private memory. No effect if not attached. */
 TALLY_API void tally_detach(struct tally_heap *heap);
+
+/* What the daemon may do with the heap, whoever asks it: the host has the last word.
+ *   control   watch it, collect and configure it (the default)
+ *   observe   watch it; every command fails with TALLY_EVETO, those that wait already, too
+ *   none      nothing: the heap is detached, and tally_attach() returns TALLY_EVETO
+ * X(NAME, value, word in JSON) */
+#define TALLY_ACCESSES(X) \
+    X(TALLY_ACCESS_CONTROL, 0, "control") \
+    X(TALLY_ACCESS_OBSERVE, 1, "observe") \
+    X(TALLY_ACCESS_NONE, 2, "none")
+enum tally_access {
+#define TALLY_X(name, value, word) name = (value),
+    TALLY_ACCESSES(TALLY_X)
+#undef TALLY_X
+};
+/* The owner. set: TALLY_EINVAL. */
+TALLY_API int tally_set_access(struct tally_heap *heap, enum tally_access access);
+TALLY_API enum tally_access tally_get_access(const struct tally_heap *heap);
 /* Says in one sentence whether the process is attached, and if not, why. Writes at most `size` bytes with
  * the NUL; returns true if attached. Any thread. */
 TALLY_API bool tally_agent_status(char *sentence, size_t size);

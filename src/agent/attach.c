@@ -91,7 +91,7 @@ static int show(struct agent *agent, struct agent_heap *shown)
     feed_level_set(tally__heap_feed(shown->heap), WIRE_LEVEL_ALL);
     *tally__heap_attachment(shown->heap) =
         (struct tally__attachment){
-        .detach = agent_detach, .forked = heap_forked, .parked = heap_parked, .agent = shown};
+        .detach = agent_detach, .forked = heap_forked, .veto = tally_detach, .parked = heap_parked, .agent = shown};
     pthread_mutex_lock(&agent->lock);
     shown->next = agent->heaps;
     agent->heaps = shown;
@@ -106,6 +106,8 @@ int tally_attach(struct tally_heap *heap)
     int saved = errno;
     if (agent_disabled())
         return TALLY_EDISABLED;
+    if (tally_get_access(heap) == TALLY_ACCESS_NONE)
+        return TALLY_EVETO;
     fork_notice(heap);
     if (tally__heap_attachment(heap)->agent)
         return TALLY_ESTATE;

@@ -78,15 +78,16 @@ static void slot_finish(struct agent_slot *slot, enum wire_ack_state state, int 
     slot_state_set(slot, SLOT_DONE);
 }
 
-/* Nothing starts after its deadline, however late the owner comes. */
-static bool slot_starts(struct agent_slot *slot, uint64_t now_ns)
+/* Nothing starts after its deadline, however late the owner comes, nor what the owner has forbidden since. */
+static bool slot_starts(const struct tally_heap *heap, struct agent_slot *slot, uint64_t now_ns)
 {
+    bool allowed = tally_get_access(heap) == TALLY_ACCESS_CONTROL;
     slot->result.safepoint_wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
-    if (now_ns < slot->command.deadline_ns) {
+    if (allowed && now_ns < slot->command.deadline_ns) {
         atomic_store_explicit(&slot->begun, true, memory_order_relaxed);
         return true;
     }
-    slot_finish(slot, WIRE_ACK_EXPIRED, 0);
+    slot_finish(slot, allowed ? WIRE_ACK_EXPIRED : WIRE_ACK_FAILED, allowed ? 0 : TALLY_EVETO);
     return false;
 }
 
@@ -97,7 +98,7 @@ static void collect_run(struct tally_heap *heap, struct agent_heap *shown, struc
     unsigned count = 0;
     uint64_t now_ns = clock_mono_ns(), pause_ns = 0, freed_bytes = 0, what = what_of(&first->command);
     for (struct agent_slot *slot = first; slot && count < AGENT_SLOTS; slot = oldest_claim(shown, what)) {
-        if (slot_starts(slot, now_ns))
+        if (slot_starts(heap, slot, now_ns))
             group[count++] = slot;
     }
     if (!count)
@@ -171,7 +172,7 @@ static int config_apply(struct tally_heap *heap, const struct wire_command *comm
  */
 static bool config_run(struct tally_heap *heap, struct agent_slot *slot)
 {
-    if (!slot_starts(slot, clock_mono_ns()))
+    if (!slot_starts(heap, slot, clock_mono_ns()))
         return true;
     agent_wake(); /* a change of manager may take its time */
     int error = config_apply(heap, &slot->command);
@@ -306,6 +307,8 @@ void agent_command(struct agent *agent, const struct wire_command *command, uint
         answer(agent, command, asked ? WIRE_ACK_SUCCEEDED : WIRE_ACK_FAILED, asked ? 0 : TALLY_ELIMIT);
     } else if (!command_valid(command)) {
         answer(agent, command, WIRE_ACK_FAILED, TALLY_EINVAL);
+    } else if (tally_get_access(shown->heap) != TALLY_ACCESS_CONTROL) {
+        answer(agent, command, WIRE_ACK_FAILED, TALLY_EVETO);
     } else {
         struct agent_slot *slot = slot_free(shown);
         answer(agent, command, slot ? WIRE_ACK_WAITING : WIRE_ACK_FAILED, slot ? 0 : TALLY_EBUSY);
@@ -356,7 +359,7 @@ static bool parked_run(struct agent_heap *shown, struct agent_slot *slot, uint64
 static bool parked_collect(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
 {
     if (slot->command.kind != WIRE_COMMAND_COLLECT || now_ns >= slot->command.deadline_ns ||
-        !tally__heap_guest_enter(shown->heap))
+        tally_get_access(shown->heap) != TALLY_ACCESS_CONTROL || !tally__heap_guest_enter(shown->heap))
         return false;
     bool more = tag_state(tag_get(slot)) == SLOT_POSTED && parked_run(shown, slot, now_ns);
     tally__heap_guest_leave(shown->heap);

@@ -23,6 +23,7 @@ static const struct word levels[] = {WIRE_LEVELS(WIRE_X)};
 static const struct word reasons[] = {WIRE_REASONS(WIRE_X)};
 static const struct word scopes[] = {WIRE_SCOPES(WIRE_X)};
 static const struct word states[] = {WIRE_STATES(WIRE_X)};
+static const struct word accesses[] = {WIRE_ACCESSES(WIRE_X)};
 static const struct word debug_flags[] = {WIRE_DEBUG_FLAGS(WIRE_X)};
 #undef WIRE_X
 #define WORD(table, value) word_of(table, sizeof table / sizeof *table, value)
@@ -165,6 +166,10 @@ static json_t *memory_limit_of_heap(const struct stats_heap_view *heap)
 {
     return number(heap->config.memory_limit_bytes);
 }
+static json_t *access_of_heap(const struct stats_heap_view *heap)
+{
+    return WORD(accesses, heap->config.access);
+}
 static json_t *level_of_heap(const struct stats_heap_view *heap)
 {
     return WORD(levels, heap->config.level);
@@ -179,7 +184,8 @@ static const struct config_member {
                       {"thresholds", thresholds_of_heap},
                       {"debug", debug_of_heap},
                       {"max_pause_us", max_pause_of_heap},
-                      {"memory_limit_bytes", memory_limit_of_heap}};
+                      {"memory_limit_bytes", memory_limit_of_heap},
+                      {"access", access_of_heap}};
 #define CONFIG_MEMBERS (sizeof config_members / sizeof *config_members)
 
 static void config_set(json_t *json, const struct stats_heap_view *heap)

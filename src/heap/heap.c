@@ -245,6 +245,7 @@ void tally__summary(struct tally_heap *heap)
     atomic_store_explicit(&to->enabled, heap->enabled, memory_order_relaxed);
     atomic_store_explicit(&to->manager, (uint32_t)heap->manager, memory_order_relaxed);
     atomic_store_explicit(&to->debug, heap->debug, memory_order_relaxed);
+    atomic_store_explicit(&to->access, heap->access, memory_order_relaxed);
     for (int i = 0; i < 3; i++) {
         atomic_store_explicit(&to->thresholds[i], heap->thresholds[i], memory_order_relaxed);
         store(&to->generations[i].collections, heap->generations[i].collections);
@@ -307,6 +308,22 @@ void tally_get_stats(const struct tally_heap *heap, struct tally_stats *stats, s
 struct feed_pen *tally__heap_feed(struct tally_heap *heap)
 {
     return &heap->hot.pen;
+}
+
+int tally_set_access(struct tally_heap *heap, enum tally_access access)
+{
+    if ((unsigned)access > TALLY_ACCESS_NONE)
+        return TALLY_EINVAL;
+    atomic_store(&heap->access, (uint32_t)access);
+    if (access == TALLY_ACCESS_NONE && heap->attachment.veto)
+        heap->attachment.veto(heap);
+    tally__summary(heap);
+    return 0;
+}
+
+enum tally_access tally_get_access(const struct tally_heap *heap)
+{
+    return (enum tally_access)atomic_load(&heap->access);
 }
 
 uint32_t tally__heap_number(const struct tally_heap *heap)

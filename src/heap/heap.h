@@ -47,6 +47,7 @@ uint32_t tally__heap_number(const struct tally_heap *heap);
 struct tally__attachment {
     void (*detach)(struct tally_heap *heap, void *agent);
     void (*forked)(struct tally_heap *heap, void *agent);
+    void (*veto)(struct tally_heap *heap); /* access has become none: detaches, now or when that is safe */
     void (*parked)(void *agent); /* the owner has parked while requests wait */
     void *agent;
 };

@@ -157,6 +157,7 @@ struct tally_heap {
     void *private_counters; /* NULL while shared memory is in use */
     void *fork_counters;    /* for a child, made beforehand */
     uint32_t number;
+    _Atomic uint32_t access; /* enum tally_access; read by the agent */
     struct page **pages; /* by serial; NULL: free index */
     uint32_t page_count, page_room, page_hint;
     struct page *room[CLASS_KINDS];

@@ -26,6 +26,8 @@
 #define POLL_IDLE_NS 250000000u
 #define GROW_HOLDS_NS 100000000u /* a ring is to hold what is written in so long */
 #define GROW_AGAIN_NS 1000000000u
+#define GROW_RATE 25000000u   /* words a second beyond which we skip anyway: a ring then stays within */
+#define GROW_SMALL 32768u     /* what lies in the writer's cache, and is an unbroken stretch to look at */
 
 struct feed_base { /* what stands under the sequence lock, of each row */
     uint64_t allocated, freed_refcount, freed_cycle;

@@ -272,8 +272,8 @@ const char *intake_ring_drain(struct client *client, struct heap_feed *heap)
  * make a rate. */
 static void ring_grow(struct client *client, struct heap_feed *heap, uint64_t written, uint64_t rate, uint64_t now_ns)
 {
-    uint64_t words = heap->reader.capacity_words;
-    while (written > WIRE_RING_WORDS / 8 && words < WIRE_RING_WORDS_MAX && words < rate * (GROW_HOLDS_NS / 1000) / 1000000)
+    uint64_t words = heap->reader.capacity_words, most = rate > GROW_RATE ? GROW_SMALL : WIRE_RING_WORDS_MAX;
+    while (written > WIRE_RING_WORDS / 8 && words < most && words < rate * (GROW_HOLDS_NS / 1000) / 1000000)
         words *= 2;
     if (words <= heap->reader.capacity_words || now_ns - heap->asked_ns < GROW_AGAIN_NS)
         return;

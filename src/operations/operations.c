@@ -325,6 +325,7 @@ static const char *ack_code(int32_t error)
     return error == TALLY_EBUSY          ? "busy"
            : error == TALLY_ESTATE       ? "heap_gone"
            : error == TALLY_EUNSUPPORTED ? "unsupported"
+           : error == TALLY_EVETO        ? "vetoed"
                                          : "refused_by_host";
 }
 

@@ -247,7 +247,8 @@ static void summary_fold(struct stats_heap_view *view, const struct intake_summa
     view->config = (struct stats_config){.enabled = summary->enabled, .manager = summary->manager,
                                          .debug = summary->debug, .level = summary->level,
                                          .max_pause_us = summary->max_pause_us,
-                                         .memory_limit_bytes = summary->memory_limit_bytes};
+                                         .memory_limit_bytes = summary->memory_limit_bytes,
+                                         .access = summary->access};
     memcpy(view->config.thresholds, summary->thresholds, sizeof summary->thresholds);
     memcpy(view->counts, summary->counts, sizeof view->counts);
     for (int i = 0; i < 3; i++) {

@@ -29,6 +29,7 @@ struct stats_config {
     uint32_t manager, debug, level; /* enum wire_manager, wire_debug flags, wire_level */
     uint32_t thresholds[3];
     uint64_t max_pause_us, memory_limit_bytes; /* 0: none */
+    uint32_t access; /* enum wire_access: what the host allows */
 };
 
 struct stats_type_view {
