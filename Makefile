@@ -25,7 +25,7 @@ HEAP_SRCS := $(addprefix src/heap/,error.c type.c counters.c arena.c page.c obje
 AGENT_SRCS := $(addprefix src/agent/,attach.c grow.c link.c memory.c profile.c request.c session.c status.c thread.c)
 LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
-INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c guard.c)
+INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c ending.c guard.c)
 STATS_SRCS := $(addprefix src/stats/,model.c publish.c)
 OPERATIONS_SRCS := src/operations/operations.c
 API_SRCS := $(addprefix src/api/,server.c target.c guard.c session.c json.c respond.c views.c reads.c controls.c \
@@ -104,7 +104,7 @@ $(BUILD)/tally-replay: $(call obj,$(REPLAY_SRCS)) $(BUILD)/libtally.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread
 
-BENCH_SRCS := $(addprefix tests/bench/,main.c measure.c counting.c cycles.c pauses.c graph.c graph_file.c growth.c)
+BENCH_SRCS := $(addprefix tests/bench/,main.c measure.c counting.c cycles.c pauses.c graph.c graph_file.c growth.c stream.c attached.c)
 
 $(BUILD)/tally-bench: $(BENCH_SRCS) tests/bench/bench.h $(BUILD)/libtally.a
 	$(call say,CC,tests/bench)

@@ -83,7 +83,8 @@ static bool welcome(struct client *client)
 /* A process that lost its connection and came back goes on where it was read last. */
 static void heaps_inherit(struct client *client)
 {
-    for (struct client *old = client->intake->clients; old; old = old->next) {
+    struct client *old = client->intake->over_count ? client->intake->clients : NULL;
+    for (; old; old = old->next) {
         if (old == client || !old->over || old->uid != client->uid || strcmp(old->id, client->id))
             continue;
         client->heaps = old->heaps;
@@ -105,9 +106,8 @@ static const char *hello_take(struct client *client, const struct received *rece
     if (hello.version != WIRE_VERSION)
         return "the library speaks another wire version";
     id_text(hello.id, client->id);
-    for (const struct client *other = client->intake->clients; other; other = other->next)
-        if (other != client && other->hello && !other->over && !strcmp(other->id, client->id))
-            return "a process of this id is attached already";
+    if (intake_id_known(client->intake, client->id))
+        return "a process of this id is attached already";
     heaps_inherit(client);
     int64_t offset = (int64_t)(hello.clock_ns - clock_mono_ns());
     client->clock_offset_ns = offset > 1000000000 || offset < -1000000000 ? offset : 0;
@@ -117,7 +117,8 @@ static const char *hello_take(struct client *client, const struct received *rece
     if (!client->handle)
         return "its id is another user's, or memory is short";
     client->hello = true;
-    intake_ids_changed(client->intake);
+    client->intake->silent_count--;
+    intake_id_add(client->intake, client->id);
     return welcome(client) ? NULL : "it does not read";
 }
 
@@ -249,6 +250,11 @@ void intake_client_end(struct client *client, const char *end)
     if (client->over)
         return;
     client->over = true;
+    client->intake->over_count++;
+    if (client->hello)
+        intake_id_remove(client->intake, client->id);
+    else
+        client->intake->silent_count--;
     if (client->handle) {
         for (struct heap_feed *heap = client->heaps; heap; heap = heap->next)
             heap->told = false;
@@ -259,7 +265,6 @@ void intake_client_end(struct client *client, const char *end)
         intake_feed_close(client, heap);
     intake_client_close(client);
     waiting_bound(client);
-    intake_ids_changed(client->intake);
 }
 
 void intake_client_ask(struct client *client, struct wire_command *command)
@@ -272,7 +277,7 @@ void intake_client_ask(struct client *client, struct wire_command *command)
 
 /* The next look comes after the shortest time that any heap asks for, in steps that clients have in common, so that
  * they are looked at together; and never before this one has been paid for. */
-static void look_next(struct client *client, bool any, uint64_t again_ns, uint64_t began_ns)
+static void look_next(struct client *client, bool any, uint64_t again_ns, uint64_t idle_ns, uint64_t began_ns)
 {
     uint64_t now_ns = clock_mono_ns(), step_ns = POLL_MIN_NS;
     uint64_t rest_ns = REST * (now_ns - began_ns);
@@ -280,16 +285,17 @@ static void look_next(struct client *client, bool any, uint64_t again_ns, uint64
         step_ns *= 2;
     if (any)
         client->interval_ns = step_ns;
-    else if (client->interval_ns < POLL_IDLE_NS / 2)
+    else if (client->interval_ns < idle_ns / 2)
         client->interval_ns = client->interval_ns ? client->interval_ns * 2 : step_ns;
     else
-        client->interval_ns = POLL_IDLE_NS;
+        client->interval_ns = idle_ns;
     client->due_ns = (now_ns + rest_ns) / client->interval_ns * client->interval_ns + client->interval_ns;
 }
 
 bool intake_client_sweep(struct client *client, bool whole)
 {
-    uint64_t began_ns = clock_mono_ns(), again_ns = POLL_ACTIVE_NS, words = TURN_WORDS, count = 0;
+    uint64_t began_ns = clock_mono_ns(), again_ns = POLL_ACTIVE_NS, idle_ns = POLL_IDLE_NS;
+    uint64_t words = TURN_WORDS, count = 0;
     bool any = false;
     if (!client->handle)
         return false;
@@ -310,16 +316,9 @@ bool intake_client_sweep(struct client *client, bool whole)
                 intake_refuse(client->intake, fault, client->pid, client->uid);
             return true;
         }
+        uint64_t most_ns = intake_heap_idle_ns(heap);
+        idle_ns = most_ns < idle_ns ? most_ns : idle_ns;
     }
-    look_next(client, any, again_ns, began_ns);
+    look_next(client, any, again_ns, idle_ns, began_ns);
     return any;
-}
-
-uint64_t intake_mapped_by(const struct intake *intake, uid_t uid)
-{
-    uint64_t bytes = 0;
-    for (const struct client *client = intake->clients; client; client = client->next)
-        if (client->uid == uid)
-            bytes += client->mapped_bytes;
-    return bytes;
 }

@@ -113,7 +113,7 @@ static void unmap(struct client *client, const void *memory, uint64_t bytes)
         return;
     intake_guard_watch(NULL, 0, NULL, 0);
     munmap((void *)(uintptr_t)memory, bytes);
-    client->mapped_bytes -= bytes;
+    client->user->mapped_bytes -= bytes;
 }
 
 static bool grow(void **array, size_t each, uint32_t from, uint32_t to)
@@ -205,7 +205,7 @@ const char *intake_feed_open(struct client *client, const struct wire_heap *mess
     struct feed_file file;
     if (!message->heap_number || !message->feed_generation)
         return "a feed has no heap number";
-    if (intake_mapped_by(client->intake, client->uid) + message->bytes > MAPPED_PER_UID)
+    if (message->bytes > MAPPED_PER_UID - client->user->mapped_bytes)
         return "a user's feeds are larger than 1 GiB together";
     const char *fault = file_map(fd, message->bytes, &file);
     if (fault)
@@ -220,7 +220,7 @@ const char *intake_feed_open(struct client *client, const struct wire_heap *mess
         munmap((void *)(uintptr_t)file.memory, file.bytes);
         return fault;
     }
-    client->mapped_bytes += file.bytes;
+    client->user->mapped_bytes += file.bytes;
     return NULL;
 }
 

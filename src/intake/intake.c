@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +38,37 @@ void intake_refuse(struct intake *intake, const char *reason, pid_t pid, uid_t u
     intake->sink.refused(intake->sink.arg, reason, pid, uid);
 }
 
-void intake_ids_changed(struct intake *intake)
+/* The first bytes tell nearly all apart. */
+static unsigned id_find(const struct intake *intake, const char *id)
+{
+    uint64_t first, other;
+    memcpy(&first, id, sizeof first);
+    for (unsigned i = 0; i < intake->id_count; i++) {
+        memcpy(&other, intake->ids[i], sizeof other);
+        if (other == first && !strcmp(intake->ids[i], id))
+            return i;
+    }
+    return UINT_MAX;
+}
+
+bool intake_id_known(const struct intake *intake, const char *id)
+{
+    return id_find(intake, id) != UINT_MAX;
+}
+
+void intake_id_add(struct intake *intake, const char *id)
 {
     pthread_mutex_lock(&intake->lock);
-    intake->id_count = 0;
-    for (const struct client *client = intake->clients; client; client = client->next)
-        if (client->hello && !client->over)
-            memcpy(intake->ids[intake->id_count++], client->id, INTAKE_ID_CHARS);
+    memcpy(intake->ids[intake->id_count++], id, INTAKE_ID_CHARS);
+    pthread_mutex_unlock(&intake->lock);
+}
+
+void intake_id_remove(struct intake *intake, const char *id)
+{
+    pthread_mutex_lock(&intake->lock);
+    unsigned at = id_find(intake, id);
+    if (at != UINT_MAX)
+        memmove(intake->ids[at], intake->ids[--intake->id_count], INTAKE_ID_CHARS);
     pthread_mutex_unlock(&intake->lock);
 }
 
@@ -54,6 +79,34 @@ void intake_client_close(struct client *client)
     client->fd = -1;
 }
 
+/* NULL: out of memory. */
+static struct user *user_get(struct intake *intake, uid_t uid)
+{
+    struct user *user = intake->users;
+    while (user && user->uid != uid)
+        user = user->next;
+    if (user)
+        return user;
+    user = calloc(1, sizeof *user);
+    if (!user)
+        return NULL;
+    user->uid = uid;
+    user->next = intake->users;
+    intake->users = user;
+    return user;
+}
+
+static void user_leave(struct intake *intake, struct user *user)
+{
+    struct user **link = &intake->users;
+    if (--user->client_count)
+        return;
+    while (*link != user)
+        link = &(*link)->next;
+    *link = user->next;
+    free(user);
+}
+
 static void client_free(struct client *client)
 {
     struct intake *intake = client->intake;
@@ -62,6 +115,8 @@ static void client_free(struct client *client)
         link = &(*link)->next;
     *link = client->next;
     intake->client_count--;
+    intake->silent_count -= !client->hello && !client->over;
+    intake->over_count -= client->over;
     intake_client_close(client);
     if (client->pidfd >= 0)
         close(client->pidfd);
@@ -69,13 +124,15 @@ static void client_free(struct client *client)
         intake_feed_free(client, client->heaps);
     if (client->handle)
         intake->sink.released(intake->sink.arg, client->handle);
+    user_leave(intake, client->user);
     free(client);
 }
 
 /* Those that are over and whose process has ended, or is none of ours to watch. */
 static void clients_reap(struct intake *intake)
 {
-    for (struct client *client = intake->clients, *next; client; client = next) {
+    struct client *next;
+    for (struct client *client = intake->over_count ? intake->clients : NULL; client; client = next) {
         next = client->next;
         if (client->over && client->pidfd < 0)
             client_free(client);
@@ -84,39 +141,39 @@ static void clients_reap(struct intake *intake)
 
 static const char *may_attach(const struct intake *intake, const struct ucred *peer)
 {
-    unsigned of_user = 0;
+    const struct user *user = intake->users;
     if (!intake->system && peer->uid != geteuid() && peer->uid != 0)
         return "it belongs to another user";
     if (intake->client_count == CLIENTS_MAX)
         return "too many clients";
-    for (const struct client *client = intake->clients; client; client = client->next)
-        of_user += client->uid == peer->uid;
-    return of_user >= CLIENTS_PER_UID ? "its user has too many clients" : NULL;
+    while (user && user->uid != peer->uid)
+        user = user->next;
+    return user && user->client_count >= CLIENTS_PER_UID ? "its user has too many clients" : NULL;
 }
 
 /* A socket that says nothing costs little; beyond some the oldest goes, since an honest one says hello at
  * once. */
 static void silent_evict(struct intake *intake)
 {
-    unsigned silent = 0;
     struct client *oldest = NULL;
+    if (intake->silent_count <= SILENT_MAX)
+        return;
     for (struct client *client = intake->clients; client; client = client->next)
-        if (!client->hello && !client->over) {
-            silent++;
-            if (!oldest || client->connected_ns < oldest->connected_ns)
-                oldest = client;
-        }
-    if (silent > SILENT_MAX)
-        intake_client_drop(oldest, "it was silent, and others wait");
+        if (!client->hello && !client->over && (!oldest || client->connected_ns < oldest->connected_ns))
+            oldest = client;
+    intake_client_drop(oldest, "it was silent, and others wait");
 }
 
 static void client_add(struct intake *intake, int fd, const struct ucred *peer)
 {
-    struct client *client = calloc(1, sizeof *client);
+    struct user *user = user_get(intake, peer->uid);
+    struct client *client = user ? calloc(1, sizeof *client) : NULL;
     if (!client) {
         close(fd);
         return;
     }
+    user->client_count++;
+    client->user = user;
     client->intake = intake;
     client->fd = fd;
     client->pid = peer->pid;
@@ -128,6 +185,7 @@ static void client_add(struct intake *intake, int fd, const struct ucred *peer)
     client->next = intake->clients;
     intake->clients = client;
     intake->client_count++;
+    intake->silent_count++;
     if (epoll_add(intake, fd, &client->fd_event) ||
         (client->pidfd >= 0 && epoll_add(intake, client->pidfd, &client->pid_event)))
         intake_client_drop(client, "the system has no room for it");
@@ -223,6 +281,20 @@ static void commands_send(struct intake *intake)
     }
 }
 
+/* The kernel knows once the parent has waited; one that never does is not waited for for ever. */
+static void ending_look(struct client *client, uint64_t now_ns)
+{
+    const struct intake_sink *sink = &client->intake->sink;
+    int status;
+    bool known = intake_ending(client->pidfd, &status);
+    if (known && client->handle)
+        sink->ended(sink->arg, client->handle, status);
+    if (!known && client->handle && now_ns - client->exited_ns < ENDING_NS)
+        return;
+    close(client->pidfd);
+    client->pidfd = -1;
+}
+
 static void process_exited(struct client *client)
 {
     const struct intake_sink *sink = &client->intake->sink;
@@ -232,8 +304,9 @@ static void process_exited(struct client *client)
         intake_client_end(client, "exited");
     else if (client->handle)
         sink->gone(sink->arg, client->handle, "exited");
-    close(client->pidfd);
-    client->pidfd = -1;
+    epoll_ctl(client->intake->epoll_fd, EPOLL_CTL_DEL, client->pidfd, NULL); /* it stays readable */
+    client->exited_ns = clock_mono_ns();
+    ending_look(client, client->exited_ns);
 }
 
 static void event_handle(struct intake *intake, void *tag)
@@ -256,6 +329,8 @@ static void sweep(struct intake *intake)
 {
     uint64_t now = clock_mono_ns(), next = now + POLL_IDLE_NS;
     for (struct client *client = intake->clients; client; client = client->next) {
+        if (client->over && client->pidfd >= 0 && client->exited_ns)
+            ending_look(client, now);
         if (client->over)
             continue;
         if (client->hello && client->due_ns <= now)
@@ -389,9 +464,8 @@ int intake_command(struct intake *intake, const char *id, const struct wire_comm
 {
     int error = -ESRCH;
     pthread_mutex_lock(&intake->lock);
-    for (unsigned i = 0; i < intake->id_count && error; i++)
-        if (!strcmp(intake->ids[i], id))
-            error = 0;
+    if (intake_id_known(intake, id))
+        error = 0;
     if (!error && intake->command_count == COMMANDS_MAX)
         error = -ENOBUFS;
     if (!error) {

@@ -91,6 +91,8 @@ struct intake_sink {
     void (*heap_gone)(void *arg, void *process, uint32_t heap_number);
     /* end: "bye", "closed" or "exited"; may be told a second time with a better word. */
     void (*gone)(void *arg, void *process, const char *end);
+    /* How it exited, as waitpid(2) has it; after gone(), where the kernel tells at all. */
+    void (*ended)(void *arg, void *process, int status);
     /* All of this turn is told; force: an answer waits for its publication. */
     void (*swept)(void *arg, bool force);
     void (*ack)(void *arg, const char *id, const struct wire_ack *ack);

@@ -17,6 +17,7 @@
 #define FEED_BYTES_MIN 16384u
 #define TURN_WORDS 65536u /* of one client's events */
 #define HEAP_WORDS 2048u  /* of one heap, at least, however many the client has */
+#define ENDING_NS 5000000000u /* how long a parent is waited for */
 #define REST 2u           /* times what a look has taken */
 #define COMMANDS_MAX 1024u
 #define MESSAGES_A_TURN 64u
@@ -27,6 +28,7 @@
 #define GROW_HOLDS_NS 100000000u /* a ring is to hold what is written in so long */
 #define GROW_AGAIN_NS 1000000000u
 #define GROW_RATE 25000000u   /* words a second beyond which we skip anyway: a ring then stays within */
+#define PEAK_LOOKS 64u        /* a peak is halved in about so many looks without one */
 #define GROW_SMALL 32768u     /* what lies in the writer's cache, and is an unbroken stretch to look at */
 
 struct feed_base { /* what stands under the sequence lock, of each row */
@@ -58,6 +60,7 @@ struct heap_feed {
     bool told;
     uint64_t read_ns, written; /* when the ring was read last, and the writer's position then */
     uint64_t asked_ns;         /* to grow */
+    uint64_t peak;             /* rate, words a second: halved each PEAK_NS or so */
 };
 
 struct client_event { /* what epoll gives back */
@@ -65,17 +68,25 @@ struct client_event { /* what epoll gives back */
     bool pid; /* its pidfd */
 };
 
+struct user { /* of one or more clients */
+    struct user *next;
+    uid_t uid;
+    unsigned client_count;
+    uint64_t mapped_bytes;
+};
+
 struct client {
     struct client *next;
     struct intake *intake;
+    struct user *user;
     int fd, pidfd; /* -1: none */
     pid_t pid;
     uid_t uid;
     uint64_t connected_ns;
     bool hello, over; /* over: gone, waits for its pidfd */
+    uint64_t exited_ns; /* its parent is waited for, so that we learn how; 0: it runs */
     char id[INTAKE_ID_CHARS];
     int64_t clock_offset_ns; /* theirs minus ours, where they differ by more than a second */
-    uint64_t mapped_bytes;
     unsigned commands_open; /* sent, and not answered for good */
     uint64_t interval_ns, due_ns; /* of the looks at its feeds */
     void *handle; /* the sink's */
@@ -96,7 +107,8 @@ struct intake {
     pthread_t thread;
     uint8_t daemon_id[WIRE_ID_BYTES];
     struct client *clients;
-    unsigned client_count;
+    struct user *users;
+    unsigned client_count, silent_count, over_count; /* silent: no hello yet */
     uint64_t due_ns; /* the earliest look at any client */
     bool paused; /* the listener is out of epoll: no fd was left */
     uint64_t resume_ns;
@@ -123,6 +135,8 @@ struct heap_feed *intake_feed_find(const struct client *client, uint32_t number)
  * the heap's ring wants to be read again. */
 bool intake_heap_sample(struct client *client, struct heap_feed *heap, uint64_t words, uint64_t *again_ns,
                         const char **fault);
+/* How long a heap at rest may go without a look. */
+uint64_t intake_heap_idle_ns(struct heap_feed *heap);
 /* Reads what is left of a ring that its writer has left. */
 const char *intake_ring_drain(struct client *client, struct heap_feed *heap);
 
@@ -137,11 +151,15 @@ void intake_client_end(struct client *client, const char *end);     /* ended; sa
 /* Looks at its feeds, and decides when to come again. whole: takes all the events that there are. */
 bool intake_client_sweep(struct client *client, bool whole);
 void intake_client_ask(struct client *client, struct wire_command *command); /* of our own: nobody waits for it */
-uint64_t intake_mapped_by(const struct intake *intake, uid_t uid);
+
+/* ending.c: the status of waitpid(2), once it is there. */
+bool intake_ending(int pidfd, int *status);
 
 /* intake.c */
 void intake_refuse(struct intake *intake, const char *reason, pid_t pid, uid_t uid);
-void intake_ids_changed(struct intake *intake);
+bool intake_id_known(const struct intake *intake, const char *id);
+void intake_id_add(struct intake *intake, const char *id); /* at most CLIENTS_MAX */
+void intake_id_remove(struct intake *intake, const char *id);
 void intake_client_close(struct client *client); /* its descriptors leave epoll */
 
 #endif

@@ -282,22 +282,38 @@ static void ring_grow(struct client *client, struct heap_feed *heap, uint64_t wr
     intake_client_ask(client, &command);
 }
 
-/* When to come again: before a quarter of the ring is written, at the rate of the time since the last look. */
+/* The time in which a quarter of the ring is written at that rate. */
+static uint64_t quarter_ns(const struct heap_feed *heap, uint64_t rate)
+{
+    uint64_t ns = rate ? heap->reader.capacity_words / 4 * 1000000 / (rate / 1000 + 1) : POLL_IDLE_NS;
+    return ns < POLL_MIN_NS ? POLL_MIN_NS : ns < POLL_IDLE_NS ? ns : POLL_IDLE_NS;
+}
+
+/* When to come again: before a quarter of the ring is written, at the rate of the time since the last look; and at
+ * rest, soon enough for the rate that there was not long ago. */
 static void ring_pace(struct client *client, struct heap_feed *heap, uint64_t *again_ns)
 {
     uint64_t now_ns = clock_mono_ns(), waiting = wire_ring_waiting(&heap->reader);
-    uint64_t written = heap->reader.position + waiting, capacity = heap->reader.capacity_words;
+    uint64_t written = heap->reader.position + waiting;
     uint64_t words = written > heap->written ? written - heap->written : 0;
     uint64_t passed_ns = heap->read_ns && now_ns > heap->read_ns ? now_ns - heap->read_ns : POLL_IDLE_NS;
     uint64_t rate = words < UINT64_MAX / 1000000 ? words * 1000000 / (passed_ns / 1000 + 1) : 0; /* a second */
     heap->read_ns = now_ns;
     heap->written = written;
+    heap->peak -= heap->peak / PEAK_LOOKS;
+    if (rate > heap->peak && words > WIRE_RING_WORDS / 8)
+        heap->peak = rate;
     ring_grow(client, heap, words, rate, now_ns);
-    uint64_t quarter_ns = rate ? capacity / 4 * 1000000 / (rate / 1000 + 1) : POLL_IDLE_NS;
-    if (waiting > capacity / 8 || quarter_ns < POLL_MIN_NS)
-        quarter_ns = POLL_MIN_NS;
-    if (words && quarter_ns < *again_ns)
-        *again_ns = quarter_ns;
+    uint64_t next_ns = waiting > heap->reader.capacity_words / 8 ? POLL_MIN_NS : quarter_ns(heap, rate);
+    if (words && next_ns < *again_ns)
+        *again_ns = next_ns;
+}
+
+uint64_t intake_heap_idle_ns(struct heap_feed *heap)
+{
+    uint64_t most = heap->ring ? quarter_ns(heap, heap->peak) : POLL_IDLE_NS;
+    heap->peak -= heap->peak / PEAK_LOOKS;
+    return most;
 }
 
 /* Events before counters: while the heap runs on, counters may be ahead of the events, never behind. */

@@ -111,7 +111,7 @@ static void *attached(void *arg, const struct intake_process *from)
     }
     process->view.pid = from->pid;
     process->view.uid = from->uid;
-    process->view.gone = false;
+    process->view.gone = process->view.ended = false;
     process->view.end = NULL;
     process->view.gone_wall_ns = 0;
     process->attachments++;
@@ -405,6 +405,15 @@ static void gone(void *arg, void *handle, const char *end)
     touch(process);
 }
 
+static void ended(void *arg, void *handle, int status)
+{
+    struct model_process *process = handle;
+    (void)arg;
+    process->view.ended = true;
+    process->view.status = status;
+    touch(process);
+}
+
 static void released(void *arg, void *handle)
 {
     struct model_process *process = handle;
@@ -487,7 +496,7 @@ static void swept(void *arg, bool force)
 void stats_sink_init(struct stats *stats, struct intake_sink *sink)
 {
     *sink = (struct intake_sink){.arg = stats, .attached = attached, .events = events_take, .sample = sample_take,
-                                 .heap_gone = heap_gone, .gone = gone, .swept = swept,
+                                 .heap_gone = heap_gone, .gone = gone, .ended = ended, .swept = swept,
                                  .refused = refused, .released = released};
 }
 

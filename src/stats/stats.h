@@ -84,6 +84,8 @@ struct stats_process_view {
     const char *name, *library;
     bool gone;
     const char *end; /* gone: "bye", "closed" (socket lost, process lives) or "exited"; else NULL */
+    bool ended;      /* the kernel told how it exited: */
+    int status;      /* waitpid(2)'s */
     uint64_t attached_wall_ns, gone_wall_ns;
     bool complete;
     size_t label_count;

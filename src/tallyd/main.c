@@ -70,6 +70,11 @@ static void gone(void *arg, void *process, const char *end)
     daemon->stats_sink.swept(daemon->stats, true);
     operations_process_gone(daemon->operations, stats_process_id(process));
 }
+static void ended(void *arg, void *process, int status)
+{
+    struct daemon *daemon = arg;
+    daemon->stats_sink.ended(daemon->stats, process, status);
+}
 static void swept(void *arg, bool force)
 {
     struct daemon *daemon = arg;
@@ -130,6 +135,7 @@ static int intake_open(struct daemon *daemon)
                                      .sample = sample,
                                      .heap_gone = heap_gone,
                                      .gone = gone,
+                                     .ended = ended,
                                      .swept = swept,
                                      .ack = ack_hear,
                                      .refused = refused,

@@ -67,6 +67,9 @@ void workload_graph(const char *path);
 void workload_growth(void);
 void workload_memory(double millions);
 void workload_header(void);
+void workload_stream(void);
+void workload_attach(long processes);
+void workload_daemon(void);
 
 /* graph_file.c: a .tgraph or .tgraph.zst file, whole and checked, or the end with a sentence. */
 struct graph {

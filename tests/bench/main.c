@@ -25,6 +25,9 @@ static const char usage[] =
     "  growth               how costs grow from 10^4 to 10^7 objects, as exponents\n"
     "  memory [MILLIONS]    random sizes, replaced that often (default 100)\n"
     "  header               bytes an object takes beside its payload\n"
+    "  stream               what an event costs its writer, alone and with a reader\n"
+    "  attach [PROCESSES]   that attach at once to a tallyd of ours, and idle (default 1,000)\n"
+    "  daemon               what a tallyd of ours costs, and what its troubles cost a host\n"
     "options:\n"
     "  --manager NAME       none, refcount, generational, cycle (the default) or full\n"
     "  --max-pause US       a pause budget in microseconds\n"
@@ -122,6 +125,12 @@ static void workload_run(int count, char **words)
         workload_memory(count == 2 ? number(first, 0.001, 10000) : 100);
     else if (!strcmp(word, "header") && count == 1)
         workload_header();
+    else if (!strcmp(word, "stream") && count == 1)
+        workload_stream();
+    else if (!strcmp(word, "attach") && count <= 2)
+        workload_attach(count == 2 ? (long)number(first, 1, 4000) : 1000);
+    else if (!strcmp(word, "daemon") && count == 1)
+        workload_daemon();
     else
         refuse("there is no such workload, or its arguments are wrong");
 }

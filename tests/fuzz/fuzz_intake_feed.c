@@ -107,11 +107,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     stats_sink_init(stats, &intake.sink);
     heap_write(&files[0], &files[1]);
-    struct client client = {.intake = &intake, .fd = -1, .pidfd = -1};
+    struct user user = {.client_count = 1};
+    struct client client = {.intake = &intake, .user = &user, .fd = -1, .pidfd = -1};
     client.handle = intake.sink.attached(stats, &process);
     intake.clients = &client;
     attached_run(&client, files, data, size);
-    if (client.mapped_bytes)
+    if (user.mapped_bytes)
         abort();
     intake.clients = NULL;
     stats_free(stats);

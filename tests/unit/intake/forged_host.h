@@ -70,6 +70,12 @@ static void forged_gone(void *arg, void *process, const char *end)
     world->inner.gone(world->stats, process, end);
 }
 
+static void forged_ended(void *arg, void *process, int status)
+{
+    struct world *world = arg;
+    world->inner.ended(world->stats, process, status);
+}
+
 static void forged_swept(void *arg, bool force)
 {
     struct world *world = arg;
@@ -111,7 +117,8 @@ static inline void world_start(struct world *world)
     struct intake_options options = {.socket_path = world->path};
     struct intake_sink sink = {.arg = world, .attached = forged_attached, .events = forged_events,
                                .sample = forged_sample,
-                               .heap_gone = forged_heap_gone, .gone = forged_gone, .swept = forged_swept,
+                               .heap_gone = forged_heap_gone, .gone = forged_gone, .ended = forged_ended,
+                               .swept = forged_swept,
                                .ack = forged_ack, .refused = forged_refused, .released = forged_released};
     world->stats = stats_new();
     assert_non_null(world->stats);
