@@ -2,6 +2,7 @@
 #
 # BUILD=folder   where everything goes (default build)      V=1   shows the commands
 # CFLAGS, LDFLAGS, CC are yours; what the code needs is in TALLY_*.
+# AGENT=no       a library that cannot attach: without thread, socket and shared memory (in a BUILD of its own)
 
 BUILD ?= build
 CFLAGS ?= -O2 -g
@@ -22,7 +23,8 @@ FEED_SRCS := src/feed/feed.c
 HEAP_SRCS := $(addprefix src/heap/,error.c type.c counters.c arena.c page.c object.c slot.c release.c light.c weak.c weakmap.c generation.c candidate.c \
   manager.c pace.c run.c shadow.c guess.c merge.c explore.c weigh.c find.c member.c destroy.c shapes.c finalizers.c garbage.c roots.c memory.c scope.c inspect.c report.c \
   safepoint.c thread.c transfer.c fork.c verify.c heap.c)
-AGENT_SRCS := $(addprefix src/agent/,attach.c grow.c link.c memory.c profile.c request.c session.c status.c thread.c)
+AGENT ?= yes
+AGENT_SRCS := $(if $(filter no,$(AGENT)),src/agent/absent.c,$(addprefix src/agent/,attach.c grow.c link.c memory.c profile.c request.c session.c status.c thread.c))
 LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
 INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c ending.c guard.c)

@@ -72,7 +72,7 @@ struct tally_type;
     X(TALLY_EBUSY, -5, "not possible while a collection runs") \
     X(TALLY_ESTATE, -6, "not possible in the present state") \
     X(TALLY_ESYS, -7, "the system refused a call that attaching needs") \
-    X(TALLY_EDISABLED, -8, "attaching is disabled by TALLY_DISABLE") \
+    X(TALLY_EDISABLED, -8, "attaching is disabled") \
     X(TALLY_EUNSUPPORTED, -9, "this manager does not have that") \
     X(TALLY_ETHREAD, -10, "the heap belongs to another thread") \
     X(TALLY_ENOTISOLATED, -11, "something outside refers to an object that should move") \
@@ -696,7 +696,7 @@ TALLY_API int tally_set_label(const char *key, const char *value);
  * Charged to this process: 64 KiB of shared memory a heap, and 4 KiB of its own; with more than 48 types 176 bytes
  * for each further one, doubled at most; on a daemon's request, where many events are written, a ring of up to 4 MiB
  * a heap, but 64 MiB for all heaps together. 64 KiB once, and a thread's stack of 256 KiB, little of it touched.
- * TALLY_EDISABLED: TALLY_DISABLE=1 is set. TALLY_EVETO: the heap's access is none. TALLY_ESYS, TALLY_ENOMEM, TALLY_ESTATE (attached already),
+ * TALLY_EDISABLED: TALLY_DISABLE=1 is set, or the library was built with AGENT=no. TALLY_EVETO: the heap's access is none. TALLY_ESYS, TALLY_ENOMEM, TALLY_ESTATE (attached already),
  * TALLY_EBUSY (from inside a collection); the heap works on unattached in every case. */
 TALLY_API int tally_attach(struct tally_heap *heap);
 /* Takes the heap off the daemon's list; its counters go on in private memory. No effect if not attached. */

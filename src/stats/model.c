@@ -470,7 +470,7 @@ static void gone_prune(struct stats *stats)
     while (*link) {
         struct model_process *process = *link;
         if (process->view.gone && !process->attachments &&
-            (count > GONE_KEPT || now - process->gone_mono_ns > GONE_KEPT_NS)) {
+            (count > stats->gone_kept_count || now - process->gone_mono_ns > stats->gone_kept_ns)) {
             *link = process->next;
             process_free(process);
             stats->dirty = true;
@@ -500,6 +500,12 @@ void stats_sink_init(struct stats *stats, struct intake_sink *sink)
                                  .refused = refused, .released = released};
 }
 
+void stats_gone_keep(struct stats *stats, uint64_t ns, size_t count)
+{
+    stats->gone_kept_ns = ns;
+    stats->gone_kept_count = count;
+}
+
 struct stats *stats_new(void)
 {
     struct stats *stats = calloc(1, sizeof *stats);
@@ -507,6 +513,7 @@ struct stats *stats_new(void)
         return NULL;
     pthread_mutex_init(&stats->lock, NULL);
     stats->processes_end = &stats->processes;
+    stats_gone_keep(stats, 600000000000u, 256);
     if (!stats_publish(stats)) {
         stats_free(stats);
         return NULL;

@@ -9,8 +9,6 @@
 #include "intake/intake.h"
 #include "stats/stats.h"
 
-#define GONE_KEPT 256u
-#define GONE_KEPT_NS 600000000000u
 #define GONE_HEAPS_KEPT 64u
 #define PUBLISH_NS 50000000u
 #define REFUSALS_KEPT 32u
@@ -53,6 +51,8 @@ struct model_process {
 struct stats {
     struct model_process *processes; /* in order of attaching */
     struct model_process **processes_end;
+    uint64_t gone_kept_ns;
+    size_t gone_kept_count;
     size_t refusal_count;
     struct stats_refusal refusals[REFUSALS_KEPT];
     bool dirty;

@@ -118,8 +118,11 @@ struct stats_view {
     const struct stats_refusal *refusals;
 };
 
-/* An empty model with an empty view, or NULL: out of memory. */
+/* An empty model with an empty view, or NULL: out of memory. Gone processes stay for 600 s, the newest 256 of
+ * them. */
 struct stats *stats_new(void);
+/* For so long, and so many, instead. Before anything is told. */
+void stats_gone_keep(struct stats *stats, uint64_t ns, size_t count);
 /* After the intake has stopped; views that are still held stay valid. */
 void stats_free(struct stats *stats);
 /* What the intake tells goes in through these (arg: the struct stats); acknowledgements are not for us. */

@@ -188,6 +188,10 @@ static int stages_open(struct daemon *daemon)
     daemon->operations = operations_new(start_id, command_send, daemon);
     if (!daemon->stats || !daemon->operations)
         return EXIT_REFUSAL;
+    const struct options *options = &daemon->options;
+    uint64_t keep_s = options->gone_keep_s < 0 ? 600 : (uint64_t)options->gone_keep_s;
+    size_t count = options->gone_count < 0 ? 256 : (size_t)options->gone_count;
+    stats_gone_keep(daemon->stats, keep_s * 1000000000u, count < 10000 ? count : 10000);
     stats_sink_init(daemon->stats, &daemon->stats_sink);
     if (intake_open(daemon) || api_open(daemon, start_id))
         return EXIT_REFUSAL;

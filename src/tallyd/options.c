@@ -14,11 +14,39 @@ static const struct {
 };
 #define ROWS (sizeof rows / sizeof *rows)
 
-static void option_set(struct options *options, size_t row, const char *value)
+#define NUMBER_MAX 604800L
+
+static bool number_parse(const char *text, long *out)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (!digits || text[digits] || digits > 9 || strtol(text, NULL, 10) > NUMBER_MAX)
+        return false;
+    *out = strtol(text, NULL, 10);
+    return true;
+}
+
+/* Before the first is set. */
+static void options_clear(struct options *options)
+{
+#define FLAG(member) options->member = false;
+#define TEXT(member) options->member = NULL;
+#define NUMBER(member) options->member = -1;
+#define OPTION(name, argument, member, kind, help) kind(member)
+#include "tallyd/options.def"
+#undef OPTION
+#undef FLAG
+#undef TEXT
+#undef NUMBER
+}
+
+/* false: the value is not one for it. */
+static bool option_set(struct options *options, size_t row, const char *value)
 {
     size_t at = 0;
+    bool valid = true;
 #define FLAG(member) options->member = true;
 #define TEXT(member) options->member = value;
+#define NUMBER(member) valid = number_parse(value, &options->member);
 #define OPTION(name, argument, member, kind, help) \
     if (at++ == row) { \
         kind(member) \
@@ -27,6 +55,8 @@ static void option_set(struct options *options, size_t row, const char *value)
 #undef OPTION
 #undef FLAG
 #undef TEXT
+#undef NUMBER
+    return valid;
 }
 
 bool options_parse(struct options *options, int argc, char **argv, char *why, size_t why_bytes)
@@ -37,6 +67,7 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
         table[i] =
             (struct option){rows[i].name, rows[i].argument ? required_argument : no_argument, NULL, (int)i};
     opterr = 0;
+    options_clear(options);
     optind = 1;
     for (;;) {
         int row = getopt_long(argc, argv, "+:", table, NULL);
@@ -52,7 +83,10 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
             return false;
         }
         seen[row] = true;
-        option_set(options, (size_t)row, optarg);
+        if (!option_set(options, (size_t)row, optarg)) {
+            snprintf(why, why_bytes, "--%s: must be a number from 0 to %ld", rows[row].name, NUMBER_MAX);
+            return false;
+        }
     }
     if (optind < argc) {
         snprintf(why, why_bytes, "%s: is no option", argv[optind]);

@@ -13,6 +13,7 @@ enum { EXIT_OK = 0, EXIT_ADDRESS = 1, EXIT_REFUSAL = 2, EXIT_SECOND = 3 };
 
 #define FLAG(name) bool name;
 #define TEXT(name) const char *name;
+#define NUMBER(name) long name; /* -1: not given */
 struct options {
 #define OPTION(name, argument, member, kind, help) kind(member)
 #include "tallyd/options.def"
@@ -20,6 +21,7 @@ struct options {
 };
 #undef FLAG
 #undef TEXT
+#undef NUMBER
 
 /* Fills *options from the command line. false: `why` says what is wrong with it. */
 bool options_parse(struct options *options, int argc, char **argv, char *why, size_t why_bytes);
