@@ -185,17 +185,29 @@ void bodies_free(struct api *api);
 /* views.c: new references; NULL: out of memory */
 json_t *view_process(const struct stats_process_view *process, uint64_t now_mono_ns);
 json_t *view_stats(const struct api *api, const struct stats_process_view *process, uint32_t heap);
-json_t *view_types(const struct stats_process_view *process, uint32_t heap, const char *sort, size_t limit);
+json_t *view_types(const struct stats_process_view *process, uint32_t heap, const char *sort, size_t limit,
+                   bool histograms);
 json_t *view_collections(struct api *api, const struct stats_process_view *process, uint32_t heap,
                          size_t limit, const struct stats_process_view *since);
 json_t *view_config(const struct stats_process_view *process, uint32_t heap);
 json_t *view_operation(const struct operation_view *operation);
 json_t *view_time(uint64_t wall_ns);
+json_t *view_state(uint32_t state);
 /* The words of all managers. */
 json_t *view_managers(void);
 /* Adds as_of, as_of_mono_ns and seq. */
 void view_stamp(json_t *json, uint64_t wall_ns, uint64_t mono_ns, uint64_t seq);
 const struct stats_heap_view *view_heap_find(const struct stats_process_view *process, uint32_t n);
+
+/* details.c: what events tell. type_set: rates and lifetimes of a type; heap 0: of all. kind: the bit of a word that
+ * filters events, 0: it is none. type_name: borrowed, or NULL. post_mortem: null of a live process. */
+void details_type_set(json_t *json, const struct stats_process_view *process, uint32_t heap,
+                      const struct stats_type_view *type, bool histograms);
+json_t *details_rates(const struct stats_process_view *process, uint32_t heap);
+unsigned details_kind(const char *word, size_t bytes);
+json_t *details_event(const struct stats_event *event);
+const char *details_type_name(const struct stats_heap_view *heap, uint32_t row);
+json_t *details_post_mortem(struct api *api, const struct stats_process_view *process);
 
 /* reads.c, controls.c, stream.c, files.c: the handlers of routes.def, and what else the server calls */
 #define ROUTE(method, path, scope, handler, parameters, summary)                                             \

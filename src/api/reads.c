@@ -209,13 +209,14 @@ struct subject {
     uint32_t heap;
     uint64_t limit;
     const char *sort;
+    bool histograms;
 };
 
 static json_t *process_make(struct request *request, const void *arg)
 {
     const struct subject *subject = arg;
-    (void)request;
     json_t *json = view_process(subject->process, clock_mono_ns());
+    json_object_set_new(json, "post_mortem", details_post_mortem(request->api, subject->process));
     view_stamp(json, subject->process->as_of_wall_ns, subject->process->as_of_mono_ns, subject->process->seq);
     return json;
 }
@@ -228,7 +229,7 @@ static json_t *types_make(struct request *request, const void *arg)
 {
     const struct subject *subject = arg;
     (void)request;
-    return view_types(subject->process, subject->heap, subject->sort, subject->limit);
+    return view_types(subject->process, subject->heap, subject->sort, subject->limit, subject->histograms);
 }
 static json_t *collections_make(struct request *request, const void *arg)
 {
@@ -250,6 +251,10 @@ static const char *bad_subject_parameter(const struct request *request, struct s
     subject->sort = request_parameter(request, "sort");
     if (limit && (!parse_number(limit, PAGE_LIMIT, &subject->limit) || !subject->limit))
         return "limit must be 1 to 1000";
+    const char *histograms = request_parameter(request, "histograms");
+    subject->histograms = histograms && !strcmp(histograms, "true");
+    if (histograms && strcmp(histograms, "true") && strcmp(histograms, "false"))
+        return "histograms must be true or false";
     if (!subject->sort)
         return NULL;
     for (size_t i = 0; i < sizeof sorts / sizeof *sorts; i++)
@@ -270,8 +275,8 @@ static enum MHD_Result show(struct request *request, const char *word, body_fn m
     subject.process = request_process(request, view, &result);
     if (subject.process && request_heap(request, subject.process, &subject.heap, &result)) {
         char key[96];
-        snprintf(key, sizeof key, "%s %s %u %u %s", word, subject.process->id, (unsigned)subject.heap,
-                 (unsigned)subject.limit, subject.sort ? subject.sort : "");
+        snprintf(key, sizeof key, "%s %s %u %u %d %s", word, subject.process->id, (unsigned)subject.heap,
+                 (unsigned)subject.limit, subject.histograms, subject.sort ? subject.sort : "");
         result = respond_body(request, key, subject.process->seq, make, &subject);
     }
     stats_view_unref(view);

@@ -14,12 +14,13 @@
 #define TOPIC_AT_LEAST_NS 1000000000u
 #define STALLED_NS 30000000000u
 
-enum topic_kind { TOPIC_FLEET, TOPIC_STATS, TOPIC_COLLECTIONS, TOPIC_OPERATIONS };
+enum topic_kind { TOPIC_FLEET, TOPIC_STATS, TOPIC_COLLECTIONS, TOPIC_OPERATIONS, TOPIC_EVENTS };
 struct topic {
     enum topic_kind kind;
     char id[33];
     uint64_t seq, sent_ns;                   /* of the last frame */
     const struct stats_process_view *before; /* collections: the view of the last look, a reference */
+    struct stats_tail *tail;                 /* events */
 };
 
 struct stream { /* all under streams_lock */
@@ -35,7 +36,9 @@ struct stream { /* all under streams_lock */
     size_t start, end, room;
 };
 
-static const char *const topic_events[] = {"fleet", "stats", "collections", "operation"};
+#define TAIL_A_FRAME 256u /* events */
+
+static const char *const topic_events[] = {"fleet", "stats", "collections", "operation", "events"};
 
 static bool queue_reserve(struct stream *stream, size_t bytes)
 {
@@ -121,9 +124,12 @@ static ssize_t read_queue(void *arg, uint64_t position, char *out, size_t room)
 
 static void stream_drop(struct stream *stream)
 {
-    for (unsigned i = 0; i < stream->topic_count; i++)
+    for (unsigned i = 0; i < stream->topic_count; i++) {
         if (stream->topics[i].before)
             stats_process_unref(stream->topics[i].before);
+        if (stream->topics[i].tail)
+            stats_tail_close(stream->api->stats, stream->topics[i].tail);
+    }
     free(stream->queue);
     free(stream);
 }
@@ -157,7 +163,8 @@ static bool topic_parse(struct stream *stream, const char *word, size_t bytes)
 {
     static const struct { const char *word; enum topic_kind kind; bool with_id; } words[] = {
         {"fleet", TOPIC_FLEET, false}, {"stats:", TOPIC_STATS, true},
-        {"collections:", TOPIC_COLLECTIONS, true}, {"operations", TOPIC_OPERATIONS, false}};
+        {"collections:", TOPIC_COLLECTIONS, true}, {"operations", TOPIC_OPERATIONS, false},
+        {"events:", TOPIC_EVENTS, true}};
     if (stream->topic_count == STREAM_TOPICS)
         return false;
     struct topic *topic = &stream->topics[stream->topic_count];
@@ -185,19 +192,109 @@ static bool topics_parse(struct stream *stream, const char *text)
     return stream->topic_count > 0;
 }
 
+/* The words of `kind`, separated by commas, as bits; false: one is none. */
+static bool kinds_parse(const char *text, unsigned *kinds)
+{
+    while (text && *text) {
+        size_t bytes = strcspn(text, ",");
+        unsigned bit = details_kind(text, bytes);
+        *kinds |= bit;
+        if (!bit)
+            return false;
+        text += bytes + (text[bytes] == ',');
+    }
+    return true;
+}
+
+/* What narrows the events of a stream. Returns NULL, or what is wrong. */
+static const char *filter_parse(const struct request *request, struct stats_tail_filter *filter)
+{
+    const char *heap = request_parameter(request, "heap"), *type = request_parameter(request, "type");
+    const char *least = request_parameter(request, "min_bytes");
+    uint64_t n = 0;
+    if (heap && (!parse_number(heap, UINT32_MAX, &n) || !n))
+        return "heap must be a heap's number";
+    filter->heap = (uint32_t)n;
+    if (!kinds_parse(request_parameter(request, "kind"), &filter->kinds))
+        return "kind must be a list of alloc, free_refcount, free_cycle, collection";
+    if (type && (!*type || strlen(type) >= sizeof filter->type))
+        return "type must be the name of one";
+    if (type)
+        memcpy(filter->type, type, strlen(type));
+    if (least && !parse_number(least, (uint64_t)1 << 48, &filter->least_bytes))
+        return "min_bytes must be a number";
+    return NULL;
+}
+
+/* Opens the tails of a stream's topics. Returns NULL, or what is wrong. */
+static const char *tails_open(struct stream *stream, const struct request *request, const struct stats_view *view)
+{
+    struct stats_tail_filter filter = {.heap = 0};
+    const char *wrong = filter_parse(request, &filter);
+    for (unsigned i = 0; i < stream->topic_count && !wrong; i++) {
+        struct topic *topic = &stream->topics[i];
+        bool ambiguous;
+        if (topic->kind != TOPIC_EVENTS)
+            continue;
+        const struct stats_process_view *process = stats_find(view, topic->id, &ambiguous);
+        if (!process)
+            return "events: there is no such process";
+        memcpy(filter.process, process->id, sizeof filter.process);
+        topic->tail = stats_tail_open(stream->api->stats, &filter);
+        if (!topic->tail)
+            return "out of memory";
+    }
+    return wrong;
+}
+
+static json_t *tail_json(struct api *api, const struct topic *topic, const struct stats_process_view *process)
+{
+    struct stats_tail_event events[TAIL_A_FRAME];
+    uint64_t missed, lost;
+    size_t count = stats_tail_take(api->stats, topic->tail, events, TAIL_A_FRAME, &missed, &lost);
+    json_t *list = json_array();
+    if (!count && !missed && !lost) {
+        json_decref(list);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct stats_tail_event *from = &events[i];
+        const struct stats_heap_view *heap = view_heap_find(process, from->heap);
+        bool object = from->event.kind != WIRE_EVENT_RARE;
+        struct stats_event event = {.kind = from->event.kind,
+                                    .rare = from->event.rare,
+                                    .type = object ? details_type_name(heap, from->event.row) : NULL,
+                                    .bytes = from->event.bytes,
+                                    .object = from->event.granule,
+                                    .value = from->event.value,
+                                    .mono_ns = from->mono_ns};
+        json_t *json = details_event(&event);
+        json_object_set_new(json, "heap", json_integer(from->heap));
+        json_array_append_new(list, json);
+    }
+    return json_pack("{s:s, s:o, s:I, s:I}", "id", process->id, "events", list, "missed", (json_int_t)missed, "lost",
+                     (json_int_t)lost);
+}
+
 /* The data of a topic's next frame, or NULL where it has no news. */
 static char *topic_news(struct api *api, struct topic *topic, const struct stats_view *view, uint64_t *seq)
 {
     bool ambiguous;
     uint64_t now = clock_mono_ns();
     json_t *json = NULL;
-    if (topic->kind == TOPIC_OPERATIONS || now - topic->sent_ns < TOPIC_EVERY_NS)
+    if (topic->kind == TOPIC_OPERATIONS || (topic->kind != TOPIC_EVENTS && now - topic->sent_ns < TOPIC_EVERY_NS))
         return NULL;
     const struct stats_process_view *process =
         topic->kind == TOPIC_FLEET ? NULL : stats_find(view, topic->id, &ambiguous);
     *seq = process ? process->seq : view->seq;
     if (topic->kind != TOPIC_FLEET && !process)
         return NULL;
+    if (topic->kind == TOPIC_EVENTS) {
+        json = tail_json(api, topic, process);
+        char *frame_text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+        json_decref(json);
+        return frame_text;
+    }
     if (topic->seq == *seq && (topic->kind == TOPIC_COLLECTIONS || now - topic->sent_ns < TOPIC_AT_LEAST_NS))
         return NULL;
     topic->seq = *seq;
@@ -315,7 +412,14 @@ enum MHD_Result api_stream(struct request *request)
     if (!topics || !topics_parse(stream, topics)) {
         stream_drop(stream);
         return respond_problem(request, PROBLEM_bad_value,
-                               "topics must be a list of fleet, stats:ID, collections:ID, operations");
+                               "topics must be a list of fleet, stats:ID, collections:ID, events:ID, operations");
+    }
+    const struct stats_view *view = stats_view_get_new(request->api->stats);
+    const char *wrong = tails_open(stream, request, view);
+    stats_view_unref(view);
+    if (wrong) {
+        stream_drop(stream);
+        return respond_problem(request, PROBLEM_bad_value, wrong);
     }
     hello(stream);
     struct MHD_Response *response = NULL;

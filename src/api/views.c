@@ -36,6 +36,11 @@ static json_t *word_of(const struct word *table, size_t count, uint32_t value)
     return json_string("unknown");
 }
 
+json_t *view_state(uint32_t state)
+{
+    return WORD(states, state);
+}
+
 json_t *view_time(uint64_t wall_ns)
 {
     char text[40];
@@ -322,11 +327,13 @@ json_t *view_stats(const struct api *api, const struct stats_process_view *proce
         identity_set(json, process);
         json_object_set_new(json, "heap_state", own);
         json_object_set_new(json, "complete", json_boolean(view_heap_find(process, n)->complete));
+        json_object_set_new(json, "rates", details_rates(process, n));
     } else {
         json_t *heaps = json_array();
         json = json_object();
         identity_set(json, process);
         figures_set(json, &process->figures);
+        json_object_set_new(json, "rates", details_rates(process, 0));
         agreed_set(json, "events.level", process, level_of_heap);
         config_agreed_set(json, process);
         sums_set(json, process);
@@ -385,7 +392,8 @@ static int by_name(const void *a, const void *b)
 }
 
 /* sort: NULL or a word that api_types() has checked. */
-json_t *view_types(const struct stats_process_view *process, uint32_t n, const char *sort, size_t limit)
+json_t *view_types(const struct stats_process_view *process, uint32_t n, const char *sort, size_t limit,
+                   bool histograms)
 {
     const struct stats_heap_view *heap = n ? view_heap_find(process, n) : NULL;
     const struct stats_type_view *types = heap ? heap->types : process->types;
@@ -401,8 +409,11 @@ json_t *view_types(const struct stats_process_view *process, uint32_t n, const c
           : !strcmp(sort, "allocations")       ? by_allocations
                                                : by_name);
     json_t *json = json_object(), *list = json_array();
-    for (size_t i = 0; i < count && i < limit; i++)
-        json_array_append_new(list, type_json(rows[i]));
+    for (size_t i = 0; i < count && i < limit; i++) {
+        json_t *type = type_json(rows[i]);
+        details_type_set(type, process, n, rows[i], histograms);
+        json_array_append_new(list, type);
+    }
     free(rows);
     identity_set(json, process);
     json_object_set_new(json, "types", list);

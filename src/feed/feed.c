@@ -160,13 +160,26 @@ void feed_counters_adopt(struct feed_pen *pen, void *counters)
     pen->rows = (struct wire_row *)((char *)counters + WIRE_HEADER_BYTES);
 }
 
+/* Nobody reads on: the next ring begins anew. The level is OFF. */
+static void told_forget(struct feed_pen *pen)
+{
+    for (uint32_t row = 0; !row || row < pen->row_limit; row++) {
+        struct wire_desc *desc = &descs(pen)[row];
+        store(&desc->base_allocated, 0);
+        store(&desc->base_freed_refcount, 0);
+        store(&desc->base_freed_cycle, 0);
+    }
+}
+
 /* Records go on being counted where they were; a block of its own says so. */
 void feed_ring_adopt(struct feed_pen *pen, void *memory)
 {
     struct wire_ring *ring = memory;
     if (!ring)
         feed_level_set(pen, WIRE_LEVEL_OFF);
-    uint64_t sequence = feed_sequence(pen);
+    uint64_t sequence = ring ? feed_sequence(pen) : 0;
+    if (!ring)
+        told_forget(pen);
     pen->ring = ring;
     pen->words = ring ? (_Atomic uint64_t *)((char *)ring + WIRE_RING_HEADER_BYTES) : NULL;
     pen->mask = ring ? ring->capacity_words - 1 : 0;

@@ -188,7 +188,8 @@ void feed_ring_format(void *memory, uint64_t words, uint32_t heap_number, uint32
 /* Points the pen to new, formatted memory that is as large as the old one at least. The old memory is the
  * caller's again, and not written any more. Owner only, outside of collections.
  * counters: takes over all that the old ones held.
- * ring: events go on in it, at the level there was; NULL: there is none, and the level becomes OFF.
+ * ring: events go on in it, at the level there was; NULL: there is none, the level becomes OFF, and what was told
+ *   by then counts as untold.
  * adopt: both. */
 void feed_counters_adopt(struct feed_pen *pen, void *counters);
 void feed_ring_adopt(struct feed_pen *pen, void *ring);

@@ -85,8 +85,8 @@ struct intake_sink {
     /* A process has attached, anew or again. Returns the sink's own handle for it, NULL to refuse. */
     void *(*attached)(void *arg, const struct intake_process *process);
     /* Events of a heap, in order; before the sample whose counters tell of them. The words are valid during the
-     * call, and bounded by nothing: they are what the process wrote. */
-    void (*events)(void *arg, void *process, uint32_t heap_number, const struct wire_span *span);
+     * call, and bounded by nothing: they are what the process wrote. type_limit: rows of its feed. */
+    void (*events)(void *arg, void *process, uint32_t heap_number, uint32_t type_limit, const struct wire_span *span);
     void (*sample)(void *arg, void *process, const struct intake_sample *sample);
     void (*heap_gone)(void *arg, void *process, uint32_t heap_number);
     /* end: "bye", "closed" or "exited"; may be told a second time with a better word. */

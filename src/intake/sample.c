@@ -253,7 +253,7 @@ static void span_tell(const struct wire_span *span, void *arg)
 {
     const struct reading *reading = arg;
     const struct intake_sink *sink = &reading->client->intake->sink;
-    sink->events(sink->arg, reading->client->handle, reading->heap->number, span);
+    sink->events(sink->arg, reading->client->handle, reading->heap->number, reading->heap->row_capacity, span);
 }
 
 static const char *ring_read(struct client *client, struct heap_feed *heap, uint64_t limit)

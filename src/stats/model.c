@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 
+#define SETTLE_NS 1500000000u
+
 static char *text_dup(const char *text, bool *failed)
 {
     char *copy = strdup(text);
@@ -99,6 +101,7 @@ static void *attached(void *arg, const struct intake_process *from)
             return NULL;
         }
         process->stats = stats;
+        process->births = (struct events_budget){.limit = BIRTHS_A_PROCESS, .whole = &stats->births};
         process->retired.view.complete = true;
         memcpy(process->view.id, from->id, sizeof process->view.id);
         process->view.name = process->texts->name;
@@ -169,6 +172,14 @@ static void type_fold(struct stats_type_view *to, const struct intake_type *type
     to->live_bytes = rest_of(to->allocated_bytes, to->freed_refcount_bytes + to->freed_cycle_bytes);
 }
 
+/* What no event tells of, and what events have told. */
+static void told_fold(struct stats_type_view *to, const struct intake_row *row, const struct events *events)
+{
+    to->event_allocations = row->untold_allocated + events_count(events, to->row, WIRE_EVENT_ALLOC);
+    to->event_frees_refcount = row->untold_freed_refcount + events_count(events, to->row, WIRE_EVENT_FREE_REFCOUNT);
+    to->event_frees_cycle = row->untold_freed_cycle + events_count(events, to->row, WIRE_EVENT_FREE_CYCLE);
+}
+
 /* Frees are read before allocations, so honest counters never show more freed than allocated, nor go back. */
 static bool type_impossible(const struct stats_type_view *before, const struct stats_type_view *now)
 {
@@ -199,20 +210,27 @@ static bool types_reserve(struct model_heap *heap, uint32_t room)
     struct stats_type_view *types = realloc(heap->types, room * sizeof *types);
     if (types)
         heap->types = types;
-    void *events = types ? realloc(heap->events, room * sizeof *heap->events) : NULL;
-    if (!events)
+    struct model_rated *rated = types ? realloc(heap->rated, room * sizeof *rated) : NULL;
+    if (!rated)
         return false;
-    heap->events = events;
+    heap->rated = rated;
     memset(&heap->types[heap->type_room], 0, (room - heap->type_room) * sizeof *types);
-    memset(&heap->events[heap->type_room], 0, (room - heap->type_room) * sizeof *heap->events);
+    memset(&heap->rated[heap->type_room], 0, (room - heap->type_room) * sizeof *rated);
     heap->type_room = room;
     return true;
 }
 
+static void heap_empty(struct model_heap *heap)
+{
+    stats_detail_unref(heap->view.detail);
+    events_free(heap->events);
+    free(heap->types);
+    free(heap->rated);
+}
+
 static void heap_free(struct model_heap *heap)
 {
-    free(heap->types);
-    free(heap->events);
+    heap_empty(heap);
     free(heap);
 }
 
@@ -231,11 +249,8 @@ static void types_fold(struct model_process *process, struct model_heap *heap,
     for (uint32_t i = 0; i < heap->type_count && i < sample->type_count; i++) {
         struct stats_type_view before = heap->types[i];
         type_fold(&heap->types[i], &sample->types[i], &sample->rows[i], i == 0);
-        heap->types[i].event_allocations = sample->rows[i].untold_allocated + heap->events[i][WIRE_EVENT_ALLOC];
-        heap->types[i].event_frees_refcount =
-            sample->rows[i].untold_freed_refcount + heap->events[i][WIRE_EVENT_FREE_REFCOUNT];
-        heap->types[i].event_frees_cycle =
-            sample->rows[i].untold_freed_cycle + heap->events[i][WIRE_EVENT_FREE_CYCLE];
+        heap->types[i].row = i;
+        told_fold(&heap->types[i], &sample->rows[i], heap->events);
         heap->view.inconsistent |= type_impossible(&before, &heap->types[i]);
         figures_add(&figures, &heap->types[i]);
     }
@@ -293,16 +308,17 @@ static void collection_add(struct model_process *process, uint32_t heap, const s
         process->collection_count++;
 }
 
-static void events_take(void *arg, void *handle, uint32_t number, const struct wire_span *span)
+static void events_take(void *arg, void *handle, uint32_t number, uint32_t type_limit, const struct wire_span *span)
 {
-    struct model_heap *heap = heap_get(handle, number);
+    struct model_process *process = handle;
+    struct model_heap *heap = heap_get(process, number);
     (void)arg;
-    for (size_t at = 0; heap && at < span->count;) {
-        struct wire_event_view event;
-        at += wire_event_decode(&span->words[at], &event);
-        if (event.kind != WIRE_EVENT_RARE && types_reserve(heap, event.row + 1))
-            heap->events[event.row][event.kind]++;
-    }
+    if (heap && !heap->events)
+        heap->events = events_new(&process->births);
+    if (heap && heap->events)
+        events_fold(heap->events, span, type_limit);
+    if (heap)
+        stats_tails_feed(process, heap, span);
 }
 
 static void sample_take(void *arg, void *handle, const struct intake_sample *sample)
@@ -328,9 +344,18 @@ static void sample_take(void *arg, void *handle, const struct intake_sample *sam
     view->complete = !sample->events_lost && !sample->types_without_row && !view->inconsistent;
     for (size_t i = 0; i < sample->record_count; i++)
         collection_add(process, sample->heap_number, &sample->records[i]);
+    if (stats_detail_due(heap, sample->mono_ns))
+        stats_detail_make(heap, false);
     process->view.as_of_mono_ns = sample->mono_ns;
     process->view.as_of_wall_ns = clock_wall_ns();
     touch(process);
+}
+
+/* It may come back, where a connection was lost alone. */
+static void heap_end(struct model_heap *heap)
+{
+    stats_detail_make(heap, true);
+    events_rest(heap->events);
 }
 
 /* Sums that outlive their heap: its figures go to the process's rest, its types by name; where there is no
@@ -381,6 +406,9 @@ static void heap_gone(void *arg, void *handle, uint32_t number)
         if (heap->view.n != number)
             continue;
         heap->view.gone = true;
+        heap_end(heap);
+        events_free(heap->events);
+        heap->events = NULL;
         figures->mapped_bytes = figures->extern_bytes = figures->garbage = figures->frozen = 0;
         figures->candidates = figures->pending_objects = figures->finalizers_pending = 0;
     }
@@ -399,6 +427,9 @@ static void gone(void *arg, void *handle, const char *end)
         process->view.gone_wall_ns = clock_wall_ns();
         process->gone_mono_ns = clock_mono_ns();
     }
+    if (!process->view.gone)
+        for (struct model_heap *heap = process->heaps; heap; heap = heap->next)
+            heap_end(heap);
     process->view.gone = true;
     if (better)
         process->view.end = end;
@@ -419,6 +450,10 @@ static void released(void *arg, void *handle)
     struct model_process *process = handle;
     (void)arg;
     process->attachments--;
+    for (struct model_heap *heap = process->heaps; heap && !process->attachments; heap = heap->next) {
+        events_free(heap->events);
+        heap->events = NULL;
+    }
 }
 
 static void refused(void *arg, const char *reason, pid_t pid, uid_t uid)
@@ -451,8 +486,7 @@ static void process_free(struct model_process *process)
         process->heaps = heap->next;
         heap_free(heap);
     }
-    free(process->retired.types);
-    free(process->retired.events);
+    heap_empty(&process->retired);
     if (process->published)
         stats_process_unref(process->published);
     stats_texts_unref(process->texts);
@@ -482,6 +516,17 @@ static void gone_prune(struct stats *stats)
     stats->processes_end = link;
 }
 
+/* A heap at rest is not told of any more: its rates go to 0 all the same. */
+static void rates_settle(struct stats *stats, uint64_t now_ns)
+{
+    for (struct model_process *process = stats->processes; process; process = process->next)
+        for (struct model_heap *heap = process->heaps; heap && !process->view.gone; heap = heap->next)
+            if (heap->moving && now_ns - heap->rated_ns > SETTLE_NS) {
+                stats_detail_make(heap, false);
+                touch(process);
+            }
+}
+
 static void swept(void *arg, bool force)
 {
     struct stats *stats = arg;
@@ -489,6 +534,7 @@ static void swept(void *arg, bool force)
     if (!force && now - stats->published_ns < PUBLISH_NS)
         return;
     gone_prune(stats);
+    rates_settle(stats, now);
     if (stats->dirty && stats_publish(stats))
         stats->published_ns = now;
 }
@@ -512,7 +558,9 @@ struct stats *stats_new(void)
     if (!stats)
         return NULL;
     pthread_mutex_init(&stats->lock, NULL);
+    pthread_mutex_init(&stats->tails_lock, NULL);
     stats->processes_end = &stats->processes;
+    stats->births.limit = BIRTHS_IN_ALL;
     stats_gone_keep(stats, 600000000000u, 256);
     if (!stats_publish(stats)) {
         stats_free(stats);
@@ -531,5 +579,6 @@ void stats_free(struct stats *stats)
     if (stats->view)
         stats_view_unref(stats->view);
     pthread_mutex_destroy(&stats->lock);
+    pthread_mutex_destroy(&stats->tails_lock);
     free(stats);
 }

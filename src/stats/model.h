@@ -7,12 +7,15 @@
 #include <stdatomic.h>
 
 #include "intake/intake.h"
+#include "stats/events.h"
 #include "stats/stats.h"
 
 #define GONE_HEAPS_KEPT 64u
 #define PUBLISH_NS 50000000u
 #define REFUSALS_KEPT 32u
 #define RETIRED_TYPES 1024u
+#define BIRTHS_A_PROCESS ((uint64_t)256 << 20)
+#define BIRTHS_IN_ALL ((uint64_t)1 << 30)
 
 /* Texts that views point to: freed with the last view of their process. */
 struct texts {
@@ -24,12 +27,20 @@ struct texts {
     char **types;
 };
 
+struct model_rated { /* when rates were reckoned last */
+    uint64_t allocations, frees_refcount, frees_cycle;
+};
+
 struct model_heap {
     struct model_heap *next;
     struct stats_heap_view view; /* types: filled at publication */
     uint32_t type_count, type_room;
     struct stats_type_view *types;
-    uint64_t (*events)[4]; /* by row and kind: seen so far */
+    struct model_rated *rated; /* by row */
+    uint64_t rated_ns;
+    bool moving; /* some rate is not 0 */
+    uint32_t row_limit; /* types that its feed has room for */
+    struct events *events; /* NULL: there were none */
 };
 
 struct model_process {
@@ -42,6 +53,7 @@ struct model_process {
     struct model_heap *heaps;
     struct model_heap retired; /* sums of the gone heaps that the view shows no longer */
     uint64_t gone_mono_ns;
+    struct events_budget births; /* of its heaps */
     size_t collection_count; /* ring of the newest, by model_process.collection_next */
     size_t collection_next;
     struct stats_collection_view collections[STATS_COLLECTIONS_KEPT];
@@ -51,6 +63,7 @@ struct model_process {
 struct stats {
     struct model_process *processes; /* in order of attaching */
     struct model_process **processes_end;
+    struct events_budget births; /* of all processes */
     uint64_t gone_kept_ns;
     size_t gone_kept_count;
     size_t refusal_count;
@@ -58,11 +71,23 @@ struct stats {
     bool dirty;
     uint64_t published_ns;
     uint64_t seq;
+    pthread_mutex_t tails_lock; /* the tails and what is in them; taken alone */
+    _Atomic unsigned tail_count;
+    struct stats_tail *tails;
     pthread_mutex_t lock; /* view, changed */
     const struct stats_view *view;
     stats_changed_fn changed;
     void *changed_arg;
 };
+
+/* detail.c. make: gives the heap's view a new one; last: with its last events. */
+bool stats_detail_due(const struct model_heap *heap, uint64_t now_ns);
+void stats_detail_make(struct model_heap *heap, bool last);
+const struct stats_heap_detail *stats_detail_ref(const struct stats_heap_detail *detail); /* NULL is allowed */
+void stats_detail_unref(const struct stats_heap_detail *detail);
+
+/* tail.c */
+void stats_tails_feed(struct model_process *process, const struct model_heap *heap, const struct wire_span *span);
 
 /* publish.c */
 bool stats_publish(struct stats *stats);

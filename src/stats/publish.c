@@ -37,6 +37,8 @@ void stats_process_unref(const struct stats_process_view *process)
     if (atomic_fetch_sub(&box->references, 1) > 1)
         return;
     stats_texts_unref(box->texts);
+    for (size_t i = 0; i < process->heap_count; i++)
+        stats_detail_unref(process->heaps[i].detail);
     free(box);
 }
 
@@ -135,6 +137,7 @@ static void heaps_fill(struct stats_process_view *view, const struct model_proce
     for (const struct model_heap *heap = process->heaps; heap; heap = heap->next) {
         struct stats_heap_view *to = &heaps[view->heap_count++];
         *to = heap->view;
+        to->detail = stats_detail_ref(heap->view.detail);
         to->types = types;
         to->type_count = 0;
         for (uint32_t i = 0; i < heap->type_count; i++)

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "wire/ring_read.h"
+
 struct stats;
 
 struct stats_figures { /* the rows of fields.def, in order */
@@ -32,8 +34,44 @@ struct stats_config {
     uint32_t access; /* enum wire_access: what the host allows */
 };
 
+/* What events tell of a type, beside its counters. Bucket b of the lifetimes holds those from 2^b on (0: from 0),
+ * the last all that are longer. */
+#define STATS_LIFETIMES 48
+#define STATS_SIZES 64
+#define STATS_SHORT_BYTES ((uint64_t)1 << 20)
+struct stats_histograms {
+    uint64_t sizes[STATS_SIZES]; /* allocations by bytes / 8; the last: 504 bytes and more */
+    uint64_t known;              /* deaths of objects whose birth was seen, too: what follows is about these */
+    uint64_t short_lived;        /* less than STATS_SHORT_BYTES were allocated in their heap during their life */
+    uint64_t ns[STATS_LIFETIMES], bytes[STATS_LIFETIMES]; /* of life, and allocated in the heap during it */
+};
+
+struct stats_type_detail { /* of the last second */
+    uint64_t allocations_per_s, frees_refcount_per_s, frees_cycle_per_s;
+    const struct stats_histograms *histograms; /* NULL: no event of it was seen */
+};
+
+struct stats_event {
+    enum wire_event kind;
+    enum wire_rare rare;
+    const char *type; /* NULL: not one object's, or of a type that is not known */
+    uint64_t bytes, object; /* object: a number of its own while it lives */
+    uint64_t value, mono_ns; /* mono_ns: of the heap's last safepoint before it */
+};
+
+/* Made anew once a second while the heap works, and when it ends. */
+struct stats_heap_detail {
+    uint64_t mono_ns;
+    uint32_t type_count; /* by row */
+    const struct stats_type_detail *types;
+    unsigned sample_shift; /* lifetimes are those of objects on one in 2^shift pages */
+    size_t event_count;    /* once it is gone: its last events, oldest first */
+    const struct stats_event *events;
+};
+
 struct stats_type_view {
     const char *name; /* valid UTF-8 without control characters */
+    uint32_t row;     /* of its heap */
     bool tracked, variable;
     uint64_t size_bytes; /* fixed part */
     uint64_t allocations, allocated_bytes;
@@ -67,6 +105,7 @@ struct stats_heap_view {
     uint64_t counts[3];
     struct { uint64_t collections, collected, uncollectable; } generations[3];
     uint64_t last_pause_ns;
+    const struct stats_heap_detail *detail; /* NULL: nothing yet */
     size_t type_count;
     const struct stats_type_view *types; /* row order; without rows that never counted anything */
 };
@@ -142,6 +181,29 @@ void stats_process_unref(const struct stats_process_view *process);
 /* Finds a process by its id (32 hex digits) or, where it is unambiguous among live processes (else among gone
  * ones), its pid in decimal. Borrowed from the view. NULL: none; *ambiguous tells the two cases apart. */
 const struct stats_process_view *stats_find(const struct stats_view *view, const char *id, bool *ambiguous);
+
+/* A live tail: events of one process that pass a filter, as they are read. Any thread; `open` gives NULL where memory
+ * is short. The ring holds STATS_TAIL_EVENTS: what is not taken in time is overwritten, oldest first, and `missed`;
+ * `lost` was so before it came here. Both count since the last take. */
+#define STATS_TAIL_EVENTS 2048u
+#define STATS_TAIL_RARE 1u /* collections */
+struct stats_tail;
+struct stats_tail_filter {
+    char process[33]; /* its id */
+    uint32_t heap;    /* 0: any */
+    unsigned kinds;   /* bits 1 << enum wire_event, STATS_TAIL_RARE; 0: any */
+    char type[256];   /* "": any */
+    uint64_t least_bytes;
+};
+struct stats_tail_event {
+    uint32_t heap;
+    struct wire_event_view event;
+    uint64_t mono_ns;
+};
+struct stats_tail *stats_tail_open(struct stats *stats, const struct stats_tail_filter *filter);
+void stats_tail_close(struct stats *stats, struct stats_tail *tail);
+size_t stats_tail_take(struct stats *stats, struct stats_tail *tail, struct stats_tail_event *out, size_t most,
+                       uint64_t *missed, uint64_t *lost);
 
 /* Calls `changed` after every publication, in the intake's thread, with no lock held. One listener. */
 typedef void (*stats_changed_fn)(uint64_t seq, void *arg);

@@ -48,10 +48,10 @@ static void *attached(void *arg, const struct intake_process *process)
     struct daemon *daemon = arg;
     return daemon->stats_sink.attached(daemon->stats, process);
 }
-static void events(void *arg, void *process, uint32_t heap, const struct wire_span *span)
+static void events(void *arg, void *process, uint32_t heap, uint32_t limit, const struct wire_span *span)
 {
     struct daemon *daemon = arg;
-    daemon->stats_sink.events(daemon->stats, process, heap, span);
+    daemon->stats_sink.events(daemon->stats, process, heap, limit, span);
 }
 static void sample(void *arg, void *process, const struct intake_sample *from)
 {

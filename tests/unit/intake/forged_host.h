@@ -46,10 +46,10 @@ static void *forged_attached(void *arg, const struct intake_process *process)
     return world->inner.attached(world->stats, process);
 }
 
-static void forged_events(void *arg, void *process, uint32_t heap, const struct wire_span *span)
+static void forged_events(void *arg, void *process, uint32_t heap, uint32_t limit, const struct wire_span *span)
 {
     struct world *world = arg;
-    world->inner.events(world->stats, process, heap, span);
+    world->inner.events(world->stats, process, heap, limit, span);
 }
 
 static void forged_sample(void *arg, void *process, const struct intake_sample *sample)

@@ -1,0 +1,210 @@
+/* What events tell, as JSON: rates, sizes and lifetimes of types, single events, and what is left of a process that is
+ * gone. */
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "api/private.h"
+#include "wire/feed.h"
+
+#define LAST_COLLECTIONS 16u
+
+static json_t *number(uint64_t value)
+{
+    return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+}
+
+static bool same_type(const struct stats_type_view *a, const struct stats_type_view *b)
+{
+    return a->name == b->name && a->size_bytes == b->size_bytes && a->tracked == b->tracked &&
+           a->variable == b->variable;
+}
+
+static void histograms_add(struct stats_histograms *sum, const struct stats_histograms *add)
+{
+    sum->known += add->known;
+    sum->short_lived += add->short_lived;
+    for (unsigned i = 0; i < STATS_SIZES; i++)
+        sum->sizes[i] += add->sizes[i];
+    for (unsigned i = 0; i < STATS_LIFETIMES; i++) {
+        sum->ns[i] += add->ns[i];
+        sum->bytes[i] += add->bytes[i];
+    }
+}
+
+static void detail_add(struct stats_type_detail *sum, struct stats_histograms *histograms,
+                       const struct stats_type_detail *add)
+{
+    sum->allocations_per_s += add->allocations_per_s;
+    sum->frees_refcount_per_s += add->frees_refcount_per_s;
+    sum->frees_cycle_per_s += add->frees_cycle_per_s;
+    if (!add->histograms)
+        return;
+    sum->histograms = histograms;
+    histograms_add(histograms, add->histograms);
+}
+
+/* The sum over a process's heaps, or one heap's own. Returns the least share of pages that lifetimes are from, as a
+ * shift. */
+static unsigned detail_sum(const struct stats_process_view *process, uint32_t n, const struct stats_type_view *type,
+                           struct stats_type_detail *sum, struct stats_histograms *histograms)
+{
+    unsigned shift = 0;
+    *sum = (struct stats_type_detail){.allocations_per_s = 0};
+    *histograms = (struct stats_histograms){.known = 0};
+    for (size_t i = 0; i < process->heap_count; i++) {
+        const struct stats_heap_view *heap = &process->heaps[i];
+        if ((n && heap->n != n) || !heap->detail)
+            continue;
+        for (size_t t = 0; t < heap->type_count; t++)
+            if (same_type(&heap->types[t], type) && heap->types[t].row < heap->detail->type_count)
+                detail_add(sum, histograms, &heap->detail->types[heap->types[t].row]);
+        shift = heap->detail->sample_shift > shift ? heap->detail->sample_shift : shift;
+    }
+    return shift;
+}
+
+static json_t *rates_json(const struct stats_type_detail *detail)
+{
+    return json_pack("{s:o, s:{s:o, s:o}}", "allocations_per_s", number(detail->allocations_per_s), "frees_per_s",
+                     "refcount", number(detail->frees_refcount_per_s), "cycle", number(detail->frees_cycle_per_s));
+}
+
+/* Buckets that hold something: from each power of two on. */
+static json_t *buckets_json(const uint64_t *counts)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < STATS_LIFETIMES; i++)
+        if (counts[i])
+            json_array_append_new(list, json_pack("{s:o, s:o}", "from", number(i ? (uint64_t)1 << i : 0), "count",
+                                                  number(counts[i])));
+    return list;
+}
+
+static json_t *sizes_json(const uint64_t *counts)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < STATS_SIZES; i++)
+        if (counts[i])
+            json_array_append_new(list, json_pack("{s:o, s:b, s:o}", "bytes", number(8 * i), "or_more",
+                                                  i == STATS_SIZES - 1, "count", number(counts[i])));
+    return list;
+}
+
+static json_t *lifetimes_json(const struct stats_type_view *type, const struct stats_histograms *histograms,
+                              unsigned shift)
+{
+    uint64_t deaths = type->frees_refcount + type->frees_cycle;
+    uint64_t unknown = deaths > histograms->known ? deaths - histograms->known : 0;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "known", number(histograms->known), "unknown", number(unknown),
+                     "short_lived", number(histograms->short_lived), "short_lived_below_bytes",
+                     number(STATS_SHORT_BYTES), "one_page_in", number((uint64_t)1 << shift));
+}
+
+void details_type_set(json_t *json, const struct stats_process_view *process, uint32_t n,
+                      const struct stats_type_view *type, bool histograms)
+{
+    struct stats_type_detail sum;
+    struct stats_histograms all;
+    unsigned shift = detail_sum(process, n, type, &sum, &all);
+    json_object_set_new(json, "rates", rates_json(&sum));
+    json_object_set_new(json, "lifetimes", sum.histograms ? lifetimes_json(type, &all, shift) : json_null());
+    if (!histograms)
+        return;
+    json_object_set_new(json, "sizes", sizes_json(all.sizes));
+    json_object_set_new(json, "lifetime_ns", buckets_json(all.ns));
+    json_object_set_new(json, "lifetime_bytes", buckets_json(all.bytes));
+}
+
+json_t *details_rates(const struct stats_process_view *process, uint32_t n)
+{
+    struct stats_type_detail sum = {.allocations_per_s = 0};
+    for (size_t i = 0; i < process->heap_count; i++) {
+        const struct stats_heap_detail *detail = process->heaps[i].detail;
+        for (uint32_t t = 0; detail && t < detail->type_count && (!n || process->heaps[i].n == n); t++) {
+            sum.allocations_per_s += detail->types[t].allocations_per_s;
+            sum.frees_refcount_per_s += detail->types[t].frees_refcount_per_s;
+            sum.frees_cycle_per_s += detail->types[t].frees_cycle_per_s;
+        }
+    }
+    return rates_json(&sum);
+}
+
+/* ---- single events */
+
+static const struct { const char *word; unsigned bit; } kinds[] = {
+    {"alloc", 1u << WIRE_EVENT_ALLOC}, {"free_refcount", 1u << WIRE_EVENT_FREE_REFCOUNT},
+    {"free_cycle", 1u << WIRE_EVENT_FREE_CYCLE}, {"collection", STATS_TAIL_RARE}};
+
+unsigned details_kind(const char *word, size_t bytes)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strlen(kinds[i].word) == bytes && !strncmp(kinds[i].word, word, bytes))
+            return kinds[i].bit;
+    return 0;
+}
+
+static const char *kind_word(enum wire_event kind, enum wire_rare rare)
+{
+    static const char *const objects[] = {NULL, "alloc", "free_refcount", "free_cycle"};
+    static const char *const rares[] = {"pad", "clock", "collection_start", "collection_stop"};
+    if (kind != WIRE_EVENT_RARE)
+        return objects[kind];
+    return (unsigned)rare < sizeof rares / sizeof *rares ? rares[rare] : "unknown";
+}
+
+json_t *details_event(const struct stats_event *event)
+{
+    bool object = event->kind != WIRE_EVENT_RARE;
+    return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o}", "kind", kind_word(event->kind, event->rare), "type", event->type,
+                     "bytes", object ? number(event->bytes) : json_null(), "object",
+                     object ? number(event->object) : json_null(), "at_mono_ns", object ? json_null() : number(event->value),
+                     "after_mono_ns", number(event->mono_ns));
+}
+
+const char *details_type_name(const struct stats_heap_view *heap, uint32_t row)
+{
+    for (size_t i = 0; heap && i < heap->type_count; i++)
+        if (heap->types[i].row == row)
+            return heap->types[i].name;
+    return NULL;
+}
+
+/* ---- after the end */
+
+static json_t *exit_json(const struct stats_process_view *process)
+{
+    int status = process->status;
+    if (!process->ended)
+        return json_null();
+    if (WIFSIGNALED(status)) {
+        const char *name = sigabbrev_np(WTERMSIG(status));
+        return json_pack("{s:s, s:i, s:o, s:b}", "kind", "signal", "signal", WTERMSIG(status), "name",
+                         name ? json_sprintf("SIG%s", name) : json_null(), "core", WCOREDUMP(status) != 0);
+    }
+    return json_pack("{s:s, s:i}", "kind", "exit", "code", WEXITSTATUS(status));
+}
+
+static json_t *heap_json(const struct stats_heap_view *heap)
+{
+    json_t *events = json_array();
+    const struct stats_heap_detail *detail = heap->detail;
+    for (size_t i = 0; detail && i < detail->event_count; i++)
+        json_array_append_new(events, details_event(&detail->events[i]));
+    return json_pack("{s:i, s:o, s:b, s:o}", "n", (int)heap->n, "was", view_state(heap->state), "gone_before", heap->gone,
+                     "last_events", events);
+}
+
+json_t *details_post_mortem(struct api *api, const struct stats_process_view *process)
+{
+    json_t *heaps = json_array();
+    if (!process->gone)
+        return json_null();
+    for (size_t i = 0; i < process->heap_count; i++)
+        json_array_append_new(heaps, heap_json(&process->heaps[i]));
+    json_t *stats = view_stats(api, process, 0), *runs = view_collections(api, process, 0, LAST_COLLECTIONS, NULL);
+    json_t *json = json_pack("{s:o, s:o, s:O?, s:o}", "exit", exit_json(process), "heaps", heaps, "last_collections",
+                             json_object_get(runs, "collections"), "stats", stats);
+    json_decref(runs);
+    return json;
+}
