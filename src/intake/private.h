@@ -59,6 +59,7 @@ struct heap_feed {
     struct feed_marks marks;
     bool told;
     uint64_t read_ns, written; /* when the ring was read last, and the writer's position then */
+    bool drained;              /* nothing was left then: what is there now came after it */
     uint64_t asked_ns;         /* to grow */
     uint64_t peak;             /* rate, words a second: halved each PEAK_NS or so */
 };

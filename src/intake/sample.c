@@ -247,18 +247,24 @@ static void tell(struct client *client, const struct heap_feed *heap, const stru
 struct reading {
     const struct client *client;
     const struct heap_feed *heap;
+    uint64_t since_ns; /* nothing that is read is older than that */
 };
 
 static void span_tell(const struct wire_span *span, void *arg)
 {
     const struct reading *reading = arg;
-    const struct intake_sink *sink = &reading->client->intake->sink;
-    sink->events(sink->arg, reading->client->handle, reading->heap->number, reading->heap->row_capacity, span);
+    const struct client *client = reading->client;
+    const struct intake_sink *sink = &client->intake->sink;
+    struct wire_span dated = *span; /* of our clock, and as narrowly as we know */
+    dated.clock_ns -= (uint64_t)client->clock_offset_ns;
+    if (dated.clock_ns < reading->since_ns)
+        dated.clock_ns = reading->since_ns;
+    sink->events(sink->arg, client->handle, reading->heap->number, reading->heap->row_capacity, &dated);
 }
 
 static const char *ring_read(struct client *client, struct heap_feed *heap, uint64_t limit)
 {
-    struct reading reading = {client, heap};
+    struct reading reading = {client, heap, heap->drained ? heap->read_ns : 0};
     return wire_ring_read(&heap->reader, limit, span_tell, &reading) < 0 ? "a ring's positions are impossible" : NULL;
 }
 
@@ -293,11 +299,12 @@ static uint64_t quarter_ns(const struct heap_feed *heap, uint64_t rate)
  * rest, soon enough for the rate that there was not long ago. */
 static void ring_pace(struct client *client, struct heap_feed *heap, uint64_t *again_ns)
 {
-    uint64_t now_ns = clock_mono_ns(), waiting = wire_ring_waiting(&heap->reader);
+    uint64_t now_ns = clock_mono_ns(), waiting = wire_ring_waiting(&heap->reader); /* in this order */
     uint64_t written = heap->reader.position + waiting;
     uint64_t words = written > heap->written ? written - heap->written : 0;
     uint64_t passed_ns = heap->read_ns && now_ns > heap->read_ns ? now_ns - heap->read_ns : POLL_IDLE_NS;
     uint64_t rate = words < UINT64_MAX / 1000000 ? words * 1000000 / (passed_ns / 1000 + 1) : 0; /* a second */
+    heap->drained = !waiting;
     heap->read_ns = now_ns;
     heap->written = written;
     heap->peak -= heap->peak / PEAK_LOOKS;

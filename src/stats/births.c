@@ -7,6 +7,7 @@
 
 #define STEP_BYTES ((uint64_t)64 << 10) /* of growth, at least */
 #define HUGE_FROM  ((uint64_t)16 << 20)
+#define HUGE_PAGE  ((uint64_t)2 << 20)
 #define OLD_FROM   ((uint32_t)1 << 30)
 #define SHIFT_MAX  27u
 #define MARK_EVERY 2048u /* stamps */
@@ -149,16 +150,40 @@ static void thin_out(struct births *births)
         madvise(births->table, births->reserved, MADV_DONTNEED);
 }
 
-/* Address space; of a huge table huge pages, so that an event costs one miss, and not two. */
+static void *map(uint64_t bytes)
+{
+    return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+/* A large table lies in huge pages from its beginning, so that an event costs one miss, and not two: the old one is
+ * copied, since pages that are small stay so. */
+static void *map_huge(const struct births *births, uint64_t bytes)
+{
+    char *memory = map(bytes + HUGE_PAGE);
+    if (memory == MAP_FAILED)
+        return memory;
+    uint64_t before = (HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE) % HUGE_PAGE;
+    if (before)
+        munmap(memory, before);
+    if (before < HUGE_PAGE)
+        munmap(memory + before + bytes, HUGE_PAGE - before);
+    memory += before;
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    if (births->table) {
+        memcpy(memory, births->table, births->reserved);
+        munmap(births->table, births->reserved);
+    }
+    return memory;
+}
+
+/* Address space, which costs what is touched of it. */
 static bool table_grow(struct births *births, uint64_t bytes)
 {
-    void *grown = births->table
-                      ? mremap(births->table, births->reserved, bytes, MREMAP_MAYMOVE)
-                      : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *grown = bytes >= HUGE_FROM ? map_huge(births, bytes)
+                  : births->table    ? mremap(births->table, births->reserved, bytes, MREMAP_MAYMOVE)
+                                     : map(bytes);
     if (grown == MAP_FAILED)
         return false;
-    if (bytes >= HUGE_FROM)
-        madvise(grown, bytes, MADV_HUGEPAGE);
     budget_take(births->budget, bytes - births->reserved);
     births->table = grown;
     births->reserved = bytes;

@@ -6,13 +6,12 @@
 
 #include "stats/births.h"
 
-#define AHEAD 16u /* words */
+#define AHEAD 32u /* words */
 #define TURN_EVENTS 16384u
 #define TURN_NS 1000000u
 
 struct row {
     uint64_t freed[4]; /* by kind */
-    uint64_t known;
     uint64_t sizes[STATS_SIZES];
     uint64_t ns[STATS_LIFETIMES], bytes[STATS_LIFETIMES];
 };
@@ -71,58 +70,104 @@ static inline struct row *row_get(struct events *events, uint32_t at, uint32_t l
     return at < limit ? row_make(events, at) : NULL;
 }
 
-static inline void fold_birth(struct events *events, struct row *row, uint64_t granule, unsigned code, uint64_t bytes)
+/* The entry of a granule, as far as the table reaches or can be made to; BIRTHS_NONE: it is not followed. */
+static uint64_t entry_reach(struct births *births, uint64_t granule)
 {
-    struct births *births = &events->births;
-    row->sizes[code]++;
-    events->bytes += bytes;
-    uint64_t index = births_index(births, granule);
-    if (__builtin_expect(index >= births->granules, 0)) {
-        if (index == BIRTHS_NONE || !births_reach(births, granule))
-            return;
-        index = births_index(births, granule);
-    }
-    births->table[index] = births->stamp;
+    return births_reach(births, granule) ? births_index(births, granule) : BIRTHS_NONE;
 }
 
-static inline void fold_death(struct events *events, struct row *row, uint64_t granule, enum wire_event kind)
+static void fold_birth(struct events *events, struct row *row, uint64_t granule, unsigned code, uint64_t bytes)
 {
     struct births *births = &events->births;
-    row->freed[kind]++;
-    uint64_t index = births_index(births, granule);
-    if (index >= births->granules)
-        return;
-    uint32_t birth = births->table[index], age = births->stamp - birth;
-    births->table[index] = 0;
-    if (!birth || age > births->stamp - births->floor)
+    uint64_t index = entry_reach(births, granule);
+    row->sizes[code]++;
+    events->bytes += bytes;
+    if (index != BIRTHS_NONE)
+        births->table[index] = births->stamp;
+}
+
+static inline __attribute__((always_inline)) void row_death(const struct births *births, struct row *row,
+                                                            uint32_t birth, uint32_t stamp, uint32_t since)
+{
+    uint32_t age = stamp - birth;
+    if (!birth || age > since)
         return;
     unsigned at = births_age(age);
-    row->known++;
     row->ns[births->in_ns[at]]++;
     row->bytes[births->in_bytes[at]]++;
 }
 
-static inline void fetch(const struct births *births, uint64_t word)
+static void fold_death(struct events *events, struct row *row, uint64_t granule, enum wire_event kind)
 {
-    uint64_t index = births_index(births, word >> WIRE_GRANULE_SHIFT);
-    if (index < births->granules)
-        __builtin_prefetch(&births->table[index], 1);
+    struct births *births = &events->births;
+    uint64_t index = births_index(births, granule);
+    row->freed[kind]++;
+    if (index >= births->granules)
+        return;
+    row_death(births, row, births->table[index], births->stamp, births->stamp - births->floor);
+    births->table[index] = 0;
+}
+
+/* Words from `at` on, until one needs the table to grow, or a row to be made: that one is the caller's. whole: every
+ * page is followed. Returns where it stopped. All that the loop needs stands in registers. */
+static inline __attribute__((always_inline)) size_t plain_loop(struct events *events, const uint64_t *words, size_t at,
+                                                               size_t count, bool whole)
+{
+    const struct births *births = &events->births;
+    struct row *const *rows = events->rows;
+    uint32_t *table = births->table, stamp = births->stamp, since = stamp - births->floor, room = events->room;
+    uint64_t granules = births->granules, codes = 0;
+    for (; at < count; at++) {
+        uint64_t word = words[at], granule = word >> WIRE_GRANULE_SHIFT, type = word >> 2 & 0xffff;
+        uint64_t index = whole ? granule : births_index(births, granule);
+        if (at + AHEAD < count) { /* in here by force: compilers take a function that fetches for one that does nothing */
+            uint64_t ahead = words[at + AHEAD] >> WIRE_GRANULE_SHIFT;
+            uint64_t next = whole ? ahead : births_index(births, ahead);
+            if (next < granules)
+                __builtin_prefetch(&table[next], 1);
+        }
+        struct row *row = type < room ? rows[type] : NULL;
+        bool followed = whole || index != BIRTHS_NONE;
+        if (__builtin_expect(!row || (followed && index >= granules), 0))
+            break;
+        uint64_t code = word >> 18 & WIRE_SIZE_CODE_LONG;
+        if (!followed && (word & 3) == WIRE_EVENT_ALLOC) {
+            row->sizes[code]++;
+            codes += code;
+        } else if (!followed) {
+            row->freed[word & 3]++;
+        } else if ((word & 3) == WIRE_EVENT_ALLOC) {
+            row->sizes[code]++;
+            codes += code;
+            table[index] = stamp;
+        } else {
+            uint32_t birth = table[index];
+            row->freed[word & 3]++;
+            table[index] = 0;
+            row_death(births, row, birth, stamp, since);
+        }
+    }
+    events->bytes += codes * 8;
+    return at;
+}
+
+static void fold_word(struct events *events, uint64_t word, uint32_t limit)
+{
+    struct row *row = row_get(events, word >> 2 & 0xffff, limit);
+    unsigned code = word >> 18 & WIRE_SIZE_CODE_LONG;
+    if (row && (word & 3) == WIRE_EVENT_ALLOC)
+        fold_birth(events, row, word >> WIRE_GRANULE_SHIFT, code, code * 8);
+    else if (row)
+        fold_death(events, row, word >> WIRE_GRANULE_SHIFT, (enum wire_event)(word & 3));
 }
 
 static void fold_plain(struct events *events, const struct wire_span *span, uint32_t limit)
 {
-    for (size_t i = 0; i < span->count; i++) {
-        uint64_t word = span->words[i];
-        if (i + AHEAD < span->count)
-            fetch(&events->births, span->words[i + AHEAD]);
-        struct row *row = row_get(events, word >> 2 & 0xffff, limit);
-        if (__builtin_expect(!row, 0))
-            continue;
-        unsigned code = word >> 18 & WIRE_SIZE_CODE_LONG;
-        if ((word & 3) == WIRE_EVENT_ALLOC)
-            fold_birth(events, row, word >> WIRE_GRANULE_SHIFT, code, code * 8);
-        else
-            fold_death(events, row, word >> WIRE_GRANULE_SHIFT, (enum wire_event)(word & 3));
+    for (size_t at = 0; at < span->count; at++) {
+        at = events->births.shift ? plain_loop(events, span->words, at, span->count, false)
+                                  : plain_loop(events, span->words, at, span->count, true);
+        if (at < span->count)
+            fold_word(events, span->words[at], limit);
     }
 }
 
@@ -155,7 +200,14 @@ static void tail_add(struct events *events, const uint64_t *words, unsigned leng
 static void tail_keep(struct events *events, const struct wire_span *span)
 {
     size_t skip = span->records > EVENTS_TAIL ? span->records - EVENTS_TAIL : 0, at = span->plain ? skip : 0;
-    for (size_t record = span->plain ? skip : 0; at < span->count; record++) {
+    if (skip && span->plain) { /* all of it, and in order */
+        for (size_t i = 0; i < EVENTS_TAIL; i++)
+            events->tail[i] = (struct events_last){.words = {span->words[skip + i]}, .clock_ns = span->clock_ns};
+        events->tail_count = EVENTS_TAIL;
+        events->tail_next = 0;
+        return;
+    }
+    for (size_t record = at; at < span->count; record++) {
         unsigned length = wire_record_words(span->words[at]);
         if (record >= skip)
             tail_add(events, &span->words[at], length, span->clock_ns);
@@ -227,12 +279,13 @@ void events_histograms(const struct events *events, uint32_t at, struct stats_hi
     *out = (struct stats_histograms){.known = 0};
     if (!row)
         return;
-    out->known = row->known;
     memcpy(out->sizes, row->sizes, sizeof out->sizes);
     memcpy(out->ns, row->ns, sizeof out->ns);
     memcpy(out->bytes, row->bytes, sizeof out->bytes);
-    for (unsigned i = 0; (uint64_t)1 << i < STATS_SHORT_BYTES; i++)
-        out->short_lived += row->bytes[i];
+    for (unsigned i = 0; i < STATS_LIFETIMES; i++) {
+        out->known += row->bytes[i];
+        out->short_lived += (uint64_t)1 << i < STATS_SHORT_BYTES ? row->bytes[i] : 0;
+    }
 }
 
 unsigned events_sample_shift(const struct events *events)

@@ -68,6 +68,7 @@ void workload_growth(void);
 void workload_memory(double millions);
 void workload_header(void);
 void workload_stream(void);
+void workload_ingest(void);
 void workload_attach(long processes);
 void workload_daemon(void);
 

@@ -26,6 +26,7 @@ static const char usage[] =
     "  memory [MILLIONS]    random sizes, replaced that often (default 100)\n"
     "  header               bytes an object takes beside its payload\n"
     "  stream               what an event costs its writer, alone and with a reader\n"
+    "  ingest               what tallyd makes of an event\n"
     "  attach [PROCESSES]   that attach at once to a tallyd of ours, and idle (default 1,000)\n"
     "  daemon               what a tallyd of ours costs, and what its troubles cost a host\n"
     "options:\n"
@@ -127,6 +128,8 @@ static void workload_run(int count, char **words)
         workload_header();
     else if (!strcmp(word, "stream") && count == 1)
         workload_stream();
+    else if (!strcmp(word, "ingest") && count == 1)
+        workload_ingest();
     else if (!strcmp(word, "attach") && count <= 2)
         workload_attach(count == 2 ? (long)number(first, 1, 4000) : 1000);
     else if (!strcmp(word, "daemon") && count == 1)
