@@ -23,6 +23,7 @@ UNIT_SECONDS = 120
 RUNNER_SECONDS = 900
 ORACLE_SCRIPTS = 300
 SHOWN_LINES = 60
+THROUGH = []  # an emulator in front of the unit tests
 
 
 class Result:
@@ -104,7 +105,8 @@ def run_units(build):
     for program in sorted(glob.glob(os.path.join(build, "unit", "*", "test_*"))):
         if os.access(program, os.X_OK) and not program.endswith((".d", ".o")):
             name = os.path.relpath(program, build)
-            result.add(read_tap(name, *execute([program], UNIT_SECONDS, CMOCKA_MESSAGE_OUTPUT="TAP")))
+            command = THROUGH + [program]
+            result.add(read_tap(name, *execute(command, UNIT_SECONDS, CMOCKA_MESSAGE_OUTPUT="TAP")))
     return result
 
 
@@ -216,7 +218,9 @@ def main():
     parser.add_argument("--build", default="build", help="where the programs are (default build)")
     parser.add_argument("--only", default="", metavar="KIND[,KIND]", help=", ".join(KINDS))
     parser.add_argument("-v", action="store_true", dest="verbose", help="show failures' whole output")
+    parser.add_argument("--through", metavar="PROGRAM", help="runs the unit tests: an emulator")
     options = parser.parse_args()
+    THROUGH.extend([options.through] if options.through else [])
     only = [kind for kind in options.only.split(",") if kind]
     for kind in only:
         if kind not in KINDS:

@@ -4,21 +4,17 @@
 #include <unistd.h>
 
 #include "corners.h"
+#include "system.h"
 
 enum { BLOCK = 15000, BLOCKS = 1200, ARENA = 2 << 20 }; /* four blocks a page: 300 pages, ten arenas */
 
 /* Nothing under ThreadSanitizer, which maps as much again. */
 static size_t address_space_bytes(void)
 {
-    size_t pages = 0;
 #ifdef THREAD_SANITIZER
     return 0;
 #endif
-    FILE *file = fopen("/proc/self/statm", "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%zu", &pages), 1);
-    fclose(file);
-    return pages * 4096;
+    return system_address_space_bytes();
 }
 
 static void blocks_make(struct tally_heap *heap, void **blocks)

@@ -7,6 +7,7 @@
 
 #include "heap/internal.h"
 #include "support.h"
+#include "system.h"
 
 /* What the child does: goes on with the parent's objects, collects, verifies. Returns its exit status. */
 static int child_work(struct tally_heap *heap, struct pair *chain)
@@ -89,6 +90,8 @@ static int generations(struct tally_heap *heap, unsigned left, uint64_t live)
 static void test_children_of_children_count_anew(void **state)
 {
     (void)state;
+    if (!system_wipes_on_fork())
+        skip();
     struct tally_heap *heap = heap_make();
     assert_int_equal(generations(heap, 4, 0), 0);
     assert_int_equal(heap_live(heap), 1);
@@ -292,6 +295,8 @@ static void test_a_child_begins_with_anything(void **state)
         do_stats,  do_verify,    do_collect, do_step,     do_trim,   do_enable, do_limit,
         do_notify, do_safepoint, do_manager, do_extern,   do_decref, do_large,  do_scope,
         do_swap,   do_park,      do_disown,  do_transfer, do_free};
+    if (!system_wipes_on_fork())
+        skip();
     struct tally_heap *heap = heap_make();
     const struct tally_type *bytes = bytes_type();
     few = tally_scope_open(heap);
@@ -350,6 +355,8 @@ static pid_t raw_clone(void)
 static void test_fork_leaves_the_parents_counters_alone(void **state)
 {
     (void)state;
+    if (!system_wipes_on_fork())
+        skip();
     fork_and_compare(fork);
 }
 
@@ -359,6 +366,8 @@ static void test_raw_clone_leaves_the_parents_counters_alone(void **state)
 #ifdef THREAD_SANITIZER
     skip(); /* the sanitizer does not see a raw clone */
 #endif
+    if (!system_wipes_on_fork())
+        skip();
     fork_and_compare(raw_clone);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "support.h"
+#include "system.h"
 
 static uint64_t asked, fail_from, fail_to; /* numbers that fail: [fail_from, fail_to) */
 
@@ -132,16 +133,6 @@ static void test_memory_is_zero_for_every_size(void **state)
     tally_heap_free(heap);
 }
 
-static size_t address_space_bytes(void)
-{
-    size_t pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%zu", &pages), 1);
-    fclose(file);
-    return pages * 4096;
-}
-
 /* Heaps of objects large and small leave no address space behind, however their pages came to be aligned. */
 static void test_memory_goes_back_with_the_heap(void **state)
 {
@@ -155,9 +146,9 @@ static void test_memory_goes_back_with_the_heap(void **state)
         tally_heap_free(heap);
         munmap(odd, 4096);
         if (round == 2)
-            before = address_space_bytes();
+            before = system_address_space_bytes();
     }
-    assert_in_range(address_space_bytes(), 0, before + ((size_t)1 << 20));
+    assert_in_range(system_address_space_bytes(), 0, before + ((size_t)1 << 20));
 }
 
 static void test_memory_hooks_that_lie_about_alignment_are_refused(void **state)

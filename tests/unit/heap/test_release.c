@@ -2,6 +2,7 @@
 #include <pthread.h>
 
 #include "support.h"
+#include "system.h"
 
 #define DEEP 1000000
 
@@ -88,7 +89,7 @@ static void *release_deep(void *arg)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define STACK_BYTES ((size_t)1 << 20)
 #else
-#define STACK_BYTES ((size_t)65536)
+#define STACK_BYTES system_stack_bytes()
 #endif
 
 static void test_release_and_collection_of_a_million_need_64_kib_of_stack(void **state)

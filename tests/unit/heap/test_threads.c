@@ -2,6 +2,7 @@
 #include <pthread.h>
 
 #include "support.h"
+#include "system.h"
 
 enum { THREADS = 4, ROUNDS = 200 };
 
@@ -232,7 +233,7 @@ static void test_depth_needs_no_stack(void **state)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     pthread_attr_setstacksize(&attributes, 1 << 20);
 #else
-    assert_int_equal(pthread_attr_setstacksize(&attributes, 65536), 0);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, system_stack_bytes()), 0);
 #endif
     assert_int_equal(pthread_create(&thread, &attributes, go_deep, &length), 0);
     pthread_join(thread, NULL);

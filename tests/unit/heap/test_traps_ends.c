@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include "rounds.h"
+#include "system.h"
 
 /* Sanitizers need stack and time of their own; the plain build proves the bound. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(TALLY_DEBUG)
-enum { DEEP = 10000, STACK_BYTES = 1 << 20 };
+#define STACK_BYTES ((size_t)1 << 20)
+enum { DEEP = 10000 };
 #else
-enum { DEEP = 1000000, STACK_BYTES = 1 << 16 };
+#define STACK_BYTES system_stack_bytes()
+enum { DEEP = 1000000 };
 #endif
 
 static void in_small_stack(void *(*work)(void *), void *arg)
