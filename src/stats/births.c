@@ -30,7 +30,7 @@ static void budget_take(struct events_budget *budget, uint64_t bytes)
 
 void births_init(struct births *births, struct events_budget *budget)
 {
-    *births = (struct births){.budget = budget, .stamp = 1, .floor = 1, .swept = 1};
+    *births = (struct births){.budget = budget, .stamp = 1, .floor = 1, .swept = 1, .bound = BIRTHS_BOUND};
 }
 
 void births_fini(struct births *births)
@@ -193,7 +193,7 @@ static bool table_grow(struct births *births, uint64_t bytes)
 
 bool births_reach(struct births *births, uint64_t granule)
 {
-    for (;;) {
+    while (granule < births->bound) {
         uint64_t index = births_index(births, granule);
         if (index == BIRTHS_NONE || index < births->granules)
             return index != BIRTHS_NONE;
@@ -209,4 +209,5 @@ bool births_reach(struct births *births, uint64_t granule)
             return false;
         thin_out(births);
     }
+    return false;
 }

@@ -8,6 +8,7 @@
 #define BIRTHS_UNIT 3u /* a stamp counts 8 events */
 #define BIRTHS_MARKS 512u
 #define BIRTHS_AGES 128u
+#define BIRTHS_BOUND ((uint64_t)1 << 19) /* granules that are taken for possible before the heap has said more */
 
 struct mark { /* where the heap stood at a stamp */
     uint32_t stamp;
@@ -19,6 +20,7 @@ struct births {
     uint32_t *table;   /* 0: unknown; else a stamp */
     uint64_t granules; /* of the table */
     uint64_t reserved; /* bytes, of the budget */
+    uint64_t bound;    /* granules that the heap can have */
     unsigned shift;    /* only pages whose serial is a multiple of 2^shift */
     uint32_t floor;    /* what is older is not known */
     uint32_t stamp;    /* now */

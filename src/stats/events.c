@@ -243,6 +243,13 @@ void events_fold(struct events *events, const struct wire_span *span, uint32_t r
     events->sequence += span->records;
 }
 
+void events_bound(struct events *events, uint64_t mapped_bytes)
+{
+    uint64_t granules = mapped_bytes / 8 * 2 + BIRTHS_BOUND; /* twice: it has grown since, and has holes */
+    if (events && granules > events->births.bound)
+        events->births.bound = granules;
+}
+
 void events_rest(struct events *events)
 {
     struct events_budget *budget = events ? events->births.budget : NULL;

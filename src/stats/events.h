@@ -42,6 +42,10 @@ void events_fold(struct events *events, const struct wire_span *span, uint32_t r
 /* Gives births back: what lives is unknown from here on. Counts stay. */
 void events_rest(struct events *events);
 
+/* What the heap says that it has of pages: a granule far beyond that is a lie, and would make the table reach for
+ * it. `events` may be NULL. */
+void events_bound(struct events *events, uint64_t mapped_bytes);
+
 /* Seen so far. 0 for rows that had none, and where `events` is NULL, as below. */
 uint64_t events_count(const struct events *events, uint32_t row, enum wire_event kind);
 /* Whether any was. */

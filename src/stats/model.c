@@ -337,6 +337,7 @@ static void sample_take(void *arg, void *handle, const struct intake_sample *sam
     view->safepoint_mono_ns = sample->safepoint_ns;
     view->types_without_row = sample->types_without_row;
     view->figures.mapped_bytes = sample->mapped_bytes;
+    events_bound(heap->events, sample->mapped_bytes);
     view->figures.events_seen = sample->events_seen;
     view->figures.events_lost = sample->events_lost;
     view->figures.events_written = sample->events_seen + sample->events_lost;

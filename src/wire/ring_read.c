@@ -85,7 +85,8 @@ static bool words_copy(struct wire_ring_reader *reader, uint64_t count, uint64_t
     uint64_t whole = whole_from(reader);
     if (reader->position >= whole)
         return true;
-    resume_at(reader, whole + reader->capacity_words / 2);
+    uint64_t newest = whole + reader->capacity_words - WIRE_BLOCK_SIZE, half = whole + reader->capacity_words / 2;
+    resume_at(reader, half < newest ? half : newest);
     return false;
 }
 
@@ -214,8 +215,13 @@ int64_t wire_ring_read(struct wire_ring_reader *reader, uint64_t limit, wire_spa
         return reader->position - head <= reader->capacity_words ? 0 : -1;
     if (head > UINT64_MAX / 2)
         return -1;
-    if (head - reader->position > reader->capacity_words)
-        resume_at(reader, head - reader->capacity_words);
+    uint64_t whole = whole_from(reader), oldest = head > reader->capacity_words ? head - reader->capacity_words : 0;
+    if (whole < oldest) /* only a liar's; no reading is longer than a capacity */
+        whole = oldest;
+    if (reader->position < whole)
+        resume_at(reader, whole);
+    if (reader->position >= head) /* the writer went round since we looked at its head: the next reading finds more */
+        return 0;
     uint64_t end = limit < head - reader->position ? reader->position + limit : head;
     while (reader->position < end) {
         uint64_t block_end = (reader->position & ~(uint64_t)(WIRE_BLOCK_SIZE - 1)) + WIRE_BLOCK_SIZE;

@@ -99,6 +99,7 @@ static double our_run(const uint64_t *words, const uint64_t *first, uint64_t liv
     struct events_budget budget = {.limit = (uint64_t)1 << 30};
     struct events *events = wanted(events_new(&budget));
     uint64_t clock_ns = 1000000000;
+    events_bound(events, granule_of(live) * 8);
     spans_fold(events, first, live, &clock_ns);
     uint64_t start = thread_ticks();
     for (int round = 0; round < ROUNDS; round++)

@@ -56,7 +56,7 @@ HEADER = Layout("magic:Q version:I header_bytes:I total_bytes:Q heap_number:I fe
                 "desc_offset:I desc_bytes:I string_offset:I string_bytes:I record_offset:I record_capacity:I "
                 "type_count:I string_used:I types_without_row:I state:I record_head:Q safepoint_ns:Q mapped_bytes:Q "
                 "reserved:3Q seq:Q")
-SUMMARY = Layout("enabled:I manager:I debug:I level:I thresholds:3I reserved32:I generations:9Q counts:3Q garbage:Q frozen:Q "
+SUMMARY = Layout("enabled:I manager:I debug:I level:I thresholds:3I access:I generations:9Q counts:3Q garbage:Q frozen:Q "
                  "pause_ns:Q max_pause_ns:Q last_pause_ns:Q max_pause_us:Q memory_limit_bytes:Q extern_bytes:Q candidates:Q "
                  "pending_objects:Q finalizers_pending:Q slices:Q missed_slices:Q longest_slice_ns:Q abandoned_runs:Q "
                  "refused_runs:Q", HEADER.bytes)
@@ -203,7 +203,8 @@ class Feed:
 
     def figures(self):
         """Per type, in tallyd's words; the sum of events only where the ring still holds all of them."""
-        _, bases = self.counters.summary()
+        summary, bases = self.counters.summary()
+        off = LEVELS[summary["level"]] == "off"
         first, written, events = self.ring.events()
         sums = {}
         for event in events:
@@ -219,7 +220,8 @@ class Feed:
             allocated_bytes = size(type_["allocated"] + type_["moved_in"], "allocated_bytes")
             freed_bytes = (size(type_["freed_refcount"] + type_["moved_out"], "freed_refcount_bytes") +
                            size(type_["freed_cycle"], "freed_cycle_bytes"))
-            told = {kind: (base["base_" + kind] + sums.get((type_["row"], kind), 0)) % 2 ** 64 for kind in EVENTS[1:]}
+            told = {kind: (base["base_" + kind] + (type_[kind] if off else 0) + sums.get((type_["row"], kind), 0)) % 2 ** 64
+                    for kind in EVENTS[1:]}
             figures[type_["name"]] = {
                 "allocations": type_["allocated"], "allocated_bytes": allocated_bytes,
                 "frees": {"refcount": type_["freed_refcount"], "cycle": type_["freed_cycle"]},
@@ -247,16 +249,13 @@ def memfds(pid, name):
 
 
 def feeds(pid):
-    """By heap number, the newest generation of each."""
-    counters = [Counters(memory) for memory in memfds(pid, "tally-counters")]
-    rings = {(ring.header["heap_number"], ring.header["feed_generation"]): ring
-             for ring in map(Ring, memfds(pid, "tally-ring"))}
-    found = {}
-    for one in sorted(counters, key=lambda c: c.header["feed_generation"]):
-        key = (one.header["heap_number"], one.header["feed_generation"])
-        if key in rings:
-            found[key[0]] = Feed(one, rings[key])
-    return found
+    """By heap number, the newest generation of either memory: each may have had predecessors."""
+    def newest(kind, name):
+        memories = sorted(map(kind, memfds(pid, name)), key=lambda memory: memory.header["feed_generation"])
+        return {memory.header["heap_number"]: memory for memory in memories}
+    rings = newest(Ring, "tally-ring")
+    return {number: Feed(counters, rings[number]) for number, counters in newest(Counters, "tally-counters").items()
+            if number in rings}
 
 
 def main():

@@ -17,8 +17,7 @@ class Protocol(Scenario):
         for line in lines:
             host.ask(line)
         self.assert_agrees(process, host.own_ledger())
-        feeds = feed_reader.feeds(host.pid)
-        self.assertEqual(list(feeds), [1])
+        feeds = until(lambda: feed_reader.feeds(host.pid), "the feed is whole, and not being replaced")
         return host, process, feeds[1]
 
     def events_of(self, process):
@@ -79,7 +78,7 @@ class Protocol(Scenario):
     def test_two_readers_agree_on_a_ring_that_went_round(self):
         host, process, feed = self.start("make 2000", "ring 100", "collect 2", "make 3000")
         events = self.assert_same(process, feed)
-        self.assertGreater(events["first"], 20_000)
+        self.assertGreater(events["first"], 0)  # overwritten, or in a ring before this one
         self.assertEqual(events["first"] + events["here"], events["written"])
         host.ask("collect 1")
         rare = [(event["subkind"], event["argument"]) for event in feed.ring.events()[2] if event["kind"] == "rare"]
@@ -99,9 +98,6 @@ class Protocol(Scenario):
         host.ask(line)
         self.assert_agrees(process, host.own_ledger())
         figures, events = feed.figures()
-        for one in figures.values():
-            if self.stats(process)["heaps"][0]["events"]["level"] == "off":
-                one["events"] = None  # what passes unseen joins the base when they are on again
         self.assert_same_types(process, figures)
         self.assertEqual(self.events_of(process)["written"], events["written"])
         return events["written"]

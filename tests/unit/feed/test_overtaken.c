@@ -47,7 +47,7 @@ static void child_run(struct world *world)
     while (!atomic_load(&shared->enough)) {
         atomic_store(&shared->reading, true);
         raise(SIGTRAP);
-        shared->got = wire_ring_read(&reader, event_note, shared);
+        shared->got = events_read(&reader, event_note, shared);
         shared->accounted = reader.seen + reader.lost;
         shared->malformed = reader.malformed;
         atomic_store(&shared->reading, false);
@@ -89,14 +89,14 @@ static void child_start(struct world *world)
 
 static void write_some(struct world *world, unsigned words)
 {
-    uint64_t end = world->writer.pen.position + words;
-    while (world->writer.pen.position < end)
-        event_write(&world->writer, world->writer.pen.sequence % 5 == 2);
+    uint64_t end = feed_position(&world->writer.pen) + words;
+    while (feed_position(&world->writer.pen) < end)
+        event_write(&world->writer, feed_sequence(&world->writer.pen) % 5 == 2);
 }
 
 static void fill_until(struct world *world, uint64_t left)
 {
-    while (world->writer.pen.block_end - world->writer.pen.position != left)
+    while (world->writer.pen.block_end - feed_position(&world->writer.pen) != left)
         event_write(&world->writer, false);
 }
 
@@ -105,7 +105,7 @@ static void reading_check(const struct world *world)
     assert_true(world->shared->got >= 0);
     assert_int_equal(world->shared->wrong, 0);
     assert_int_equal(world->shared->malformed, 0);
-    assert_true(world->shared->accounted <= world->writer.pen.sequence);
+    assert_true(world->shared->accounted <= feed_sequence(&world->writer.pen));
 }
 
 /* Interrupts one reading after k instructions; false: it has no more than those. Every other reading begins at
@@ -127,7 +127,7 @@ static bool interrupt_at(struct world *world, unsigned k, unsigned words)
         fill_until(world, 1);
     assert_true(child_continue(world, PTRACE_CONT)); /* undisturbed */
     reading_check(world);
-    assert_int_equal(world->shared->accounted, world->writer.pen.sequence);
+    assert_int_equal(world->shared->accounted, feed_sequence(&world->writer.pen));
     return inside;
 }
 

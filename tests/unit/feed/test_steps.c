@@ -81,7 +81,7 @@ static void event_check(const struct wire_event_view *event, void *arg)
 
 static void fill_until(struct writer *writer, uint64_t left)
 {
-    while (writer->pen.block_end - writer->pen.position != left)
+    while (writer->pen.block_end - feed_position(&writer->pen) != left)
         event_write(writer, false);
 }
 
@@ -131,10 +131,10 @@ static void two_one(struct writer *writer)
 
 static void level_cycle(struct writer *writer)
 {
-    feed_level_set(&writer->feed, WIRE_LEVEL_OFF);
+    feed_level_set(&writer->pen, WIRE_LEVEL_OFF);
     for (unsigned i = 0; i < 4; i++)
         feed_object(&writer->pen, i < 3 ? WIRE_EVENT_ALLOC : WIRE_EVENT_FREE_CYCLE, i % ROWS, true, 8, 0);
-    feed_level_set(&writer->feed, WIRE_LEVEL_ALL);
+    feed_level_set(&writer->pen, WIRE_LEVEL_ALL);
     one_two_one(writer);
 }
 
@@ -153,18 +153,18 @@ static void records(struct writer *writer)
 /* All slots but two have been used; without events, which would fill the ring. */
 static void records_nearly_all(struct writer *writer)
 {
-    feed_level_set(&writer->feed, WIRE_LEVEL_OFF);
+    feed_level_set(&writer->pen, WIRE_LEVEL_OFF);
     while (atomic_load(&writer->counters->record_head) < writer->counters->record_capacity - 2)
         record_write(writer);
-    feed_level_set(&writer->feed, WIRE_LEVEL_ALL);
+    feed_level_set(&writer->pen, WIRE_LEVEL_ALL);
 }
 
 static void types_describe(struct writer *writer)
 {
-    struct feed_type types[ROWS + 3] = {{.name = NULL}};
-    for (unsigned i = ROWS; i < ROWS + 3; i++)
-        types[i] = (struct feed_type){.name = "more", .size_bytes = 8 * i};
-    feed_types_describe(&writer->feed, types, ROWS + 3);
+    struct feed_type types[3];
+    for (unsigned i = 0; i < 3; i++)
+        types[i] = (struct feed_type){.name = "more", .size_bytes = 8 * (ROWS + i)};
+    feed_types_describe(&writer->pen, types, ROWS + 3, ROWS + 3);
 }
 
 static void many(struct writer *writer)
@@ -188,7 +188,7 @@ static void writer_run(struct writer *writer, struct shared *shared)
 {
     for (size_t i = 0; i < PHASES; i++) {
         phases[i].freely(writer);
-        atomic_store(&shared->sequence, writer->pen.sequence);
+        atomic_store(&shared->sequence, feed_sequence(&writer->pen));
         atomic_store(&shared->stepping, true);
         raise(SIGTRAP);
         phases[i].stepped(writer);
@@ -256,7 +256,7 @@ static void oracle_resume(struct world *world)
 static void reading_read(struct reading *reading)
 {
     uint64_t shown = reading->shown;
-    int64_t got = wire_ring_read(&reading->reader, event_check, reading);
+    int64_t got = events_read(&reading->reader, event_check, reading);
     assert_true(got >= 0);
     assert_int_equal(got, reading->shown - shown);
     assert_int_equal(reading->reader.seen, reading->shown);

@@ -45,7 +45,7 @@ static void *ring_run(void *arg)
     while (!last) {
         uint64_t accounted = reading->reader.seen + reading->reader.lost;
         last = atomic_load(&reading->written);
-        reading->sums_wrong += wire_ring_read(&reading->reader, event_note, reading) < 0;
+        reading->sums_wrong += events_read(&reading->reader, event_note, reading) < 0;
         reading->sums_wrong += reading->reader.seen + reading->reader.lost < accounted;
         reading->sums_wrong += reading->reader.seen != reading->shown;
     }
@@ -176,19 +176,18 @@ static void *counters_run(void *arg)
 /* Both rare events of a collection in the places of frees, so that allocations stay ahead of them. */
 static void collection_write(struct writer *writer)
 {
-    while (writer->pen.sequence % 4 != 2)
+    while (feed_sequence(&writer->pen) % 4 != 2)
         event_write(writer, false);
     record_write(writer);
 }
 
 static void type_describe(struct writer *writer)
 {
-    struct feed_type types[WIRE_ROW_COUNT];
     uint32_t next = writer->pen.row_limit;
     if (next == WIRE_ROW_COUNT)
         return;
-    types[next] = (struct feed_type){.name = "more", .size_bytes = 8 * next};
-    feed_types_describe(&writer->feed, types, next + 1);
+    const struct feed_type type = {.name = "more", .size_bytes = 8 * next};
+    feed_types_describe(&writer->pen, &type, next + 1, next + 1);
 }
 
 static void write_all(struct writer *writer)
@@ -202,9 +201,9 @@ static void write_all(struct writer *writer)
         if (i % 5003 == 0)
             type_describe(writer);
         if (i % 1009 == 0) {
-            feed_level_set(&writer->feed, WIRE_LEVEL_OFF);
+            feed_level_set(&writer->pen, WIRE_LEVEL_OFF);
             feed_object(&writer->pen, WIRE_EVENT_ALLOC, i % ROWS, true, 8, i);
-            feed_level_set(&writer->feed, WIRE_LEVEL_ALL);
+            feed_level_set(&writer->pen, WIRE_LEVEL_ALL);
         }
         if (i % 20011 == 0) /* lets a reader catch up, so that not all is lost */
             usleep(200);
@@ -232,7 +231,7 @@ static void test_readers_beside_a_writer_see_whole_things(void **state)
     assert_int_equal(reading->order_wrong, 0);
     assert_int_equal(reading->sums_wrong, 0);
     assert_int_equal(reading->reader.malformed, 0);
-    assert_int_equal(reading->reader.seen + reading->reader.lost, writer.pen.sequence);
+    assert_int_equal(reading->reader.seen + reading->reader.lost, feed_sequence(&writer.pen));
     assert_true(reading->shown > 0);
     assert_int_equal(reading->rows_wrong, 0);
     assert_int_equal(reading->summaries_wrong, 0);

@@ -22,7 +22,6 @@
 
 struct writer {
     struct feed_pen pen;
-    struct feed feed;
     uint64_t summaries;
     struct wire_counters *counters;
     struct wire_ring *ring;
@@ -44,17 +43,36 @@ static inline void writer_make(struct writer *writer)
     };
     writer->counters = memory(WIRE_COUNTERS_BYTES);
     writer->ring = memory(RING_BYTES);
-    feed_counters_format(writer->counters, 7, 1);
-    feed_ring_format(writer->ring, 7, 1);
-    writer->ring->capacity_words = CAPACITY;
-    writer->ring->total_bytes = RING_BYTES;
-    writer->feed.pen = &writer->pen;
-    feed_adopt(&writer->feed, writer->counters, writer->ring);
-    writer->pen.mask = CAPACITY - 1;
-    feed_types_describe(&writer->feed, types, ROWS);
+    feed_counters_format(writer->counters, FEED_SHAPE_START, 7, 1);
+    feed_ring_format(writer->ring, CAPACITY, 7, 1);
+    feed_adopt(&writer->pen, writer->counters, writer->ring);
+    feed_types_describe(&writer->pen, types, ROWS, ROWS);
     for (unsigned i = 0; i < 100 * ROWS; i++) /* so many are there before the first event */
         feed_object(&writer->pen, WIRE_EVENT_ALLOC, i % ROWS, true, 8, i);
-    feed_level_set(&writer->feed, WIRE_LEVEL_ALL);
+    feed_level_set(&writer->pen, WIRE_LEVEL_ALL);
+}
+
+/* ---- reading, an event at a time */
+
+typedef void (*event_fn)(const struct wire_event_view *event, void *arg);
+struct each {
+    event_fn fn;
+    void *arg;
+};
+
+static void span_each(const struct wire_span *span, void *arg)
+{
+    const struct each *each = arg;
+    for (size_t at = 0; at < span->count;) {
+        struct wire_event_view event;
+        at += wire_event_decode(&span->words[at], &event);
+        each->fn(&event, each->arg);
+    }
+}
+
+static inline int64_t events_read(struct wire_ring_reader *reader, event_fn fn, void *arg)
+{
+    return wire_ring_read(reader, UINT64_MAX, span_each, &(struct each){fn, arg});
 }
 
 /* ---- record i */
@@ -78,7 +96,7 @@ static inline uint64_t bytes_of(uint64_t i, bool two_words)
 
 static inline void event_write(struct writer *writer, bool two_words)
 {
-    uint64_t i = writer->pen.sequence;
+    uint64_t i = feed_sequence(&writer->pen);
     feed_object(&writer->pen, kind_of(i), row_of(i), true, bytes_of(i, two_words), i);
 }
 
@@ -139,8 +157,8 @@ static inline void record_write(struct writer *writer)
                                  .operation = n + 12, .reason = (uint32_t)n + 13,
                                  .generation = (uint32_t)n + 14, .manager = (uint32_t)n + 15,
                                  .scope = WIRE_SCOPE_HEAP, .slices = (uint32_t)n};
-    feed_collection_start(&writer->pen, 2, writer->pen.sequence);
-    feed_collection_stop(&writer->pen, &record, writer->pen.sequence);
+    feed_collection_start(&writer->pen, 2, feed_sequence(&writer->pen));
+    feed_collection_stop(&writer->pen, &record, feed_sequence(&writer->pen));
 }
 
 static inline bool record_is_right(const struct wire_record *record, uint64_t n)

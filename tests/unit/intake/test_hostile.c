@@ -100,7 +100,7 @@ static int sealed_make(unsigned flags, uint64_t bytes, bool format, int seals)
         assert_int_equal(fallocate(fd, 0, 0, (off_t)bytes), 0);
         void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         assert_true(memory != MAP_FAILED);
-        feed_counters_format(memory, 1, 1);
+        feed_counters_format(memory, FEED_SHAPE_START, 1, 1);
         munmap(memory, bytes);
     }
     if (seals)
@@ -486,7 +486,7 @@ static void test_type_names_that_are_no_text_are_refused(void **state)
         memcpy(name, rows[i].name, rows[i].bytes < 8 ? rows[i].bytes : 4);
         desc[1].name_bytes = rows[i].bytes;
         int host = host_attach(world, (uint8_t)(i + 1));
-        heap_send(host, &heap);
+        feed_send(host, WIRE_HEAP_COUNTERS, 1, WIRE_COUNTERS_BYTES, heap.counters_fd);
         assert_dropped(world, host, rows[i].bytes && rows[i].bytes < 8 ? "not clean UTF-8" : "leads out of it");
         heap_free(&heap);
     }

@@ -15,6 +15,7 @@ struct outcome {
 struct house {
     struct intake intake;
     struct stats *stats;
+    struct user users[2];
     struct client honest, liar;
     struct forged_heap honest_heap, liar_heap;
     char *counters, *ring; /* the liar's, before the lies */
@@ -52,8 +53,9 @@ static void hand_over(struct client *client, enum wire_kind kind, uint64_t bytes
 static const char *client_read(struct house *house, struct client *client)
 {
     const char *reason = NULL;
+    uint64_t again_ns = POLL_ACTIVE_NS;
     if (client->heaps)
-        intake_heap_sample(client, client->heaps, &reason);
+        intake_heap_sample(client, client->heaps, UINT64_MAX, &again_ns, &reason);
     house->intake.sink.swept(house->stats, true);
     return reason;
 }
@@ -66,6 +68,7 @@ static void client_attach(struct house *house, struct client *client, unsigned n
     snprintf(process.id, sizeof process.id, "%032x", number);
     memcpy(client->id, process.id, sizeof client->id);
     client->intake = &house->intake;
+    client->user = &house->users[number != 1]; /* the honest one is number 1 */
     client->fd = client->pidfd = -1;
     client->handle = house->intake.sink.attached(house->stats, &process);
     assert_non_null(client->handle);
@@ -83,7 +86,7 @@ static void client_leave(struct house *house, struct client *client)
 {
     while (client->heaps)
         intake_feed_free(client, client->heaps);
-    assert_int_equal(client->mapped_bytes, 0);
+    assert_int_equal(client->user->mapped_bytes, 0);
     house->intake.sink.gone(house->stats, client->handle, "closed");
     house->intake.sink.released(house->stats, client->handle);
 }
