@@ -696,7 +696,9 @@ TALLY_API int tally_set_label(const char *key, const char *value);
  * Charged to this process: 64 KiB of shared memory a heap, and 4 KiB of its own; with more than 48 types 176 bytes
  * for each further one, doubled at most; on a daemon's request, where many events are written, a ring of up to 4 MiB
  * a heap, but 64 MiB for all heaps together. 64 KiB once, and a thread's stack of 256 KiB, little of it touched.
- * TALLY_EDISABLED: TALLY_DISABLE=1 is set, or the library was built with AGENT=no. TALLY_EVETO: the heap's access is none. TALLY_ESYS, TALLY_ENOMEM, TALLY_ESTATE (attached already),
+ * TALLY_EDISABLED: TALLY_DISABLE=1 is set, the program is setuid, setgid or has file capabilities (AT_SECURE), which
+ * never attaches, or the library was built with AGENT=no. TALLY_EVETO: the heap's access is none. TALLY_ESYS,
+ * TALLY_ENOMEM, TALLY_ESTATE (attached already),
  * TALLY_EBUSY (from inside a collection); the heap works on unattached in every case. */
 TALLY_API int tally_attach(struct tally_heap *heap);
 /* Takes the heap off the daemon's list; its counters go on in private memory. No effect if not attached. */

@@ -142,7 +142,8 @@ void agent_fd_note(enum agent_fd which, int fd); /* a forked child closes what w
 /* profile.c: what HELLO says of the process. Under the lock. */
 void agent_profile(struct wire_hello_view *view);
 void agent_profile_freeze(void);
-bool agent_disabled(void);
+bool agent_secure(void);   /* the program is setuid, setgid or has file capabilities */
+bool agent_disabled(void); /* for that, or by TALLY_DISABLE */
 void agent_directories(struct agent *agent);
 
 /* memory.c: formatted, touched and sealed. 0, or an errno. */

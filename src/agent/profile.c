@@ -13,12 +13,21 @@ static bool frozen; /* a heap was attached */
 
 static const char *environment(const char *name)
 {
-    const char *value = getauxval(AT_SECURE) ? NULL : getenv(name);
+    const char *value = getenv(name);
     return value && value[0] ? value : NULL;
+}
+
+/* Who runs it is not whose rights it has: neither its environment nor a daemon of either user may reach into
+ * it. */
+bool agent_secure(void)
+{
+    return getauxval(AT_SECURE);
 }
 
 bool agent_disabled(void)
 {
+    if (agent_secure())
+        return true;
     const char *value = environment("TALLY_DISABLE");
     return value && !strcmp(value, "1");
 }

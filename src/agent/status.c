@@ -50,7 +50,9 @@ bool tally_agent_status(char *sentence, size_t size)
         return false;
     }
     pthread_mutex_lock(&agent->lock);
-    if (agent_disabled())
+    if (agent_secure())
+        snprintf(sentence, size, "not attached: a setuid program never attaches");
+    else if (agent_disabled())
         snprintf(sentence, size, "not attached: disabled by TALLY_DISABLE");
     else if (!agent->heaps && agent->attach_error)
         snprintf(sentence, size, "not attached: the system refused what attaching needs (%s)",

@@ -129,6 +129,31 @@ class Threats(Scenario):
             host.end()
         self.daemon.end()
 
+    @needs_root
+    def test_a_setuid_program_never_attaches(self):
+        """AT_SECURE: tally_attach() is refused with a sentence of its own, no thread starts, the heap works."""
+        copy = self.open_to_others(program("hosts/ledger"))
+        if os.statvfs(copy).f_flag & os.ST_NOSUID:
+            self.skipTest("the test's folder is on a nosuid file system")
+        self.start_daemon()
+        os.chmod(self.runtime, 0o711)
+        os.chmod(self.path("agent.sock"), 0o666)
+        os.chown(copy, OTHER, OTHER)
+        for mode in (0o4755, 0o2755):
+            os.chmod(copy, mode)
+            host = self.spawn("setpriv", f"--reuid={THIRD}", f"--regid={THIRD}", "--clear-groups", copy, "raised",
+                              "unattached", stdin=subprocess.PIPE)
+            self.assertIn("attach -8", host.ask("attach"))
+            self.assertIn("apart not attached: a setuid program never attaches", host.ask("status"))
+            host.ask("make 100")
+            self.assertEqual(len(os.listdir(f"/proc/{host.pid}/task")), 1)
+            self.assertEqual(host.own_ledger()["leaf"]["refcount"], 100)
+            host.end()
+        self.assertEqual((self.processes(), self.refused()), ([], {}))
+        os.chmod(copy, 0o755)
+        host = self.spawn(*AS_OTHER, copy, "plain", "unattached", stdin=subprocess.PIPE)
+        self.assertIn("attach 0", host.ask("attach"))
+
     # ---- who takes the daemon's place
 
     @needs_root
