@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -235,6 +236,17 @@ static int run(struct daemon *daemon)
     return code;
 }
 
+/* A program costs two descriptors, and a login's usual 1,024 are few. Nothing here uses select(), which alone
+ * would mind. */
+static void descriptors_allow(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit); /* refused: what there is has to do */
+}
+
 int main(int argc, char **argv)
 {
     struct daemon daemon = {.tcp_fd = -1, .unix_fd = -1};
@@ -242,6 +254,7 @@ int main(int argc, char **argv)
     umask(0077);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+    descriptors_allow();
     if (!options_parse(&daemon.options, argc, argv, why, sizeof why)) {
         fprintf(stderr, "tallyd: %s; see tallyd --help\n", why);
         return EXIT_REFUSAL;
