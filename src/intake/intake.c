@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,6 +24,7 @@
 #define TURN_NS 1000000u /* turns are no denser */
 #define PAUSE_NS 200000000u
 #define EVENTS_A_TURN 64
+#define FDS_RESERVED 64u /* or a quarter of all */
 
 static struct { int unused; } listen_tag, wake_tag;
 
@@ -126,6 +128,7 @@ static void client_free(struct client *client)
         intake->sink.released(intake->sink.arg, client->handle);
     user_leave(intake, client->user);
     free(client);
+    intake->resume_ns = 0; /* there is room for another */
 }
 
 /* Those that are over and whose process has ended, or is none of ours to watch. */
@@ -152,7 +155,7 @@ static const char *may_attach(const struct intake *intake, const struct ucred *p
 }
 
 /* A socket that says nothing costs little; beyond some the oldest goes, since an honest one says hello at
- * once. */
+ * once. That may wait to be read, where many come together. */
 static void silent_evict(struct intake *intake)
 {
     struct client *oldest = NULL;
@@ -161,7 +164,9 @@ static void silent_evict(struct intake *intake)
     for (struct client *client = intake->clients; client; client = client->next)
         if (!client->hello && !client->over && (!oldest || client->connected_ns < oldest->connected_ns))
             oldest = client;
-    intake_client_drop(oldest, "it was silent, and others wait");
+    intake_client_receive(oldest);
+    if (!oldest->hello && !oldest->over)
+        intake_client_drop(oldest, "it was silent, and others wait");
 }
 
 static void client_add(struct intake *intake, int fd, const struct ucred *peer)
@@ -192,15 +197,30 @@ static void client_add(struct intake *intake, int fd, const struct ucred *peer)
     silent_evict(intake);
 }
 
-/* Without a descriptor left, accepting would spin: the spare one takes the connection off the queue, and the
- * listener rests for a moment. */
-static void accept_without_fd(struct intake *intake)
+/* The system gives out the lowest free number, so a high one says that few are left. Those are for what clients
+ * hand over and for the API's connections: who is in could not stay without them. */
+static bool is_reserved(int fd)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return false;
+    rlim_t reserve = limit.rlim_cur / 4 < FDS_RESERVED ? limit.rlim_cur / 4 : FDS_RESERVED;
+    return (rlim_t)fd >= limit.rlim_cur - reserve;
+}
+
+/* Takes a connection off the queue for which there is no descriptor: the spare one's number. */
+static void accept_by_spare(struct intake *intake)
 {
     close(intake->spare_fd);
     int fd = accept4(intake->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0)
         close(fd);
     intake->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Accepting and closing would spin: the listener rests for a moment, or until somebody leaves. */
+static void listener_pause(struct intake *intake)
+{
     intake_refuse(intake, "no file descriptor is left", 0, (uid_t)-1);
     epoll_ctl(intake->epoll_fd, EPOLL_CTL_DEL, intake->listen_fd, NULL);
     intake->paused = true;
@@ -211,9 +231,14 @@ static void accept_some(struct intake *intake)
 {
     for (int i = 0; i < EVENTS_A_TURN; i++) {
         int fd = accept4(intake->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE)
-                accept_without_fd(intake);
+        if (fd < 0 && errno != EMFILE && errno != ENFILE)
+            return;
+        if (fd < 0 || is_reserved(fd)) {
+            if (fd < 0)
+                accept_by_spare(intake);
+            else
+                close(fd);
+            listener_pause(intake);
             return;
         }
         struct ucred peer = {.pid = 0};
@@ -364,7 +389,6 @@ static void *run(void *arg)
         int count = epoll_wait(intake->epoll_fd, events, EVENTS_A_TURN, (int)((wait_ns + 999999) / 1000000));
         for (int i = 0; i < count; i++)
             event_handle(intake, events[i].data.ptr);
-        listener_resume(intake);
         now = clock_mono_ns();
         if (now >= intake->due_ns && now - turn_ns >= TURN_NS) {
             turn_ns = now;
@@ -372,6 +396,7 @@ static void *run(void *arg)
         }
         intake->sink.swept(intake->sink.arg, false);
         clients_reap(intake);
+        listener_resume(intake);
     }
     return NULL;
 }

@@ -175,6 +175,12 @@ class Scenario(unittest.TestCase):
         host, _, port = self.read("http.addr").rpartition(":")
         return host, int(port)
 
+    @staticmethod
+    def figure(text):
+        """What a test has measured, for those who run it with -v."""
+        if os.environ.get("TALLY_TEST_FIGURES"):
+            print(text)
+
     # ---- HTTP
 
     def unix(self, method, path, body=None, headers=None, seconds=PATIENCE + 10):

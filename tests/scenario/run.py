@@ -19,7 +19,7 @@ class Result(unittest.TextTestResult):
         super().stopTest(test)
 
 
-TEST_SECONDS = 90
+TEST_SECONDS = 120
 
 
 def hung(*_):
@@ -33,6 +33,8 @@ def main():
     parser.add_argument("-v", action="store_true")
     options = parser.parse_args()
     os.environ["TALLY_TEST_BUILD"] = os.path.abspath(options.build)
+    if options.v:
+        os.environ["TALLY_TEST_FIGURES"] = "1"
     sys.path.insert(0, HERE)
     signal.signal(signal.SIGALRM, hung)
     loader = unittest.TestLoader()

@@ -127,8 +127,16 @@ class FakeDaemon:
         self.listener.close()
 
 
-def connect(path):
+def connect(path, seconds=10):
+    """A connection, as soon as the queue of those who want one has room."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    sock.settimeout(10)
-    sock.connect(path)
-    return Peer(sock)
+    sock.setblocking(False)
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            sock.connect(path)
+            return Peer(sock)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.001)

@@ -220,11 +220,22 @@ static void spin(unsigned long ms)
             drop(leaf_new());
 }
 
-/* A little of everything, at random, and nothing but calls into the library. */
+static volatile sig_atomic_t enough;
+
+static void on_enough(int number)
+{
+    (void)number;
+    enough = 1;
+}
+
+/* A little of everything, at random, and nothing but calls into the library, until time is up or SIGUSR1. */
 static void churn(unsigned long ms)
 {
     unsigned seed = (unsigned)getpid();
-    for (uint64_t end = now_ms() + ms; now_ms() < end && !stop;)
+    struct sigaction action = {.sa_handler = on_enough};
+    enough = 0;
+    sigaction(SIGUSR1, &action, NULL);
+    for (uint64_t end = now_ms() + ms; now_ms() < end && !stop && !enough;)
         for (int i = 0; i < 50; i++) {
             seed = seed * 1664525u + 1013904223u;
             unsigned draw = seed >> 16;
