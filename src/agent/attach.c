@@ -70,6 +70,15 @@ static void heap_parked(void *shown)
     agent_wake();
 }
 
+/* For tally_agent_status(). Returns the TALLY_E* of it. */
+static int attach_failed(struct agent *agent, int system_error)
+{
+    pthread_mutex_lock(&agent->lock);
+    agent->attach_error = system_error;
+    pthread_mutex_unlock(&agent->lock);
+    return error_of(system_error);
+}
+
 /* Starts the thread before the heap is touched, and lists the heap when everything is ready. */
 static int show(struct agent *agent, struct agent_heap *shown)
 {
@@ -79,12 +88,8 @@ static int show(struct agent *agent, struct agent_heap *shown)
     pthread_mutex_unlock(&agent->lock);
     if (!error)
         error = memory_make(shown);
-    if (error) {
-        pthread_mutex_lock(&agent->lock);
-        agent->attach_error = error;
-        pthread_mutex_unlock(&agent->lock);
-        return error_of(error);
-    }
+    if (error)
+        return attach_failed(agent, error);
     error = tally__heap_feed_swap(shown->heap, shown->counters.at, shown->ring.at);
     if (error)
         return error;
@@ -115,7 +120,7 @@ int tally_attach(struct tally_heap *heap)
         return TALLY_EBUSY;
     struct agent *agent = agent_get();
     struct agent_heap *shown = agent ? heap_make(heap) : NULL;
-    int error = shown ? show(agent, shown) : TALLY_ENOMEM;
+    int error = shown ? show(agent, shown) : agent ? attach_failed(agent, ENOMEM) : TALLY_ENOMEM;
     if (error && shown)
         agent_heap_release(shown);
     errno = saved;

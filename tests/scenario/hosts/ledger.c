@@ -228,14 +228,14 @@ static void on_enough(int number)
     enough = 1;
 }
 
-/* A little of everything, at random, and nothing but calls into the library, until time is up or SIGUSR1. */
-static void churn(unsigned long ms)
+/* A little of everything, at random, until time is up or SIGUSR1. */
+static void work(unsigned long ms, useconds_t pause_us)
 {
     unsigned seed = (unsigned)getpid();
     struct sigaction action = {.sa_handler = on_enough};
     enough = 0;
     sigaction(SIGUSR1, &action, NULL);
-    for (uint64_t end = now_ms() + ms; now_ms() < end && !stop && !enough;)
+    for (uint64_t end = now_ms() + ms; now_ms() < end && !stop && !enough;) {
         for (int i = 0; i < 50; i++) {
             seed = seed * 1664525u + 1013904223u;
             unsigned draw = seed >> 16;
@@ -248,6 +248,21 @@ static void churn(unsigned long ms)
             else
                 release(1);
         }
+        if (pause_us)
+            usleep(pause_us);
+    }
+}
+
+/* Nothing but calls into the library: more events than any reader could follow. */
+static void churn(unsigned long ms)
+{
+    work(ms, 0);
+}
+
+/* So few that none need be lost. */
+static void stroll(unsigned long ms)
+{
+    work(ms, 5000);
 }
 
 static uint64_t own_cpu_ns(void)
@@ -443,6 +458,7 @@ static const struct {
                 {"automatic", automatic},
                 {"spin", spin},
                 {"churn", churn},
+                {"stroll", stroll},
                 {"pace", pace},
                 {"chain", chain},
                 {"timer", timer},
