@@ -178,6 +178,8 @@ int wire_welcome_check(const void *data, size_t bytes, struct wire_welcome *out)
     int fault = known_part(data, bytes, WIRE_WELCOME, WIRE_WELCOME, &welcome, sizeof welcome);
     if (fault)
         return fault;
+    if (welcome.head.version != WIRE_VERSION)
+        return WIRE_FAULT_VERSION;
     if (!wire_text_valid(welcome.daemon, strnlen(welcome.daemon, sizeof welcome.daemon)))
         return WIRE_FAULT_TEXT;
     *out = welcome;

@@ -142,7 +142,8 @@ _Static_assert(sizeof(struct wire_ack) == 64, "ack layout");
     X(WIRE_FAULT_KIND, -4, "the message is not of the kind that is due") \
     X(WIRE_FAULT_TEXT, -5, "a text is empty, too long, not UTF-8 or holds control characters") \
     X(WIRE_FAULT_LABEL, -6, "a label has a bad key, or there are too many or two of one key") \
-    X(WIRE_FAULT_VALUE, -7, "a number is out of range")
+    X(WIRE_FAULT_VALUE, -7, "a number is out of range") \
+    X(WIRE_FAULT_VERSION, -8, "the peer speaks another wire version")
 enum wire_fault {
 #define WIRE_X(name, value, sentence) name = (value),
     WIRE_FAULTS(WIRE_X)

@@ -179,6 +179,9 @@ static void test_fixed_messages(void **state)
     ack.state = WIRE_ACK_SUCCEEDED;
     ack.collected = -1;
     assert_int_equal(wire_ack_check(&ack, sizeof ack, &ack_out), WIRE_FAULT_VALUE);
+    welcome.head.version++;
+    assert_int_equal(wire_welcome_check(&welcome, sizeof welcome, &welcome_out), WIRE_FAULT_VERSION);
+    welcome.head.version--;
     welcome.daemon[2] = '\x1b';
     assert_int_equal(wire_welcome_check(&welcome, sizeof welcome, &welcome_out), WIRE_FAULT_TEXT);
 }
