@@ -90,9 +90,7 @@ static void heaps_inherit(struct client *client)
         client->heaps = old->heaps;
         client->commands_open = old->commands_open;
         old->heaps = NULL;
-        if (old->pidfd >= 0)
-            close(old->pidfd);
-        old->pidfd = -1;
+        intake_client_unwatch(old);
         return;
     }
 }
@@ -237,10 +235,8 @@ static void waiting_bound(struct client *client)
 {
     for (struct client *old = client->intake->clients; old; old = old->next) {
         bool same = old->over && old->pid == client->pid && old->uid == client->uid && old != client;
-        if ((same || (old == client && !old->handle)) && old->pidfd >= 0) {
-            close(old->pidfd);
-            old->pidfd = -1;
-        }
+        if (same || (old == client && !old->handle))
+            intake_client_unwatch(old);
     }
 }
 

@@ -74,11 +74,24 @@ void intake_id_remove(struct intake *intake, const char *id)
     pthread_mutex_unlock(&intake->lock);
 }
 
+/* Closing alone would leave it in epoll where somebody else holds it open, too. */
+static void fd_leave(const struct intake *intake, int *fd)
+{
+    if (*fd < 0)
+        return;
+    epoll_ctl(intake->epoll_fd, EPOLL_CTL_DEL, *fd, NULL);
+    close(*fd);
+    *fd = -1;
+}
+
 void intake_client_close(struct client *client)
 {
-    if (client->fd >= 0)
-        close(client->fd);
-    client->fd = -1;
+    fd_leave(client->intake, &client->fd);
+}
+
+void intake_client_unwatch(struct client *client)
+{
+    fd_leave(client->intake, &client->pidfd);
 }
 
 /* NULL: out of memory. */
@@ -120,8 +133,7 @@ static void client_free(struct client *client)
     intake->silent_count -= !client->hello && !client->over;
     intake->over_count -= client->over;
     intake_client_close(client);
-    if (client->pidfd >= 0)
-        close(client->pidfd);
+    intake_client_unwatch(client);
     while (client->heaps)
         intake_feed_free(client, client->heaps);
     if (client->handle)
@@ -316,8 +328,7 @@ static void ending_look(struct client *client, uint64_t now_ns)
         sink->ended(sink->arg, client->handle, status);
     if (!known && client->handle && now_ns - client->exited_ns < ENDING_NS)
         return;
-    close(client->pidfd);
-    client->pidfd = -1;
+    intake_client_unwatch(client);
 }
 
 static void process_exited(struct client *client)

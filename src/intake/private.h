@@ -161,6 +161,7 @@ void intake_refuse(struct intake *intake, const char *reason, pid_t pid, uid_t u
 bool intake_id_known(const struct intake *intake, const char *id);
 void intake_id_add(struct intake *intake, const char *id); /* at most CLIENTS_MAX */
 void intake_id_remove(struct intake *intake, const char *id);
-void intake_client_close(struct client *client); /* its descriptors leave epoll */
+void intake_client_close(struct client *client);   /* its connection */
+void intake_client_unwatch(struct client *client); /* its pidfd */
 
 #endif

@@ -183,18 +183,14 @@ static bool record_copy(const struct heap_feed *heap, uint64_t number, int64_t c
 static size_t records_copy(struct heap_feed *heap, int64_t clock_offset_ns, struct intake_record *records)
 {
     uint64_t head = atomic_load_explicit(&heap->counters->record_head, memory_order_acquire);
-    uint64_t from = heap->record_head;
-    if (head < from) { /* only a liar's goes back */
-        heap->record_head = head;
-        return 0;
-    }
-    if (head - from > heap->record_capacity)
-        from = head - heap->record_capacity;
-    if (head - from > RECORDS_A_TURN)
-        from = head - RECORDS_A_TURN;
+    uint64_t fresh = head > heap->record_head ? head - heap->record_head : 0; /* only a liar's goes back */
     size_t count = 0;
-    for (uint64_t number = from + 1; number <= head; number++)
-        count += record_copy(heap, number, clock_offset_ns, &records[count]);
+    if (fresh > heap->record_capacity)
+        fresh = heap->record_capacity;
+    if (fresh > RECORDS_A_TURN)
+        fresh = RECORDS_A_TURN;
+    for (; fresh; fresh--) /* counted down: a liar's head may be any number, the last one too */
+        count += record_copy(heap, head - fresh + 1, clock_offset_ns, &records[count]);
     heap->record_head = head;
     return count;
 }

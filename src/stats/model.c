@@ -180,6 +180,14 @@ static void told_fold(struct stats_type_view *to, const struct intake_row *row, 
     to->event_frees_cycle = row->untold_freed_cycle + events_count(events, to->row, WIRE_EVENT_FREE_CYCLE);
 }
 
+/* Events are read before counters: with none lost there are never more of them. Modulo 2^64, as what is untold. */
+static bool told_impossible(const struct stats_type_view *type)
+{
+    return (int64_t)(type->event_allocations - type->allocations) > 0 ||
+           (int64_t)(type->event_frees_refcount - type->frees_refcount) > 0 ||
+           (int64_t)(type->event_frees_cycle - type->frees_cycle) > 0;
+}
+
 /* Frees are read before allocations, so honest counters never show more freed than allocated, nor go back. */
 static bool type_impossible(const struct stats_type_view *before, const struct stats_type_view *now)
 {
@@ -251,7 +259,8 @@ static void types_fold(struct model_process *process, struct model_heap *heap,
         type_fold(&heap->types[i], &sample->types[i], &sample->rows[i], i == 0);
         heap->types[i].row = i;
         told_fold(&heap->types[i], &sample->rows[i], heap->events);
-        heap->view.inconsistent |= type_impossible(&before, &heap->types[i]);
+        heap->view.inconsistent |= type_impossible(&before, &heap->types[i]) ||
+                                   (sample->has_ring && !sample->events_lost && told_impossible(&heap->types[i]));
         figures_add(&figures, &heap->types[i]);
     }
     heap->view.figures = figures;

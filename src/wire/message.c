@@ -88,7 +88,7 @@ int wire_head_check(const void *data, size_t bytes, struct wire_head *out)
 }
 
 /* Copies the part of a message that this version knows; later versions append to it. What lies behind `least`
- * bytes has been appended: it is zero where it did not come. */
+ * bytes has been appended, 8 bytes at a time: it is zero where it did not come whole. */
 static int known_part_from(const void *data, size_t bytes, enum wire_kind first, enum wire_kind last,
                            size_t least, void *out, size_t out_bytes)
 {
@@ -100,6 +100,7 @@ static int known_part_from(const void *data, size_t bytes, enum wire_kind first,
         return WIRE_FAULT_KIND;
     if (bytes < least)
         return WIRE_FAULT_SHORT;
+    bytes = least + ((bytes - least) & ~(size_t)7);
     memset(out, 0, out_bytes);
     memcpy(out, data, bytes < out_bytes ? bytes : out_bytes);
     return 0;
