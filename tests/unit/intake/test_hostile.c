@@ -516,6 +516,42 @@ static void test_labels_that_are_no_text_are_refused(void **state)
     }
 }
 
+/* ---- numbers at the end of their range */
+
+/* The newest collection's number is the largest there is, and every slot bears the number that comes after it in a
+ * counter that begins anew; there are far more of them than are told in one turn. */
+static void test_the_largest_number_of_a_collection_costs_nothing(void **state)
+{
+    struct world *world = *state;
+    struct forged_heap honest;
+    const struct stats_process_view *process = NULL;
+    int hosts[2] = {host_attach(world, 1), host_attach(world, 2)};
+    const uint64_t bytes = (uint64_t)1 << 20;
+    void *memory;
+    int liar = memfd_make(bytes, true, &memory);
+    feed_counters_format(memory, FEED_SHAPE_START, 1, 1);
+    struct wire_counters *counters = memory;
+    counters->total_bytes = bytes;
+    struct wire_record *slots = (void *)((char *)memory + counters->record_offset);
+    counters->record_capacity = (uint32_t)((bytes - counters->record_offset) / sizeof *slots);
+    for (uint64_t i = 0; i < counters->record_capacity; i++)
+        atomic_store(&slots[i].sequence, i + 1);
+    atomic_store(&counters->record_head, UINT64_MAX);
+    assert_int_equal(fcntl(liar, F_ADD_SEALS, ALL_SEALS), 0);
+    feed_send(hosts[1], WIRE_HEAP_COUNTERS, 1, bytes, liar);
+    heap_make(&honest, 1, ALL_SEALS);
+    heap_send(hosts[0], &honest);
+    for (unsigned round = 1; round <= 5; round++) {
+        heap_write(&honest, WIRE_EVENT_ALLOC, 10);
+        stats_view_unref(process_wait(world, 1, has_allocations, 10 * round, &process));
+    }
+    heap_free(&honest);
+    munmap(memory, bytes);
+    close(liar);
+    close(hosts[0]);
+    close(hosts[1]);
+}
+
 int main(void)
 {
 #define WORLD_TEST(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
@@ -526,6 +562,7 @@ int main(void)
         WORLD_TEST(test_wild_messages_leave_nothing_behind),
         WORLD_TEST(test_type_names_that_are_no_text_are_refused),
         WORLD_TEST(test_labels_that_are_no_text_are_refused),
+        WORLD_TEST(test_the_largest_number_of_a_collection_costs_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
