@@ -1,9 +1,12 @@
 /* The feed: what one heap shows in shared memory. Written by the heap's owner only, mapped read-only by
  * tallyd. Little-endian (x86-64, arm64); every field naturally aligned; all fields that change are loaded and
- * stored whole, with relaxed atomics at least. No field ever holds an address. This comment and the structs
- * below it are all that a reader needs; tests/wire/reader.py is one that was written from them.
+ * stored whole, with relaxed atomics at least. No field ever holds an address. All times are ns of CLOCK_MONOTONIC.
+ * This comment and the structs below it, whose offsets are asserted at the end, are all that a reader needs;
+ * tests/scenario/feed_reader.py is one that was written from them. What it reads may be a liar's: any number may stand
+ * anywhere, so it checks offsets once, when it maps a memory, and counts its loops.
  *
- * Two sealed memfds a heap, 64 KiB together at the start; either may be replaced by a larger successor:
+ * Two sealed memfds a heap, "tally-counters" and "tally-ring", 64 KiB together at the start; either may be replaced by
+ * a larger successor. Both begin with magic and version, and say with header_bytes where the rest may begin:
  *
  *   counters memfd, 44 KiB at the start                 ring memfd, 20 KiB at the start, up to 4 MiB + 4 KiB
  *   +--------------------------------+ 0                +--------------------------------+ 0
@@ -18,7 +21,8 @@
  *   | 256 x struct wire_record       |
  *   +--------------------------------+ <= total_bytes
  *
- * Successors. Both memories carry the heap's number; feed_generation grows with each memory that is made for it.
+ * Successors. Both memories carry the heap's number; feed_generation grows with each memory that is made for it, and
+ * of those of one kind the highest counts.
  * A counters memory starts with a copy of all that its predecessor held. A ring starts empty, at position 0, and
  * its first block's sequence goes on where the old ring's ended: read the old one to its end first, and nothing
  * is missed. A predecessor is not written any more once its successor has been announced.
@@ -27,7 +31,11 @@
  * before the object is seen and stores frees with release order; the reader loads frees (acquire) before
  * allocations, so that nothing ever shows negative. Bytes of a fixed-size type are count x size_bytes; the byte
  * columns are written for types flagged WIRE_TYPE_VARIABLE and for row 0 only. Bytes are payloads rounded up to
- * 8. Objects of a type that gets its row late move there from row 0, as objects move between heaps: moved_in,
+ * 8. Live objects = allocated + moved_in - freed_refcount - freed_cycle - moved_out; with a fixed size, bytes
+ * allocated = (allocated + moved_in) x size_bytes, and bytes freed by count = (freed_refcount + moved_out) x size_bytes.
+ * Names are UTF-8 of 1 to 255 bytes without control characters; type 0 is "other". Descriptions below type_count
+ * (acquire) never change, but for their base.
+ * Objects of a type that gets its row late move there from row 0, as objects move between heaps: moved_in,
  * moved_out, and byte columns in which moved-in bytes count as allocated, moved-out ones as freed by count.
  *
  * Which operations no event tells of: base_* of the row's description, plus, while the level is OFF, the row itself
@@ -35,10 +43,12 @@
  * heap: row = untold + events, where no event was lost.
  *
  * Summary and configuration, and the base, stand under `seq`: odd while the writer changes them; the reader copies
- * between two equal even loads.
+ * between two equal even loads: seq (acquire), all fields and the base of every row (relaxed), fence (acquire), seq. One
+ * that stays odd belongs to a writer that died inside; what was read before stands.
  *
  * Records. Record number n (from 1) stands in slot (n - 1) % record_capacity with sequence = n, stored last with
- * release; while it is being written sequence is 0. record_head is the number of the newest one.
+ * release; while it is being written sequence is 0. record_head is the number of the newest one. The reader loads
+ * sequence (acquire), copies, fence (acquire), sequence again: both are n, or the record is not there any more.
  *
  * Ring. Positions count words from 0 and never wrap; position p stands in word p % capacity_words. The ring
  * overwrites the oldest; there is no consumer index. It is divided into blocks of 512 words:
@@ -46,10 +56,13 @@
  *   words (relaxed); then head = position behind the last whole record (release).
  *   reader: h = head (acquire); copies words [from, h) relaxed; fence (acquire); r = reserve (relaxed); what lies
  *   below r - capacity_words may be torn and is discarded; it resumes at the first block start that is not.
- *   Why that is enough stands at the top of feed/feed.c, fence by fence.
+ *   Why that is enough stands at the top of feed/feed.c, fence by fence. A fresh reader begins at the block that starts
+ *   at or behind max(0, reserve - capacity_words); where head does not lie behind that block's header yet, there is
+ *   nothing to read yet, and where head is 0, nothing was ever written.
  * A block starts with WIRE_BLOCK_WORDS words of header: [0] sequence: records written before this block (what the
- * reader misses is this minus what it has counted: exact), [1] clock, ns, [2] level in bits 0..7, rest 0. No record
- * straddles a block; the tail is filled with a PAD record, which is not counted in the sequence.
+ * reader misses is this minus what it has counted: exact), [1] the owner's last safepoint, [2] level in bits 0..7, rest
+ * 0. No record straddles a block; the tail is filled with a PAD record of length 0, which reaches to the block's end and
+ * is not counted in the sequence.
  * Records written in all = the newest block's sequence + the records behind its header, up to head.
  *
  * Event words. Kind in bits 0..1:
