@@ -103,7 +103,7 @@ static void publish(struct feed_pen *pen, uint64_t position)
 
 static void put(const struct feed_pen *pen, uint64_t position, uint64_t word)
 {
-    store(&pen->words[position & pen->mask], word);
+    store(feed_word_at(pen, position), word);
 }
 
 /* Pads what is left of the block, and starts the next. */
@@ -112,6 +112,7 @@ static void block_next(struct feed_pen *pen)
     uint64_t position = feed_position(pen), block = pen->block_end, sequence = position - pen->skip;
     if (position != block)
         put(pen, position, WIRE_EVENT_RARE | (uint64_t)WIRE_RARE_PAD << 2);
+    pen->origin = (uintptr_t)pen->ring + WIRE_RING_HEADER_BYTES + (block & pen->mask) * 8 - block * 8;
     pen->block_end = block + WIRE_BLOCK_SIZE;
     store(&pen->ring->reserve, pen->block_end);
     atomic_thread_fence(memory_order_seq_cst);
@@ -181,7 +182,6 @@ void feed_ring_adopt(struct feed_pen *pen, void *memory)
     if (!ring)
         told_forget(pen);
     pen->ring = ring;
-    pen->words = ring ? (_Atomic uint64_t *)((char *)ring + WIRE_RING_HEADER_BYTES) : NULL;
     pen->mask = ring ? ring->capacity_words - 1 : 0;
     pen->block_end = 0;
     pen->skip = 0 - sequence;

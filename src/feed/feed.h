@@ -23,11 +23,11 @@ struct feed_pen {
     struct wire_row *rows;  /* NULL: the process was forked, or feed_adopt() has not run */
     uint32_t row_limit;     /* types below it have rows of their own */
     uint32_t level;         /* enum wire_level; OFF where there is no ring */
-    _Atomic uint64_t *words; /* NULL: no ring */
+    uintptr_t origin;       /* where position 0 would be, if all of the ring were as the block being written */
     uint64_t mask;          /* capacity_words - 1 */
     uint64_t block_end;     /* position behind the block being written; the position itself is the ring's head */
     uint64_t skip;          /* position - records written so far, over all rings: modulo 2^64 */
-    struct wire_ring *ring;
+    struct wire_ring *ring; /* NULL: none */
     struct wire_counters *counters;
 };
 
@@ -77,6 +77,12 @@ static inline uint64_t feed_position(const struct feed_pen *pen)
     return atomic_load_explicit(&pen->ring->head, memory_order_relaxed);
 }
 
+/* Where a position of the present block lies. */
+static inline _Atomic uint64_t *feed_word_at(const struct feed_pen *pen, uint64_t position)
+{
+    return (_Atomic uint64_t *)(pen->origin + position * 8);
+}
+
 /* Records written so far, over all rings. */
 static inline uint64_t feed_sequence(const struct feed_pen *pen)
 {
@@ -91,7 +97,7 @@ static inline bool feed_has_room(const struct feed_pen *pen) /* for one word in 
 static inline void feed_event_put(struct feed_pen *pen, uint64_t word) /* it has */
 {
     uint64_t position = feed_position(pen);
-    atomic_store_explicit(&pen->words[position & pen->mask], word, memory_order_relaxed);
+    atomic_store_explicit(feed_word_at(pen, position), word, memory_order_relaxed);
     atomic_store_explicit(&pen->ring->head, position + 1, memory_order_release);
 }
 static inline void feed_event(struct feed_pen *pen, uint64_t word)

@@ -65,6 +65,24 @@ ROWS = {
     # Bytes of header, and what else lies beside an object: bitmaps and trial counts of tracked ones, page heads.
     "HEADER": [row for kind in ("atomic", "tracked") for row in (
         Row("header", f"HEADER B/obj, {kind}", "", 8), Row("header", f"HEADER beside B/obj, {kind}"))],
+    # What an event costs its writer, beside a bare ring; and tallyd, beside a loop that keeps the same tables.
+    "STREAM": [
+        Row("stream", "STREAM write one event", "itself", 2.0), Row("stream", "STREAM write one event, 4 MiB"),
+        Row("stream", "STREAM write one event, reader on another core"),
+        Row("stream", "STREAM write one event, reader on the same core"),
+    ],
+    "INGEST": [Row("ingest", f"INGEST {live} live", "itself", 1.43) for live in ("1024", "5M")],
+    # A tallyd of its own: many programs, one that writes much, and its troubles.
+    "DAEMON": [
+        Row("attach 1000", "ATTACH all, wall time", "", 5000), Row("attach 1000", "ATTACH all, tallyd's CPU", "", 100),
+        Row("attach 1000", "ATTACH idle, tallyd's CPU", "", 2), Row("attach 1000", "ATTACH private memory a process", "", 64),
+        Row("daemon", "DAEMON CPU at 1 M events/s", "", 1), Row("daemon", "DAEMON CPU at 5 M events/s"),
+        Row("daemon", "DAEMON lost at 1 M events/s, from 2 s on", "", 0),
+        Row("daemon", "DAEMON lost at 5 M events/s, from 2 s on", "", 0),
+        Row("daemon", "DAEMON pair, attached"),
+        Row("daemon", "DAEMON pair, daemon stopped", "itself", 1.05), Row("daemon", "DAEMON pair, daemon dead", "itself", 1.05),
+        Row("daemon", "DAEMON memory grown by its troubles", "", 0),
+    ],
     # The same work under each manager. Under none and refcount what is in cycles is not freed, under none nothing.
     "MANAGERS": [Row(f"--manager {manager} {words}", figure)
                  for words, figure, managers in (
