@@ -116,34 +116,6 @@ static void unmap(struct client *client, const void *memory, uint64_t bytes)
     client->user->mapped_bytes -= bytes;
 }
 
-static bool grow(void **array, size_t each, uint32_t from, uint32_t to)
-{
-    char *grown = realloc(*array, each * to);
-    if (!grown)
-        return false;
-    memset(grown + each * from, 0, each * (to - from));
-    *array = grown;
-    return true;
-}
-
-static bool rows_reserve(struct heap_feed *heap, uint32_t room)
-{
-    uint32_t from = heap->row_room;
-    if (room <= from)
-        return true;
-    void *types = heap->types, *rows = heap->rows, *bases = heap->bases, *bases_next = heap->bases_next;
-    bool grown = grow(&types, sizeof *heap->types, from, room) && grow(&rows, sizeof *heap->rows, from, room) &&
-                 grow(&bases, sizeof *heap->bases, from, room) &&
-                 grow(&bases_next, sizeof *heap->bases_next, from, room);
-    heap->types = types;
-    heap->rows = rows;
-    heap->bases = bases;
-    heap->bases_next = bases_next;
-    if (grown)
-        heap->row_room = room;
-    return grown;
-}
-
 static const char *counters_take(struct client *client, struct heap_feed *heap, const struct feed_file *file,
                                  const struct wire_heap *message)
 {
@@ -151,8 +123,6 @@ static const char *counters_take(struct client *client, struct heap_feed *heap, 
     const char *fault = counters_check(&fresh, file, message);
     if (fault)
         return fault;
-    if (!rows_reserve(heap, fresh.row_capacity))
-        return "out of memory";
     if (heap->counters)
         unmap(client, heap->counters, heap->counters_bytes);
     heap->counters = file->memory;

@@ -54,6 +54,35 @@ static bool rows_copy(struct heap_feed *heap)
     return changed;
 }
 
+static bool grow(void **array, size_t each, uint32_t from, uint32_t to)
+{
+    char *grown = realloc(*array, each * to);
+    if (!grown)
+        return false;
+    memset(grown + each * from, 0, each * (to - from));
+    *array = grown;
+    return true;
+}
+
+/* A little more than there are: most programs have few types, and some a feed with room for many. */
+static bool rows_reserve(struct heap_feed *heap, uint32_t count)
+{
+    uint32_t from = heap->row_room, room = (count + count / 4 + 7) & ~7u;
+    if (count <= from)
+        return true;
+    void *types = heap->types, *rows = heap->rows, *bases = heap->bases, *bases_next = heap->bases_next;
+    bool grown = grow(&types, sizeof *heap->types, from, room) && grow(&rows, sizeof *heap->rows, from, room) &&
+                 grow(&bases, sizeof *heap->bases, from, room) &&
+                 grow(&bases_next, sizeof *heap->bases_next, from, room);
+    heap->types = types;
+    heap->rows = rows;
+    heap->bases = bases;
+    heap->bases_next = bases_next;
+    if (grown)
+        heap->row_room = room;
+    return grown;
+}
+
 /* A description counts once type_count (acquire) is past it, and never changes then. */
 static const char *types_take(struct heap_feed *heap)
 {
@@ -61,6 +90,8 @@ static const char *types_take(struct heap_feed *heap)
     uint32_t count = atomic_load_explicit(&heap->counters->type_count, memory_order_acquire);
     if (count > heap->row_capacity || count < heap->type_count)
         return "a feed counts types that it cannot have";
+    if (!rows_reserve(heap, count))
+        return NULL; /* the next look takes them */
     for (uint32_t i = heap->type_count; i < count; i++) {
         struct intake_type type = {.flags = descs[i].flags, .size_bytes = descs[i].size_bytes};
         char name[WIRE_NAME_MAX + 1];
