@@ -115,8 +115,8 @@ static inline __attribute__((always_inline)) size_t plain_loop(struct events *ev
 {
     const struct births *births = &events->births;
     struct row *const *rows = events->rows;
-    uint32_t *table = births->table, stamp = births->stamp, since = stamp - births->floor, room = events->room;
-    uint64_t granules = births->granules, codes = 0;
+    uint32_t *table = births->table, floor = births->floor, room = events->room;
+    uint64_t granules = births->granules, sequence = events->sequence, codes = 0;
     for (; at < count; at++) {
         uint64_t word = words[at], granule = word >> WIRE_GRANULE_SHIFT, type = word >> 2 & 0xffff;
         uint64_t index = whole ? granule : births_index(births, granule);
@@ -126,6 +126,7 @@ static inline __attribute__((always_inline)) size_t plain_loop(struct events *ev
             if (next < granules)
                 __builtin_prefetch(&table[next], 1);
         }
+        uint32_t stamp = births_stamp(sequence + at);
         struct row *row = type < room ? rows[type] : NULL;
         bool followed = whole || index != BIRTHS_NONE;
         if (__builtin_expect(!row || (followed && index >= granules), 0))
@@ -144,7 +145,7 @@ static inline __attribute__((always_inline)) size_t plain_loop(struct events *ev
             uint32_t birth = table[index];
             row->freed[word & 3]++;
             table[index] = 0;
-            row_death(births, row, birth, stamp, since);
+            row_death(births, row, birth, stamp, stamp - floor);
         }
     }
     events->bytes += codes * 8;
@@ -166,6 +167,7 @@ static void fold_plain(struct events *events, const struct wire_span *span, uint
     for (size_t at = 0; at < span->count; at++) {
         at = events->births.shift ? plain_loop(events, span->words, at, span->count, false)
                                   : plain_loop(events, span->words, at, span->count, true);
+        events->births.stamp = births_stamp(events->sequence + at);
         if (at < span->count)
             fold_word(events, span->words[at], limit);
     }
@@ -173,9 +175,11 @@ static void fold_plain(struct events *events, const struct wire_span *span, uint
 
 static void fold_any(struct events *events, const struct wire_span *span, uint32_t limit)
 {
+    uint64_t sequence = events->sequence;
     for (size_t at = 0; at < span->count;) {
         struct wire_event_view event;
         uint64_t code = span->words[at] >> 18 & WIRE_SIZE_CODE_LONG;
+        events->births.stamp = births_stamp(sequence++);
         at += wire_event_decode(&span->words[at], &event);
         struct row *row = event.kind == WIRE_EVENT_RARE ? NULL : row_get(events, event.row, limit);
         if (!row)
