@@ -90,12 +90,13 @@ static uint8_t bucket_of(double value)
     return (uint8_t)(bucket < STATS_LIFETIMES ? bucket : STATS_LIFETIMES - 1);
 }
 
-/* The middle of an age's step. */
+/* The middle of an age's step; steps 4 to 7 are nobody's. */
 static double age_middle(unsigned at)
 {
-    if (at < 4)
-        return at + 0.5;
-    return (double)((uint64_t)(4 + at % 4) << (at / 4 - 2)) * 1.125;
+    if (at < 8)
+        return at ? at < 4 ? at : 4 : 0.5;
+    uint64_t width = (uint64_t)1 << (at / 4 - 2);
+    return (double)((4 + at % 4) * width) + (double)(width - 1) / 2;
 }
 
 static double between(double from, double to, double part)
