@@ -9,6 +9,7 @@
 #define HUGE_FROM  ((uint64_t)16 << 20)
 #define HUGE_PAGE  ((uint64_t)2 << 20)
 #define OLD_FROM   ((uint32_t)1 << 30)
+#define OLDEST     ((uint32_t)1 << 31) /* that a stamp gets before it is swept */
 #define SHIFT_MAX  27u
 #define MARK_EVERY 2048u /* stamps */
 
@@ -63,22 +64,28 @@ static void too_old(struct births *births)
     births->swept = births->stamp;
 }
 
-/* Keeps marks whose ages differ by a tenth. */
+/* Drops a mark where what it leaves between its neighbours is still less than a sixth of their age; to keep each that
+ * is a sixth older than the last would drop every mark when it comes to the age where the steps are that of thinning,
+ * and none would get older. Two kept steps make a sixth, so half of the room is enough up to OLDEST. */
 static void marks_thin(struct births *births)
 {
     struct mark kept[BIRTHS_MARKS];
-    size_t count = 0;
+    size_t count = 0, from = BIRTHS_MARKS;
     uint64_t last = 0;
     for (size_t i = births->mark_count; i-- > 0;) {
         uint64_t age = births->stamp - births->marks[i].stamp;
-        if (i && age < last + last / 10 + 1)
+        uint64_t older = i ? births->stamp - births->marks[i - 1].stamp : UINT64_MAX;
+        if (age > OLDEST)
+            break;
+        if (older <= last + last / 6 + 1)
             continue;
-        kept[count++] = births->marks[i];
+        kept[--from] = births->marks[i];
         last = age;
+        if (++count == BIRTHS_MARKS / 2)
+            break;
     }
-    for (size_t i = 0; i < count && i < BIRTHS_MARKS / 2; i++)
-        births->marks[i] = kept[(count < BIRTHS_MARKS / 2 ? count : BIRTHS_MARKS / 2) - 1 - i];
-    births->mark_count = count < BIRTHS_MARKS / 2 ? count : BIRTHS_MARKS / 2;
+    memcpy(births->marks, &kept[from], count * sizeof *kept);
+    births->mark_count = count;
 }
 
 static uint8_t bucket_of(double value)
