@@ -437,8 +437,8 @@ static void gone(void *arg, void *handle, const char *end)
         process->view.gone_wall_ns = clock_wall_ns();
         process->gone_mono_ns = clock_mono_ns();
     }
-    if (!process->view.gone)
-        for (struct model_heap *heap = process->heaps; heap; heap = heap->next)
+    for (struct model_heap *heap = process->heaps; heap && !process->view.gone; heap = heap->next)
+        if (!heap->view.gone) /* else it has had its end */
             heap_end(heap);
     process->view.gone = true;
     if (better)
@@ -503,27 +503,39 @@ static void process_free(struct model_process *process)
     free(process);
 }
 
-/* Gone processes leave after a time, and the oldest first where there are many. */
+static bool is_over(const struct model_process *process)
+{
+    return process->view.gone && !process->attachments;
+}
+
+/* The link to the one that went first; count: of all that are over. */
+static struct model_process **gone_first(struct stats *stats, size_t *count)
+{
+    struct model_process **first = NULL;
+    *count = 0;
+    for (struct model_process **link = &stats->processes; *link; link = &(*link)->next) {
+        *count += is_over(*link);
+        if (is_over(*link) && (!first || (*link)->gone_mono_ns < (*first)->gone_mono_ns))
+            first = link;
+    }
+    return first;
+}
+
+/* Gone processes leave after a time, and those that went first where there are many. */
 static void gone_prune(struct stats *stats)
 {
     uint64_t now = clock_mono_ns();
-    size_t count = 0;
-    for (const struct model_process *process = stats->processes; process; process = process->next)
-        count += process->view.gone && !process->attachments;
-    struct model_process **link = &stats->processes;
-    while (*link) {
+    size_t count;
+    for (struct model_process **link; (link = gone_first(stats, &count));) {
         struct model_process *process = *link;
-        if (process->view.gone && !process->attachments &&
-            (count > stats->gone_kept_count || now - process->gone_mono_ns > stats->gone_kept_ns)) {
-            *link = process->next;
-            process_free(process);
-            stats->dirty = true;
-            count--;
-        } else {
-            link = &process->next;
-        }
+        if (count <= stats->gone_kept_count && now - process->gone_mono_ns <= stats->gone_kept_ns)
+            return;
+        *link = process->next;
+        if (!*link)
+            stats->processes_end = link;
+        process_free(process);
+        stats->dirty = true;
     }
-    stats->processes_end = link;
 }
 
 /* A heap at rest is not told of any more: its rates go to 0 all the same. */

@@ -1,72 +1,5 @@
 /* The model and its views, driven through the sink as the intake does it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/clock.h"
-#include "intake/intake.h"
-#include "stats/stats.h"
-
-struct world {
-    struct stats *stats;
-    struct intake_sink sink;
-    uint64_t seq_heard;
-};
-
-static void hear(uint64_t seq, void *arg)
-{
-    struct world *world = arg;
-    world->seq_heard = seq;
-}
-
-static int setup(void **state)
-{
-    struct world *world = calloc(1, sizeof *world);
-    world->stats = stats_new();
-    stats_sink_init(world->stats, &world->sink);
-    stats_on_change(world->stats, hear, world);
-    *state = world;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *world = *state;
-    stats_free(world->stats);
-    free(world);
-    return 0;
-}
-
-static void *attach(struct world *world, unsigned number, pid_t pid, uid_t uid)
-{
-    static struct wire_hello_view hello;
-    hello = (struct wire_hello_view){.name = "program", .library = "0.1.0", .label_count = 1};
-    snprintf(hello.labels[0].key, sizeof hello.labels[0].key, "shard");
-    snprintf(hello.labels[0].value, sizeof hello.labels[0].value, "%u", number);
-    struct intake_process process = {.pid = pid, .uid = uid, .hello = &hello};
-    snprintf(process.id, sizeof process.id, "%032x", number);
-    return world->sink.attached(world->stats, &process);
-}
-
-static void publish(struct world *world)
-{
-    world->sink.swept(world->stats, true);
-}
-
-/* One type of 16 bytes with these figures; row 0 is empty. */
-static void tell(struct world *world, void *process, uint32_t heap, const struct intake_row *row)
-{
-    struct intake_row rows[2] = {{.allocated = 0}, *row};
-    static struct intake_type types[2] = {{.name = "other"}, {.name = "pair", .size_bytes = 16}};
-    struct intake_sample sample = {.heap_number = heap, .mono_ns = clock_mono_ns(), .type_count = 2,
-                                   .rows = rows,
-                                   .types = types, .mapped_bytes = 65536, .events_seen = 7};
-    world->sink.sample(world->stats, process, &sample);
-}
+#include "world.h"
 
 static void test_starts_with_an_empty_view(void **state)
 {
@@ -256,6 +189,37 @@ static void test_gone_processes_are_kept_up_to_a_number(void **state)
     stats_view_unref(view);
 }
 
+/* What counts is when they went, and not when they came: who ran longest must not be the first to be forgotten. */
+static void test_of_the_gone_the_newest_are_kept(void **state)
+{
+    struct world *world = *state;
+    bool ambiguous;
+    stats_gone_keep(world->stats, 600000000000u, 2);
+    void *service = attach(world, 1, 101, 0);
+    for (unsigned number = 2; number <= 4; number++) {
+        void *process = attach(world, number, (pid_t)(100 + number), 0);
+        world->sink.gone(world->stats, process, "exited");
+        world->sink.released(world->stats, process);
+    }
+    world->sink.gone(world->stats, service, "exited");
+    world->sink.released(world->stats, service);
+    attach(world, 5, 105, 0);
+    publish(world);
+    const struct stats_view *view = stats_view_get_new(world->stats);
+    assert_int_equal(view->process_count, 3);
+    assert_non_null(stats_find(view, "101", &ambiguous));
+    assert_non_null(stats_find(view, "104", &ambiguous));
+    assert_non_null(stats_find(view, "105", &ambiguous));
+    stats_view_unref(view);
+    attach(world, 6, 106, 0); /* the list's end is where it should be */
+    stats_gone_keep(world->stats, 0, 2);
+    usleep(1000);
+    publish(world);
+    view = stats_view_get_new(world->stats);
+    assert_int_equal(view->process_count, 2);
+    stats_view_unref(view);
+}
+
 static void test_an_end_gets_its_better_word(void **state)
 {
     struct world *world = *state;
@@ -341,7 +305,6 @@ static void test_publications_are_coalesced(void **state)
 
 int main(void)
 {
-#define WORLD_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(test_starts_with_an_empty_view),
         WORLD_TEST(test_a_view_never_changes),
@@ -351,6 +314,7 @@ int main(void)
         WORLD_TEST(test_slices_and_what_waits_over_heaps),
         WORLD_TEST(test_find_by_id_and_by_pid),
         WORLD_TEST(test_gone_processes_are_kept_up_to_a_number),
+        WORLD_TEST(test_of_the_gone_the_newest_are_kept),
         WORLD_TEST(test_an_end_gets_its_better_word),
         WORLD_TEST(test_coming_back_is_the_same_process),
         WORLD_TEST(test_sums_keep_the_heaps_that_are_forgotten),
