@@ -93,7 +93,7 @@ void stats_detail_make(struct model_heap *heap, bool last)
     heap->moving = false;
     for (uint32_t row = 0; row < heap->type_count; row++) {
         struct stats_type_detail *type = &box->types[row];
-        rates_fill(type, &heap->types[row], &heap->rated[row], passed_ns);
+        rates_fill(type, &heap->types[row], &heap->rated[row], last ? 0 : passed_ns); /* nothing happens any more */
         heap->moving |= type->allocations_per_s || type->frees_refcount_per_s || type->frees_cycle_per_s;
         if (!events_any(heap->events, row))
             continue;
