@@ -197,9 +197,9 @@ static json_t *heap_json(const struct stats_heap_view *heap)
 
 json_t *details_post_mortem(struct api *api, const struct stats_process_view *process)
 {
-    json_t *heaps = json_array();
     if (!process->gone)
         return json_null();
+    json_t *heaps = json_array();
     for (size_t i = 0; i < process->heap_count; i++)
         json_array_append_new(heaps, heap_json(&process->heaps[i]));
     json_t *stats = view_stats(api, process, 0), *runs = view_collections(api, process, 0, LAST_COLLECTIONS, NULL);
