@@ -240,6 +240,7 @@ static const char *tails_open(struct stream *stream, const struct request *reque
         if (!process)
             return "events: there is no such process";
         memcpy(filter.process, process->id, sizeof filter.process);
+        memcpy(topic->id, process->id, sizeof topic->id); /* a pid may be another's later */
         topic->tail = stats_tail_open(stream->api->stats, &filter);
         if (!topic->tail)
             return "out of memory";
