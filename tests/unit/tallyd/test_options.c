@@ -43,6 +43,54 @@ static void test_options(void **state)
     assert_false(parse(&options, "-h", NULL, NULL));
 }
 
+static void test_numbers(void **state)
+{
+    static const struct { const char *text; long value; /* -1: refused */ } rows[] = {
+        {"0", 0},        {"1", 1},           {"600", 600},      {"007", 7},
+        {"604800", 604800}, {"604801", -1},  {"999999999", -1}, {"0000000001", -1},
+        {"99999999999999999999", -1},        {"", -1},          {"-1", -1},
+        {"+1", -1},      {" 1", -1},         {"1 ", -1},        {"1s", -1},
+        {"0x10", -1},    {"1.5", -1},        {"many", -1},
+    };
+    struct options options;
+    (void)state;
+    assert_true(parse(&options, NULL, NULL, NULL));
+    assert_int_equal(options.gone_keep_s, -1); /* not given */
+    assert_int_equal(options.gone_count, -1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (parse(&options, "--gone-keep", rows[i].text, NULL) != (rows[i].value >= 0))
+            fail_msg("--gone-keep '%s'", rows[i].text);
+        assert_int_equal(options.gone_keep_s, rows[i].value);
+        assert_int_equal(options.gone_count, -1);
+    }
+    assert_true(parse(&options, "--gone-keep=5", "--gone-count=0", NULL));
+    assert_int_equal(options.gone_keep_s, 5);
+    assert_int_equal(options.gone_count, 0);
+    assert_false(parse(&options, "--gone-keep=", NULL, NULL));
+    assert_false(parse(&options, "--gone-keep", NULL, NULL));
+    assert_false(parse(&options, "--gone-keep=1", "--gone-keep=1", NULL));
+}
+
+/* What is wrong is said with the option's name. */
+static void test_reasons(void **state)
+{
+    static const struct { const char *one, *two, *why; } rows[] = {
+        {"--gone-keep=x", NULL, "--gone-keep: must be a number from 0 to 604800"},
+        {"--gone-count", "1000000", "--gone-count: must be a number from 0 to 604800"},
+        {"--gone-count=1", "--gone-count=2", "--gone-count: stands twice"},
+        {"--gone-count", NULL, "--gone-count: needs a value"},
+        {"--gone", "5", "--gone: is no option"}, /* of two that begin so */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct options options;
+        char why[320] = "", *argv[] = {(char *)(uintptr_t)"tallyd", (char *)(uintptr_t)rows[i].one,
+                                       (char *)(uintptr_t)rows[i].two, NULL};
+        assert_false(options_parse(&options, 2 + (rows[i].two != NULL), argv, why, sizeof why));
+        assert_string_equal(why, rows[i].why);
+    }
+}
+
 static void test_addresses(void **state)
 {
     static const struct {
@@ -79,6 +127,7 @@ static void test_addresses(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_options), cmocka_unit_test(test_addresses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_options), cmocka_unit_test(test_numbers),
+                                       cmocka_unit_test(test_reasons), cmocka_unit_test(test_addresses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
