@@ -248,19 +248,12 @@ static const char *tails_open(struct stream *stream, const struct request *reque
     return wrong;
 }
 
-static json_t *tail_json(struct api *api, const struct topic *topic, const struct stats_process_view *process)
+static json_t *tail_list(const struct stats_process_view *process, const struct stats_tail_event *events, size_t count)
 {
-    struct stats_tail_event events[TAIL_A_FRAME];
-    uint64_t missed, lost;
-    size_t count = stats_tail_take(api->stats, topic->tail, events, TAIL_A_FRAME, &missed, &lost);
     json_t *list = json_array();
-    if (!count && !missed && !lost) {
-        json_decref(list);
-        return NULL;
-    }
     for (size_t i = 0; i < count; i++) {
         const struct stats_tail_event *from = &events[i];
-        const struct stats_heap_view *heap = view_heap_find(process, from->heap);
+        const struct stats_heap_view *heap = process ? view_heap_find(process, from->heap) : NULL;
         bool object = from->event.kind != WIRE_EVENT_RARE;
         struct stats_event event = {.kind = from->event.kind,
                                     .rare = from->event.rare,
@@ -273,7 +266,21 @@ static json_t *tail_json(struct api *api, const struct topic *topic, const struc
         json_object_set_new(json, "heap", json_integer(from->heap));
         json_array_append_new(list, json);
     }
-    return json_pack("{s:s, s:o, s:I, s:I}", "id", process->id, "events", list, "missed", (json_int_t)missed, "lost",
+    return list;
+}
+
+static json_t *tail_json(struct api *api, const struct topic *topic)
+{
+    struct stats_tail_event events[TAIL_A_FRAME];
+    uint64_t missed, lost;
+    bool ambiguous;
+    size_t count = stats_tail_take(api->stats, topic->tail, events, TAIL_A_FRAME, &missed, &lost);
+    if (!count && !missed && !lost)
+        return NULL;
+    const struct stats_view *view = stats_view_get_new(api->stats); /* one that knows what was taken */
+    json_t *list = tail_list(stats_find(view, topic->id, &ambiguous), events, count);
+    stats_view_unref(view);
+    return json_pack("{s:s, s:o, s:I, s:I}", "id", topic->id, "events", list, "missed", (json_int_t)missed, "lost",
                      (json_int_t)lost);
 }
 
@@ -291,7 +298,7 @@ static char *topic_news(struct api *api, struct topic *topic, const struct stats
     if (topic->kind != TOPIC_FLEET && !process)
         return NULL;
     if (topic->kind == TOPIC_EVENTS) {
-        json = tail_json(api, topic, process);
+        json = tail_json(api, topic);
         char *frame_text = json ? json_dumps(json, JSON_COMPACT) : NULL;
         json_decref(json);
         return frame_text;

@@ -88,6 +88,7 @@ void stats_detail_unref(const struct stats_heap_detail *detail);
 
 /* tail.c */
 void stats_tails_feed(struct model_process *process, const struct model_heap *heap, const struct wire_span *span);
+void stats_tails_publish(struct stats *stats); /* what was fed is in a view now */
 
 /* publish.c */
 bool stats_publish(struct stats *stats);

@@ -241,6 +241,7 @@ bool stats_publish(struct stats *stats)
     stats_changed_fn changed = stats->changed;
     void *arg = stats->changed_arg;
     pthread_mutex_unlock(&stats->lock);
+    stats_tails_publish(stats);
     if (old)
         stats_view_unref(old);
     if (changed)

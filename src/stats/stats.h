@@ -182,7 +182,8 @@ void stats_process_unref(const struct stats_process_view *process);
  * ones), its pid in decimal. Borrowed from the view. NULL: none; *ambiguous tells the two cases apart. */
 const struct stats_process_view *stats_find(const struct stats_view *view, const char *id, bool *ambiguous);
 
-/* A live tail: events of one process that pass a filter, as they are read. Any thread; `open` gives NULL where memory
+/* A live tail: events of one process that pass a filter, once a view is published that was read after them (one taken
+ * after them knows their types). Any thread; `open` gives NULL where memory
  * is short. The ring holds STATS_TAIL_EVENTS: what is not taken in time is overwritten, oldest first, and `missed`;
  * `lost` was so before it came here. Both count since the last take. */
 #define STATS_TAIL_EVENTS 2048u

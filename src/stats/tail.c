@@ -1,6 +1,7 @@
 /* Live tails: whoever follows a process's events has a filter and a bounded ring of what passed it. The intake's
  * thread fills it, its owner takes from it; what the owner does not take in time is overwritten, oldest first, and
- * counted. Without a tail an event costs one load for each span. */
+ * counted. What came is handed out once a view is published that knows of it: the names of types come with counters,
+ * which are read after the events. Without a tail an event costs one load for each span. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ struct stats_tail {
     struct stats_tail_filter filter;
     uint64_t missed, lost;
     size_t first, count;
+    size_t ready; /* of them: published */
     struct stats_tail_event ring[STATS_TAIL_EVENTS];
 };
 
@@ -44,11 +46,12 @@ size_t stats_tail_take(struct stats *stats, struct stats_tail *tail, struct stat
                        uint64_t *missed, uint64_t *lost)
 {
     pthread_mutex_lock(&stats->tails_lock);
-    size_t count = tail->count < most ? tail->count : most;
+    size_t count = tail->ready < most ? tail->ready : most;
     for (size_t i = 0; i < count; i++)
         out[i] = tail->ring[(tail->first + i) % STATS_TAIL_EVENTS];
     tail->first = (tail->first + count) % STATS_TAIL_EVENTS;
     tail->count -= count;
+    tail->ready -= count;
     *missed = tail->missed;
     *lost = tail->lost;
     tail->missed = tail->lost = 0;
@@ -78,6 +81,7 @@ static void append(struct stats_tail *tail, const struct stats_tail_event *event
     if (tail->count == STATS_TAIL_EVENTS) {
         tail->first = (tail->first + 1) % STATS_TAIL_EVENTS;
         tail->count--;
+        tail->ready -= tail->ready > 0;
         tail->missed++;
     }
     tail->ring[(tail->first + tail->count++) % STATS_TAIL_EVENTS] = *event;
@@ -106,5 +110,15 @@ void stats_tails_feed(struct model_process *process, const struct model_heap *he
         if (!strcmp(tail->filter.process, process->view.id) &&
             (!tail->filter.heap || tail->filter.heap == heap->view.n))
             feed(tail, heap, span);
+    pthread_mutex_unlock(&stats->tails_lock);
+}
+
+void stats_tails_publish(struct stats *stats)
+{
+    if (!atomic_load_explicit(&stats->tail_count, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&stats->tails_lock);
+    for (struct stats_tail *tail = stats->tails; tail; tail = tail->next)
+        tail->ready = tail->count;
     pthread_mutex_unlock(&stats->tails_lock);
 }

@@ -39,6 +39,12 @@ static void tell(struct world *world, void *process, const uint64_t *words, size
     world->sink.events(world->stats, process, 1, 1, &span);
 }
 
+/* The view that goes with what was told. */
+static void show(struct world *world)
+{
+    world_sample(world, 1, 10, false);
+}
+
 static uint64_t word_of(enum wire_event kind, uint64_t bytes, uint64_t granule)
 {
     return kind | bytes / 8 << 18 | granule << WIRE_GRANULE_SHIFT;
@@ -253,6 +259,7 @@ static void test_stream_of_events_and_its_filters(void **state)
     for (size_t i = 0; i < ROWS; i++)
         fds[i] = follow(world, rows[i].query);
     tell_some(world, world->process, 17);
+    show(world);
     for (size_t i = 0; i < ROWS; i++) {
         char kinds[128] = "";
         if (rows[i].kinds) {
@@ -279,12 +286,14 @@ static void test_frames_of_events_have_this_shape(void **state)
     int fd = follow(world, "topics=events:4242");
     uint64_t word = word_of(WIRE_EVENT_ALLOC, 32, 5);
     tell(world, world->process, &word, 1, 1, 0);
+    show(world);
     json_t *json = frame_of(fd);
     assert_json(json, "{\"id\":\"" PROCESS "\",\"events\":[{\"kind\":\"alloc\",\"type\":\"node\",\"bytes\":32,\"object\":5,"
                       "\"at_mono_ns\":null,\"after_mono_ns\":1234,\"heap\":1}],\"missed\":0,\"lost\":0}");
     json_decref(json);
     for (unsigned i = 0; i < 3000; i++) /* faster than anybody reads */
         tell(world, world->process, &word, 1, 1, 0);
+    show(world);
     uint64_t told = 0, missed = 0;
     while (told + missed < 3000) {
         json = frame_of(fd);
@@ -331,6 +340,7 @@ static void test_sixteen_topics(void **state)
         strncat(query, ",events:4242", sizeof query - strlen(query) - 1);
     int fd = follow(world, query);
     tell_some(world, world->process, 0);
+    show(world);
     for (unsigned i = 0; i < STREAM_TOPICS;) {
         const char *text = hear(fd, "\"lost\":0}\n\n");
         for (const char *at = text; (at = strstr(at, "event: events")); at++)
@@ -373,6 +383,7 @@ static void test_events_by_pid_are_one_process_s(void **state)
     assert_json(json_object_get(json, "id"), "\"" PROCESS "\"");
     json_decref(json);
     tell_some(world, world->process, 0); /* a late word of the first's */
+    show(world);
     json = frame_of(fd);
     assert_json(json_object_get(json, "id"), "\"" PROCESS "\"");
     json_decref(json);

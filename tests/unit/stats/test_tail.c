@@ -14,10 +14,12 @@ static struct stats_tail *open_tail(struct world *world, struct stats_tail_filte
     return tail;
 }
 
-/* Takes all that waits. Returns how many. */
+/* Publishes, and takes all that waits. Returns how many. */
 static size_t take(struct world *world, struct stats_tail *tail, struct stats_tail_event *out, uint64_t *missed,
                    uint64_t *lost)
 {
+    world->sink.refused(world->stats, "to have news", 1, 1);
+    publish(world);
     return stats_tail_take(world->stats, tail, out, STATS_TAIL_EVENTS, missed, lost);
 }
 
@@ -100,6 +102,8 @@ static void test_overflow_is_missed(void **state)
             uint64_t word = word_of(WIRE_EVENT_ALLOC, 1, 16, next);
             tell_events(world, process, 1, &word, 1, 0);
         }
+        world->sink.refused(world->stats, "to have news", 1, 1);
+        publish(world);
         assert_int_equal(stats_tail_take(world->stats, tail, events, 10, &missed, &lost), 10);
         assert_int_equal(missed, 100 * round);
         assert_int_equal(events[0].event.granule, first + missed);
@@ -136,6 +140,31 @@ static void test_lost_is_told_once_to_each(void **state)
     stats_tail_close(world->stats, late);
 }
 
+/* What no view knows of yet waits for one: its type may be new. */
+static void test_events_wait_for_their_view(void **state)
+{
+    static struct stats_tail_event events[STATS_TAIL_EVENTS];
+    struct world *world = *state;
+    void *process = attach(world, 1, 10, 0);
+    uint64_t missed, lost, word = word_of(WIRE_EVENT_ALLOC, 1, 16, 1);
+    struct stats_tail *tail = open_tail(world, everything);
+    publish(world);
+    tell_events(world, process, 1, &word, 1, 7);
+    assert_int_equal(stats_tail_take(world->stats, tail, events, 10, &missed, &lost), 0);
+    assert_int_equal(lost, 7);
+    tell(world, process, 1, &(struct intake_row){.allocated = 1});
+    assert_int_equal(stats_tail_take(world->stats, tail, events, 10, &missed, &lost), 0);
+    publish(world);
+    tell_events(world, process, 1, &word, 1, 0);
+    assert_int_equal(stats_tail_take(world->stats, tail, events, 10, &missed, &lost), 1);
+    for (unsigned i = 0; i < STATS_TAIL_EVENTS + 5; i++) /* what is overwritten was not ready either */
+        tell_events(world, process, 1, &word, 1, 0);
+    assert_int_equal(stats_tail_take(world->stats, tail, events, 10, &missed, &lost), 0);
+    assert_int_equal(missed, 6);
+    assert_int_equal(take(world, tail, events, &missed, &lost), STATS_TAIL_EVENTS);
+    stats_tail_close(world->stats, tail);
+}
+
 /* A tail whose process went, and came back, is still its. */
 static void test_a_tail_outlives_connections(void **state)
 {
@@ -167,7 +196,7 @@ static void *open_and_close(void *arg)
     for (unsigned i = 0; i < 300; i++) {
         struct stats_tail *tail = open_tail(world, everything);
         for (unsigned n = 0; n < 5; n++) {
-            size_t count = take(world, tail, events, &missed, &lost);
+            size_t count = stats_tail_take(world->stats, tail, events, STATS_TAIL_EVENTS, &missed, &lost);
             for (size_t e = 0; e < count; e++) {
                 assert_true(events[e].event.granule >= last);
                 last = events[e].event.granule;
@@ -191,6 +220,9 @@ static void test_tails_come_and_go_while_events_do(void **state)
         for (unsigned i = 0; i < 100; i++)
             words[i] = word_of(WIRE_EVENT_ALLOC, 1, 16, ++granule);
         tell_events(world, process, 1, words, 100, 0);
+        tell(world, process, 1, &(struct intake_row){.allocated = granule});
+        if (span % 10 == 0)
+            publish(world);
     }
     for (unsigned i = 0; i < 3; i++)
         pthread_join(threads[i], NULL);
@@ -202,6 +234,7 @@ int main(void)
         WORLD_TEST(test_filters),
         WORLD_TEST(test_overflow_is_missed),
         WORLD_TEST(test_lost_is_told_once_to_each),
+        WORLD_TEST(test_events_wait_for_their_view),
         WORLD_TEST(test_a_tail_outlives_connections),
         WORLD_TEST(test_tails_come_and_go_while_events_do),
     };
