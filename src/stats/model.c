@@ -356,6 +356,8 @@ static void sample_take(void *arg, void *handle, const struct intake_sample *sam
         collection_add(process, sample->heap_number, &sample->records[i]);
     if (stats_detail_due(heap, sample->mono_ns))
         stats_detail_make(heap, false);
+    else
+        heap->moving = true; /* and has moved since the last detail */
     process->view.as_of_mono_ns = sample->mono_ns;
     process->view.as_of_wall_ns = clock_wall_ns();
     touch(process);

@@ -38,7 +38,7 @@ struct model_heap {
     struct stats_type_view *types;
     struct model_rated *rated; /* by row */
     uint64_t rated_ns;
-    bool moving; /* some rate is not 0 */
+    bool moving; /* some rate is not 0, or the detail is older than the last sample */
     uint32_t row_limit; /* types that its feed has room for */
     struct events *events; /* NULL: there were none */
 };

@@ -60,6 +60,29 @@ static void test_rates_are_of_the_last_second_and_settle(void **state)
     stats_view_unref(view);
 }
 
+/* A burst that nothing follows shows in the next detail, though no sample asks for it. */
+static void test_what_comes_before_a_rest_is_shown(void **state)
+{
+    struct world *world = *state;
+    void *process = attach(world, 1, 10, 0);
+    tell(world, process, 1, &(struct intake_row){.allocated = 0});
+    live_and_die(world, process, 1, 100);
+    tell(world, process, 1, &(struct intake_row){.allocated = 100, .freed_refcount = 100});
+    const struct stats_view *view = seen(world);
+    assert_null(pair_of(&view->processes[0]->heaps[0])->histograms);
+    stats_view_unref(view);
+    usleep(1550000);
+    view = seen(world);
+    assert_non_null(pair_of(&view->processes[0]->heaps[0])->histograms);
+    assert_int_equal(pair_of(&view->processes[0]->heaps[0])->histograms->known, 100);
+    assert_true(pair_of(&view->processes[0]->heaps[0])->allocations_per_s > 0);
+    stats_view_unref(view);
+    usleep(1550000);
+    view = seen(world);
+    assert_int_equal(pair_of(&view->processes[0]->heaps[0])->allocations_per_s, 0);
+    stats_view_unref(view);
+}
+
 static void test_views_share_a_detail_until_there_is_a_newer_one(void **state)
 {
     struct world *world = *state;
@@ -200,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(test_rates_are_of_the_last_second_and_settle),
+        WORLD_TEST(test_what_comes_before_a_rest_is_shown),
         WORLD_TEST(test_views_share_a_detail_until_there_is_a_newer_one),
         WORLD_TEST(test_histograms_of_types_that_have_events),
         WORLD_TEST(test_a_heap_that_ended_keeps_what_it_told),
