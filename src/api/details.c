@@ -38,6 +38,7 @@ static void detail_add(struct stats_type_detail *sum, struct stats_histograms *h
     sum->allocations_per_s += add->allocations_per_s;
     sum->frees_refcount_per_s += add->frees_refcount_per_s;
     sum->frees_cycle_per_s += add->frees_cycle_per_s;
+    sum->deaths += add->deaths;
     if (!add->histograms)
         return;
     sum->histograms = histograms;
@@ -91,10 +92,8 @@ static json_t *sizes_json(const uint64_t *counts)
     return list;
 }
 
-static json_t *lifetimes_json(const struct stats_type_view *type, const struct stats_histograms *histograms,
-                              unsigned shift)
+static json_t *lifetimes_json(uint64_t deaths, const struct stats_histograms *histograms, unsigned shift)
 {
-    uint64_t deaths = type->frees_refcount + type->frees_cycle;
     uint64_t unknown = deaths > histograms->known ? deaths - histograms->known : 0;
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "known", number(histograms->known), "unknown", number(unknown),
                      "short_lived", number(histograms->short_lived), "short_lived_below_bytes",
@@ -108,7 +107,7 @@ void details_type_set(json_t *json, const struct stats_process_view *process, ui
     struct stats_histograms all;
     unsigned shift = detail_sum(process, n, type, &sum, &all);
     json_object_set_new(json, "rates", rates_json(&sum));
-    json_object_set_new(json, "lifetimes", sum.histograms ? lifetimes_json(type, &all, shift) : json_null());
+    json_object_set_new(json, "lifetimes", sum.histograms ? lifetimes_json(sum.deaths, &all, shift) : json_null());
     if (!histograms)
         return;
     json_object_set_new(json, "sizes", sizes_json(all.sizes));

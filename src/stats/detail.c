@@ -46,6 +46,7 @@ static void rates_fill(struct stats_type_detail *to, const struct stats_type_vie
     to->allocations_per_s = per_second(type->allocations, &before->allocations, passed_ns);
     to->frees_refcount_per_s = per_second(type->frees_refcount, &before->frees_refcount, passed_ns);
     to->frees_cycle_per_s = per_second(type->frees_cycle, &before->frees_cycle, passed_ns);
+    to->deaths = type->frees_refcount + type->frees_cycle;
 }
 
 static const char *name_of(const struct model_heap *heap, uint32_t row)

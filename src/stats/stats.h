@@ -48,6 +48,7 @@ struct stats_histograms {
 
 struct stats_type_detail { /* of the last second */
     uint64_t allocations_per_s, frees_refcount_per_s, frees_cycle_per_s;
+    uint64_t deaths; /* counted when this was made: what lifetimes are known of is a part of them */
     const struct stats_histograms *histograms; /* NULL: no event of it was seen */
 };
 

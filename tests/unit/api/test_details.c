@@ -101,6 +101,25 @@ static void test_types_with_rates_and_lifetimes(void **state)
     json_decref(json);
 }
 
+/* What is unknown is of the same moment as what is known, and not of the newest counters. */
+static void test_unknown_deaths_are_as_old_as_the_known(void **state)
+{
+    struct world *world = *state;
+    const struct intake_row row = {.allocated = 900, .freed_refcount = 500};
+    const struct intake_type type = {.name = "node", .size_bytes = 32};
+    struct intake_sample sample = {.heap_number = 1, .type_count = 1, .rows = &row, .types = &type};
+    usleep(1050000);
+    tell_some(world, world->process, 0);
+    show(world);
+    sample.mono_ns = clock_mono_ns();
+    world->sink.sample(world->stats, world->process, &sample);
+    world->sink.swept(world->stats, true);
+    json_t *json = get(world, GET(P "/types")), *of = json_array_get(json_object_get(json, "types"), 0);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(of, "frees"), "refcount")), 500);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(of, "lifetimes"), "unknown")), 4);
+    json_decref(json);
+}
+
 /* The sum of a process's heaps, where they have the type. */
 static void test_types_over_heaps(void **state)
 {
@@ -395,6 +414,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
     const struct CMUnitTest tests[] = {
         TEST(test_types_without_events), TEST(test_types_with_rates_and_lifetimes), TEST(test_types_over_heaps),
+        TEST(test_unknown_deaths_are_as_old_as_the_known),
         TEST(test_histograms_parameter), TEST(test_no_post_mortem_of_the_living), TEST(test_post_mortem_of_a_signal),
         TEST(test_post_mortem_of_other_ends), TEST(test_stream_of_events_and_its_filters),
         TEST(test_frames_of_events_have_this_shape), TEST(test_bad_filters_and_topics), TEST(test_sixteen_topics),
