@@ -121,8 +121,10 @@ static void ages_reckon(struct births *births)
     for (unsigned at = 0; at < BIRTHS_AGES; at++) {
         double age = age_middle(at);
         while (left && (older_age < age || older_age <= newer_age)) {
-            newer = older;
-            newer_age = older_age;
+            if (older_age > newer_age) {
+                newer = older;
+                newer_age = older_age;
+            }
             older = births->marks[--left];
             older_age = (double)(births->stamp - older.stamp);
         }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 
 #define SETTLE_NS 1500000000u
+#define LOOK_NS 250000000u /* the intake looks at a heap so often, at least */
 
 static char *text_dup(const char *text, bool *failed)
 {
@@ -325,7 +326,7 @@ static void events_take(void *arg, void *handle, uint32_t number, uint32_t type_
     if (heap && !heap->events)
         heap->events = events_new(&process->births);
     if (heap && heap->events)
-        events_fold(heap->events, span, type_limit);
+        events_fold(heap->events, span, clock_mono_ns() - LOOK_NS, type_limit);
     if (heap)
         stats_tails_feed(process, heap, span);
 }

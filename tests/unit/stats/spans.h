@@ -38,7 +38,7 @@ struct pen {
     uint64_t words[SPAN_WORDS];
     size_t count, records;
     bool plain;
-    uint64_t lost, span_ns;
+    uint64_t lost, span_ns, since_ns;
     uint64_t event, bytes, ns, ns_an_event; /* so far */
     struct birth *births;
     struct row_reference rows[ROWS];
@@ -67,7 +67,7 @@ static inline void pen_flush(struct pen *pen)
         events_fold(pen->events,
                     &(struct wire_span){.words = pen->words, .count = pen->count, .records = pen->records,
                                         .plain = pen->plain, .lost = pen->lost, .clock_ns = pen->span_ns},
-                    pen->row_limit);
+                    pen->since_ns, pen->row_limit);
     pen->count = pen->records = pen->lost = 0;
     pen->plain = true;
 }

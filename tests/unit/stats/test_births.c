@@ -150,14 +150,14 @@ static void test_every_age_has_a_step(void **state)
 static void alloc(struct events *events, uint64_t granule)
 {
     uint64_t word = WIRE_EVENT_ALLOC | 1 << 2 | 2 << 18 | granule << WIRE_GRANULE_SHIFT;
-    events_fold(events, &(struct wire_span){.words = &word, .count = 1, .records = 1, .plain = true}, 4);
+    events_fold(events, &(struct wire_span){.words = &word, .count = 1, .records = 1, .plain = true}, 0, 4);
 }
 
 static uint64_t known_after_death(struct events *events, uint64_t granule)
 {
     struct stats_histograms got;
     uint64_t word = WIRE_EVENT_FREE_CYCLE | 1 << 2 | 2 << 18 | granule << WIRE_GRANULE_SHIFT;
-    events_fold(events, &(struct wire_span){.words = &word, .count = 1, .records = 1, .plain = true}, 4);
+    events_fold(events, &(struct wire_span){.words = &word, .count = 1, .records = 1, .plain = true}, 0, 4);
     events_histograms(events, 1, &got);
     return got.known;
 }
@@ -281,7 +281,7 @@ static void test_random_words(void **state)
             span.records++;
         }
         if (span.records)
-            events_fold(events, &span, total % 3 ? 100 : WIRE_ROW_MAX);
+            events_fold(events, &span, 0, total % 3 ? 100 : WIRE_ROW_MAX);
         assert_true(budget.used <= budget.limit);
         total += span.count + 1;
     }

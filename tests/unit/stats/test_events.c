@@ -148,6 +148,27 @@ static void test_lifetimes_of_old_objects_after_many_events(void **state)
     pen_end(&pen);
 }
 
+/* A heap that rests for an hour in the middle of a block, whose clock is the one before: when it was looked at counts. */
+static void test_lifetimes_over_a_rest(void **state)
+{
+    struct pen pen;
+    struct stats_histograms got;
+    (void)state;
+    pen_start(&pen);
+    pen.ns_an_event = 0;
+    for (unsigned i = 0; i < 200; i++)
+        pen_alloc(&pen, 1, i, 64);
+    pen_flush(&pen);
+    pen.since_ns = (uint64_t)3600 * 1000000000u;
+    for (unsigned i = 0; i < 200; i++)
+        pen_free(&pen, WIRE_EVENT_FREE_REFCOUNT, 1, i, 64);
+    pen_flush(&pen);
+    events_histograms(pen.events, 1, &got);
+    assert_int_equal(got.known, 200);
+    assert_in_range(got.ns[41] + got.ns[42], 180, 200); /* 2^41 ns are 37 minutes */
+    pen_end(&pen);
+}
+
 static void test_what_was_born_before_a_gap_is_unknown(void **state)
 {
     struct pen pen;
@@ -315,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_lifetimes_inside_of_a_span),
         cmocka_unit_test(test_lifetimes_follow_a_change_of_pace),
         cmocka_unit_test(test_lifetimes_of_old_objects_after_many_events),
+        cmocka_unit_test(test_lifetimes_over_a_rest),
         cmocka_unit_test(test_what_was_born_before_a_gap_is_unknown),
         cmocka_unit_test(test_deaths_without_birth_and_births_without_death),
         cmocka_unit_test(test_rows_beyond_the_limit_count_for_nothing),
