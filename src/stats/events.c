@@ -220,25 +220,24 @@ static void tail_keep(struct events *events, const struct wire_span *span)
 }
 
 /* Often at first, when there is little to reckon from. */
-static bool turn_due(const struct events *events, const struct wire_span *span, uint64_t ns)
+static bool turn_due(const struct events *events, const struct wire_span *span)
 {
     uint64_t since = events->sequence - events->turned, often = 64 + events->sequence / 4;
     return since >= (often < TURN_EVENTS ? often : TURN_EVENTS) || span->lost ||
-           ns >= events->turned_ns + TURN_NS || !events->births.mark_count;
+           span->clock_ns >= events->turned_ns + TURN_NS || !events->births.mark_count;
 }
 
-void events_fold(struct events *events, const struct wire_span *span, uint64_t since_ns, uint32_t row_limit)
+void events_fold(struct events *events, const struct wire_span *span, uint32_t row_limit)
 {
-    uint64_t ns = span->clock_ns > since_ns ? span->clock_ns : since_ns;
     if (span->lost)
         events->sequence = (events->sequence | ((1u << BIRTHS_UNIT) - 1)) + 1; /* a stamp that nothing was born at */
     events->births.stamp = births_stamp(events->sequence);
     if (span->lost)
         births_forget(&events->births);
-    if (turn_due(events, span, ns)) {
+    if (turn_due(events, span)) {
         events->turned = events->sequence;
-        events->turned_ns = ns;
-        births_turn(&events->births, events->sequence, ns, events->bytes);
+        events->turned_ns = span->clock_ns;
+        births_turn(&events->births, events->sequence, span->clock_ns, events->bytes);
     }
     if (span->plain)
         fold_plain(events, span, row_limit);

@@ -36,10 +36,9 @@ struct events_last {
 struct events *events_new(struct events_budget *budget);
 void events_free(struct events *events); /* NULL is allowed */
 
-/* Takes a span in. since_ns: nothing in it happened before, for heaps that fill a block, whose clock it has, in hours
- * only. row_limit: types that the heap can have; events of others count for nothing. Where there is no
+/* Takes a span in. row_limit: types that the heap can have; events of others count for nothing. Where there is no
  * memory for a type's figures its events are not counted. */
-void events_fold(struct events *events, const struct wire_span *span, uint64_t since_ns, uint32_t row_limit);
+void events_fold(struct events *events, const struct wire_span *span, uint32_t row_limit);
 
 /* Gives births back: what lives is unknown from here on. Counts stay. */
 void events_rest(struct events *events);

@@ -7,71 +7,6 @@
 #include "base/clock.h"
 
 #define SETTLE_NS 1500000000u
-#define LOOK_NS 250000000u /* the intake looks at a heap so often, at least */
-
-static char *text_dup(const char *text, bool *failed)
-{
-    char *copy = strdup(text);
-    *failed |= !copy;
-    return copy;
-}
-
-void stats_texts_unref(struct texts *texts)
-{
-    if (!texts || atomic_fetch_sub(&texts->references, 1) > 1)
-        return;
-    free(texts->name);
-    free(texts->library);
-    for (size_t i = 0; i < texts->label_count; i++) {
-        free((char *)(uintptr_t)texts->labels[i].key);
-        free((char *)(uintptr_t)texts->labels[i].value);
-    }
-    for (size_t i = 0; i < texts->type_count; i++)
-        free(texts->types[i]);
-    free(texts->types);
-    free(texts);
-}
-
-static struct texts *texts_new(const struct wire_hello_view *hello)
-{
-    struct texts *texts = calloc(1, sizeof *texts);
-    if (!texts)
-        return NULL;
-    bool failed = false;
-    atomic_init(&texts->references, 1);
-    texts->name = text_dup(hello->name, &failed);
-    texts->library = text_dup(hello->library, &failed);
-    for (; texts->label_count < hello->label_count && !failed; texts->label_count++) {
-        struct stats_label *label = &texts->labels[texts->label_count];
-        label->key = text_dup(hello->labels[texts->label_count].key, &failed);
-        label->value = text_dup(hello->labels[texts->label_count].value, &failed);
-    }
-    if (failed) {
-        stats_texts_unref(texts);
-        return NULL;
-    }
-    return texts;
-}
-
-/* The process's one copy of a type's name; NULL: out of memory. */
-static const char *texts_type(struct texts *texts, const char *name)
-{
-    for (size_t i = 0; i < texts->type_count; i++)
-        if (!strcmp(texts->types[i], name))
-            return texts->types[i];
-    if (texts->type_count == texts->type_room) {
-        size_t room = texts->type_room ? 2 * texts->type_room : 16;
-        char **types = realloc(texts->types, room * sizeof *types);
-        if (!types)
-            return NULL;
-        texts->types = types;
-        texts->type_room = room;
-    }
-    char *copy = strdup(name);
-    if (copy)
-        texts->types[texts->type_count++] = copy;
-    return copy;
-}
 
 static void touch(struct model_process *process)
 {
@@ -96,7 +31,7 @@ static void *attached(void *arg, const struct intake_process *from)
         process = calloc(1, sizeof *process);
         if (!process)
             return NULL;
-        process->texts = texts_new(from->hello);
+        process->texts = stats_texts_new(from->hello);
         if (!process->texts) {
             free(process);
             return NULL;
@@ -249,7 +184,7 @@ static void types_fold(struct model_process *process, struct model_heap *heap,
     if (!types_reserve(heap, sample->type_count))
         return;
     for (uint32_t i = heap->type_count; i < sample->type_count; i++) {
-        heap->types[i].name = texts_type(process->texts, sample->types[i].name);
+        heap->types[i].name = stats_texts_type(process->texts, sample->types[i].name);
         if (!heap->types[i].name)
             break;
         heap->type_count = i + 1;
@@ -326,7 +261,7 @@ static void events_take(void *arg, void *handle, uint32_t number, uint32_t type_
     if (heap && !heap->events)
         heap->events = events_new(&process->births);
     if (heap && heap->events)
-        events_fold(heap->events, span, clock_mono_ns() - LOOK_NS, type_limit);
+        events_fold(heap->events, span, type_limit);
     if (heap)
         stats_tails_feed(process, heap, span);
 }

@@ -80,6 +80,11 @@ struct stats {
     void *changed_arg;
 };
 
+/* texts.c. NULL: out of memory. type: the process's one copy of a type's name. */
+struct texts *stats_texts_new(const struct wire_hello_view *hello);
+const char *stats_texts_type(struct texts *texts, const char *name);
+void stats_texts_unref(struct texts *texts);
+
 /* detail.c. make: gives the heap's view a new one; last: with its last events. */
 bool stats_detail_due(const struct model_heap *heap, uint64_t now_ns);
 void stats_detail_make(struct model_heap *heap, bool last);
@@ -92,7 +97,6 @@ void stats_tails_publish(struct stats *stats); /* what was fed is in a view now 
 
 /* publish.c */
 bool stats_publish(struct stats *stats);
-void stats_texts_unref(struct texts *texts);
 void stats_figures_add(struct stats_figures *sum, const struct stats_figures *add);
 void stats_type_add(struct stats_type_view *to, const struct stats_type_view *from);
 /* Adds a type to its like among `count` merged ones: false where there is none. */

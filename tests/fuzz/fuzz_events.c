@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= 4;
         size_t used = 8 * records_take(&span, words, data, size, most);
         if (span.records)
-            events_fold(events, &span, (uint64_t)data[-1] << 20, limit);
+            events_fold(events, &span, limit);
         data += used;
         size -= used;
         demand(part.used <= part.limit && whole.used <= whole.limit && part.used <= whole.used);

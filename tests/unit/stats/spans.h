@@ -49,6 +49,7 @@ static inline void pen_start(struct pen *pen)
     *pen = (struct pen){.budget = {.limit = (uint64_t)256 << 20}, .row_limit = ROWS, .plain = true,
                         .ns = 1000000, .ns_an_event = 100};
     pen->events = events_new(&pen->budget);
+    events_bound(pen->events, (uint64_t)1 << 40);
     pen->births = calloc(GRANULES, sizeof *pen->births);
     assert_non_null(pen->events);
     assert_non_null(pen->births);
@@ -66,8 +67,8 @@ static inline void pen_flush(struct pen *pen)
     if (pen->records)
         events_fold(pen->events,
                     &(struct wire_span){.words = pen->words, .count = pen->count, .records = pen->records,
-                                        .plain = pen->plain, .lost = pen->lost, .clock_ns = pen->span_ns},
-                    pen->since_ns, pen->row_limit);
+                                        .plain = pen->plain, .lost = pen->lost, .clock_ns = pen->span_ns > pen->since_ns ? pen->span_ns : pen->since_ns},
+                    pen->row_limit);
     pen->count = pen->records = pen->lost = 0;
     pen->plain = true;
 }

@@ -150,14 +150,14 @@ static void test_every_age_has_a_step(void **state)
 static void alloc(struct events *events, uint64_t granule)
 {
     uint64_t word = WIRE_EVENT_ALLOC | 1 << 2 | 2 << 18 | granule << WIRE_GRANULE_SHIFT;
-    events_fold(events, &(struct wire_span){.words = &word, .count = 1, .records = 1, .plain = true}, 0, 4);
+    events_fold(events, &(struct wire_span){.words = &word, .count = 1, .records = 1, .plain = true}, 4);
 }
 
 static uint64_t known_after_death(struct events *events, uint64_t granule)
 {
     struct stats_histograms got;
     uint64_t word = WIRE_EVENT_FREE_CYCLE | 1 << 2 | 2 << 18 | granule << WIRE_GRANULE_SHIFT;
-    events_fold(events, &(struct wire_span){.words = &word, .count = 1, .records = 1, .plain = true}, 0, 4);
+    events_fold(events, &(struct wire_span){.words = &word, .count = 1, .records = 1, .plain = true}, 4);
     events_histograms(events, 1, &got);
     return got.known;
 }
@@ -169,6 +169,7 @@ static void test_beyond_the_budget_fewer_pages_are_followed(void **state)
     struct events *events = events_new(&budget);
     unsigned shift = 0;
     (void)state;
+    events_bound(events, (uint64_t)1000 << 16);
     for (uint64_t page = 0; page < 1000; page++) {
         alloc(events, page << WIRE_PAGE_GRANULE_BITS);
         assert_true(budget.used <= budget.limit);
@@ -281,7 +282,7 @@ static void test_random_words(void **state)
             span.records++;
         }
         if (span.records)
-            events_fold(events, &span, 0, total % 3 ? 100 : WIRE_ROW_MAX);
+            events_fold(events, &span, total % 3 ? 100 : WIRE_ROW_MAX);
         assert_true(budget.used <= budget.limit);
         total += span.count + 1;
     }
@@ -339,6 +340,27 @@ static uint64_t touched_bytes(const struct births *births)
 
 /* A heap whose objects lie 16 bytes apart, on 500 pages: 4 bytes a granule of them, and at most half as much again of
  * address space. */
+/* A granule far beyond the pages that the heap says it has would make the table reach for it. */
+static void test_granules_that_a_heap_cannot_have(void **state)
+{
+    struct events_budget budget = {.limit = 256 * MIB};
+    struct births births;
+    (void)state;
+    births_init(&births, &budget);
+    assert_false(births_reach(&births, BIRTHS_BOUND));
+    assert_int_equal(budget.used, 0);
+    assert_true(births_reach(&births, BIRTHS_BOUND - 1));
+    births_fini(&births);
+    struct events *events = events_new(&budget);
+    alloc(events, 2 * BIRTHS_BOUND);
+    assert_int_equal(budget.used, 0);
+    events_bound(events, BIRTHS_BOUND * 8);
+    events_bound(events, 0); /* never less */
+    alloc(events, 2 * BIRTHS_BOUND);
+    assert_true(budget.used > 8 * BIRTHS_BOUND);
+    events_free(events);
+}
+
 static void test_memory_of_births(void **state)
 {
     struct events_budget budget = {.limit = 256 * MIB};
@@ -346,6 +368,7 @@ static void test_memory_of_births(void **state)
     uint64_t granules = (uint64_t)500 << WIRE_PAGE_GRANULE_BITS;
     (void)state;
     births_init(&births, &budget);
+    births.bound = granules;
     for (uint64_t granule = 0; granule < granules; granule += 2)
         born(&births, granule);
     assert_int_equal(budget.used, births.reserved);
@@ -372,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_the_farthest_granules_cost_no_more_than_the_budget),
         cmocka_unit_test(test_random_words),
         cmocka_unit_test(test_a_clock_that_has_come_to_its_end),
+        cmocka_unit_test(test_granules_that_a_heap_cannot_have),
         cmocka_unit_test(test_memory_of_births),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
