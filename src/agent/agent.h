@@ -180,6 +180,7 @@ struct link_result agent_link_open(const struct agent *agent);
 void agent_session_open(struct agent *agent, const struct link_result *link, uint64_t now_ns);
 uint64_t agent_session_turn(struct agent *agent);
 void agent_session_bye(struct agent *agent);
+void agent_session_announce(struct agent *agent, struct agent_heap *shown); /* at once, where the socket has room */
 bool agent_session_reads(const struct agent *agent, uint64_t now_ns); /* wants to be told of input */
 void agent_send(struct agent *agent, const union agent_message *message); /* no effect unless UP */
 

@@ -127,7 +127,8 @@ int tally_attach(struct tally_heap *heap)
     return error;
 }
 
-/* Returns whether tallyd knows of it on the present connection. */
+/* Returns whether tallyd knows of it on the present connection. Then it is told of a successor that the heap has gone
+ * on in, too: what was counted and written last stands there. */
 static bool heap_unlist(struct agent *agent, struct agent_heap *shown, uint64_t *connection)
 {
     struct agent_heap **at = &agent->heaps;
@@ -136,10 +137,13 @@ static bool heap_unlist(struct agent *agent, struct agent_heap *shown, uint64_t 
     if (*at)
         *at = shown->next;
     agent_requests_fail(agent, shown);
+    bool known = agent->link == LINK_UP && shown->counters_sent;
     agent_growth_settle(shown);
     atomic_store(&shown->growth, GROWTH_IDLE); /* what is ready is not taken any more */
+    if (known)
+        agent_session_announce(agent, shown);
     *connection = agent->connection;
-    return agent->link == LINK_UP && shown->counters_sent;
+    return known;
 }
 
 /* Off the list first, so that nothing is posted any more; then the counters become final and private; then

@@ -140,16 +140,22 @@ static bool memory_announce(struct agent *agent, const struct agent_heap *shown,
 }
 
 /* Behind the outbox: a heap that comes back under its number follows its own HEAP_GONE. */
-static void heaps_announce(struct agent *agent)
+static void heap_announce(struct agent *agent, struct agent_heap *shown)
 {
-    for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next) {
-        if (agent->link != LINK_UP || !agent->room || agent->outbox_count)
-            return;
-        if (!shown->counters_sent)
-            shown->counters_sent = memory_announce(agent, shown, WIRE_HEAP_COUNTERS, &shown->counters);
-        if (shown->counters_sent && !shown->ring_sent)
-            shown->ring_sent = memory_announce(agent, shown, WIRE_HEAP_RING, &shown->ring);
-    }
+    if (agent->link != LINK_UP || !agent->room || agent->outbox_count)
+        return;
+    if (!shown->counters_sent)
+        shown->counters_sent = memory_announce(agent, shown, WIRE_HEAP_COUNTERS, &shown->counters);
+    if (shown->counters_sent && !shown->ring_sent)
+        shown->ring_sent = memory_announce(agent, shown, WIRE_HEAP_RING, &shown->ring);
+}
+
+void agent_session_announce(struct agent *agent, struct agent_heap *shown)
+{
+    agent->room = true;
+    if (agent->link == LINK_UP)
+        outbox_flush(agent);
+    heap_announce(agent, shown);
 }
 
 /* Returns 0 or the WIRE_FAULT_* that the daemon is dropped for. */
@@ -237,7 +243,8 @@ uint64_t agent_session_turn(struct agent *agent)
         for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
             next = earlier(next, agent_requests_turn(agent, shown, now_ns));
         outbox_flush(agent);
-        heaps_announce(agent);
+        for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
+            heap_announce(agent, shown);
     }
     if (agent->overflow)
         link_drop(agent, REASON_FULL, 0);
