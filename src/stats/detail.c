@@ -84,9 +84,10 @@ static struct detail_box *box_make(const struct model_heap *heap)
     return box;
 }
 
+/* A heap that is gone, out of a process that lives on, has no rates; its last detail stays for good. */
 void stats_detail_make(struct model_heap *heap, bool last)
 {
-    uint64_t now_ns = clock_mono_ns(), passed_ns = heap->rated_ns ? now_ns - heap->rated_ns : 0;
+    uint64_t now_ns = clock_mono_ns(), passed_ns = heap->rated_ns && !heap->view.gone ? now_ns - heap->rated_ns : 0;
     struct detail_box *box = box_make(heap);
     if (!box)
         return; /* the older one stands */
