@@ -5,26 +5,38 @@
 
 #define AGAIN_NS 1000000000u /* after a failure */
 
-static uint64_t feed_bytes(const struct agent *agent)
-{
-    uint64_t bytes = 0;
-    for (const struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
-        bytes += shown->counters.bytes + shown->ring.bytes;
-    return bytes;
-}
-
 static uint64_t ring_words(const struct agent_memory *ring)
 {
     return (ring->bytes - WIRE_RING_HEADER_BYTES) / 8;
 }
 
+static bool ring_lacks(const struct agent_heap *shown)
+{
+    return shown->ring_wanted > ring_words(&shown->ring);
+}
+
+/* Of all heaps: what is mapped, what waits for its owner, and the rings that are promised. */
+static uint64_t feed_bytes(const struct agent *agent)
+{
+    uint64_t bytes = 0;
+    for (const struct agent_heap *shown = agent->heaps; shown; shown = shown->next) {
+        bytes += shown->counters.bytes + shown->ring.bytes + shown->next_counters.bytes + shown->next_ring.bytes;
+        bytes += ring_lacks(shown) && !shown->next_ring.at ? feed_ring_bytes(shown->ring_wanted) : 0;
+    }
+    return bytes;
+}
+
 bool agent_growth_ask(struct agent *agent, struct agent_heap *shown, uint64_t words)
 {
     bool power = words >= WIRE_RING_WORDS && words <= WIRE_RING_WORDS_MAX && (words & (words - 1)) == 0;
-    if (!power || feed_bytes(agent) + feed_ring_bytes(words) > AGENT_FEED_BYTES)
+    uint64_t before = shown->ring_wanted;
+    if (!power)
         return false;
     shown->ring_wanted = words;
-    return true;
+    if (feed_bytes(agent) <= AGENT_FEED_BYTES || !ring_lacks(shown))
+        return true;
+    shown->ring_wanted = before;
+    return false;
 }
 
 /* What a heap lacks. */
@@ -39,7 +51,7 @@ static bool want_of(const struct agent_heap *shown, struct want *want)
     want->shape = tally__feed_shape(shown->counters.at);
     want->counters = tally__feed_small(shown->counters.at, &want->shape);
     want->words = shown->ring_wanted;
-    want->ring = want->words > ring_words(&shown->ring);
+    want->ring = ring_lacks(shown);
     return want->counters || want->ring;
 }
 
