@@ -23,8 +23,7 @@ struct texts {
     char *name, *library;
     size_t label_count;
     struct stats_label labels[WIRE_LABEL_MAX];
-    size_t type_count, type_room; /* grown by the model, read by nobody else */
-    char **types;
+    void *types; /* names, a tree of tsearch(3): the model's, read by nobody else */
 };
 
 struct model_rated { /* when rates were reckoned last */
@@ -99,7 +98,7 @@ void stats_tails_publish(struct stats *stats); /* what was fed is in a view now 
 bool stats_publish(struct stats *stats);
 void stats_figures_add(struct stats_figures *sum, const struct stats_figures *add);
 void stats_type_add(struct stats_type_view *to, const struct stats_type_view *from);
-/* Adds a type to its like among `count` merged ones: false where there is none. */
+/* Adds a type to its like among `count` merged ones, which are few: false where there is none. */
 bool stats_type_merge_known(struct stats_type_view *merged, size_t count, const struct stats_type_view *type);
 /* Likewise, or appends it; returns the new count. */
 size_t stats_type_merge(struct stats_type_view *merged, size_t count, const struct stats_type_view *type);

@@ -1,5 +1,6 @@
 /* Views: built whole from the model in the intake's thread, then only read and counted. A process that did
  * not change is shared with the view before. */
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,17 +124,58 @@ void stats_figures_add(struct stats_figures *sum, const struct stats_figures *ad
     sum->longest_slice_ns = slice;
 }
 
-static void heaps_fill(struct stats_process_view *view, const struct model_process *process,
+/* The types of all heaps of a process, merged: in the order in which they came, and found by a tree. */
+struct merging {
+    struct stats_type_view *types;
+    size_t count;
+    void *tree;
+    bool failed; /* out of memory */
+};
+
+static int number_order(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int type_order(const void *first, const void *second)
+{
+    const struct stats_type_view *a = first, *b = second;
+    int order = number_order((uintptr_t)a->name, (uintptr_t)b->name);
+    if (!order)
+        order = number_order(a->size_bytes, b->size_bytes);
+    return order ? order : (a->tracked * 2 + a->variable) - (b->tracked * 2 + b->variable);
+}
+
+static void merge(struct merging *to, const struct stats_type_view *type)
+{
+    struct stats_type_view *const *known = tfind(type, &to->tree, type_order);
+    if (known) {
+        stats_type_add(*known, type);
+        return;
+    }
+    to->types[to->count] = *type;
+    to->failed |= !tsearch(&to->types[to->count], &to->tree, type_order);
+    to->count++;
+}
+
+static void node_leave(void *type)
+{
+    (void)type; /* in its table */
+}
+
+/* false: out of memory. */
+static bool heaps_fill(struct stats_process_view *view, const struct model_process *process,
                        struct stats_heap_view *heaps, struct stats_type_view *types,
                        struct stats_type_view *merged)
 {
     const struct model_heap *retired = &process->retired;
+    struct merging all = {.types = merged};
     view->figures = retired->view.figures;
     view->complete = retired->view.complete;
-    view->heap_count = view->type_count = 0;
+    view->heap_count = 0;
     for (uint32_t i = 0; i < retired->type_count; i++)
         if (type_used(&retired->types[i]))
-            view->type_count = stats_type_merge(merged, view->type_count, &retired->types[i]);
+            merge(&all, &retired->types[i]);
     for (const struct model_heap *heap = process->heaps; heap; heap = heap->next) {
         struct stats_heap_view *to = &heaps[view->heap_count++];
         *to = heap->view;
@@ -143,14 +185,17 @@ static void heaps_fill(struct stats_process_view *view, const struct model_proce
         for (uint32_t i = 0; i < heap->type_count; i++)
             if (type_used(&heap->types[i])) {
                 types[to->type_count++] = heap->types[i];
-                view->type_count = stats_type_merge(merged, view->type_count, &heap->types[i]);
+                merge(&all, &heap->types[i]);
             }
         types += to->type_count;
         stats_figures_add(&view->figures, &heap->view.figures);
         view->complete &= heap->view.complete;
     }
+    tdestroy(all.tree, node_leave);
     view->heaps = heaps;
     view->types = merged;
+    view->type_count = all.count;
+    return !all.failed;
 }
 
 static void collections_fill(struct stats_process_view *view, const struct model_process *process,
@@ -184,10 +229,13 @@ static const struct stats_process_view *process_build(const struct model_process
     box->view.seq = seq;
     struct stats_heap_view *heaps = (struct stats_heap_view *)(box + 1);
     struct stats_type_view *types = (struct stats_type_view *)(heaps + heap_count);
-    heaps_fill(&box->view, process, heaps, types, types + type_count);
+    bool whole = heaps_fill(&box->view, process, heaps, types, types + type_count);
     collections_fill(&box->view, process,
                      (struct stats_collection_view *)(types + 2 * type_count + merged_count));
-    return &box->view;
+    if (whole)
+        return &box->view;
+    stats_process_unref(&box->view);
+    return NULL;
 }
 
 /* Post-condition: every process has a published view; false: out of memory, some are older than the model. */

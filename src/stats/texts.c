@@ -1,4 +1,5 @@
 /* A process's texts: its name and labels, and the names of its types, one copy of each. */
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,9 +22,7 @@ void stats_texts_unref(struct texts *texts)
         free((char *)(uintptr_t)texts->labels[i].key);
         free((char *)(uintptr_t)texts->labels[i].value);
     }
-    for (size_t i = 0; i < texts->type_count; i++)
-        free(texts->types[i]);
-    free(texts->types);
+    tdestroy(texts->types, free);
     free(texts);
 }
 
@@ -48,22 +47,21 @@ struct texts *stats_texts_new(const struct wire_hello_view *hello)
     return texts;
 }
 
-/* The process's one copy of a type's name; NULL: out of memory. */
+static int name_order(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* The process's one copy of a type's name; NULL: out of memory. A tree: no choice of names makes it slow. */
 const char *stats_texts_type(struct texts *texts, const char *name)
 {
-    for (size_t i = 0; i < texts->type_count; i++)
-        if (!strcmp(texts->types[i], name))
-            return texts->types[i];
-    if (texts->type_count == texts->type_room) {
-        size_t room = texts->type_room ? 2 * texts->type_room : 16;
-        char **types = realloc(texts->types, room * sizeof *types);
-        if (!types)
-            return NULL;
-        texts->types = types;
-        texts->type_room = room;
-    }
+    char *const *known = tfind(name, &texts->types, name_order);
+    if (known)
+        return *known;
     char *copy = strdup(name);
-    if (copy)
-        texts->types[texts->type_count++] = copy;
+    if (copy && !tsearch(copy, &texts->types, name_order)) {
+        free(copy);
+        return NULL;
+    }
     return copy;
 }
