@@ -163,7 +163,8 @@ static const char *feed_take(struct client *client, struct received *received)
         return heap_gone(client, message.heap_number);
     if (received->fd < 0)
         return "a feed came without its memory";
-    client->due_ns = client->intake->due_ns = 0;
+    client->due_ns = client->rested_ns;
+    client->intake->due_ns = 0;
     return intake_feed_open(client, &message, received->fd);
 }
 
@@ -195,22 +196,25 @@ static const char *handle(struct client *client, struct received *received, bool
     }
 }
 
-static bool exited(const struct client *client)
+static bool readable(int fd)
 {
-    struct pollfd poller = {.fd = client->pidfd, .events = POLLIN};
-    return client->pidfd >= 0 && poll(&poller, 1, 0) == 1;
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    return fd >= 0 && poll(&poller, 1, 0) == 1;
 }
 
 void intake_client_receive(struct client *client)
 {
+    uint64_t began_ns = clock_mono_ns();
     for (unsigned i = 0; i < MESSAGES_A_TURN && client->fd >= 0; i++) {
+        if (i && clock_mono_ns() - began_ns > MESSAGES_NS)
+            return; /* a ring that is succeeded is read to its end */
         struct received received;
         bool bye = false;
         int got = receive(client->fd, &received);
         if (!got)
             return;
         if (got < 0) {
-            intake_client_end(client, exited(client) ? "exited" : "closed");
+            intake_client_end(client, readable(client->pidfd) ? "exited" : "closed");
             return;
         }
         const char *reason = handle(client, &received, &bye);
@@ -221,6 +225,12 @@ void intake_client_receive(struct client *client)
         else if (bye)
             intake_client_end(client, "bye");
     }
+}
+
+void intake_client_receive_last(struct client *client)
+{
+    for (unsigned turn = 0; turn < LAST_TURNS && !client->over && readable(client->fd); turn++)
+        intake_client_receive(client);
 }
 
 void intake_client_drop(struct client *client, const char *reason)
@@ -285,7 +295,8 @@ static void look_next(struct client *client, bool any, uint64_t again_ns, uint64
         client->interval_ns = client->interval_ns ? client->interval_ns * 2 : step_ns;
     else
         client->interval_ns = idle_ns;
-    client->due_ns = (now_ns + rest_ns) / client->interval_ns * client->interval_ns + client->interval_ns;
+    client->rested_ns = now_ns + rest_ns;
+    client->due_ns = client->rested_ns / client->interval_ns * client->interval_ns + client->interval_ns;
 }
 
 bool intake_client_sweep(struct client *client, bool whole)

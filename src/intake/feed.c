@@ -127,8 +127,6 @@ static const char *counters_take(struct client *client, struct heap_feed *heap, 
         unmap(client, heap->counters, heap->counters_bytes);
     heap->counters = file->memory;
     heap->counters_bytes = file->bytes;
-    heap->counters_inode = file->inode;
-    heap->generation = message->feed_generation;
     heap->row_offset = fresh.row_offset;
     heap->row_capacity = fresh.row_capacity;
     heap->desc_offset = fresh.desc_offset;

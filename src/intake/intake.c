@@ -334,8 +334,7 @@ static void ending_look(struct client *client, uint64_t now_ns)
 static void process_exited(struct client *client)
 {
     const struct intake_sink *sink = &client->intake->sink;
-    if (!client->over)
-        intake_client_receive(client); /* what it said last */
+    intake_client_receive_last(client);
     if (!client->over)
         intake_client_end(client, "exited");
     else if (client->handle)

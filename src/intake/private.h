@@ -21,6 +21,8 @@
 #define REST 2u           /* times what a look has taken */
 #define COMMANDS_MAX 1024u
 #define MESSAGES_A_TURN 64u
+#define MESSAGES_NS 2000000u /* or so long, if that is over first */
+#define LAST_TURNS 64u       /* for what has been sent by one that has ended; others may hold its socket open */
 
 #define POLL_MIN_NS 1000000u
 #define POLL_ACTIVE_NS 20000000u
@@ -41,9 +43,9 @@ struct feed_marks { /* as of the last turn; no padding, since they are compared 
 
 struct heap_feed {
     struct heap_feed *next;
-    uint32_t number, generation;
+    uint32_t number;
     const struct wire_counters *counters; /* in the mapping */
-    uint64_t counters_bytes, counters_inode;
+    uint64_t counters_bytes;
     const void *ring;
     uint64_t ring_bytes, ring_inode;
     struct wire_ring_reader reader;
@@ -61,7 +63,7 @@ struct heap_feed {
     uint64_t read_ns, written; /* when the ring was read last, and the writer's position then */
     bool drained;              /* nothing was left then: what is there now came after it */
     uint64_t asked_ns;         /* to grow */
-    uint64_t peak;             /* rate, words a second: halved each PEAK_NS or so */
+    uint64_t peak;             /* rate, words a second: halved in about PEAK_LOOKS looks */
 };
 
 struct client_event { /* what epoll gives back */
@@ -90,6 +92,7 @@ struct client {
     int64_t clock_offset_ns; /* theirs minus ours, where they differ by more than a second */
     unsigned commands_open; /* sent, and not answered for good */
     uint64_t interval_ns, due_ns; /* of the looks at its feeds */
+    uint64_t rested_ns; /* not before: the last look is paid for by then */
     void *handle; /* the sink's */
     struct heap_feed *heaps;
     struct client_event fd_event, pid_event;
@@ -146,7 +149,8 @@ void intake_guard_install(void);
 void intake_guard_watch(const void *first, uint64_t first_bytes, const void *second, uint64_t second_bytes);
 
 /* client.c */
-void intake_client_receive(struct client *client);
+void intake_client_receive(struct client *client); /* a turn's messages */
+void intake_client_receive_last(struct client *client); /* all that its process has sent: that has ended */
 void intake_client_drop(struct client *client, const char *reason); /* misbehaved */
 void intake_client_end(struct client *client, const char *end);     /* ended; samples a last time */
 /* Looks at its feeds, and decides when to come again. whole: takes all the events that there are. */
