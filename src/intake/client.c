@@ -37,7 +37,8 @@ static void fds_take(struct msghdr *message, struct received *out)
     }
 }
 
-/* 1: a message, 0: none now, -1: the connection has ended. */
+/* 1: a message, 0: none now, -1: the connection has ended. A peer that ends before it has read all resets it: that
+ * is told once, before what it has sent. */
 static int receive(int fd, struct received *out)
 {
     union { struct cmsghdr align; char room[CMSG_SPACE(2 * sizeof(int))]; } control;
@@ -45,9 +46,12 @@ static int receive(int fd, struct received *out)
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room,
                              .msg_controllen = sizeof control.room};
     ssize_t bytes;
-    do
+    bool reset = false, again;
+    do {
         bytes = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (bytes < 0 && errno == EINTR);
+        again = bytes < 0 && (errno == EINTR || (errno == ECONNRESET && !reset));
+        reset |= bytes < 0 && errno == ECONNRESET;
+    } while (again);
     if (bytes < 0)
         return errno == EAGAIN ? 0 : -1;
     out->bytes = (size_t)bytes;

@@ -1,4 +1,6 @@
 /* A client that has much read for it, again and again, takes its turns and no more. */
+#include <sys/wait.h>
+
 #include "forged_host.h"
 
 #define RING_BYTES (WIRE_RING_HEADER_BYTES + (uint64_t)WIRE_RING_WORDS_MAX * 8)
@@ -62,10 +64,65 @@ static void test_rings_that_come_and_go_hold_nobody_up(void **state)
     heap_free(&heap);
 }
 
+#define LAST_HEAPS 90u /* two messages each: more than two turns of them */
+
+/* A child that says all that it has to say at one go, when it is told to, and is gone; what it was told it has not
+ * read. */
+static void brief_host(const struct world *world, uint8_t id, int told, int tells)
+{
+    static struct forged_heap heaps[LAST_HEAPS];
+    char word = 0;
+    int fd = host_connect(world);
+    host_hello_send(fd, id);
+    struct pollfd welcome = {.fd = fd, .events = POLLIN};
+    poll(&welcome, 1, WAIT_MS);
+    for (uint32_t i = 0; i < LAST_HEAPS; i++) {
+        heap_make(&heaps[i], i + 1, ALL_SEALS);
+        heap_write(&heaps[i], WIRE_EVENT_ALLOC, 1);
+    }
+    if (write(tells, &word, 1) != 1 || read(told, &word, 1) != 1)
+        _exit(1);
+    for (uint32_t i = 0; i < LAST_HEAPS; i++)
+        heap_send(fd, &heaps[i]);
+    _exit(0);
+}
+
+static void test_what_was_said_last_is_heard(void **state)
+{
+    struct world *world = *state;
+    const struct stats_process_view *process = NULL;
+    struct forged_heap heap;
+    char word = 0;
+    int rings[2] = {ring_full(), ring_full()}, greedy = host_attach(world, 1), tell[2], hear[2];
+    assert_int_equal(pipe(tell) || pipe(hear), 0);
+    heap_make(&heap, 1, ALL_SEALS);
+    heap_send(greedy, &heap);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (!pid)
+        brief_host(world, 2, tell[0], hear[1]);
+    assert_int_equal(read(hear[0], &word, 1), 1);
+    for (unsigned i = 0; i < SWAPS; i++) /* so that the intake is late */
+        feed_send(greedy, WIRE_HEAP_RING, 1, RING_BYTES, rings[i % 2]);
+    assert_int_equal(write(tell[1], &word, 1), 1);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    const struct stats_view *view = process_wait(world, 2, is_gone, 0, &process);
+    assert_int_equal(process->figures.allocations, LAST_HEAPS);
+    stats_view_unref(view);
+    bye(greedy);
+    for (unsigned i = 0; i < 2; i++) {
+        close(rings[i]);
+        close(tell[i]);
+        close(hear[i]);
+    }
+    heap_free(&heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rings_that_come_and_go_hold_nobody_up, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_said_last_is_heard, world_setup, world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
