@@ -226,7 +226,9 @@ static const char *filter_parse(const struct request *request, struct stats_tail
     return NULL;
 }
 
-/* Opens the tails of a stream's topics. Returns NULL, or what is wrong. */
+static const char no_tail[] = "no more streams of events";
+
+/* Opens the tails of a stream's topics. Returns NULL, or what is wrong: no_tail, where there are too many. */
 static const char *tails_open(struct stream *stream, const struct request *request, const struct stats_view *view)
 {
     struct stats_tail_filter filter = {.heap = 0};
@@ -243,7 +245,7 @@ static const char *tails_open(struct stream *stream, const struct request *reque
         memcpy(topic->id, process->id, sizeof topic->id); /* a pid may be another's later */
         topic->tail = stats_tail_open(stream->api->stats, &filter);
         if (!topic->tail)
-            return "out of memory";
+            return no_tail;
     }
     return wrong;
 }
@@ -427,7 +429,7 @@ enum MHD_Result api_stream(struct request *request)
     stats_view_unref(view);
     if (wrong) {
         stream_drop(stream);
-        return respond_problem(request, PROBLEM_bad_value, wrong);
+        return respond_problem(request, wrong == no_tail ? PROBLEM_too_many_streams : PROBLEM_bad_value, wrong);
     }
     hello(stream);
     struct MHD_Response *response = NULL;

@@ -184,10 +184,12 @@ void stats_process_unref(const struct stats_process_view *process);
 const struct stats_process_view *stats_find(const struct stats_view *view, const char *id, bool *ambiguous);
 
 /* A live tail: events of one process that pass a filter, once a view is published that was read after them (one taken
- * after them knows their types). Any thread; `open` gives NULL where memory
- * is short. The ring holds STATS_TAIL_EVENTS: what is not taken in time is overwritten, oldest first, and `missed`;
+ * after them knows their types). Any thread; `open` gives NULL where memory is short, or STATS_TAILS_MAX are open: each
+ * costs its ring, and every event some time. The ring holds STATS_TAIL_EVENTS: what is not taken in time is
+ * overwritten, oldest first, and `missed`;
  * `lost` was so before it came here. Both count since the last take. */
 #define STATS_TAIL_EVENTS 2048u
+#define STATS_TAILS_MAX 64u
 #define STATS_TAIL_RARE 1u /* collections */
 struct stats_tail;
 struct stats_tail_filter {

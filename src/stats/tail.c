@@ -23,11 +23,17 @@ struct stats_tail *stats_tail_open(struct stats *stats, const struct stats_tail_
         return NULL;
     tail->filter = *filter;
     pthread_mutex_lock(&stats->tails_lock);
-    tail->next = stats->tails;
-    stats->tails = tail;
-    atomic_fetch_add(&stats->tail_count, 1);
+    bool room = stats->tail_count < STATS_TAILS_MAX;
+    if (room) {
+        tail->next = stats->tails;
+        stats->tails = tail;
+        atomic_fetch_add(&stats->tail_count, 1);
+    }
     pthread_mutex_unlock(&stats->tails_lock);
-    return tail;
+    if (room)
+        return tail;
+    free(tail);
+    return NULL;
 }
 
 void stats_tail_close(struct stats *stats, struct stats_tail *tail)
