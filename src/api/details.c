@@ -190,7 +190,7 @@ static json_t *heap_json(const struct stats_heap_view *heap)
     const struct stats_heap_detail *detail = heap->detail;
     for (size_t i = 0; detail && i < detail->event_count; i++)
         json_array_append_new(events, details_event(&detail->events[i]));
-    return json_pack("{s:i, s:o, s:b, s:o}", "n", (int)heap->n, "was", view_state(heap->state), "gone_before", heap->gone,
+    return json_pack("{s:o, s:o, s:b, s:o}", "n", number(heap->n), "was", view_state(heap->state), "gone_before", heap->gone,
                      "last_events", events);
 }
 

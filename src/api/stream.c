@@ -282,8 +282,9 @@ static json_t *tail_json(struct api *api, const struct topic *topic)
     const struct stats_view *view = stats_view_get_new(api->stats); /* one that knows what was taken */
     json_t *list = tail_list(stats_find(view, topic->id, &ambiguous), events, count);
     stats_view_unref(view);
+    json_int_t most = INT64_MAX; /* what is lost is what a process says */
     return json_pack("{s:s, s:o, s:I, s:I}", "id", topic->id, "events", list, "missed", (json_int_t)missed, "lost",
-                     (json_int_t)lost);
+                     lost > INT64_MAX ? most : (json_int_t)lost);
 }
 
 /* The data of a topic's next frame, or NULL where it has no news. */

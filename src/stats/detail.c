@@ -37,7 +37,8 @@ static uint64_t per_second(uint64_t now, uint64_t *before, uint64_t passed_ns)
 {
     uint64_t more = now > *before ? now - *before : 0; /* only a liar's goes back */
     *before = now;
-    return passed_ns ? (uint64_t)((double)more * 1e9 / (double)passed_ns + 0.5) : 0;
+    double rate = passed_ns ? (double)more * 1e9 / (double)passed_ns + 0.5 : 0;
+    return rate < 0x1p63 ? (uint64_t)rate : (uint64_t)1 << 63;
 }
 
 static void rates_fill(struct stats_type_detail *to, const struct stats_type_view *type, struct model_rated *before,
