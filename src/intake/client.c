@@ -92,6 +92,8 @@ static void heaps_inherit(struct client *client)
         if (old == client || !old->over || old->uid != client->uid || strcmp(old->id, client->id))
             continue;
         client->heaps = old->heaps;
+        for (struct heap_feed *heap = client->heaps; heap; heap = heap->next)
+            heap->unheard_ns = client->connected_ns;
         client->commands_open = old->commands_open;
         old->heaps = NULL;
         intake_client_unwatch(old);
@@ -132,10 +134,21 @@ static const char *heap_gone(struct client *client, uint32_t number)
         return NULL;
     uint64_t again_ns = POLL_ACTIVE_NS;
     heap->told = false;
-    intake_heap_sample(client, heap, UINT64_MAX, &again_ns, &fault);
+    intake_heap_sample(client, heap, LAST_WORDS, true, &again_ns, &fault);
     if (!fault)
         client->intake->sink.heap_gone(client->intake->sink.arg, client->handle, number);
     intake_feed_free(client, heap);
+    return fault;
+}
+
+/* Reads one heap now, whoever's turn it is. */
+static const char *heap_look(struct client *client, uint32_t number)
+{
+    struct heap_feed *heap = intake_feed_find(client, number);
+    uint64_t again_ns = POLL_ACTIVE_NS;
+    const char *fault = NULL;
+    if (heap)
+        intake_heap_sample(client, heap, TURN_WORDS, false, &again_ns, &fault);
     return fault;
 }
 
@@ -149,8 +162,10 @@ static const char *ack_take(struct client *client, const struct received *receiv
         return NULL; /* to a wish of our own */
     /* What the answer tells of is seen before the answer. One that nobody asked for has no such claim. */
     if (ack.state >= WIRE_ACK_SUCCEEDED && client->commands_open) {
+        const char *wrong = heap_look(client, ack.heap_number);
+        if (wrong)
+            return wrong;
         client->commands_open--;
-        intake_client_sweep(client, false);
         client->intake->sink.swept(client->intake->sink.arg, true);
     }
     client->intake->sink.ack(client->intake->sink.arg, client->id, &ack);
@@ -303,33 +318,62 @@ static void look_next(struct client *client, bool any, uint64_t again_ns, uint64
     client->due_ns = client->rested_ns / client->interval_ns * client->interval_ns + client->interval_ns;
 }
 
+/* Heaps of before a connection was lost, that were freed while it was. */
+static void unheard_end(struct client *client, uint64_t now_ns)
+{
+    struct heap_feed *next;
+    for (struct heap_feed *heap = client->heaps; heap; heap = next) {
+        next = heap->next;
+        if (!heap->unheard_ns || now_ns - heap->unheard_ns < UNHEARD_NS)
+            continue;
+        client->intake->sink.heap_gone(client->intake->sink.arg, client->handle, heap->number);
+        intake_feed_free(client, heap);
+    }
+}
+
+/* A feed that lies ends its client; the rest of its heaps keep what was told last. */
+static void fault_end(struct client *client, struct heap_feed *heap, const char *fault)
+{
+    intake_feed_close(client, heap);
+    if (!client->over)
+        intake_client_drop(client, fault);
+    else
+        intake_refuse(client->intake, fault, client->pid, client->uid);
+}
+
+/* How many words of each heap. */
+static uint64_t words_each(const struct client *client, uint64_t words)
+{
+    uint64_t count = 0;
+    for (const struct heap_feed *heap = client->heaps; heap; heap = heap->next)
+        count++;
+    return count && words / count > HEAP_WORDS ? words / count : HEAP_WORDS;
+}
+
 bool intake_client_sweep(struct client *client, bool whole)
 {
     uint64_t began_ns = clock_mono_ns(), again_ns = POLL_ACTIVE_NS, idle_ns = POLL_IDLE_NS;
-    uint64_t words = TURN_WORDS, count = 0;
-    bool any = false;
+    uint64_t words = words_each(client, whole ? LAST_WORDS : TURN_WORDS);
+    bool any = false, left = false;
     if (!client->handle)
         return false;
-    for (const struct heap_feed *heap = client->heaps; heap; heap = heap->next)
-        count++;
-    if (count)
-        words /= count;
-    if (words < HEAP_WORDS)
-        words = HEAP_WORDS;
-    for (struct heap_feed *heap = client->heaps; heap; heap = heap->next) {
+    unheard_end(client, began_ns);
+    for (struct heap_feed *heap = client->heaps; heap && !left; heap = heap->next) {
         const char *fault = NULL;
-        any |= intake_heap_sample(client, heap, whole ? UINT64_MAX : words, &again_ns, &fault);
+        if (heap->turn == client->turn && !whole)
+            continue; /* the look before this came so far */
+        any |= intake_heap_sample(client, heap, words, whole, &again_ns, &fault);
         if (fault) {
-            intake_feed_close(client, heap);
-            if (!client->over)
-                intake_client_drop(client, fault);
-            else
-                intake_refuse(client->intake, fault, client->pid, client->uid);
+            fault_end(client, heap, fault);
             return true;
         }
         uint64_t most_ns = intake_heap_idle_ns(heap);
         idle_ns = most_ns < idle_ns ? most_ns : idle_ns;
+        heap->turn = client->turn;
+        left = !whole && heap->next && clock_mono_ns() - began_ns > LOOK_NS;
     }
-    look_next(client, any, again_ns, idle_ns, began_ns);
+    if (!left)
+        client->turn++;
+    look_next(client, any || left, left ? POLL_MIN_NS : again_ns, idle_ns, began_ns);
     return any;
 }

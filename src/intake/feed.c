@@ -42,9 +42,14 @@ static const char *file_map(int fd, uint64_t promised, struct feed_file *out)
     return NULL;
 }
 
-static bool inside(uint64_t offset, uint64_t count, uint64_t each, uint64_t bytes)
+/* Whether a part lies behind the one before it, and inside: parts that shared memory would cost us more than they cost
+ * their process. */
+static bool follows(uint64_t *end, uint64_t offset, uint64_t count, uint64_t each, uint64_t bytes)
 {
-    return offset % 8 == 0 && offset <= bytes && count <= (bytes - offset) / each;
+    if (offset % 8 || offset < *end || offset > bytes || count > (bytes - offset) / each)
+        return false;
+    *end = offset + count * each;
+    return true;
 }
 
 /* Copies the header's fixed part, once, and checks the copy. */
@@ -55,6 +60,7 @@ static const char *counters_check(struct heap_feed *heap, const struct feed_file
     struct { uint64_t magic; uint32_t version, header; uint64_t bytes; uint32_t rest[12]; } copy;
     memcpy(&copy, in, sizeof copy);
     const uint32_t *rest = copy.rest;
+    uint64_t end = sizeof *in;
     if (copy.magic != WIRE_COUNTERS_MAGIC || copy.version != WIRE_VERSION || copy.bytes != file->bytes)
         return "a counters feed has a header of another kind or version";
     if (rest[0] != message->heap_number || rest[1] != message->feed_generation)
@@ -68,10 +74,10 @@ static const char *counters_check(struct heap_feed *heap, const struct feed_file
     heap->record_capacity = rest[9];
     if (rest[5] != sizeof(struct wire_desc) || !heap->row_capacity ||
         heap->row_capacity > WIRE_ROW_MAX || !heap->record_capacity ||
-        !inside(heap->row_offset, heap->row_capacity, sizeof(struct wire_row), file->bytes) ||
-        !inside(heap->desc_offset, heap->row_capacity, sizeof(struct wire_desc), file->bytes) ||
-        !inside(heap->string_offset, heap->string_bytes, 1, file->bytes) ||
-        !inside(heap->record_offset, heap->record_capacity, sizeof(struct wire_record), file->bytes))
+        !follows(&end, heap->row_offset, heap->row_capacity, sizeof(struct wire_row), file->bytes) ||
+        !follows(&end, heap->desc_offset, heap->row_capacity, sizeof(struct wire_desc), file->bytes) ||
+        !follows(&end, heap->string_offset, heap->string_bytes, 1, file->bytes) ||
+        !follows(&end, heap->record_offset, heap->record_capacity, sizeof(struct wire_record), file->bytes))
         return "a counters feed's layout leads out of it";
     return NULL;
 }
@@ -189,6 +195,7 @@ const char *intake_feed_open(struct client *client, const struct wire_heap *mess
         return fault;
     }
     client->user->mapped_bytes += file.bytes;
+    heap->unheard_ns = 0;
     return NULL;
 }
 
@@ -207,6 +214,7 @@ void intake_feed_free(struct client *client, struct heap_feed *heap)
         link = &(*link)->next;
     *link = heap->next;
     intake_feed_close(client, heap);
+    client->user->mapped_bytes -= (uint64_t)heap->row_room * TYPE_BYTES;
     for (uint32_t i = 0; i < heap->row_room; i++)
         free(heap->types[i].name);
     free(heap->types);

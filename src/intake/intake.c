@@ -326,6 +326,7 @@ static void ending_look(struct client *client, uint64_t now_ns)
     bool known = intake_ending(client->pidfd, &status);
     if (known && client->handle)
         sink->ended(sink->arg, client->handle, status);
+    client->due_ns = now_ns + ENDING_EVERY_NS;
     if (!known && client->handle && now_ns - client->exited_ns < ENDING_NS)
         return;
     intake_client_unwatch(client);
@@ -364,7 +365,7 @@ static void sweep(struct intake *intake)
 {
     uint64_t now = clock_mono_ns(), next = now + POLL_IDLE_NS;
     for (struct client *client = intake->clients; client; client = client->next) {
-        if (client->over && client->pidfd >= 0 && client->exited_ns)
+        if (client->over && client->pidfd >= 0 && client->exited_ns && client->due_ns <= now)
             ending_look(client, now);
         if (client->over)
             continue;

@@ -13,11 +13,16 @@
 #define SILENT_MAX 64u
 #define HELLO_DEADLINE_NS 10000000000u
 #define HEAPS_PER_CLIENT 1024u
-#define MAPPED_PER_UID ((uint64_t)1 << 30)
+#define MAPPED_PER_UID ((uint64_t)1 << 30) /* with what types cost here */
+#define TYPE_BYTES 2048u /* of ours that a described type can take, in intake, model, events and views */
 #define FEED_BYTES_MIN 16384u
 #define TURN_WORDS 65536u /* of one client's events */
 #define HEAP_WORDS 2048u  /* of one heap, at least, however many the client has */
+#define ENDING_EVERY_NS 50000000u
 #define ENDING_NS 5000000000u /* how long a parent is waited for */
+#define UNHEARD_NS 5000000000u /* a heap that is not told of again for so long is gone */
+#define LOOK_NS 2000000u       /* of one client; what is left then comes at its next one */
+#define LAST_WORDS ((uint64_t)1 << 22) /* of all its events, when it has ended */
 #define REST 2u           /* times what a look has taken */
 #define COMMANDS_MAX 1024u
 #define MESSAGES_A_TURN 64u
@@ -60,6 +65,8 @@ struct heap_feed {
     uint64_t record_head; /* newest record that has been told */
     struct feed_marks marks;
     bool told;
+    unsigned turn;       /* the client's, when it was looked at last */
+    uint64_t unheard_ns; /* since its process came back without telling of it; 0: it has */
     uint64_t read_ns, written; /* when the ring was read last, and the writer's position then */
     bool drained;              /* nothing was left then: what is there now came after it */
     uint64_t asked_ns;         /* to grow */
@@ -91,6 +98,7 @@ struct client {
     char id[INTAKE_ID_CHARS];
     int64_t clock_offset_ns; /* theirs minus ours, where they differ by more than a second */
     unsigned commands_open; /* sent, and not answered for good */
+    unsigned turn; /* of looks at all of its heaps */
     uint64_t interval_ns, due_ns; /* of the looks at its feeds */
     uint64_t rested_ns; /* not before: the last look is paid for by then */
     void *handle; /* the sink's */
@@ -134,10 +142,11 @@ void intake_feed_close(struct client *client, struct heap_feed *heap);
 void intake_feed_free(struct client *client, struct heap_feed *heap);
 struct heap_feed *intake_feed_find(const struct client *client, uint32_t number);
 
-/* sample.c: reads what is new of a heap, at most `words` of events, and tells the sink; returns
+/* sample.c: reads what is new of a heap, at most `words` of events (last: the newest, and those before
+ * are lost), and tells the sink; returns
  * whether anything was. A feed that lies gives the reason to drop its client. Lowers *again_ns to the time after which
  * the heap's ring wants to be read again. */
-bool intake_heap_sample(struct client *client, struct heap_feed *heap, uint64_t words, uint64_t *again_ns,
+bool intake_heap_sample(struct client *client, struct heap_feed *heap, uint64_t words, bool last, uint64_t *again_ns,
                         const char **fault);
 /* How long a heap at rest may go without a look. */
 uint64_t intake_heap_idle_ns(struct heap_feed *heap);

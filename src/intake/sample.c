@@ -65,11 +65,13 @@ static bool grow(void **array, size_t each, uint32_t from, uint32_t to)
 }
 
 /* A little more than there are: most programs have few types, and some a feed with room for many. */
-static bool rows_reserve(struct heap_feed *heap, uint32_t count)
+static bool rows_reserve(struct user *user, struct heap_feed *heap, uint32_t count)
 {
     uint32_t from = heap->row_room, room = (count + count / 4 + 7) & ~7u;
     if (count <= from)
         return true;
+    if ((uint64_t)(room - from) * TYPE_BYTES > MAPPED_PER_UID - user->mapped_bytes)
+        return false;
     void *types = heap->types, *rows = heap->rows, *bases = heap->bases, *bases_next = heap->bases_next;
     bool grown = grow(&types, sizeof *heap->types, from, room) && grow(&rows, sizeof *heap->rows, from, room) &&
                  grow(&bases, sizeof *heap->bases, from, room) &&
@@ -78,20 +80,22 @@ static bool rows_reserve(struct heap_feed *heap, uint32_t count)
     heap->rows = rows;
     heap->bases = bases;
     heap->bases_next = bases_next;
-    if (grown)
-        heap->row_room = room;
-    return grown;
+    if (!grown)
+        return false;
+    heap->row_room = room;
+    user->mapped_bytes += (uint64_t)(room - from) * TYPE_BYTES;
+    return true;
 }
 
 /* A description counts once type_count (acquire) is past it, and never changes then. */
-static const char *types_take(struct heap_feed *heap)
+static const char *types_take(struct user *user, struct heap_feed *heap)
 {
     const struct wire_desc *descs = at(heap, heap->desc_offset);
     uint32_t count = atomic_load_explicit(&heap->counters->type_count, memory_order_acquire);
     if (count > heap->row_capacity || count < heap->type_count)
         return "a feed counts types that it cannot have";
-    if (!rows_reserve(heap, count))
-        return NULL; /* the next look takes them */
+    if (!rows_reserve(user, heap, count))
+        return "a user's feeds and types are too many, or memory is short";
     for (uint32_t i = heap->type_count; i < count; i++) {
         struct intake_type type = {.flags = descs[i].flags, .size_bytes = descs[i].size_bytes};
         char name[WIRE_NAME_MAX + 1];
@@ -277,6 +281,13 @@ struct reading {
     uint64_t since_ns; /* nothing that is read is older than that */
 };
 
+/* An honest writer describes a type before its first event. */
+static uint32_t types_described(const struct heap_feed *heap)
+{
+    uint32_t count = atomic_load_explicit(&heap->counters->type_count, memory_order_acquire);
+    return count < heap->row_capacity ? count : heap->row_capacity;
+}
+
 static void span_tell(const struct wire_span *span, void *arg)
 {
     const struct reading *reading = arg;
@@ -286,7 +297,7 @@ static void span_tell(const struct wire_span *span, void *arg)
     dated.clock_ns -= (uint64_t)client->clock_offset_ns;
     if (dated.clock_ns < reading->since_ns)
         dated.clock_ns = reading->since_ns;
-    sink->events(sink->arg, client->handle, reading->heap->number, reading->heap->row_capacity, &dated);
+    sink->events(sink->arg, client->handle, reading->heap->number, types_described(reading->heap), &dated);
 }
 
 static const char *ring_read(struct client *client, struct heap_feed *heap, uint64_t limit)
@@ -351,7 +362,7 @@ uint64_t intake_heap_idle_ns(struct heap_feed *heap)
 }
 
 /* Events before counters: while the heap runs on, counters may be ahead of the events, never behind. */
-bool intake_heap_sample(struct client *client, struct heap_feed *heap, uint64_t words, uint64_t *again_ns,
+bool intake_heap_sample(struct client *client, struct heap_feed *heap, uint64_t words, bool last, uint64_t *again_ns,
                         const char **fault)
 {
     if (!heap->counters)
@@ -361,7 +372,9 @@ bool intake_heap_sample(struct client *client, struct heap_feed *heap, uint64_t 
     if (!moved && marks_tell_all(heap))
         return false;
     struct intake_record records[RECORDS_A_TURN];
-    *fault = types_take(heap);
+    *fault = types_take(client->user, heap);
+    if (last && heap->ring)
+        wire_ring_skip(&heap->reader, words);
     if (!*fault && heap->ring)
         *fault = ring_read(client, heap, words);
     if (*fault)

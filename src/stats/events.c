@@ -24,6 +24,7 @@ struct events {
     uint64_t turned;    /* sequence at the last turn of the clocks */
     uint64_t turned_ns; /* and their time */
     uint64_t bytes;     /* allocated */
+    bool gap;           /* before what comes next */
     size_t tail_count, tail_next;
     struct events_last tail[EVENTS_TAIL];
 };
@@ -47,6 +48,7 @@ void events_free(struct events *events)
     free(events);
 }
 
+/* The row is not there yet. */
 static struct row *row_make(struct events *events, uint32_t at)
 {
     if (at >= events->room) {
@@ -58,8 +60,7 @@ static struct row *row_make(struct events *events, uint32_t at)
         events->rows = rows;
         events->room = room;
     }
-    if (!events->rows[at])
-        events->rows[at] = calloc(1, sizeof *events->rows[at]);
+    events->rows[at] = calloc(1, sizeof *events->rows[at]);
     return events->rows[at];
 }
 
@@ -229,10 +230,12 @@ static bool turn_due(const struct events *events, const struct wire_span *span)
 
 void events_fold(struct events *events, const struct wire_span *span, uint32_t row_limit)
 {
-    if (span->lost)
+    bool gap = span->lost || events->gap;
+    events->gap = false;
+    if (gap)
         events->sequence = (events->sequence | ((1u << BIRTHS_UNIT) - 1)) + 1; /* a stamp that nothing was born at */
     events->births.stamp = births_stamp(events->sequence);
-    if (span->lost)
+    if (gap)
         births_forget(&events->births);
     if (turn_due(events, span)) {
         events->turned = events->sequence;
@@ -245,6 +248,12 @@ void events_fold(struct events *events, const struct wire_span *span, uint32_t r
         fold_any(events, span, row_limit);
     tail_keep(events, span);
     events->sequence += span->records;
+}
+
+void events_forget(struct events *events)
+{
+    if (events)
+        events->gap = true;
 }
 
 void events_bound(struct events *events, uint64_t mapped_bytes)

@@ -43,6 +43,9 @@ void events_fold(struct events *events, const struct wire_span *span, uint32_t r
 /* Gives births back: what lives is unknown from here on. Counts stay. */
 void events_rest(struct events *events);
 
+/* Events were off: births of before are not known any more. `events` may be NULL. */
+void events_forget(struct events *events);
+
 /* What the heap says that it has of pages: a granule far beyond that is a lie, and would make the table reach for
  * it. `events` may be NULL. */
 void events_bound(struct events *events, uint64_t mapped_bytes);

@@ -61,10 +61,12 @@ static void *attached(void *arg, const struct intake_process *from)
 static struct model_heap *heap_get(struct model_process *process, uint32_t number)
 {
     struct model_heap **link = &process->heaps;
+    if (process->last && process->last->view.n == number)
+        return process->last;
     while (*link && (*link)->view.n < number)
         link = &(*link)->next;
     if (*link && (*link)->view.n == number)
-        return *link;
+        return process->last = *link;
     struct model_heap *heap = calloc(1, sizeof *heap);
     if (!heap)
         return NULL;
@@ -283,6 +285,8 @@ static void sample_take(void *arg, void *handle, const struct intake_sample *sam
     view->types_without_row = sample->types_without_row;
     view->figures.mapped_bytes = sample->mapped_bytes;
     events_bound(heap->events, sample->mapped_bytes);
+    if (sample->summary.valid && sample->summary.level == WIRE_LEVEL_OFF)
+        events_forget(heap->events);
     view->figures.events_seen = sample->events_seen;
     view->figures.events_lost = sample->events_lost;
     view->figures.events_written = sample->events_seen + sample->events_lost;
@@ -336,6 +340,7 @@ static void heaps_prune(struct model_process *process)
         struct model_heap *heap = *link;
         if (heap->view.gone) {
             *link = heap->next;
+            process->last = NULL;
             heap_retire(process, heap);
             count--;
         } else {
@@ -491,12 +496,15 @@ static void swept(void *arg, bool force)
 {
     struct stats *stats = arg;
     uint64_t now = clock_mono_ns();
-    if (!force && now - stats->published_ns < PUBLISH_NS)
+    if (!force && now - stats->published_ns < stats->publish_every_ns)
         return;
     gone_prune(stats);
     rates_settle(stats, now);
-    if (stats->dirty && stats_publish(stats))
-        stats->published_ns = now;
+    if (!stats->dirty || !stats_publish(stats))
+        return;
+    uint64_t rest_ns = PUBLISH_REST * (clock_mono_ns() - now);
+    stats->published_ns = now;
+    stats->publish_every_ns = rest_ns > PUBLISH_NS ? rest_ns : PUBLISH_NS;
 }
 
 void stats_sink_init(struct stats *stats, struct intake_sink *sink)

@@ -12,6 +12,7 @@
 
 #define GONE_HEAPS_KEPT 64u
 #define PUBLISH_NS 50000000u
+#define PUBLISH_REST 3u /* times what a publication has taken, at least, between two */
 #define REFUSALS_KEPT 32u
 #define RETIRED_TYPES 1024u
 #define BIRTHS_A_PROCESS ((uint64_t)256 << 20)
@@ -50,6 +51,7 @@ struct model_process {
     bool dirty;
     struct stats_process_view view;
     struct model_heap *heaps;
+    struct model_heap *last; /* that was told of: the next word is mostly of the same; NULL: none */
     struct model_heap retired; /* sums of the gone heaps that the view shows no longer */
     uint64_t gone_mono_ns;
     struct events_budget births; /* of its heaps */
@@ -68,7 +70,7 @@ struct stats {
     size_t refusal_count;
     struct stats_refusal refusals[REFUSALS_KEPT];
     bool dirty;
-    uint64_t published_ns;
+    uint64_t published_ns, publish_every_ns;
     uint64_t seq;
     pthread_mutex_t tails_lock; /* the tails and what is in them; taken alone */
     _Atomic unsigned tail_count;

@@ -21,6 +21,8 @@
  *   | 256 x struct wire_record       |
  *   +--------------------------------+ <= total_bytes
  *
+ * The parts follow one another in this order.
+ *
  * Successors. Both memories carry the heap's number; feed_generation grows with each memory that is made for it, and
  * of those of one kind the highest counts.
  * A counters memory starts with a copy of all that its predecessor held. A ring starts empty, at position 0, and

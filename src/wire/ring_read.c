@@ -206,6 +206,13 @@ uint64_t wire_ring_waiting(const struct wire_ring_reader *reader)
     return head > reader->position ? head - reader->position : 0;
 }
 
+void wire_ring_skip(struct wire_ring_reader *reader, uint64_t words)
+{
+    uint64_t waiting = wire_ring_waiting(reader);
+    if (waiting > words && waiting > WIRE_BLOCK_SIZE)
+        resume_at(reader, reader->position + waiting - (words > WIRE_BLOCK_SIZE ? words : WIRE_BLOCK_SIZE));
+}
+
 int64_t wire_ring_read(struct wire_ring_reader *reader, uint64_t limit, wire_span_fn fn, void *arg)
 {
     uint64_t words[WIRE_BLOCK_SIZE];

@@ -84,6 +84,9 @@ void wire_ring_identity(const void *mapping, uint32_t *heap_number, uint32_t *fe
  * it. fn may be NULL (counts only). */
 int64_t wire_ring_read(struct wire_ring_reader *reader, uint64_t limit, wire_span_fn fn, void *arg);
 
+/* Leaves out what is older than the newest `words`, which the next reading counts as lost. */
+void wire_ring_skip(struct wire_ring_reader *reader, uint64_t words);
+
 /* Words written that are not read yet, as of now: more than a capacity means that some are lost. */
 uint64_t wire_ring_waiting(const struct wire_ring_reader *reader);
 

@@ -86,7 +86,7 @@ static void attached_run(struct client *client, struct file *files, const uint8_
     while (!reason) {
         uint64_t again_ns = POLL_ACTIVE_NS;
         if (client->heaps)
-            intake_heap_sample(client, client->heaps, UINT64_MAX, &again_ns, &reason);
+            intake_heap_sample(client, client->heaps, UINT64_MAX, false, &again_ns, &reason);
         client->intake->sink.swept(client->intake->sink.arg, true);
         if (!left)
             break;

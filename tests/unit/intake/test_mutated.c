@@ -55,7 +55,7 @@ static const char *client_read(struct house *house, struct client *client)
     const char *reason = NULL;
     uint64_t again_ns = POLL_ACTIVE_NS;
     if (client->heaps)
-        intake_heap_sample(client, client->heaps, UINT64_MAX, &again_ns, &reason);
+        intake_heap_sample(client, client->heaps, UINT64_MAX, false, &again_ns, &reason);
     house->intake.sink.swept(house->stats, true);
     return reason;
 }
