@@ -1,6 +1,7 @@
 /* What events tell, as JSON: rates, sizes and lifetimes of types, single events, and what is left of a process that is
  * gone. */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -14,11 +15,17 @@ static json_t *number(uint64_t value)
     return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
 }
 
-static bool same_type(const struct stats_type_view *a, const struct stats_type_view *b)
-{
-    return a->name == b->name && a->size_bytes == b->size_bytes && a->tracked == b->tracked &&
-           a->variable == b->variable;
-}
+struct details_row { /* of a type: what its heaps add up to */
+    const struct stats_type_view *type;
+    struct stats_type_detail sum;
+    struct stats_histograms histograms;
+};
+
+struct details {
+    size_t count;
+    unsigned shift; /* the coarsest sample that lifetimes are from */
+    struct details_row rows[];
+};
 
 static void histograms_add(struct stats_histograms *sum, const struct stats_histograms *add)
 {
@@ -45,24 +52,40 @@ static void detail_add(struct stats_type_detail *sum, struct stats_histograms *h
     histograms_add(histograms, add->histograms);
 }
 
-/* The sum over a process's heaps, or one heap's own. Returns the least share of pages that lifetimes are from, as a
- * shift. */
-static unsigned detail_sum(const struct stats_process_view *process, uint32_t n, const struct stats_type_view *type,
-                           struct stats_type_detail *sum, struct stats_histograms *histograms)
+static int row_order(const void *a, const void *b)
 {
-    unsigned shift = 0;
-    *sum = (struct stats_type_detail){.allocations_per_s = 0};
-    *histograms = (struct stats_histograms){.known = 0};
-    for (size_t i = 0; i < process->heap_count; i++) {
-        const struct stats_heap_view *heap = &process->heaps[i];
-        if ((n && heap->n != n) || !heap->detail)
-            continue;
-        for (size_t t = 0; t < heap->type_count; t++)
-            if (same_type(&heap->types[t], type) && heap->types[t].row < heap->detail->type_count)
-                detail_add(sum, histograms, &heap->detail->types[heap->types[t].row]);
-        shift = heap->detail->sample_shift > shift ? heap->detail->sample_shift : shift;
+    const struct details_row *one = a, *two = b;
+    return stats_type_order(one->type, two->type);
+}
+
+static void heap_add(struct details *details, const struct stats_heap_view *heap)
+{
+    if (heap->detail->sample_shift > details->shift)
+        details->shift = heap->detail->sample_shift;
+    for (size_t i = 0; i < heap->type_count; i++) {
+        struct details_row key = {.type = &heap->types[i]};
+        struct details_row *row = bsearch(&key, details->rows, details->count, sizeof key, row_order);
+        if (row && key.type->row < heap->detail->type_count)
+            detail_add(&row->sum, &row->histograms, &heap->detail->types[key.type->row]);
     }
-    return shift;
+}
+
+struct details *details_new(const struct stats_process_view *process, uint32_t n)
+{
+    const struct stats_heap_view *one = n ? view_heap_find(process, n) : NULL;
+    const struct stats_type_view *types = one ? one->types : process->types;
+    size_t count = one ? one->type_count : process->type_count;
+    struct details *details = calloc(1, sizeof *details + count * sizeof details->rows[0]);
+    if (!details)
+        return NULL;
+    details->count = count;
+    for (size_t i = 0; i < count; i++)
+        details->rows[i].type = &types[i];
+    qsort(details->rows, count, sizeof details->rows[0], row_order);
+    for (size_t i = 0; i < process->heap_count; i++)
+        if ((!n || process->heaps[i].n == n) && process->heaps[i].detail)
+            heap_add(details, &process->heaps[i]);
+    return details;
 }
 
 static json_t *rates_json(const struct stats_type_detail *detail)
@@ -100,19 +123,19 @@ static json_t *lifetimes_json(uint64_t deaths, const struct stats_histograms *hi
                      number(STATS_SHORT_BYTES), "one_page_in", number((uint64_t)1 << shift));
 }
 
-void details_type_set(json_t *json, const struct stats_process_view *process, uint32_t n,
-                      const struct stats_type_view *type, bool histograms)
+void details_type_set(json_t *json, const struct details *details, const struct stats_type_view *type, bool histograms)
 {
-    struct stats_type_detail sum;
-    struct stats_histograms all;
-    unsigned shift = detail_sum(process, n, type, &sum, &all);
-    json_object_set_new(json, "rates", rates_json(&sum));
-    json_object_set_new(json, "lifetimes", sum.histograms ? lifetimes_json(sum.deaths, &all, shift) : json_null());
+    const struct details_row key = {.type = type};
+    const struct details_row *row = bsearch(&key, details->rows, details->count, sizeof key, row_order);
+    const struct stats_histograms *all = &row->histograms; /* the type is one of them */
+    json_object_set_new(json, "rates", rates_json(&row->sum));
+    json_object_set_new(json, "lifetimes",
+                        row->sum.histograms ? lifetimes_json(row->sum.deaths, all, details->shift) : json_null());
     if (!histograms)
         return;
-    json_object_set_new(json, "sizes", sizes_json(all.sizes));
-    json_object_set_new(json, "lifetime_ns", buckets_json(all.ns));
-    json_object_set_new(json, "lifetime_bytes", buckets_json(all.bytes));
+    json_object_set_new(json, "sizes", sizes_json(all->sizes));
+    json_object_set_new(json, "lifetime_ns", buckets_json(all->ns));
+    json_object_set_new(json, "lifetime_bytes", buckets_json(all->bytes));
 }
 
 json_t *details_rates(const struct stats_process_view *process, uint32_t n)

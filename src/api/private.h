@@ -199,10 +199,12 @@ json_t *view_managers(void);
 void view_stamp(json_t *json, uint64_t wall_ns, uint64_t mono_ns, uint64_t seq);
 const struct stats_heap_view *view_heap_find(const struct stats_process_view *process, uint32_t n);
 
-/* details.c: what events tell. type_set: rates and lifetimes of a type; heap 0: of all. kind: the bit of a word that
- * filters events, 0: it is none. type_name: borrowed, or NULL. post_mortem: null of a live process. */
-void details_type_set(json_t *json, const struct stats_process_view *process, uint32_t heap,
-                      const struct stats_type_view *type, bool histograms);
+/* details.c: what events tell. new: of the types of a heap (0: of all heaps), for free(3); NULL: out of memory.
+ * type_set: rates and lifetimes of one of these types. kind: the bit of a word that filters events, 0: it is none.
+ * type_name: borrowed, or NULL. post_mortem: null of a live process. */
+struct details;
+struct details *details_new(const struct stats_process_view *process, uint32_t heap);
+void details_type_set(json_t *json, const struct details *details, const struct stats_type_view *type, bool histograms);
 json_t *details_rates(const struct stats_process_view *process, uint32_t heap);
 unsigned details_kind(const char *word, size_t bytes);
 json_t *details_event(const struct stats_event *event);

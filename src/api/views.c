@@ -399,8 +399,11 @@ json_t *view_types(const struct stats_process_view *process, uint32_t n, const c
     const struct stats_type_view *types = heap ? heap->types : process->types;
     size_t count = heap ? heap->type_count : process->type_count;
     const struct stats_type_view **rows = malloc((count + 1) * sizeof *rows);
-    if (!rows)
+    struct details *details = rows ? details_new(process, n) : NULL;
+    if (!details) {
+        free(rows);
         return NULL;
+    }
     for (size_t i = 0; i < count; i++)
         rows[i] = &types[i];
     qsort(rows, count, sizeof *rows,
@@ -411,9 +414,10 @@ json_t *view_types(const struct stats_process_view *process, uint32_t n, const c
     json_t *json = json_object(), *list = json_array();
     for (size_t i = 0; i < count && i < limit; i++) {
         json_t *type = type_json(rows[i]);
-        details_type_set(type, process, n, rows[i], histograms);
+        details_type_set(type, details, rows[i], histograms);
         json_array_append_new(list, type);
     }
+    free(details);
     free(rows);
     identity_set(json, process);
     json_object_set_new(json, "types", list);

@@ -71,6 +71,20 @@ static size_t types_used(const struct model_heap *heap)
     return count;
 }
 
+static int number_order(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+int stats_type_order(const void *first, const void *second)
+{
+    const struct stats_type_view *a = first, *b = second;
+    int order = number_order((uintptr_t)a->name, (uintptr_t)b->name);
+    if (!order)
+        order = number_order(a->size_bytes, b->size_bytes);
+    return order ? order : (a->tracked * 2 + a->variable) - (b->tracked * 2 + b->variable);
+}
+
 void stats_type_add(struct stats_type_view *to, const struct stats_type_view *from)
 {
     to->allocations += from->allocations;
@@ -92,8 +106,7 @@ void stats_type_add(struct stats_type_view *to, const struct stats_type_view *fr
 bool stats_type_merge_known(struct stats_type_view *merged, size_t count, const struct stats_type_view *type)
 {
     for (size_t i = 0; i < count; i++)
-        if (merged[i].name == type->name && merged[i].size_bytes == type->size_bytes &&
-            merged[i].tracked == type->tracked && merged[i].variable == type->variable) {
+        if (!stats_type_order(&merged[i], type)) {
             stats_type_add(&merged[i], type);
             return true;
         }
@@ -132,29 +145,15 @@ struct merging {
     bool failed; /* out of memory */
 };
 
-static int number_order(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
-static int type_order(const void *first, const void *second)
-{
-    const struct stats_type_view *a = first, *b = second;
-    int order = number_order((uintptr_t)a->name, (uintptr_t)b->name);
-    if (!order)
-        order = number_order(a->size_bytes, b->size_bytes);
-    return order ? order : (a->tracked * 2 + a->variable) - (b->tracked * 2 + b->variable);
-}
-
 static void merge(struct merging *to, const struct stats_type_view *type)
 {
-    struct stats_type_view *const *known = tfind(type, &to->tree, type_order);
+    struct stats_type_view *const *known = tfind(type, &to->tree, stats_type_order);
     if (known) {
         stats_type_add(*known, type);
         return;
     }
     to->types[to->count] = *type;
-    to->failed |= !tsearch(&to->types[to->count], &to->tree, type_order);
+    to->failed |= !tsearch(&to->types[to->count], &to->tree, stats_type_order);
     to->count++;
 }
 

@@ -209,6 +209,10 @@ void stats_tail_close(struct stats *stats, struct stats_tail *tail);
 size_t stats_tail_take(struct stats *stats, struct stats_tail *tail, struct stats_tail_event *out, size_t most,
                        uint64_t *missed, uint64_t *lost);
 
+/* An order of types, of one process's views (struct stats_type_view), in which 0 means: the same. For qsort(3) and its
+ * like. */
+int stats_type_order(const void *first, const void *second);
+
 /* Calls `changed` after every publication, in the intake's thread, with no lock held. One listener. */
 typedef void (*stats_changed_fn)(uint64_t seq, void *arg);
 void stats_on_change(struct stats *stats, stats_changed_fn changed, void *arg);
