@@ -95,8 +95,11 @@ static int show(struct agent *agent, struct agent_heap *shown)
         return error;
     feed_level_set(tally__heap_feed(shown->heap), WIRE_LEVEL_ALL);
     *tally__heap_attachment(shown->heap) =
-        (struct tally__attachment){
-        .detach = agent_detach, .forked = heap_forked, .veto = tally_detach, .parked = heap_parked, .agent = shown};
+        (struct tally__attachment){.detach = agent_detach,
+                                   .forked = heap_forked,
+                                   .veto = tally_detach,
+                                   .parked = heap_parked,
+                                   .agent = shown};
     pthread_mutex_lock(&agent->lock);
     shown->next = agent->heaps;
     agent->heaps = shown;

@@ -10,11 +10,6 @@
 
 #define LAST_COLLECTIONS 16u
 
-static json_t *number(uint64_t value)
-{
-    return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
-}
-
 struct details_row { /* of a type: what its heaps add up to */
     const struct stats_type_view *type;
     struct stats_type_detail sum;
@@ -90,8 +85,8 @@ struct details *details_new(const struct stats_process_view *process, uint32_t n
 
 static json_t *rates_json(const struct stats_type_detail *detail)
 {
-    return json_pack("{s:o, s:{s:o, s:o}}", "allocations_per_s", number(detail->allocations_per_s), "frees_per_s",
-                     "refcount", number(detail->frees_refcount_per_s), "cycle", number(detail->frees_cycle_per_s));
+    return json_pack("{s:o, s:{s:o, s:o}}", "allocations_per_s", view_number(detail->allocations_per_s), "frees_per_s",
+                     "refcount", view_number(detail->frees_refcount_per_s), "cycle", view_number(detail->frees_cycle_per_s));
 }
 
 /* Buckets that hold something: from each power of two on. */
@@ -100,8 +95,8 @@ static json_t *buckets_json(const uint64_t *counts)
     json_t *list = json_array();
     for (unsigned i = 0; i < STATS_LIFETIMES; i++)
         if (counts[i])
-            json_array_append_new(list, json_pack("{s:o, s:o}", "from", number(i ? (uint64_t)1 << i : 0), "count",
-                                                  number(counts[i])));
+            json_array_append_new(list, json_pack("{s:o, s:o}", "from", view_number(i ? (uint64_t)1 << i : 0), "count",
+                                                  view_number(counts[i])));
     return list;
 }
 
@@ -110,17 +105,17 @@ static json_t *sizes_json(const uint64_t *counts)
     json_t *list = json_array();
     for (unsigned i = 0; i < STATS_SIZES; i++)
         if (counts[i])
-            json_array_append_new(list, json_pack("{s:o, s:b, s:o}", "bytes", number(8 * i), "or_more",
-                                                  i == STATS_SIZES - 1, "count", number(counts[i])));
+            json_array_append_new(list, json_pack("{s:o, s:b, s:o}", "bytes", view_number(8 * i), "or_more",
+                                                  i == STATS_SIZES - 1, "count", view_number(counts[i])));
     return list;
 }
 
 static json_t *lifetimes_json(uint64_t deaths, const struct stats_histograms *histograms, unsigned shift)
 {
     uint64_t unknown = deaths > histograms->known ? deaths - histograms->known : 0;
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "known", number(histograms->known), "unknown", number(unknown),
-                     "short_lived", number(histograms->short_lived), "short_lived_below_bytes",
-                     number(STATS_SHORT_BYTES), "one_page_in", number((uint64_t)1 << shift));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "known", view_number(histograms->known), "unknown", view_number(unknown),
+                     "short_lived", view_number(histograms->short_lived), "short_lived_below_bytes",
+                     view_number(STATS_SHORT_BYTES), "one_page_in", view_number((uint64_t)1 << shift));
 }
 
 void details_type_set(json_t *json, const struct details *details, const struct stats_type_view *type, bool histograms)
@@ -154,24 +149,22 @@ json_t *details_rates(const struct stats_process_view *process, uint32_t n)
 
 /* ---- single events */
 
-static const struct { const char *word; unsigned bit; } kinds[] = {
-    {"alloc", 1u << WIRE_EVENT_ALLOC}, {"free_refcount", 1u << WIRE_EVENT_FREE_REFCOUNT},
-    {"free_cycle", 1u << WIRE_EVENT_FREE_CYCLE}, {"collection", STATS_TAIL_RARE}};
+/* What filters name: events of objects by their kind, and all others. */
+static const char *const kinds[] = {"collection", "alloc", "free_refcount", "free_cycle"}; /* by enum wire_event */
+static const char *const rares[] = {"pad", "clock", "collection_start", "collection_stop"}; /* by enum wire_rare */
 
 unsigned details_kind(const char *word, size_t bytes)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strlen(kinds[i].word) == bytes && !strncmp(kinds[i].word, word, bytes))
-            return kinds[i].bit;
+    for (unsigned kind = 0; kind < sizeof kinds / sizeof *kinds; kind++)
+        if (strlen(kinds[kind]) == bytes && !strncmp(kinds[kind], word, bytes))
+            return 1u << kind;
     return 0;
 }
 
 static const char *kind_word(enum wire_event kind, enum wire_rare rare)
 {
-    static const char *const objects[] = {NULL, "alloc", "free_refcount", "free_cycle"};
-    static const char *const rares[] = {"pad", "clock", "collection_start", "collection_stop"};
     if (kind != WIRE_EVENT_RARE)
-        return objects[kind];
+        return kinds[kind];
     return (unsigned)rare < sizeof rares / sizeof *rares ? rares[rare] : "unknown";
 }
 
@@ -179,9 +172,9 @@ json_t *details_event(const struct stats_event *event)
 {
     bool object = event->kind != WIRE_EVENT_RARE;
     return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o}", "kind", kind_word(event->kind, event->rare), "type", event->type,
-                     "bytes", object ? number(event->bytes) : json_null(), "object",
-                     object ? number(event->object) : json_null(), "at_mono_ns", object ? json_null() : number(event->value),
-                     "after_mono_ns", number(event->mono_ns));
+                     "bytes", object ? view_number(event->bytes) : json_null(), "object",
+                     object ? view_number(event->object) : json_null(), "at_mono_ns", object ? json_null() : view_number(event->value),
+                     "after_mono_ns", view_number(event->mono_ns));
 }
 
 const char *details_type_name(const struct stats_heap_view *heap, uint32_t row)
@@ -213,7 +206,7 @@ static json_t *heap_json(const struct stats_heap_view *heap)
     const struct stats_heap_detail *detail = heap->detail;
     for (size_t i = 0; detail && i < detail->event_count; i++)
         json_array_append_new(events, details_event(&detail->events[i]));
-    return json_pack("{s:o, s:o, s:b, s:o}", "n", number(heap->n), "was", view_state(heap->state), "gone_before", heap->gone,
+    return json_pack("{s:o, s:o, s:b, s:o}", "n", view_number(heap->n), "was", view_state(heap->state), "gone_before", heap->gone,
                      "last_events", events);
 }
 

@@ -192,6 +192,7 @@ json_t *view_collections(struct api *api, const struct stats_process_view *proce
 json_t *view_config(const struct stats_process_view *process, uint32_t heap);
 json_t *view_operation(const struct operation_view *operation);
 json_t *view_time(uint64_t wall_ns);
+json_t *view_number(uint64_t value); /* at most 2^63 - 1 */
 json_t *view_state(uint32_t state);
 /* The words of all managers. */
 json_t *view_managers(void);

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "wire/feed.h"
 
-static json_t *number(uint64_t value)
+json_t *view_number(uint64_t value)
 {
     return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
 }
@@ -57,8 +57,8 @@ json_t *view_time(uint64_t wall_ns)
 void view_stamp(json_t *json, uint64_t wall_ns, uint64_t mono_ns, uint64_t seq)
 {
     json_object_set_new(json, "as_of", view_time(wall_ns));
-    json_object_set_new(json, "as_of_mono_ns", number(mono_ns));
-    json_object_set_new(json, "seq", number(seq));
+    json_object_set_new(json, "as_of_mono_ns", view_number(mono_ns));
+    json_object_set_new(json, "seq", view_number(seq));
 }
 
 /* Sets "a" or, below an object that is made where it is missing, "a.b". */
@@ -81,7 +81,7 @@ static void path_set(json_t *json, const char *path, json_t *value)
 
 static void figures_set(json_t *json, const struct stats_figures *figures)
 {
-#define STATS_FIELD(member, path, kind, unit, label, help) path_set(json, path, number(figures->member));
+#define STATS_FIELD(member, path, kind, unit, label, help) path_set(json, path, view_number(figures->member));
 #include "stats/fields.def"
 #undef STATS_FIELD
 }
@@ -165,11 +165,11 @@ static json_t *debug_of_heap(const struct stats_heap_view *heap)
 }
 static json_t *max_pause_of_heap(const struct stats_heap_view *heap)
 {
-    return number(heap->config.max_pause_us);
+    return view_number(heap->config.max_pause_us);
 }
 static json_t *memory_limit_of_heap(const struct stats_heap_view *heap)
 {
-    return number(heap->config.memory_limit_bytes);
+    return view_number(heap->config.memory_limit_bytes);
 }
 static json_t *access_of_heap(const struct stats_heap_view *heap)
 {
@@ -244,20 +244,20 @@ json_t *view_process(const struct stats_process_view *process, uint64_t now_mono
     json_object_set_new(json, "attached_at", view_time(process->attached_wall_ns));
     json_object_set_new(json, "gone_at", view_time(process->gone_wall_ns));
     json_object_set_new(json, "end", process->end ? json_string(process->end) : json_null());
-    json_object_set_new(json, "safepoint_age_ns", number(safepoint_age(process, now_mono_ns)));
-    json_object_set_new(json, "live_objects", number(process->figures.live_objects));
-    json_object_set_new(json, "live_bytes", number(process->figures.live_bytes));
-    json_object_set_new(json, "allocations", number(process->figures.allocations));
-    path_set(json, "frees.refcount", number(process->figures.frees_refcount));
-    path_set(json, "frees.cycle", number(process->figures.frees_cycle));
-    json_object_set_new(json, "collections", number(process->figures.collections));
+    json_object_set_new(json, "safepoint_age_ns", view_number(safepoint_age(process, now_mono_ns)));
+    json_object_set_new(json, "live_objects", view_number(process->figures.live_objects));
+    json_object_set_new(json, "live_bytes", view_number(process->figures.live_bytes));
+    json_object_set_new(json, "allocations", view_number(process->figures.allocations));
+    path_set(json, "frees.refcount", view_number(process->figures.frees_refcount));
+    path_set(json, "frees.cycle", view_number(process->figures.frees_cycle));
+    json_object_set_new(json, "collections", view_number(process->figures.collections));
     agreed_set(json, "enabled", process, enabled_of_heap);
     agreed_set(json, "manager", process, manager_of_heap);
     for (size_t i = 0; i < process->heap_count; i++) {
         const struct stats_heap_view *heap = &process->heaps[i];
         json_array_append_new(heaps, json_pack("{s:i, s:o, s:o, s:o}", "n", (int)heap->n, "live_objects",
-                                               number(heap->figures.live_objects), "live_bytes",
-                                               number(heap->figures.live_bytes), "state",
+                                               view_number(heap->figures.live_objects), "live_bytes",
+                                               view_number(heap->figures.live_bytes), "state",
                                                WORD(states, heap->state)));
     }
     json_object_set_new(json, "heaps", heaps);
@@ -269,9 +269,9 @@ static json_t *generations_of(const struct stats_heap_view *heap)
     json_t *list = json_array();
     for (int i = 0; i < 3; i++)
         json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "collections",
-                                              number(heap->generations[i].collections), "collected",
-                                              number(heap->generations[i].collected), "uncollectable",
-                                              number(heap->generations[i].uncollectable)));
+                                              view_number(heap->generations[i].collections), "collected",
+                                              view_number(heap->generations[i].collected), "uncollectable",
+                                              view_number(heap->generations[i].uncollectable)));
     return list;
 }
 
@@ -283,16 +283,16 @@ static json_t *heap_stats(const struct stats_heap_view *heap, uint64_t now_ns)
     json_object_set_new(json, "gone", json_boolean(heap->gone));
     json_object_set_new(json, "complete", json_boolean(heap->complete));
     json_object_set_new(json, "inconsistent", json_boolean(heap->inconsistent));
-    json_object_set_new(json, "types_without_row", number(heap->types_without_row));
+    json_object_set_new(json, "types_without_row", view_number(heap->types_without_row));
     figures_set(json, &heap->figures);
     path_set(json, "events.level", level_of_heap(heap));
     config_set(json, heap);
     for (int i = 0; i < 3; i++)
-        json_array_append_new(counts, number(heap->counts[i]));
+        json_array_append_new(counts, view_number(heap->counts[i]));
     json_object_set_new(json, "counts", counts);
     json_object_set_new(json, "generations", generations_of(heap));
-    json_object_set_new(json, "last_pause_ns", number(heap->last_pause_ns));
-    json_object_set_new(json, "safepoint_age_ns", number(age(now_ns, heap->safepoint_mono_ns)));
+    json_object_set_new(json, "last_pause_ns", view_number(heap->last_pause_ns));
+    json_object_set_new(json, "safepoint_age_ns", view_number(age(now_ns, heap->safepoint_mono_ns)));
     return json;
 }
 
@@ -309,11 +309,11 @@ static void sums_set(json_t *json, const struct stats_process_view *process)
             sum.generations[g].uncollectable += process->heaps[i].generations[g].uncollectable;
         }
     for (int g = 0; g < 3; g++)
-        json_array_append_new(counts, number(sum.counts[g]));
+        json_array_append_new(counts, view_number(sum.counts[g]));
     json_object_set_new(json, "counts", counts);
     json_object_set_new(json, "generations", generations_of(&sum));
     json_object_set_new(json, "last_pause_ns",
-                        number(process->collection_count ? process->collections[0].pause_ns : 0));
+                        view_number(process->collection_count ? process->collections[0].pause_ns : 0));
 }
 
 json_t *view_stats(const struct api *api, const struct stats_process_view *process, uint32_t n)
@@ -337,7 +337,7 @@ json_t *view_stats(const struct api *api, const struct stats_process_view *proce
         agreed_set(json, "events.level", process, level_of_heap);
         config_agreed_set(json, process);
         sums_set(json, process);
-        json_object_set_new(json, "safepoint_age_ns", number(safepoint_age(process, now_ns)));
+        json_object_set_new(json, "safepoint_age_ns", view_number(safepoint_age(process, now_ns)));
         for (size_t i = 0; i < process->heap_count; i++)
             json_array_append_new(heaps, heap_stats(&process->heaps[i], now_ns));
         json_object_set_new(json, "heaps", heaps);
@@ -352,13 +352,13 @@ static json_t *type_json(const struct stats_type_view *type)
         "{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:{s:o, s:o}, "
         "s:{s:o, s:{s:o, s:o}}}",
         "name", type->name, "tracked", type->tracked, "size_bytes",
-        type->variable ? json_null() : number(type->size_bytes), "live_objects", number(type->live_objects),
-        "live_bytes", number(type->live_bytes), "allocations", number(type->allocations), "allocated_bytes",
-        number(type->allocated_bytes), "moved", "in", number(type->moved_in), "out",
-        number(type->moved_out), "frees", "refcount", number(type->frees_refcount), "cycle",
-        number(type->frees_cycle), "freed_bytes", "refcount", number(type->freed_refcount_bytes), "cycle",
-        number(type->freed_cycle_bytes), "events", "allocations", number(type->event_allocations), "frees",
-        "refcount", number(type->event_frees_refcount), "cycle", number(type->event_frees_cycle));
+        type->variable ? json_null() : view_number(type->size_bytes), "live_objects", view_number(type->live_objects),
+        "live_bytes", view_number(type->live_bytes), "allocations", view_number(type->allocations), "allocated_bytes",
+        view_number(type->allocated_bytes), "moved", "in", view_number(type->moved_in), "out",
+        view_number(type->moved_out), "frees", "refcount", view_number(type->frees_refcount), "cycle",
+        view_number(type->frees_cycle), "freed_bytes", "refcount", view_number(type->freed_refcount_bytes), "cycle",
+        view_number(type->freed_cycle_bytes), "events", "allocations", view_number(type->event_allocations), "frees",
+        "refcount", view_number(type->event_frees_refcount), "cycle", view_number(type->event_frees_cycle));
 }
 
 static int by_live_bytes(const void *a, const void *b)
@@ -431,17 +431,17 @@ static json_t *collection_json(struct api *api, const struct stats_collection_vi
     bool known = operations_id(api->operations, from->operation, operation);
     json_t *json = json_pack(
         "{s:i, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o}", "heap",
-        (int)from->heap, "sequence", number(from->sequence), "started_at", view_time(from->start_wall_ns),
-        "start_mono_ns", number(from->start_mono_ns), "reason", WORD(reasons, from->reason), "generation",
-        (int)from->generation, "manager", WORD(managers, from->manager), "pause_ns", number(from->pause_ns),
-        "phases", "find_ns", number(from->find_ns), "callback_ns", number(from->callback_ns), "free_ns",
-        number(from->free_ns), "examined", number(from->examined), "collected", number(from->collected),
-        "freed_bytes", number(from->freed_bytes), "uncollectable", number(from->uncollectable));
+        (int)from->heap, "sequence", view_number(from->sequence), "started_at", view_time(from->start_wall_ns),
+        "start_mono_ns", view_number(from->start_mono_ns), "reason", WORD(reasons, from->reason), "generation",
+        (int)from->generation, "manager", WORD(managers, from->manager), "pause_ns", view_number(from->pause_ns),
+        "phases", "find_ns", view_number(from->find_ns), "callback_ns", view_number(from->callback_ns), "free_ns",
+        view_number(from->free_ns), "examined", view_number(from->examined), "collected", view_number(from->collected),
+        "freed_bytes", view_number(from->freed_bytes), "uncollectable", view_number(from->uncollectable));
     json_object_set_new(json, "scope", WORD(scopes, from->scope));
     json_object_set_new(json, "slices", json_integer(from->slices));
-    json_object_set_new(json, "live_bytes_before", number(from->live_bytes_before));
-    json_object_set_new(json, "live_bytes_after", number(from->live_bytes_after));
-    json_object_set_new(json, "safepoint_wait_ns", number(from->safepoint_wait_ns));
+    json_object_set_new(json, "live_bytes_before", view_number(from->live_bytes_before));
+    json_object_set_new(json, "live_bytes_after", view_number(from->live_bytes_after));
+    json_object_set_new(json, "safepoint_wait_ns", view_number(from->safepoint_wait_ns));
     json_object_set_new(json, "operation", known ? json_string(operation) : json_null());
     return json;
 }
@@ -505,9 +505,9 @@ static json_t *operation_heaps(const struct operation_view *operation)
             heaps, json_pack("{s:i, s:s, s:s?, s:s?, s:I, s:o, s:o, s:o}", "n", (int)heap->n, "state",
                              operation_state_word(heap->state), "code", heap->code, "detail",
                              operation_sentence(heap->code, heap->error), "collected",
-                             (json_int_t)heap->collected, "freed_bytes", number(heap->freed_bytes),
-                             "pause_ns", number(heap->pause_ns), "safepoint_wait_ns",
-                             number(heap->safepoint_wait_ns)));
+                             (json_int_t)heap->collected, "freed_bytes", view_number(heap->freed_bytes),
+                             "pause_ns", view_number(heap->pause_ns), "safepoint_wait_ns",
+                             view_number(heap->safepoint_wait_ns)));
     }
     return heaps;
 }
@@ -530,9 +530,9 @@ static json_t *config_result(const struct wire_command *command)
     if (command->mask & WIRE_CONFIG_MANAGER)
         json_object_set_new(json, "manager", WORD(managers, command->manager));
     if (command->mask & WIRE_CONFIG_MAX_PAUSE)
-        json_object_set_new(json, "max_pause_us", number(command->max_pause_us));
+        json_object_set_new(json, "max_pause_us", view_number(command->max_pause_us));
     if (command->mask & WIRE_CONFIG_MEMORY_LIMIT)
-        json_object_set_new(json, "memory_limit_bytes", number(command->memory_limit_bytes));
+        json_object_set_new(json, "memory_limit_bytes", view_number(command->memory_limit_bytes));
     return json;
 }
 
@@ -543,7 +543,7 @@ static json_t *operation_result(const struct operation_view *operation)
     if (operation->kind == WIRE_COMMAND_CONFIG)
         return config_result(&operation->command);
     return json_pack("{s:I, s:o}", "collected", (json_int_t)operation->collected, "freed_bytes",
-                     number(operation->freed_bytes));
+                     view_number(operation->freed_bytes));
 }
 
 json_t *view_operation(const struct operation_view *operation)
@@ -553,11 +553,11 @@ json_t *view_operation(const struct operation_view *operation)
         "{s:s, s:s, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", operation->id, "kind",
         operation->kind == WIRE_COMMAND_COLLECT ? "collect" : "config", "process", operation->process,
         "state", operation_state_word(operation->state), "code", operation->code, "detail",
-        operation_sentence(operation->code, operation->error), "deadline_ms", number(operation->deadline_ms),
+        operation_sentence(operation->code, operation->error), "deadline_ms", view_number(operation->deadline_ms),
         "created_at", view_time(operation->created_wall_ns), "finished_at",
         view_time(operation->finished_wall_ns), "safepoint_wait_ns",
-        over ? number(operation->safepoint_wait_ns) : json_null(), "pause_ns",
-        over ? number(operation->pause_ns) : json_null(), "result", operation_result(operation), "heaps",
+        over ? view_number(operation->safepoint_wait_ns) : json_null(), "pause_ns",
+        over ? view_number(operation->pause_ns) : json_null(), "result", operation_result(operation), "heaps",
         operation_heaps(operation));
     if (operation->kind == WIRE_COMMAND_COLLECT)
         json_object_set_new(json, "generation", json_integer(operation->command.generation));

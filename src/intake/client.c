@@ -367,7 +367,7 @@ bool intake_client_sweep(struct client *client, bool whole)
             fault_end(client, heap, fault);
             return true;
         }
-        uint64_t most_ns = intake_heap_idle_ns(heap);
+        uint64_t most_ns = intake_heap_rest(heap);
         idle_ns = most_ns < idle_ns ? most_ns : idle_ns;
         heap->turn = client->turn;
         left = !whole && heap->next && clock_mono_ns() - began_ns > LOOK_NS;

@@ -57,22 +57,21 @@ static const char *counters_check(struct heap_feed *heap, const struct feed_file
                                   const struct wire_heap *message)
 {
     const struct wire_counters *in = file->memory;
-    struct { uint64_t magic; uint32_t version, header; uint64_t bytes; uint32_t rest[12]; } copy;
-    memcpy(&copy, in, sizeof copy);
-    const uint32_t *rest = copy.rest;
+    struct wire_counters head; /* as far as it never changes */
+    memcpy(&head, in, offsetof(struct wire_counters, type_count));
     uint64_t end = sizeof *in;
-    if (copy.magic != WIRE_COUNTERS_MAGIC || copy.version != WIRE_VERSION || copy.bytes != file->bytes)
+    if (head.magic != WIRE_COUNTERS_MAGIC || head.version != WIRE_VERSION || head.total_bytes != file->bytes)
         return "a counters feed has a header of another kind or version";
-    if (rest[0] != message->heap_number || rest[1] != message->feed_generation)
+    if (head.heap_number != message->heap_number || head.feed_generation != message->feed_generation)
         return "a counters feed is of another heap";
-    heap->row_offset = rest[2];
-    heap->row_capacity = rest[3];
-    heap->desc_offset = rest[4];
-    heap->string_offset = rest[6];
-    heap->string_bytes = rest[7];
-    heap->record_offset = rest[8];
-    heap->record_capacity = rest[9];
-    if (rest[5] != sizeof(struct wire_desc) || !heap->row_capacity ||
+    heap->row_offset = head.row_offset;
+    heap->row_capacity = head.row_capacity;
+    heap->desc_offset = head.desc_offset;
+    heap->string_offset = head.string_offset;
+    heap->string_bytes = head.string_bytes;
+    heap->record_offset = head.record_offset;
+    heap->record_capacity = head.record_capacity;
+    if (head.desc_bytes != sizeof(struct wire_desc) || !heap->row_capacity ||
         heap->row_capacity > WIRE_ROW_MAX || !heap->record_capacity ||
         !follows(&end, heap->row_offset, heap->row_capacity, sizeof(struct wire_row), file->bytes) ||
         !follows(&end, heap->desc_offset, heap->row_capacity, sizeof(struct wire_desc), file->bytes) ||

@@ -84,7 +84,7 @@ struct intake_sink {
     void *arg;
     /* A process has attached, anew or again. Returns the sink's own handle for it, NULL to refuse. */
     void *(*attached)(void *arg, const struct intake_process *process);
-    /* Events of a heap, in order; before the sample whose counters tell of them. The words are valid during the
+    /* Events of a heap, in order; before the sample whose counters tell of them, the heap's first one too. The words are valid during the
      * call, and bounded by nothing: they are what the process wrote. type_limit: rows of its feed. */
     void (*events)(void *arg, void *process, uint32_t heap_number, uint32_t type_limit, const struct wire_span *span);
     void (*sample)(void *arg, void *process, const struct intake_sample *sample);

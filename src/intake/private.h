@@ -148,8 +148,8 @@ struct heap_feed *intake_feed_find(const struct client *client, uint32_t number)
  * the heap's ring wants to be read again. */
 bool intake_heap_sample(struct client *client, struct heap_feed *heap, uint64_t words, bool last, uint64_t *again_ns,
                         const char **fault);
-/* How long a heap at rest may go without a look. */
-uint64_t intake_heap_idle_ns(struct heap_feed *heap);
+/* After each look: how long the heap may go without another if it is at rest, ns. Its peak fades. */
+uint64_t intake_heap_rest(struct heap_feed *heap);
 /* Reads what is left of a ring that its writer has left. */
 const char *intake_ring_drain(struct client *client, struct heap_feed *heap);
 

@@ -345,7 +345,6 @@ static void ring_pace(struct client *client, struct heap_feed *heap, uint64_t *a
     heap->drained = !waiting;
     heap->read_ns = now_ns;
     heap->written = written;
-    heap->peak -= heap->peak / PEAK_LOOKS;
     if (rate > heap->peak && words > WIRE_RING_WORDS / 8)
         heap->peak = rate;
     ring_grow(client, heap, words, rate, now_ns);
@@ -354,7 +353,7 @@ static void ring_pace(struct client *client, struct heap_feed *heap, uint64_t *a
         *again_ns = next_ns;
 }
 
-uint64_t intake_heap_idle_ns(struct heap_feed *heap)
+uint64_t intake_heap_rest(struct heap_feed *heap)
 {
     uint64_t most = heap->ring ? quarter_ns(heap, heap->peak) : POLL_IDLE_NS;
     heap->peak -= heap->peak / PEAK_LOOKS;
