@@ -143,6 +143,7 @@ unit_objs = $(if $(filter intake stats operations api tallyd,$(1)),$(BUILD)/libt
 unit_libs = $(if $(filter intake stats operations api tallyd,$(1)),$(DAEMON_LIBS),$(if $(filter tallyctl,$(1)),$(TALLYCTL_LIBS)))
 
 UNIT_LINK_test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=mmap,--wrap=madvise
+UNIT_LINK_test_counters := -Wl,--wrap=mmap
 
 .PHONY: unit heap-unit
 unit: $(UNIT_TESTS)

@@ -312,12 +312,14 @@ const char *intake_ring_drain(struct client *client, struct heap_feed *heap)
     return ring_read(client, heap, UINT64_MAX);
 }
 
-/* A ring that cannot hold what is written in GROW_HOLDS_NS is asked to become one that can; a few words do not
- * make a rate. */
+/* A ring that cannot hold what is written in GROW_HOLDS_NS, or twice what came since the last look, as bursts do, is
+ * asked to become one that can; a few words do not make a rate. */
 static void ring_grow(struct client *client, struct heap_feed *heap, uint64_t written, uint64_t rate, uint64_t now_ns)
 {
     uint64_t words = heap->reader.capacity_words, most = rate > GROW_RATE ? GROW_SMALL : WIRE_RING_WORDS_MAX;
-    while (written > WIRE_RING_WORDS / 8 && words < most && words < rate * (GROW_HOLDS_NS / 1000) / 1000000)
+    uint64_t held = rate < UINT64_MAX / GROW_HOLDS_NS ? rate * (GROW_HOLDS_NS / 1000) / 1000000 : most;
+    uint64_t wanted = written > held / 2 ? (written < most ? written * 2 : most) : held;
+    while (written > WIRE_RING_WORDS / 8 && words < most && words < wanted)
         words *= 2;
     if (words <= heap->reader.capacity_words || now_ns - heap->asked_ns < GROW_AGAIN_NS)
         return;
