@@ -7,6 +7,7 @@
 
 #include "heap/internal.h"
 #include "support.h"
+#include "system.h"
 
 /* ---- mappings fail while this is set */
 
@@ -208,9 +209,11 @@ static int child_run(struct tally_heap *heap, void *object, bool again)
 
 static void test_children_of_children_without_memory(void **state)
 {
+    (void)state;
+    if (!system_wipes_on_fork())
+        skip();
     struct tally_heap *heap = heap_make();
     void *object = tally_new(heap, type_new(false));
-    (void)state;
     pid_t pid = fork();
     if (pid == 0)
         _exit(child_run(heap, object, true));
@@ -224,9 +227,11 @@ static void test_children_of_children_without_memory(void **state)
 /* A child that attaches, without memory for its own children's counters, keeps the private ones for them. */
 static void test_attaching_keeps_counters_for_a_child(void **state)
 {
+    (void)state;
+    if (!system_wipes_on_fork())
+        skip();
     struct tally_heap *heap = heap_make();
     void *object = tally_new(heap, type_new(false));
-    (void)state;
     munmap(heap->fork_counters, WIRE_COUNTERS_BYTES);
     heap->fork_counters = NULL;
     struct feed_shape shape = tally__feed_shape(tally__heap_feed(heap)->counters);
