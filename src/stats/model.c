@@ -1,6 +1,7 @@
 /* Folding what the intake tells into the model. */
 #include "stats/model.h"
 
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,12 +14,15 @@ static void touch(struct model_process *process)
     process->dirty = process->stats->dirty = true;
 }
 
+static int id_order(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
 static struct model_process *process_find(struct stats *stats, const char *id)
 {
-    for (struct model_process *process = stats->processes; process; process = process->next)
-        if (!memcmp(process->view.id, id, 8) && !strcmp(process->view.id, id)) /* inline, and enough for nearly all */
-            return process;
-    return NULL;
+    char *const *known = tfind(id, &stats->by_id, id_order);
+    return known ? (struct model_process *)(*known - offsetof(struct model_process, view.id)) : NULL;
 }
 
 static void *attached(void *arg, const struct intake_process *from)
@@ -40,6 +44,11 @@ static void *attached(void *arg, const struct intake_process *from)
         process->births = (struct events_budget){.limit = BIRTHS_A_PROCESS, .whole = &stats->births};
         process->retired.view.complete = true;
         memcpy(process->view.id, from->id, sizeof process->view.id);
+        if (!tsearch(process->view.id, &stats->by_id, id_order)) {
+            stats_texts_unref(process->texts);
+            free(process);
+            return NULL;
+        }
         process->view.name = process->texts->name;
         process->view.library = process->texts->library;
         process->view.label_count = process->texts->label_count;
@@ -237,8 +246,24 @@ static void summary_fold(struct stats_heap_view *view, const struct intake_summa
     view->last_pause_ns = summary->last_pause_ns;
 }
 
+/* The ring grows to its full size before it goes round. */
+static bool collection_room(struct model_process *process)
+{
+    size_t room = process->collection_room ? 2 * process->collection_room : 8;
+    if (process->collection_count < process->collection_room || process->collection_room == STATS_COLLECTIONS_KEPT)
+        return true;
+    struct stats_collection_view *grown = realloc(process->collections, room * sizeof *grown);
+    if (!grown)
+        return false;
+    process->collections = grown;
+    process->collection_room = room;
+    return true;
+}
+
 static void collection_add(struct model_process *process, uint32_t heap, const struct intake_record *from)
 {
+    if (!collection_room(process))
+        return;
     uint64_t mono = clock_mono_ns(), wall = clock_wall_ns();
     process->collections[process->collection_next] = (struct stats_collection_view){
         .heap = heap, .sequence = from->sequence, .start_mono_ns = from->start_ns,
@@ -434,6 +459,8 @@ const char *stats_process_id(const void *handle)
 
 static void process_free(struct model_process *process)
 {
+    tdelete(process->view.id, &process->stats->by_id, id_order);
+    free(process->collections);
     while (process->heaps) {
         struct model_heap *heap = process->heaps;
         process->heaps = heap->next;

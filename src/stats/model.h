@@ -57,13 +57,15 @@ struct model_process {
     struct events_budget births; /* of its heaps */
     size_t collection_count; /* ring of the newest, by model_process.collection_next */
     size_t collection_next;
-    struct stats_collection_view collections[STATS_COLLECTIONS_KEPT];
+    size_t collection_room;  /* a power of two, STATS_COLLECTIONS_KEPT at most */
+    struct stats_collection_view *collections;
     const struct stats_process_view *published;
 };
 
 struct stats {
     struct model_process *processes; /* in order of attaching */
     struct model_process **processes_end;
+    void *by_id; /* their ids, a tree of tsearch(3) */
     struct events_budget births; /* of all processes */
     uint64_t gone_kept_ns;
     size_t gone_kept_count;

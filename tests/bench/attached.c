@@ -266,22 +266,23 @@ static double pairs(void)
 static void troubles(void)
 {
     double reading = 0, stopped = 0, dead = 0;
-    long before_kib = 0;
+    long grown_kib = 0; /* while nobody reads, at full rate */
     for (int i = 0; i < 5; i++) {
         while (!attached())
             rest_ms(10);
         rest_ms(500);
         reading += pairs();
         kill(daemon_pid, SIGSTOP);
+        long before_kib = memory_kib("VmRSS:");
         stopped += pairs();
         kill(daemon_pid, SIGKILL);
         waitpid(daemon_pid, NULL, 0);
         dead += pairs();
-        before_kib = before_kib ? before_kib : memory_kib("VmRSS:");
+        grown_kib += memory_kib("VmRSS:") - before_kib;
         daemon_start();
     }
     put("DAEMON pair, attached", bench_name, reading / 5, "ns");
-    put("DAEMON memory grown by its troubles", bench_name, (double)(memory_kib("VmRSS:") - before_kib), "KiB");
+    put("DAEMON memory grown by its troubles", bench_name, (double)grown_kib, "KiB");
     put("DAEMON pair, daemon stopped", bench_name, stopped / 5, "ns");
     put("DAEMON pair, daemon stopped", "with a daemon that reads", reading / 5, "ns");
     put("DAEMON pair, daemon dead", bench_name, dead / 5, "ns");
