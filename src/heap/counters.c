@@ -17,6 +17,14 @@ void tally__counters_unmap(void *memory)
         tally__unmap(memory, counters->total_bytes);
 }
 
+void *tally__counters_cut(void *memory)
+{
+    const struct wire_counters *counters = memory;
+    if (counters->total_bytes > WIRE_COUNTERS_BYTES)
+        tally__unmap((char *)memory + WIRE_COUNTERS_BYTES, counters->total_bytes - WIRE_COUNTERS_BYTES);
+    return memory;
+}
+
 struct feed_shape tally__feed_shape(const struct wire_counters *now)
 {
     uint64_t count = tally__type_count(), name_bytes = tally__type_name_bytes();
@@ -128,7 +136,7 @@ int tally__heap_feed_swap(struct tally_heap *heap, void *counters, void *ring)
     feed_adopt(&heap->hot.pen, counters ? counters : private, counters ? ring : NULL);
     heap->private_counters = private;
     if (!heap->fork_counters) /* no fork is ever without */
-        heap->fork_counters = old;
+        heap->fork_counters = tally__counters_cut(old);
     else
         tally__counters_unmap(old);
     tally__types_describe(heap);

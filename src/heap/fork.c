@@ -35,9 +35,11 @@ static void live_each(struct tally_heap *heap)
  * for that, the private counters were kept for it, which the child has a copy of. */
 void tally__forked(struct tally_heap *heap)
 {
-    void *counters = heap->fork_counters ? heap->fork_counters : heap->private_counters;
-    if (counters == heap->private_counters)
+    void *counters = heap->fork_counters;
+    if (!counters) {
+        counters = tally__counters_cut(heap->private_counters);
         heap->private_counters = NULL;
+    }
     memset(counters, 0, WIRE_COUNTERS_BYTES);
     feed_counters_format(counters, FEED_SHAPE_START, heap->number, 1);
     feed_restart(&heap->hot.pen, counters);

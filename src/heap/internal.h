@@ -287,6 +287,7 @@ int tally__types_init(void); /* registers the library's own */
 /* counters.c. types_describe: rows for all types there are, as far as they last. */
 void *tally__counters_map(const struct tally_heap *heap, const struct feed_shape *shape);
 void tally__counters_unmap(void *memory);
+void *tally__counters_cut(void *memory); /* to the size at the start, for a child */
 void tally__types_describe(struct tally_heap *heap);
 size_t tally__size_of(const struct tally_type *type, const void *object); /* rounded up to 8 */
 

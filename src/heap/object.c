@@ -152,8 +152,6 @@ void *tally__new_moved(struct tally_heap *heap, const struct tally_type *type, s
 {
     uint32_t class_index = tally__class_of(WORD_BYTES + bytes, type->align);
     void *object = NULL;
-    if (type->index >= heap->hot.types_known)
-        tally__types_describe(heap);
     if (class_index == CLASS_LARGE) {
         struct page *page = tally__page_new(heap, CLASS_LARGE, type->tracked, WORD_BYTES + bytes);
         object = page ? take_large(heap, page, type) : NULL;

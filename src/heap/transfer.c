@@ -108,9 +108,12 @@ static void check_isolated(struct transfer *transfer)
         }
 }
 
-/* No collection runs meanwhile in the target: nothing of it changes where this fails. */
+/* No collection runs meanwhile in the target: nothing of it changes where this fails. Rows come first: with a row that
+ * comes late, objects move that have been counted, which the copies are not yet. */
 static void make(struct transfer *transfer)
 {
+    if (tally__type_count() > transfer->to->hot.types_known)
+        tally__types_describe(transfer->to);
     transfer->copies = calloc(transfer->count, sizeof *transfer->copies);
     if (!transfer->copies)
         transfer->error = TALLY_ENOMEM;

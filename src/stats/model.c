@@ -317,8 +317,11 @@ static void sample_take(void *arg, void *handle, const struct intake_sample *sam
     view->figures.events_written = sample->events_seen + sample->events_lost;
     view->inconsistent |= sample->events_malformed > 0;
     view->complete = !sample->events_lost && !sample->types_without_row && !view->inconsistent;
-    for (size_t i = 0; i < sample->record_count; i++)
-        collection_add(process, sample->heap_number, &sample->records[i]);
+    for (size_t i = 0; i < sample->record_count; i++) {
+        if (sample->records[i].sequence > heap->last_record) /* one that is attached again brings its last ones along */
+            collection_add(process, sample->heap_number, &sample->records[i]);
+        heap->last_record = sample->records[i].sequence;
+    }
     if (stats_detail_due(heap, sample->mono_ns))
         stats_detail_make(heap, false);
     else

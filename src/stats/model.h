@@ -38,6 +38,7 @@ struct model_heap {
     struct stats_type_view *types;
     struct model_rated *rated; /* by row */
     uint64_t rated_ns;
+    uint64_t last_record; /* sequence of its newest collection */
     bool moving; /* some rate is not 0, or the detail is older than the last sample */
     uint32_t row_limit; /* types that its feed has room for */
     struct events *events; /* NULL: there were none */

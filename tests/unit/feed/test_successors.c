@@ -295,7 +295,7 @@ static void test_sequences_go_on_over_rings(void **state)
         assert_int_equal(world->pen.level, WIRE_LEVEL_ALL);
         assert_int_equal(world->pen.mask, words[i] - 1);
         assert_int_equal(feed_position(&world->pen), WIRE_BLOCK_WORDS); /* a block says where it begins */
-        const _Atomic uint64_t *first = world->pen.words;
+        const _Atomic uint64_t *first = feed_word_at(&world->pen, 0);
         assert_int_equal(atomic_load(&first[0]), sequence);
         assert_int_equal(atomic_load(&first[2]), WIRE_LEVEL_ALL);
         rows_check(world);
@@ -321,10 +321,6 @@ static void test_rows_are_untold_and_events_over_all_memories(void **state)
         case 3:
             ring_change(world, choice >> 20 & 1 ? 2048 : 4096);
             break;
-        case 4:
-            if (choice >> 20 & 1)
-                ring_change(world, 0);
-            break;
         case 5:
             counters_grow(world, world->named < 100 ? ROWS / 2 : ROWS, 2048);
             types_name(world, world->named < 40 ? world->named + 2 : world->named);
@@ -332,40 +328,11 @@ static void test_rows_are_untold_and_events_over_all_memories(void **state)
         default:
             some_objects(world, i);
         }
-        if (!world->ring) {
-            assert_int_equal(world->pen.level, WIRE_LEVEL_OFF);
-            some_objects(world, i); /* counted, and told by no event */
-            rows_check(world);
-            ring_change(world, 2048);
-            assert_int_equal(world->pen.level, WIRE_LEVEL_OFF);
-        }
         rows_check(world);
     }
     types_check(world);
     assert_int_equal(world->reader.seen, feed_sequence(&world->pen));
     assert_int_equal(world->reader.lost + world->reader.malformed, 0);
-}
-
-/* With no ring the sequence stands still, wherever the ring had been. */
-static void test_sequences_survive_the_want_of_a_ring(void **state)
-{
-    struct world *world = *state;
-    some_objects(world, 2);
-    uint64_t sequence = feed_sequence(&world->pen);
-    assert_true(sequence > 0);
-    ring_change(world, 0);
-    assert_int_equal(feed_sequence(&world->pen), sequence);
-    feed_level_set(&world->pen, WIRE_LEVEL_ALL);
-    assert_int_equal(world->pen.level, WIRE_LEVEL_OFF);
-    ring_change(world, 0);
-    assert_int_equal(feed_sequence(&world->pen), sequence);
-    ring_change(world, 4096);
-    assert_int_equal(feed_position(&world->pen), 0); /* nothing is written at off */
-    feed_level_set(&world->pen, WIRE_LEVEL_ALL);
-    assert_int_equal(feed_sequence(&world->pen), sequence);
-    some_objects(world, 3);
-    rows_check(world);
-    assert_int_equal(world->reader.seen, feed_sequence(&world->pen));
 }
 
 /* A record of two words is the last before the change, the first after it, and finds one word left. */
@@ -412,7 +379,7 @@ static void test_restarts_begin_the_sequence_anew(void **state)
     feed_level_set(&child.pen, WIRE_LEVEL_ALL);
     assert_int_equal(desc_of(&child, 1)->base_allocated, 1);
     rows_check(&child);
-    assert_int_equal(atomic_load(&child.pen.words[0]), 0);
+    assert_int_equal(atomic_load(feed_word_at(&child.pen, 0)), 0);
     assert_memory_equal(&before, &world->pen.rows[1], sizeof before);
     free(child.ring);
     free(child.counters);
@@ -476,7 +443,6 @@ int main(void)
         ROW(test_counters_change_while_events_are_on),
         ROW(test_sequences_go_on_over_rings),
         ROW(test_rows_are_untold_and_events_over_all_memories),
-        ROW(test_sequences_survive_the_want_of_a_ring),
         ROW(test_long_events_and_pads_around_changes),
         ROW(test_restarts_begin_the_sequence_anew),
         ROW(test_totals_survive_changes),

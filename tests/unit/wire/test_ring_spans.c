@@ -269,29 +269,6 @@ static void test_a_reader_that_is_late_reads_a_whole_ring(void **state)
     assert_int_equal(world->reader.lost, 6 * PAYLOAD);
 }
 
-/* The writer comes by between the two looks at the head and at the reserve. */
-static void test_an_overtaken_reader_goes_on_half_a_ring_behind(void **state)
-{
-    struct world *world = *state;
-    struct wire_ring *ring = world->ring;
-    short_events(world, 4 * PAYLOAD);
-    uint64_t head = feed_position(&world->pen);
-    short_events(world, 2 * PAYLOAD + 5);
-    atomic_store(&ring->head, head); /* as an earlier look has seen it */
-    struct heard heard = {.spans = 0};
-    assert_int_equal(wire_ring_read(&world->reader, UINT64_MAX, hear, &heard), 0);
-    uint64_t reserve = atomic_load(&ring->reserve);
-    assert_int_equal(reserve, 7 * WIRE_BLOCK_SIZE);
-    assert_int_equal(world->reader.position, reserve - WIRE_RING_WORDS / 2);
-    assert_false(world->reader.in_block);
-    assert_int_equal(wire_ring_waiting(&world->reader), 0); /* ahead of that head */
-    assert_int_equal(wire_ring_read(&world->reader, UINT64_MAX, hear, &heard), 0);
-    atomic_store(&ring->head, 6 * WIRE_BLOCK_SIZE + WIRE_BLOCK_WORDS + 5);
-    heard = listen(world, UINT64_MAX, PAYLOAD + 5);
-    assert_int_equal(heard.lost, 5 * PAYLOAD);
-    assert_int_equal(world->reader.malformed, 0);
-}
-
 static void test_what_the_reserve_claims_is_not_shown(void **state)
 {
     struct world *world = *state;
@@ -300,8 +277,8 @@ static void test_what_the_reserve_claims_is_not_shown(void **state)
     atomic_store(&ring->reserve, WIRE_RING_WORDS + 1); /* the first word may be torn */
     struct heard heard = {.spans = 0};
     int64_t shown = wire_ring_read(&world->reader, UINT64_MAX, hear, &heard);
-    assert_int_equal(shown, PAYLOAD); /* from 1 + half a ring on, up to the next block */
-    assert_int_equal(heard.lost, 3 * PAYLOAD);
+    assert_int_equal(shown, 3 * PAYLOAD); /* from the next block on */
+    assert_int_equal(heard.lost, PAYLOAD);
     assert_int_equal(wire_ring_reader_init(&world->reader, world->ring, WIRE_RING_BYTES), 0);
     atomic_store(&ring->reserve, WIRE_RING_WORDS);
     assert_int_equal(wire_ring_read(&world->reader, UINT64_MAX, NULL, NULL), 4 * PAYLOAD);
@@ -449,7 +426,6 @@ int main(void)
         ROW(test_a_pad_to_the_end_ends_the_block),
         ROW(test_a_pad_alone_is_passed_over),
         ROW(test_a_reader_that_is_late_reads_a_whole_ring),
-        ROW(test_an_overtaken_reader_goes_on_half_a_ring_behind),
         ROW(test_what_the_reserve_claims_is_not_shown),
         ROW(test_positions_at_the_edge_of_the_possible),
         ROW(test_sequences_that_go_back_are_malformed),
