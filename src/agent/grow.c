@@ -89,8 +89,10 @@ bool agent_growth_start(struct agent *agent)
     if (!shown)
         return false;
     shown->grow_ns = now_ns + AGAIN_NS;
-    if (feed_bytes(agent) + (want.counters ? feed_counters_bytes(&want.shape) : 0) > AGENT_FEED_BYTES)
+    if (feed_bytes(agent) + (want.counters ? feed_counters_bytes(&want.shape) : 0) > AGENT_FEED_BYTES) {
+        shown->ring_wanted = 0; /* others have attached since it was promised; for rows alone there may be room */
         return true;
+    }
     uint32_t number = shown->number, attachment = shown->attachment, generation = ++agent->generation;
     pthread_mutex_unlock(&agent->lock);
     int error = successors_make(&want, number, generation, &counters, &ring);

@@ -154,8 +154,8 @@ static inline struct fake_heap fake_heap_receive(int connection)
 
 static inline void fake_heap_drop(struct fake_heap *heap)
 {
-    munmap((void *)(uintptr_t)heap->counters, WIRE_COUNTERS_BYTES);
-    munmap((void *)(uintptr_t)heap->ring, WIRE_RING_BYTES);
+    munmap((void *)(uintptr_t)heap->counters, heap->counters->total_bytes);
+    munmap((void *)(uintptr_t)heap->ring, heap->ring->total_bytes);
     close(heap->counters_fd);
     close(heap->ring_fd);
 }
