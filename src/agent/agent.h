@@ -72,7 +72,8 @@ struct agent_heap {
     uint32_t number;
     uint32_t attachment; /* the first generation: never twice in a process */
     struct agent_memory counters, ring;
-    bool counters_sent, ring_sent; /* on this connection */
+    bool known;                    /* to tallyd: on this connection a memory of it was sent, perhaps a predecessor, */
+    bool counters_sent, ring_sent; /* or these */
     uint64_t ring_wanted;          /* words that tallyd has asked for */
     uint64_t grow_ns;              /* not before: there was no memory, or no more is allowed */
     _Atomic uint32_t growth;       /* enum growth */

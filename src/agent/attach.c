@@ -140,7 +140,7 @@ static bool heap_unlist(struct agent *agent, struct agent_heap *shown, uint64_t 
     if (*at)
         *at = shown->next;
     agent_requests_fail(agent, shown);
-    bool known = agent->link == LINK_UP && shown->counters_sent;
+    bool known = agent->link == LINK_UP && shown->known;
     agent_growth_settle(shown);
     atomic_store(&shown->growth, GROWTH_IDLE); /* what is ready is not taken any more */
     if (known)

@@ -97,7 +97,7 @@ void agent_session_open(struct agent *agent, const struct link_result *link, uin
     agent->welcome_by_ns = now_ns + AGENT_WELCOME_NS;
     agent->outbox_first = 0;
     for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
-        shown->counters_sent = shown->ring_sent = false;
+        shown->known = shown->counters_sent = shown->ring_sent = false;
     agent_fd_note(AGENT_FD_SOCKET, agent->socket);
     agent_profile(&view);
     memcpy(view.id, agent->id, sizeof view.id);
@@ -146,6 +146,7 @@ static void heap_announce(struct agent *agent, struct agent_heap *shown)
         return;
     if (!shown->counters_sent)
         shown->counters_sent = memory_announce(agent, shown, WIRE_HEAP_COUNTERS, &shown->counters);
+    shown->known |= shown->counters_sent;
     if (shown->counters_sent && !shown->ring_sent)
         shown->ring_sent = memory_announce(agent, shown, WIRE_HEAP_RING, &shown->ring);
 }
