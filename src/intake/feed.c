@@ -139,6 +139,8 @@ static const char *counters_take(struct client *client, struct heap_feed *heap, 
     heap->string_bytes = fresh.string_bytes;
     heap->record_offset = fresh.record_offset;
     heap->record_capacity = fresh.record_capacity;
+    if (heap->type_least < heap->type_count)
+        heap->type_least = heap->type_count;
     heap->type_count = 0;
     heap->told = false;
     return NULL;

@@ -57,6 +57,7 @@ struct heap_feed {
     uint32_t row_capacity, row_offset, desc_offset, string_offset, string_bytes;
     uint32_t record_offset, record_capacity;
     uint32_t type_count; /* descs that have been taken over */
+    uint32_t type_least; /* as many as a predecessor had */
     struct intake_type *types; /* row_room of each */
     struct intake_row *rows;
     struct feed_base *bases, *bases_next; /* next: while it is being read */

@@ -92,7 +92,7 @@ static const char *types_take(struct user *user, struct heap_feed *heap)
 {
     const struct wire_desc *descs = at(heap, heap->desc_offset);
     uint32_t count = atomic_load_explicit(&heap->counters->type_count, memory_order_acquire);
-    if (count > heap->row_capacity || count < heap->type_count)
+    if (count > heap->row_capacity || count < heap->type_count || count < heap->type_least)
         return "a feed counts types that it cannot have";
     if (!rows_reserve(user, heap, count))
         return "a user's feeds and types are too many, or memory is short";

@@ -231,11 +231,27 @@ static inline int memfd_make(uint64_t bytes, bool allocate, void **memory)
 }
 
 struct forged_heap {
-    uint32_t number;
+    uint32_t number, counters_generation, ring_generation;
     int counters_fd, ring_fd;
     void *counters, *ring;
+    size_t counters_bytes, ring_bytes;
     struct feed_pen pen;
 };
+
+/* Memory of the heap's next feed generation, formatted and not sealed yet. */
+static inline void counters_make(struct forged_heap *heap, const struct feed_shape *shape)
+{
+    heap->counters_bytes = feed_counters_bytes(shape);
+    heap->counters_fd = memfd_make(heap->counters_bytes, true, &heap->counters);
+    feed_counters_format(heap->counters, shape, heap->number, ++heap->counters_generation);
+}
+
+static inline void ring_make(struct forged_heap *heap, uint64_t words)
+{
+    heap->ring_bytes = feed_ring_bytes(words);
+    heap->ring_fd = memfd_make(heap->ring_bytes, true, &heap->ring);
+    feed_ring_format(heap->ring, words, heap->number, ++heap->ring_generation);
+}
 
 /* A whole heap with one type of 16 bytes in row 1; seals: of both files. */
 static inline void heap_make(struct forged_heap *heap, uint32_t number, int seals)
@@ -244,10 +260,8 @@ static inline void heap_make(struct forged_heap *heap, uint32_t number, int seal
                                                     .flags = WIRE_TYPE_TRACKED}};
     memset(heap, 0, sizeof *heap);
     heap->number = number;
-    heap->counters_fd = memfd_make(WIRE_COUNTERS_BYTES, true, &heap->counters);
-    heap->ring_fd = memfd_make(WIRE_RING_BYTES, true, &heap->ring);
-    feed_counters_format(heap->counters, FEED_SHAPE_START, number, 1);
-    feed_ring_format(heap->ring, WIRE_RING_WORDS, number, 1);
+    counters_make(heap, FEED_SHAPE_START);
+    ring_make(heap, WIRE_RING_WORDS);
     feed_adopt(&heap->pen, heap->counters, heap->ring);
     feed_types_describe(&heap->pen, types, 2, 2);
     feed_level_set(&heap->pen, WIRE_LEVEL_ALL);
@@ -257,23 +271,73 @@ static inline void heap_make(struct forged_heap *heap, uint32_t number, int seal
 
 static inline void heap_free(struct forged_heap *heap)
 {
-    munmap(heap->counters, WIRE_COUNTERS_BYTES);
-    munmap(heap->ring, WIRE_RING_BYTES);
+    munmap(heap->counters, heap->counters_bytes);
+    munmap(heap->ring, heap->ring_bytes);
     close(heap->counters_fd);
     close(heap->ring_fd);
 }
 
-static inline void feed_send(int fd, enum wire_kind kind, uint32_t number, uint64_t bytes, int memfd)
+static inline void feed_send_as(int fd, enum wire_kind kind, uint32_t number, uint32_t generation, uint64_t bytes,
+                                int memfd)
 {
     struct wire_heap message = {.head = wire_head_make(kind, sizeof message), .heap_number = number,
-                                .feed_generation = 1, .bytes = bytes};
+                                .feed_generation = generation, .bytes = bytes};
     host_send(fd, &message, sizeof message, &memfd, memfd >= 0);
+}
+
+static inline void feed_send(int fd, enum wire_kind kind, uint32_t number, uint64_t bytes, int memfd)
+{
+    feed_send_as(fd, kind, number, 1, bytes, memfd);
+}
+
+static inline void counters_send(int fd, const struct forged_heap *heap)
+{
+    feed_send_as(fd, WIRE_HEAP_COUNTERS, heap->number, heap->counters_generation, heap->counters_bytes,
+                 heap->counters_fd);
+}
+
+static inline void ring_send(int fd, const struct forged_heap *heap)
+{
+    feed_send_as(fd, WIRE_HEAP_RING, heap->number, heap->ring_generation, heap->ring_bytes, heap->ring_fd);
 }
 
 static inline void heap_send(int fd, const struct forged_heap *heap)
 {
-    feed_send(fd, WIRE_HEAP_COUNTERS, heap->number, WIRE_COUNTERS_BYTES, heap->counters_fd);
-    feed_send(fd, WIRE_HEAP_RING, heap->number, WIRE_RING_BYTES, heap->ring_fd);
+    counters_send(fd, heap);
+    ring_send(fd, heap);
+}
+
+/* Goes on in a successor, sealed and not announced yet; the old memory goes. */
+static inline void counters_succeed(struct forged_heap *heap, const struct feed_shape *shape)
+{
+    struct forged_heap old = *heap;
+    counters_make(heap, shape);
+    feed_counters_adopt(&heap->pen, heap->counters);
+    assert_int_equal(fcntl(heap->counters_fd, F_ADD_SEALS, ALL_SEALS), 0);
+    munmap(old.counters, old.counters_bytes);
+    close(old.counters_fd);
+}
+
+static inline void ring_succeed(struct forged_heap *heap, uint64_t words)
+{
+    struct forged_heap old = *heap;
+    ring_make(heap, words);
+    feed_ring_adopt(&heap->pen, heap->ring);
+    assert_int_equal(fcntl(heap->ring_fd, F_ADD_SEALS, ALL_SEALS), 0);
+    munmap(old.ring, old.ring_bytes);
+    close(old.ring_fd);
+}
+
+/* Types up to `count`, beyond the two that there are: "type 2" and so on, of 16 bytes. */
+static inline void types_make(struct forged_heap *heap, uint32_t count)
+{
+    while (heap->pen.row_limit < count) {
+        char name[32];
+        uint32_t before = heap->pen.row_limit;
+        snprintf(name, sizeof name, "type %u", before);
+        feed_types_describe(&heap->pen, &(struct feed_type){.name = name, .size_bytes = 16}, before + 1, before + 1);
+        assert_int_equal(heap->pen.row_limit, before + 1);
+    }
 }
 
 static inline void heap_write(struct forged_heap *heap, enum wire_event kind, unsigned count)
