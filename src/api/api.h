@@ -125,6 +125,7 @@ struct api;
 struct api_options {
     struct stats *stats;
     struct operations *operations;
+    struct audit *audit;       /* of operations, too; NULL: none */
     int tcp_fd, unix_fd;       /* listening sockets, taken over */
     const char *tcp_address;   /* HOST:PORT as bound, for the Host check and links */
     const char *public_host;   /* NULL, or a further Host that a proxy sends */

@@ -5,7 +5,6 @@
 
 #include "api/private.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "wire/feed.h"
 
 /* The body, {} where there is none; NULL: answered. */
@@ -145,13 +144,16 @@ typedef bool (*member_fn)(const char *name, const json_t *value, struct wire_com
 
 /* Fills the command from the body's members; false: answered, naming the member. */
 static bool command_fill(struct request *request, member_fn take, struct wire_command *command,
-                         json_int_t *deadline_ms, enum MHD_Result *answered)
+                         json_int_t *deadline_ms, char *audited, size_t audited_bytes,
+                         enum MHD_Result *answered)
 {
     const char *name;
     json_t *value, *body = control_body(request, answered);
     if (!body)
         return false;
     bool good = true;
+    size_t length = json_dumpb(body, audited, audited_bytes - 1, JSON_COMPACT);
+    audited[length < audited_bytes ? length : audited_bytes - 1] = '\0';
     json_object_foreach(body, name, value)
     {
         if (take(name, value, command, deadline_ms))
@@ -225,7 +227,8 @@ static bool wait_of(struct request *request, uint64_t otherwise_ns, enum MHD_Res
 }
 
 static enum MHD_Result start_on(struct request *request, const struct stats_process_view *process,
-                                uint32_t heap, const struct wire_command *command, json_int_t deadline_ms)
+                                uint32_t heap, const struct wire_command *command, json_int_t deadline_ms,
+                                const char *detail)
 {
     uint32_t heaps[1024];
     size_t count = 0;
@@ -234,13 +237,21 @@ static enum MHD_Result start_on(struct request *request, const struct stats_proc
             heaps[count++] = process->heaps[i].n;
     if (heap && !count)
         return respond_problem(request, PROBLEM_heap_gone, NULL);
-    int error = operations_start(request->api->operations, process->id, heaps, count, command,
-                                 (uint64_t)deadline_ms, request->operation);
+    struct audit_record asked;
+    char target[64];
+    snprintf(target, sizeof target, heap ? "%s/heaps/%u" : "%s", process->id, (unsigned)heap);
+    asked_fill(request, operation_kind_word(command->kind), target, detail, &asked);
+    int error = operations_start(request->api->operations,
+                                 &(struct operation_request){.process = process->id,
+                                                             .heaps = heaps,
+                                                             .heap_count = count,
+                                                             .command = *command,
+                                                             .deadline_ms = (uint64_t)deadline_ms,
+                                                             .asked = &asked},
+                                 request->operation);
     if (error)
         return respond_problem(request, error == -EBUSY ? PROBLEM_too_many_operations : PROBLEM_internal,
                                NULL);
-    log_info("audit: %s: %s %s: operation %s", request->who, request->route->method, request->target,
-             request->operation);
     return controls_resume(request);
 }
 
@@ -248,6 +259,7 @@ static enum MHD_Result control(struct request *request, member_fn take, struct w
                                uint64_t wait_otherwise_ns)
 {
     json_int_t deadline_ms = DEADLINE_DEFAULT_MS;
+    char audited[256];
     enum MHD_Result result = MHD_NO;
     uint32_t heap;
     if (!wait_of(request, wait_otherwise_ns, &result))
@@ -258,8 +270,8 @@ static enum MHD_Result control(struct request *request, member_fn take, struct w
         result =
             respond_problem(request, PROBLEM_process_gone, "its last figures are at GET /v1/processes/{id}");
     else if (process && request_heap(request, process, &heap, &result) &&
-             command_fill(request, take, command, &deadline_ms, &result))
-        result = start_on(request, process, heap, command, deadline_ms);
+             command_fill(request, take, command, &deadline_ms, audited, sizeof audited, &result))
+        result = start_on(request, process, heap, command, deadline_ms, audited);
     stats_view_unref(view);
     return result;
 }
@@ -306,7 +318,8 @@ enum MHD_Result api_operation(struct request *request)
 
 enum MHD_Result api_operation_cancel(struct request *request)
 {
-    if (operations_cancel(request->api->operations, request_segment(request, "{o}")))
-        log_info("audit: %s: cancel operation %s", request->who, request_segment(request, "{o}"));
+    const char *id = request_segment(request, "{o}");
+    if (operations_cancel(request->api->operations, id))
+        asked_once(request, "cancel", id, "done", "");
     return operation_known(request);
 }

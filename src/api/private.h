@@ -57,6 +57,7 @@ struct connection { /* one socket; in the listener's list */
     int fd;
     bool is_unix;
     uid_t uid;           /* is_unix: the peer's */
+    char from[64];       /* the peer, for the audit */
     enum phase { PHASE_OPENED, PHASE_IDLE, PHASE_REQUEST, PHASE_WAITING } phase;
     uint64_t since_ns;
 };
@@ -75,7 +76,7 @@ struct request {
     const struct route *route;
     bool head;            /* HEAD: as GET, without a body */
     unsigned scopes;      /* of the token, all on the Unix socket */
-    char who[48];         /* for the audit */
+    char who[64];         /* for the audit */
     char segments[SEGMENTS_MAX][SEGMENT_BYTES];
     unsigned segment_count;
     struct parameter parameters[PARAMETERS_MAX];
@@ -111,6 +112,7 @@ struct body { /* a response that is reused */
 struct api {
     struct stats *stats;
     struct operations *operations;
+    struct audit *audit;
     char tcp_address[64], public_host[256], start_id[16], token[TOKEN_CHARS], sessions_path[512];
     char runtime_dir[512], state_dir[512];
     uint16_t tcp_port;
@@ -178,6 +180,7 @@ enum MHD_Result respond_body(struct request *request, const char *key, uint64_t 
                              const void *arg);
 /* Which methods there are: the answer to OPTIONS (allowed), else the problem. */
 enum MHD_Result respond_allow(struct request *request, bool allowed, const char *allow);
+const char *problem_code(enum problem problem);
 void respond_headers(struct MHD_Response *response, bool cacheable);
 enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response);
 void bodies_free(struct api *api);
@@ -238,6 +241,15 @@ void streams_end(struct api *api);
 void phase_set(struct connection *connection, enum phase phase);
 void request_wait(struct request *request);
 void waiting_resume(struct api *api, const char *operation);
+
+/* asked.c: what the audit is told. fill: who and from where, of what is asked of a target. once: of what has ended
+ * as it was asked, with a result ("done", "refused", "failed") and a code, or "". refused: a control that the asker
+ * may not have; no effect on other routes and problems. */
+void asked_fill(const struct request *request, const char *kind, const char *target, const char *detail,
+                struct audit_record *asked);
+void asked_once(const struct request *request, const char *kind, const char *target, const char *result,
+                const char *code);
+void asked_refused(const struct request *request, enum problem problem);
 
 /* json.c */
 json_t *body_parse(const struct request *request, char *detail, size_t bytes);

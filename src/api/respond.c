@@ -17,6 +17,11 @@ static const struct {
 #undef PROBLEM
 };
 
+const char *problem_code(enum problem problem)
+{
+    return problems[problem].code;
+}
+
 #define POLICY \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " \
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"

@@ -1,5 +1,6 @@
 /* The two listeners, their connections and deadlines, and the way of a request through its checks. */
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,25 @@
 #include "base/log.h"
 
 /* ---- connections */
+
+/* Who is at the other end, as the kernel says. */
+static void peer_note(struct connection *connection)
+{
+    struct ucred peer = {.uid = (uid_t)-1};
+    struct sockaddr_storage address;
+    socklen_t peer_bytes = sizeof peer, address_bytes = sizeof address;
+    char host[40], port[8];
+    if (connection->is_unix && !getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes)) {
+        connection->uid = peer.uid;
+        snprintf(connection->from, sizeof connection->from, "api.sock pid %d", (int)peer.pid);
+    } else if (!getpeername(connection->fd, (struct sockaddr *)&address, &address_bytes) &&
+               !getnameinfo((struct sockaddr *)&address, address_bytes, host, sizeof host, port, sizeof port,
+                            NI_NUMERICHOST | NI_NUMERICSERV)) {
+        bool six = address.ss_family == AF_INET6;
+        snprintf(connection->from, sizeof connection->from, "%s%s%s:%s", six ? "[" : "", host, six ? "]" : "",
+                 port);
+    }
+}
 
 static void connection_changed(void *arg, struct MHD_Connection *mhd, void **context,
                                enum MHD_ConnectionNotificationCode code)
@@ -27,10 +47,7 @@ static void connection_changed(void *arg, struct MHD_Connection *mhd, void **con
         connection->is_unix = listener->is_unix;
         connection->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         connection->since_ns = clock_mono_ns();
-        struct ucred peer = {.uid = (uid_t)-1};
-        socklen_t length = sizeof peer;
-        if (listener->is_unix && !getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
-            connection->uid = peer.uid;
+        peer_note(connection);
         pthread_mutex_lock(&api->lock);
         connection->next = api->connections;
         if (api->connections)
@@ -118,11 +135,6 @@ void waiting_resume(struct api *api, const char *operation)
 static void operation_changed(void *arg, const char *id)
 {
     struct api *api = arg;
-    struct operation_view *operation = operations_get_new(api->operations, id);
-    if (operation && operation_is_over(operation->state))
-        log_info("audit: operation %s: %s%s%s", id, operation_state_word(operation->state),
-                 operation->code ? ", " : "", operation->code ? operation->code : "");
-    operations_view_free(operation);
     stream_operation(api, id);
     waiting_resume(api, id);
 }
@@ -264,6 +276,7 @@ static enum MHD_Result header_handle(struct request *request, const char *method
         return MHD_NO;
     phase_set(request->connection, PHASE_REQUEST);
     enum problem problem = header_check(request, method, detail, sizeof detail, &answered, &result);
+    asked_refused(request, problem);
     if (problem != PROBLEM_NONE)
         return respond_problem(request, problem, detail);
     return answered ? result : MHD_YES;
@@ -355,6 +368,7 @@ static void options_copy(struct api *api, const struct api_options *options)
 {
     api->stats = options->stats;
     api->operations = options->operations;
+    api->audit = options->audit;
     snprintf(api->tcp_address, sizeof api->tcp_address, "%s", options->tcp_address);
     snprintf(api->public_host, sizeof api->public_host, "%s",
              options->public_host ? options->public_host : "");

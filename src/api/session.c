@@ -153,7 +153,7 @@ static enum MHD_Result mint(struct request *request)
         return respond_problem(request, PROBLEM_too_many_sessions, NULL);
     snprintf(url, sizeof url, "http://%s/#login=%s", *api->public_host ? api->public_host : api->tcp_address,
              code);
-    log_info("%s: a login code was minted", request->who);
+    asked_once(request, "login_code", "", "done", "");
     return respond_json(request, MHD_HTTP_CREATED,
                         json_pack("{s:s, s:i, s:s}", "code", code, "expires_in_s", 60, "url", url), 0, NULL);
 }
@@ -167,11 +167,15 @@ static enum MHD_Result exchange(struct request *request, const char *code)
     bool made = known && session_new(api, token);
     pthread_mutex_unlock(&api->lock);
     if (!known)
+        asked_once(request, "login", "", "refused", problem_code(PROBLEM_unauthorized));
+    if (!known)
         return respond_problem(request, PROBLEM_unauthorized,
                                "the login code is unknown, used or older than 60 s");
     if (!made)
         return respond_problem(request, PROBLEM_internal, "no session could be made");
-    log_info("session %.8s: began", token);
+    char session[24];
+    snprintf(session, sizeof session, "session %.8s", token);
+    asked_once(request, "login", session, "done", "");
     return respond_json(request, MHD_HTTP_OK,
                         json_pack("{s:s, s:[s, s]}", "token", token, "scopes", "read", "control"), 0, NULL);
 }

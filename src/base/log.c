@@ -85,3 +85,13 @@ void log_limited(struct log_limit *limit, const char *format, ...)
     say("warn", format, arguments);
     va_end(arguments);
 }
+
+void log_info_limited(struct log_limit *limit, const char *format, ...)
+{
+    if (!limit_passes(limit))
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    say("info", format, arguments);
+    va_end(arguments);
+}

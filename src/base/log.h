@@ -17,5 +17,6 @@ struct log_limit {
     unsigned lines, left_out;
 };
 __attribute__((format(printf, 2, 3))) void log_limited(struct log_limit *limit, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void log_info_limited(struct log_limit *limit, const char *format, ...);
 
 #endif

@@ -12,12 +12,14 @@
 struct operation {
     struct operation *next; /* older */
     uint64_t deadline_ns;
+    struct audit_record asked; /* kind "": not audited */
     struct operation_view view; /* and its heaps: last member */
 };
 
 struct operations {
     operations_send_fn send;
     void *send_arg;
+    struct audit *audit;
     char start[16];
     pthread_mutex_t lock; /* everything below */
     struct operation *newest;
@@ -37,6 +39,19 @@ const char *operation_state_word(enum operation_state state)
 #undef OPERATIONS_X
     };
     return words[state];
+}
+
+const char *operation_kind_word(uint32_t kind)
+{
+    switch (kind) {
+#define WIRE_X(name, value, word) \
+    case name: \
+        return word;
+        WIRE_COMMANDS(WIRE_X)
+#undef WIRE_X
+    default:
+        return "unknown";
+    }
 }
 
 /* The library's own words say more than a code that stands for several errors. */
@@ -67,13 +82,14 @@ const char *operation_sentence(const char *code, int32_t error)
     return NULL;
 }
 
-struct operations *operations_new(const char *start, operations_send_fn send, void *send_arg)
+struct operations *operations_new(const char *start, operations_send_fn send, void *send_arg, struct audit *audit)
 {
     struct operations *operations = calloc(1, sizeof *operations);
     if (!operations)
         return NULL;
     operations->send = send;
     operations->send_arg = send_arg;
+    operations->audit = audit;
     snprintf(operations->start, sizeof operations->start, "%s", start);
     pthread_mutex_init(&operations->lock, NULL);
     pthread_cond_init(&operations->told, NULL);
@@ -133,6 +149,18 @@ static struct operation *find_number(const struct operations *operations, uint64
     return NULL;
 }
 
+/* The lock order: ours, then the audit's. */
+static void audit_say(struct operations *operations, struct operation *operation, const char *result)
+{
+    struct audit_record *asked = &operation->asked;
+    if (!*asked->kind)
+        return;
+    snprintf(asked->operation, sizeof asked->operation, "%s", operation->view.id);
+    snprintf(asked->result, sizeof asked->result, "%s", result);
+    snprintf(asked->code, sizeof asked->code, "%s", operation->view.code ? operation->view.code : "");
+    audit_record(operations->audit, asked);
+}
+
 /* Post-condition: the operation's state and sums are those of its heaps. Under the lock. */
 static void reckon(struct operations *operations, struct operation *operation)
 {
@@ -164,6 +192,7 @@ static void reckon(struct operations *operations, struct operation *operation)
     if (operation_is_over(view->state) && !was_over) {
         view->finished_wall_ns = clock_wall_ns();
         operations->open--;
+        audit_say(operations, operation, operation_state_word(view->state));
     }
 }
 
@@ -184,29 +213,31 @@ static void prune(struct operations *operations)
     }
 }
 
-static struct operation *operation_new(struct operations *operations, const char *process,
-                                       const uint32_t *heaps, size_t heap_count,
-                                       const struct wire_command *command, uint64_t deadline_ms)
+static struct operation *operation_new(struct operations *operations, const struct operation_request *request)
 {
-    struct operation *operation = calloc(1, sizeof *operation + heap_count * sizeof *operation->view.heaps);
+    size_t heap_bytes = request->heap_count * sizeof(struct operation_heap);
+    struct operation *operation = calloc(1, sizeof *operation + heap_bytes);
     if (!operation)
         return NULL;
     struct operation_view *view = &operation->view;
-    operation->deadline_ns = clock_mono_ns() + deadline_ms * 1000000u;
+    operation->deadline_ns = clock_mono_ns() + request->deadline_ms * 1000000u;
+    if (request->asked)
+        operation->asked = *request->asked;
     view->number = ++operations->numbers;
     snprintf(view->id, sizeof view->id, "%s-%llu", operations->start, (unsigned long long)view->number);
-    snprintf(view->process, sizeof view->process, "%s", process);
-    view->kind = (enum wire_command_kind)command->kind;
-    view->command = *command;
-    view->deadline_ms = deadline_ms;
+    snprintf(view->process, sizeof view->process, "%s", request->process);
+    view->kind = (enum wire_command_kind)request->command.kind;
+    view->command = request->command;
+    view->deadline_ms = request->deadline_ms;
     view->created_wall_ns = clock_wall_ns();
-    view->heap_count = heap_count;
-    for (size_t i = 0; i < heap_count; i++)
-        view->heaps[i].n = heaps[i];
+    view->heap_count = request->heap_count;
+    for (size_t i = 0; i < view->heap_count; i++)
+        view->heaps[i].n = request->heaps[i];
     operation->next = operations->newest;
     operations->newest = operation;
     operations->count++;
     operations->open++;
+    audit_say(operations, operation, "accepted");
     reckon(operations, operation);
     prune(operations);
     return operation;
@@ -223,17 +254,16 @@ static void heap_end(struct operations *operations, struct operation *operation,
     reckon(operations, operation);
 }
 
-int operations_start(struct operations *operations, const char *process, const uint32_t *heaps,
-                     size_t heap_count, const struct wire_command *command, uint64_t deadline_ms, char *id)
+int operations_start(struct operations *operations, const struct operation_request *request, char *id)
 {
     int result = 0;
-    pthread_mutex_lock(&operations->lock);
     struct operation *operation = NULL;
+    struct wire_command send = request->command;
+    pthread_mutex_lock(&operations->lock);
     if (operations->open >= OPERATIONS_OPEN_MAX)
         result = -EBUSY;
-    else if (!(operation = operation_new(operations, process, heaps, heap_count, command, deadline_ms)))
+    else if (!(operation = operation_new(operations, request)))
         result = -ENOMEM;
-    struct wire_command send = *command;
     if (operation) {
         send.operation = operation->view.number;
         send.deadline_ns = operation->deadline_ns;
@@ -242,9 +272,9 @@ int operations_start(struct operations *operations, const char *process, const u
     pthread_mutex_unlock(&operations->lock);
     if (result)
         return result;
-    for (size_t i = 0; i < heap_count; i++) {
-        send.heap_number = heaps[i];
-        int error = operations->send(operations->send_arg, process, &send);
+    for (size_t i = 0; i < request->heap_count; i++) {
+        send.heap_number = request->heaps[i];
+        int error = operations->send(operations->send_arg, request->process, &send);
         if (!error)
             continue;
         pthread_mutex_lock(&operations->lock);

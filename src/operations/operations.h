@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "operations/audit.h"
 #include "wire/message.h"
 
 #define OPERATIONS_KEPT 1000u
@@ -36,6 +37,9 @@ enum operation_state {
 };
 const char *operation_state_word(enum operation_state state);
 
+/* What is asked: a word of WIRE_COMMANDS. */
+const char *operation_kind_word(uint32_t kind);
+
 /* Why an operation failed. X(code, sentence) */
 #define OPERATION_CODES(X) \
     X("process_gone", "the process ended before it answered") \
@@ -43,6 +47,7 @@ const char *operation_state_word(enum operation_state state);
     X("busy", "too many requests wait for this heap") \
     X("undeliverable", "the request could not be delivered") \
     X("unsupported", "the heap's manager does not have that") \
+    X("vetoed", "the host does not let its heap be controlled") \
     X("refused_by_host", "the library refused the request") \
     X("unconfirmed", "the deadline passed, and the process did not say what became of it")
 /* The sentence of a code, or of the library's error where it refused with one that we know (0: none); NULL
@@ -83,16 +88,23 @@ typedef void (*operations_changed_fn)(void *arg, const char *id);
 
 struct operations;
 
-/* `start` prefixes ids, so that those of an earlier daemon are not taken for ours. NULL: out of memory. */
-struct operations *operations_new(const char *start, operations_send_fn send, void *send_arg);
+/* `start` prefixes ids, so that those of an earlier daemon are not taken for ours. audit: borrowed, or NULL: nobody
+ * writes down who asked. NULL: out of memory. */
+struct operations *operations_new(const char *start, operations_send_fn send, void *send_arg, struct audit *audit);
 void operations_free(struct operations *operations);
 /* Returns when no call to the listener before goes on; so not from a listener. */
 void operations_on_change(struct operations *operations, operations_changed_fn changed, void *arg);
 
-/* Starts an operation on heaps of a process: command says what (heap_number, operation and deadline are
- * filled in). id: of at least OPERATION_ID_CHARS. 0, -ENOMEM, -ESRCH, or -EBUSY: too many go on. */
-int operations_start(struct operations *operations, const char *process, const uint32_t *heaps,
-                     size_t heap_count, const struct wire_command *command, uint64_t deadline_ms, char *id);
+struct operation_request { /* borrowed for the call */
+    const char *process;
+    const uint32_t *heaps; /* numbers, heap_count of them */
+    size_t heap_count;
+    struct wire_command command; /* what: heap_number, operation and deadline are filled in */
+    uint64_t deadline_ms;        /* from now */
+    const struct audit_record *asked; /* who, from, kind, target, detail; NULL: not audited */
+};
+/* id: of at least OPERATION_ID_CHARS. 0, -ENOMEM, or -EBUSY: too many go on; then nothing is audited. */
+int operations_start(struct operations *operations, const struct operation_request *request, char *id);
 /* The operation, or NULL: unknown. */
 struct operation_view *operations_get_new(struct operations *operations, const char *id);
 /* The id behind a number that a collection record carries; false: no longer known. */

@@ -25,6 +25,7 @@ struct daemon {
     bool loopback;
     int tcp_fd, unix_fd;
     struct stats *stats;
+    struct audit *audit;
     struct operations *operations;
     struct intake *intake;
     struct api *api;
@@ -160,6 +161,7 @@ static int api_open(struct daemon *daemon, const char *start_id)
     if (!error)
         error = api_start(&(struct api_options){.stats = daemon->stats,
                                                 .operations = daemon->operations,
+                                                .audit = daemon->audit,
                                                 .tcp_fd = daemon->tcp_fd,
                                                 .unix_fd = daemon->unix_fd,
                                                 .tcp_address = daemon->address,
@@ -186,8 +188,9 @@ static int stages_open(struct daemon *daemon)
         return EXIT_REFUSAL;
     snprintf(start_id, sizeof start_id, "%08x", (unsigned)random);
     daemon->stats = stats_new();
-    daemon->operations = operations_new(start_id, command_send, daemon);
-    if (!daemon->stats || !daemon->operations)
+    daemon->audit = audit_new();
+    daemon->operations = operations_new(start_id, command_send, daemon, daemon->audit);
+    if (!daemon->stats || !daemon->audit || !daemon->operations)
         return EXIT_REFUSAL;
     const struct options *options = &daemon->options;
     uint64_t keep_s = options->gone_keep_s < 0 ? 600 : (uint64_t)options->gone_keep_s;
@@ -213,6 +216,8 @@ static void stages_close(struct daemon *daemon)
         intake_stop(daemon->intake);
     if (daemon->operations)
         operations_free(daemon->operations);
+    if (daemon->audit)
+        audit_free(daemon->audit);
     if (daemon->stats)
         stats_free(daemon->stats);
 }

@@ -74,7 +74,15 @@ struct wire_heap { /* HEAP_COUNTERS and HEAP_RING (one fd each), HEAP_GONE (none
 
 /* GROW is tallyd's own wish, of operation 0: a larger ring, which comes as a successor when the heap's owner has
  * switched to it. Its answer says only whether that will be tried. */
-enum wire_command_kind { WIRE_COMMAND_COLLECT = 1, WIRE_COMMAND_CONFIG, WIRE_COMMAND_CANCEL, WIRE_COMMAND_GROW };
+/* X(NAME, value, word in JSON) */
+#define WIRE_COMMANDS(X) \
+    X(WIRE_COMMAND_COLLECT, 1, "collect") X(WIRE_COMMAND_CONFIG, 2, "config") \
+    X(WIRE_COMMAND_CANCEL, 3, "cancel") X(WIRE_COMMAND_GROW, 4, "grow")
+enum wire_command_kind {
+#define WIRE_X(name, value, word) name = (value),
+    WIRE_COMMANDS(WIRE_X)
+#undef WIRE_X
+};
 enum wire_config_mask {
     WIRE_CONFIG_ENABLED = 1u, WIRE_CONFIG_THRESHOLDS = 2u, WIRE_CONFIG_DEBUG = 4u, WIRE_CONFIG_LEVEL = 8u,
     WIRE_CONFIG_MANAGER = 16u, WIRE_CONFIG_MAX_PAUSE = 32u, WIRE_CONFIG_MEMORY_LIMIT = 64u,

@@ -53,7 +53,7 @@ static void start(void)
     char address[64], second[64];
     bool loopback;
     struct stats *stats = stats_new();
-    operations = operations_new("feedbeef", obey, NULL);
+    operations = operations_new("feedbeef", obey, NULL, NULL);
     process_add(stats);
     struct api_options options = {.stats = stats,
                                   .operations = operations,

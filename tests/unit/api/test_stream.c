@@ -79,8 +79,10 @@ static void collect(const struct world *world)
 {
     const uint32_t heap = 1;
     char id[OPERATION_ID_CHARS];
-    operations_start(world->operations, PROCESS, &heap, 1,
-                     &(struct wire_command){.kind = WIRE_COMMAND_COLLECT}, 1000, id);
+    operations_start(world->operations,
+                     &(struct operation_request){.process = PROCESS, .heaps = &heap, .heap_count = 1,
+                                                 .command = {.kind = WIRE_COMMAND_COLLECT}, .deadline_ms = 1000},
+                     id);
 }
 
 /* A reader that takes nothing costs its queue; when it reads again, it hears what it missed. */

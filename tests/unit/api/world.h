@@ -35,6 +35,7 @@
 struct world {
     struct stats *stats;
     struct intake_sink sink;
+    struct audit *audit;
     struct operations *operations;
     struct api *api;
     void *process;
@@ -111,7 +112,8 @@ static int world_start(void **state)
     snprintf(world->sessions, sizeof world->sessions, "%s/sessions", world->folder);
     world->stats = stats_new();
     stats_sink_init(world->stats, &world->sink);
-    world->operations = operations_new("feedbeef", world_send, world);
+    world->audit = audit_new();
+    world->operations = operations_new("feedbeef", world_send, world, world->audit);
     world->host = HOST_SUCCEEDS;
     int tcp = listen_tcp("127.0.0.1", "0", world->address, sizeof world->address, &loopback);
     int local = listen_unix(world->socket, 0600, NULL);
@@ -119,8 +121,8 @@ static int world_start(void **state)
     world->process = world_attach(world, PROCESS, 4242, "host");
     world_sample(world, 1, 10, true);
     *state = world;
-    return api_start(&(struct api_options){.stats = world->stats, .operations = world->operations, .tcp_fd = tcp,
-                                           .unix_fd = local, .tcp_address = world->address, .loopback = true,
+    return api_start(&(struct api_options){.stats = world->stats, .operations = world->operations,
+                                           .audit = world->audit, .tcp_fd = tcp, .unix_fd = local, .tcp_address = world->address, .loopback = true,
                                            .start_id = "feedbeef", .token = TOKEN, .sessions_path = world->sessions,
                                            .runtime_dir = world->folder, .state_dir = world->folder},
                      &world->api);
@@ -133,6 +135,7 @@ static int world_stop(void **state)
     api_stop(world->api);
     assert_true(clock_mono_ns() - start < 1000000000u);
     operations_free(world->operations);
+    audit_free(world->audit);
     world->sink.released(world->stats, world->process);
     stats_free(world->stats);
     unlink(world->socket);

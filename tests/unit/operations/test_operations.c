@@ -19,6 +19,7 @@
 #define PROCESS "0123456789abcdef0123456789abcdef"
 
 struct world {
+    struct audit *audit;
     struct operations *operations;
     int send_result;
     atomic_uint sent, cancelled, told;
@@ -47,7 +48,8 @@ static void changed(void *arg, const char *id)
 static int start_world(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
-    world->operations = operations_new("aabbccdd", send_command, world);
+    world->audit = audit_new();
+    world->operations = operations_new("aabbccdd", send_command, world, world->audit);
     operations_on_change(world->operations, changed, world);
     *state = world;
     return 0;
@@ -57,6 +59,7 @@ static int stop_world(void **state)
 {
     struct world *world = *state;
     operations_free(world->operations);
+    audit_free(world->audit);
     free(world);
     return 0;
 }
@@ -64,9 +67,14 @@ static int stop_world(void **state)
 static int begin(struct world *world, size_t heaps, uint64_t deadline_ms, char *id)
 {
     static const uint32_t numbers[] = {1, 2, 3};
-    return operations_start(world->operations, PROCESS, numbers, heaps,
-                            &(struct wire_command){.kind = WIRE_COMMAND_COLLECT, .generation = 2},
-                            deadline_ms, id);
+    const struct audit_record asked = {.who = "uid 7", .from = "api.sock pid 8", .kind = "collect",
+                                       .target = PROCESS, .detail = "{\"generation\":2}"};
+    return operations_start(world->operations,
+                            &(struct operation_request){
+                                .process = PROCESS, .heaps = numbers, .heap_count = heaps, .asked = &asked,
+                                .command = {.kind = WIRE_COMMAND_COLLECT, .generation = 2},
+                                .deadline_ms = deadline_ms},
+                            id);
 }
 
 static void ack(struct world *world, uint64_t number, uint32_t heap, uint32_t state, int64_t collected)
@@ -299,6 +307,34 @@ static void test_no_more_open_ones_than_the_limit(void **state)
     assert_int_equal(begin(world, 1, 60000, id), 0);
 }
 
+/* Two records each, the second of them as the operation ended. */
+static void test_every_operation_is_audited(void **state)
+{
+    struct world *world = *state;
+    struct audit_record records[8];
+    char one[OPERATION_ID_CHARS], two[OPERATION_ID_CHARS];
+    begin(world, 1, 1000, one);
+    begin(world, 2, 1000, two);
+    ack(world, 1, 1, WIRE_ACK_SUCCEEDED, 3);
+    operations_process_gone(world->operations, PROCESS);
+    assert_int_equal(audit_list(world->audit, 0, records, 8), 4);
+    assert_string_equal(records[3].result, "accepted");
+    assert_string_equal(records[2].result, "accepted");
+    assert_string_equal(records[1].result, "succeeded");
+    assert_string_equal(records[0].result, "failed");
+    assert_string_equal(records[0].code, "process_gone");
+    assert_string_equal(records[0].operation, two);
+    for (int i = 0; i < 4; i++) {
+        assert_string_equal(records[i].who, "uid 7");
+        assert_string_equal(records[i].from, "api.sock pid 8");
+        assert_string_equal(records[i].kind, "collect");
+        assert_string_equal(records[i].target, PROCESS);
+        assert_string_equal(records[i].detail, "{\"generation\":2}");
+    }
+    assert_string_equal(records[3].operation, one);
+    assert_string_equal(records[1].operation, one);
+}
+
 static void *acknowledge(void *arg)
 {
     struct world *world = arg;
@@ -355,6 +391,7 @@ int main(void)
                                        TEST(test_cancel_asks_the_host),
                                        TEST(test_the_last_ones_are_kept),
                                        TEST(test_no_more_open_ones_than_the_limit),
+                                       TEST(test_every_operation_is_audited),
                                        TEST(test_many_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
