@@ -28,7 +28,7 @@ AGENT_SRCS := $(if $(filter no,$(AGENT)),src/agent/absent.c,$(addprefix src/agen
 LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
 INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c ending.c guard.c)
-STATS_SRCS := $(addprefix src/stats/,model.c texts.c births.c events.c detail.c tail.c publish.c)
+STATS_SRCS := $(addprefix src/stats/,model.c texts.c births.c events.c detail.c runs.c apps.c tail.c publish.c)
 OPERATIONS_SRCS := src/operations/operations.c src/operations/audit.c
 API_SRCS := $(addprefix src/api/,server.c target.c guard.c session.c asked.c json.c respond.c views.c details.c reads.c controls.c \
   stream.c files.c)

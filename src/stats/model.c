@@ -246,40 +246,6 @@ static void summary_fold(struct stats_heap_view *view, const struct intake_summa
     view->last_pause_ns = summary->last_pause_ns;
 }
 
-/* The ring grows to its full size before it goes round. */
-static bool collection_room(struct model_process *process)
-{
-    size_t room = process->collection_room ? 2 * process->collection_room : 8;
-    if (process->collection_count < process->collection_room || process->collection_room == STATS_COLLECTIONS_KEPT)
-        return true;
-    struct stats_collection_view *grown = realloc(process->collections, room * sizeof *grown);
-    if (!grown)
-        return false;
-    process->collections = grown;
-    process->collection_room = room;
-    return true;
-}
-
-static void collection_add(struct model_process *process, uint32_t heap, const struct intake_record *from)
-{
-    if (!collection_room(process))
-        return;
-    uint64_t mono = clock_mono_ns(), wall = clock_wall_ns();
-    process->collections[process->collection_next] = (struct stats_collection_view){
-        .heap = heap, .sequence = from->sequence, .start_mono_ns = from->start_ns,
-        .start_wall_ns = wall - (mono - from->start_ns), .reason = from->reason,
-        .generation = from->generation, .manager = from->manager, .scope = from->scope,
-        .slices = from->slices, .pause_ns = from->pause_ns,
-        .find_ns = from->find_ns,
-        .callback_ns = from->callback_ns, .free_ns = from->free_ns, .examined = from->examined,
-        .collected = from->collected, .freed_bytes = from->freed_bytes, .uncollectable = from->uncollectable,
-        .live_bytes_before = from->live_bytes_before, .live_bytes_after = from->live_bytes_after,
-        .safepoint_wait_ns = from->safepoint_wait_ns, .operation = from->operation};
-    process->collection_next = (process->collection_next + 1) % STATS_COLLECTIONS_KEPT;
-    if (process->collection_count < STATS_COLLECTIONS_KEPT)
-        process->collection_count++;
-}
-
 static void events_take(void *arg, void *handle, uint32_t number, uint32_t type_limit, const struct wire_span *span)
 {
     struct model_process *process = handle;
@@ -317,11 +283,9 @@ static void sample_take(void *arg, void *handle, const struct intake_sample *sam
     view->figures.events_written = sample->events_seen + sample->events_lost;
     view->inconsistent |= sample->events_malformed > 0;
     view->complete = !sample->events_lost && !sample->types_without_row && !view->inconsistent;
-    for (size_t i = 0; i < sample->record_count; i++) {
-        if (sample->records[i].sequence > heap->last_record) /* one that is attached again brings its last ones along */
-            collection_add(process, sample->heap_number, &sample->records[i]);
-        heap->last_record = sample->records[i].sequence;
-    }
+    if (view->figures.live_bytes > view->peak_live_bytes)
+        view->peak_live_bytes = view->figures.live_bytes;
+    stats_records_take(process, heap, sample);
     if (stats_detail_due(heap, sample->mono_ns))
         stats_detail_make(heap, false);
     else
@@ -344,6 +308,8 @@ static void heap_retire(struct model_process *process, struct model_heap *heap)
 {
     struct model_heap *rest = &process->retired;
     stats_figures_add(&rest->view.figures, &heap->view.figures);
+    stats_generations_add(rest->view.generations, heap->view.generations);
+    stats_runs_add(&rest->view.runs, &heap->view.runs);
     rest->view.inconsistent |= heap->view.inconsistent;
     rest->view.complete &= heap->view.complete;
     for (uint32_t i = 0; i < heap->type_count; i++) {
@@ -387,6 +353,7 @@ static void heap_gone(void *arg, void *handle, uint32_t number)
         if (heap->view.n != number)
             continue;
         heap->view.gone = true;
+        heap->view.runs.live_bytes_after = 0;
         heap_end(heap);
         events_free(heap->events);
         heap->events = NULL;
@@ -506,6 +473,8 @@ static void gone_prune(struct stats *stats)
         *link = process->next;
         if (!*link)
             stats->processes_end = link;
+        if (stats_process_build(process, stats->seq + 1) || process->published)
+            stats->apps = stats_apps_leave(stats->apps, process->published);
         process_free(process);
         stats->dirty = true;
     }
@@ -576,6 +545,7 @@ void stats_free(struct stats *stats)
     }
     if (stats->view)
         stats_view_unref(stats->view);
+    stats_apps_unref(stats->apps);
     pthread_mutex_destroy(&stats->lock);
     pthread_mutex_destroy(&stats->tails_lock);
     free(stats);

@@ -72,6 +72,7 @@ struct stats {
     size_t gone_kept_count;
     size_t refusal_count;
     struct stats_refusal refusals[REFUSALS_KEPT];
+    const struct apps *apps; /* of the processes that have left; NULL: none */
     bool dirty;
     uint64_t published_ns, publish_every_ns;
     uint64_t seq;
@@ -89,6 +90,19 @@ struct texts *stats_texts_new(const struct wire_hello_view *hello);
 const char *stats_texts_type(struct texts *texts, const char *name);
 void stats_texts_unref(struct texts *texts);
 
+/* runs.c */
+void stats_records_take(struct model_process *process, struct model_heap *heap, const struct intake_sample *sample);
+
+/* apps.c. A list never changes once made: leave() gives a new one, and the old one where memory is short. */
+struct apps {
+    _Atomic unsigned references;
+    size_t count;
+    struct stats_app_view views[];
+};
+const struct apps *stats_apps_leave(const struct apps *apps, const struct stats_process_view *process);
+const struct apps *stats_apps_ref(const struct apps *apps); /* NULL is allowed */
+void stats_apps_unref(const struct apps *apps);
+
 /* detail.c. make: gives the heap's view a new one; last: with its last events. */
 bool stats_detail_due(const struct model_heap *heap, uint64_t now_ns);
 void stats_detail_make(struct model_heap *heap, bool last);
@@ -101,7 +115,8 @@ void stats_tails_publish(struct stats *stats); /* what was fed is in a view now 
 
 /* publish.c */
 bool stats_publish(struct stats *stats);
-void stats_figures_add(struct stats_figures *sum, const struct stats_figures *add);
+/* Brings a process's published view up to the model; false: out of memory, it is as it was. */
+bool stats_process_build(struct model_process *process, uint64_t seq);
 void stats_type_add(struct stats_type_view *to, const struct stats_type_view *from);
 /* Adds a type to its like among `count` merged ones, which are few: false where there is none. */
 bool stats_type_merge_known(struct stats_type_view *merged, size_t count, const struct stats_type_view *type);

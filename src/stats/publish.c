@@ -18,6 +18,7 @@ struct view_box {
     _Atomic unsigned references;
     struct stats_view view;
     struct stats_refusal refusals[REFUSALS_KEPT];
+    const struct apps *apps;
     const struct stats_process_view *processes[];
 };
 
@@ -55,6 +56,7 @@ void stats_view_unref(const struct stats_view *view)
         return;
     for (size_t i = 0; i < box->view.process_count; i++)
         stats_process_unref(box->processes[i]);
+    stats_apps_unref(box->apps);
     free(box);
 }
 
@@ -121,22 +123,6 @@ size_t stats_type_merge(struct stats_type_view *merged, size_t count, const stru
     return count + 1;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-void stats_figures_add(struct stats_figures *sum, const struct stats_figures *add)
-{
-    uint64_t pause = larger(sum->max_pause_ns, add->max_pause_ns);
-    uint64_t slice = larger(sum->longest_slice_ns, add->longest_slice_ns);
-#define STATS_FIELD(member, path, kind, unit, label, help) sum->member += add->member;
-#include "stats/fields.def"
-#undef STATS_FIELD
-    sum->max_pause_ns = pause;
-    sum->longest_slice_ns = slice;
-}
-
 /* The types of all heaps of a process, merged: in the order in which they came, and found by a tree. */
 struct merging {
     struct stats_type_view *types;
@@ -170,6 +156,8 @@ static bool heaps_fill(struct stats_process_view *view, const struct model_proce
     const struct model_heap *retired = &process->retired;
     struct merging all = {.types = merged};
     view->figures = retired->view.figures;
+    view->runs = retired->view.runs;
+    memcpy(view->generations, retired->view.generations, sizeof view->generations);
     view->complete = retired->view.complete;
     view->heap_count = 0;
     for (uint32_t i = 0; i < retired->type_count; i++)
@@ -188,6 +176,8 @@ static bool heaps_fill(struct stats_process_view *view, const struct model_proce
             }
         types += to->type_count;
         stats_figures_add(&view->figures, &heap->view.figures);
+        stats_generations_add(view->generations, heap->view.generations);
+        stats_runs_add(&view->runs, &heap->view.runs);
         view->complete &= heap->view.complete;
     }
     tdestroy(all.tree, node_leave);
@@ -229,6 +219,8 @@ static const struct stats_process_view *process_build(const struct model_process
     struct stats_heap_view *heaps = (struct stats_heap_view *)(box + 1);
     struct stats_type_view *types = (struct stats_type_view *)(heaps + heap_count);
     bool whole = heaps_fill(&box->view, process, heaps, types, types + type_count);
+    uint64_t peak = process->published ? process->published->peak_live_bytes : 0;
+    box->view.peak_live_bytes = box->view.figures.live_bytes > peak ? box->view.figures.live_bytes : peak;
     collections_fill(&box->view, process,
                      (struct stats_collection_view *)(types + 2 * type_count + merged_count));
     if (whole)
@@ -237,21 +229,26 @@ static const struct stats_process_view *process_build(const struct model_process
     return NULL;
 }
 
+bool stats_process_build(struct model_process *process, uint64_t seq)
+{
+    if (!process->dirty && process->published)
+        return true;
+    const struct stats_process_view *built = process_build(process, seq);
+    if (!built)
+        return false;
+    if (process->published)
+        stats_process_unref(process->published);
+    process->published = built;
+    process->dirty = false;
+    return true;
+}
+
 /* Post-condition: every process has a published view; false: out of memory, some are older than the model. */
 static bool processes_build(struct stats *stats, uint64_t seq, size_t *count)
 {
     bool whole = true;
     for (struct model_process *process = stats->processes; process; process = process->next) {
-        if (process->dirty || !process->published) {
-            const struct stats_process_view *built = process_build(process, seq);
-            if (built) {
-                if (process->published)
-                    stats_process_unref(process->published);
-                process->published = built;
-                process->dirty = false;
-            }
-            whole &= built != NULL;
-        }
+        whole &= stats_process_build(process, seq);
         *count += process->published != NULL;
     }
     return whole;
@@ -274,10 +271,12 @@ bool stats_publish(struct stats *stats)
         return false;
     atomic_init(&box->references, 1);
     memcpy(box->refusals, stats->refusals, sizeof box->refusals);
+    box->apps = stats_apps_ref(stats->apps);
     box->view = (struct stats_view){.seq = seq, .as_of_mono_ns = clock_mono_ns(),
                                     .as_of_wall_ns = clock_wall_ns(),
                                     .processes = box->processes, .refusal_count = stats->refusal_count,
-                                    .refusals = box->refusals};
+                                    .refusals = box->refusals, .app_count = box->apps ? box->apps->count : 0,
+                                    .apps = box->apps ? box->apps->views : NULL};
     processes_list(stats, box, false);
     processes_list(stats, box, true);
     stats->seq = seq;

@@ -93,6 +93,29 @@ struct stats_collection_view {
     uint64_t live_bytes_before, live_bytes_after, safepoint_wait_ns, operation;
 };
 
+/* The upper bounds of the buckets that pauses are counted in, a last one for longer ones, and in words. X(ns, seconds) */
+#define STATS_PAUSES(X) \
+    X(10000, "1e-05") X(25000, "2.5e-05") X(50000, "5e-05") X(100000, "0.0001") X(250000, "0.00025") \
+    X(500000, "0.0005") X(1000000, "0.001") X(2500000, "0.0025") X(5000000, "0.005") X(10000000, "0.01") \
+    X(25000000, "0.025") X(50000000, "0.05") X(100000000, "0.1") X(250000000, "0.25") X(500000000, "0.5") \
+    X(1000000000, "1.0") X(2500000000, "2.5") X(5000000000, "5.0") X(10000000000, "10.0")
+#define STATS_PAUSE_BUCKETS 20u
+#define STATS_REASONS 8u /* enum wire_reason; 0: a word that we do not know */
+
+/* Sums over the collection records that were read. */
+struct stats_runs {
+    uint64_t missed; /* collections whose records were overwritten before we came: in nothing below */
+    uint64_t reasons[STATS_REASONS];
+    uint64_t pauses[STATS_PAUSE_BUCKETS], pause_ns;
+    uint64_t find_ns, callback_ns, free_ns, examined;
+    uint64_t last_wall_ns;     /* when the newest began; 0: there was none */
+    uint64_t live_bytes_after; /* the newest; of several heaps: the sum, of those that are not gone */
+};
+
+struct stats_generation {
+    uint64_t collections, collected, uncollectable;
+};
+
 struct stats_heap_view {
     uint32_t n; /* from 1, never reused in its process */
     bool gone;
@@ -104,8 +127,10 @@ struct stats_heap_view {
     struct stats_config config;
     struct stats_figures figures;
     uint64_t counts[3];
-    struct { uint64_t collections, collected, uncollectable; } generations[3];
+    struct stats_generation generations[3];
+    struct stats_runs runs;
     uint64_t last_pause_ns;
+    uint64_t peak_live_bytes; /* the most that any look saw */
     const struct stats_heap_detail *detail; /* NULL: nothing yet */
     size_t type_count;
     const struct stats_type_view *types; /* row order; without rows that never counted anything */
@@ -131,6 +156,9 @@ struct stats_process_view {
     size_t label_count;
     const struct stats_label *labels;
     struct stats_figures figures; /* sums over the heaps; the longest pause and slice: the maximum */
+    struct stats_generation generations[3]; /* likewise */
+    struct stats_runs runs;
+    uint64_t peak_live_bytes; /* the most that any view showed */
     size_t heap_count;
     const struct stats_heap_view *heaps;
     size_t collection_count; /* newest first, all heaps, at most STATS_COLLECTIONS_KEPT */
@@ -139,6 +167,17 @@ struct stats_process_view {
     const struct stats_type_view *types;
 };
 #define STATS_COLLECTIONS_KEPT 256u
+
+/* What the processes of an app have counted that no view shows any longer. An app is what a process's label `app`
+ * says, else its name. */
+struct stats_app_view {
+    const char *name;
+    uint64_t processes;
+    struct stats_figures figures; /* counters; gauges are 0, maxima are kept */
+    struct stats_generation generations[3];
+    struct stats_runs runs;
+};
+#define STATS_APPS_MAX 256u /* then all others go to the one named "other" */
 
 /* Whom the intake refused, for doctor: by reason. */
 struct stats_refusal {
@@ -156,7 +195,17 @@ struct stats_view {
     const struct stats_process_view *const *processes;
     size_t refusal_count;
     const struct stats_refusal *refusals;
+    size_t app_count; /* by name */
+    const struct stats_app_view *apps;
 };
+
+/* The app that a process belongs to; borrowed from it. */
+const char *stats_app_name(const struct stats_process_view *process);
+
+/* Adds up what processes and heaps have counted: sums, and maxima where a sum says nothing. */
+void stats_figures_add(struct stats_figures *sum, const struct stats_figures *add);
+void stats_generations_add(struct stats_generation sum[3], const struct stats_generation add[3]);
+void stats_runs_add(struct stats_runs *sum, const struct stats_runs *add);
 
 /* An empty model with an empty view, or NULL: out of memory. Gone processes stay for 600 s, the newest 256 of
  * them. */
