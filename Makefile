@@ -32,9 +32,9 @@ STATS_SRCS := $(addprefix src/stats/,model.c texts.c births.c events.c detail.c 
 OPERATIONS_SRCS := src/operations/operations.c src/operations/audit.c
 API_SRCS := $(addprefix src/api/,server.c target.c guard.c session.c asked.c json.c respond.c views.c details.c reads.c controls.c \
   stream.c files.c)
-TALLYD_SRCS := $(addprefix src/tallyd/,options.c folders.c listen.c)
+TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c folders.c listen.c)
 DAEMON_SRCS := src/base/log.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(API_SRCS) $(TALLYD_SRCS)
-DAEMON_LIBS := -lmicrohttpd -ljansson
+DAEMON_LIBS := -lmicrohttpd -ljansson -linih
 
 TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/tallyctl/table.c src/tallyctl/place.c src/tallyctl/client.c \
   src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/setting.c src/tallyctl/control.c src/tallyctl/output_text.c \

@@ -68,8 +68,8 @@ struct stats {
     struct model_process **processes_end;
     void *by_id; /* their ids, a tree of tsearch(3) */
     struct events_budget births; /* of all processes */
-    uint64_t gone_kept_ns;
-    size_t gone_kept_count;
+    _Atomic uint64_t gone_kept_ns; /* any thread may set them */
+    _Atomic size_t gone_kept_count;
     size_t refusal_count;
     struct stats_refusal refusals[REFUSALS_KEPT];
     const struct apps *apps; /* of the processes that have left; NULL: none */

@@ -210,7 +210,7 @@ void stats_runs_add(struct stats_runs *sum, const struct stats_runs *add);
 /* An empty model with an empty view, or NULL: out of memory. Gone processes stay for 600 s, the newest 256 of
  * them. */
 struct stats *stats_new(void);
-/* For so long, and so many, instead. Before anything is told. */
+/* For so long, and so many, instead, from now on. Any thread. */
 void stats_gone_keep(struct stats *stats, uint64_t ns, size_t count);
 /* After the intake has stopped; views that are still held stay valid. */
 void stats_free(struct stats *stats);

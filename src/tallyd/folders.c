@@ -20,8 +20,7 @@ static bool set(char *out, size_t bytes, const char *folder, const char *below)
     return length > 0 && (size_t)length < bytes;
 }
 
-/* Where the folders are, by the contract's order. */
-static const char *folders_name(struct folders *folders, const struct options *options)
+const char *folders_find(struct folders *folders, const struct options *options)
 {
     const char *runtime = getenv("TALLY_RUNTIME_DIR"), *xdg_runtime = getenv("XDG_RUNTIME_DIR");
     const char *state = getenv("TALLY_STATE_DIR"), *xdg_state = getenv("XDG_STATE_HOME"),
@@ -158,7 +157,7 @@ static int token_make(struct folders *folders)
 
 int folders_open(struct folders *folders, const struct options *options, char *why, size_t why_bytes)
 {
-    const char *unnamed = folders_name(folders, options);
+    const char *unnamed = folders_find(folders, options);
     folders->runtime_lock = folders->state_lock = -1;
     if (unnamed) {
         snprintf(why, why_bytes, "%s", unnamed);

@@ -19,7 +19,9 @@
 #include "tallyd/tallyd.h"
 
 struct daemon {
-    struct options options;
+    struct settings settings;
+    int argc;
+    char **argv;
     struct folders folders;
     char address[64];
     bool loopback;
@@ -101,15 +103,13 @@ static void print_versions(void)
 /* The default address gives way to any free port; one that was asked for does not. */
 static int address_open(struct daemon *daemon)
 {
-    const struct options *options = &daemon->options;
+    const struct options *options = &daemon->settings.options;
     char host[64], port[8];
-    const char *text = options->http_listen ? options->http_listen : HTTP_DEFAULT;
-    if (!address_split(text, host, sizeof host, port, sizeof port)) {
-        log_warn("--http-listen %s: is not HOST:PORT", text);
-        return EXIT_REFUSAL;
-    }
+    const char *text = options->http_listen;
+    bool asked = daemon->settings.given[OPTION_OF_http_listen].text;
+    address_split(text, host, sizeof host, port, sizeof port);
     daemon->tcp_fd = listen_tcp(host, port, daemon->address, sizeof daemon->address, &daemon->loopback);
-    if (daemon->tcp_fd == -EADDRINUSE && !options->http_listen) {
+    if (daemon->tcp_fd == -EADDRINUSE && !asked) {
         daemon->tcp_fd = listen_tcp(host, "0", daemon->address, sizeof daemon->address, &daemon->loopback);
         if (daemon->tcp_fd >= 0)
             log_info("%s is taken: listening on %s", text, daemon->address);
@@ -143,7 +143,7 @@ static int intake_open(struct daemon *daemon)
                                      .refused = refused,
                                      .released = released};
     snprintf(path, sizeof path, "%s/agent.sock", daemon->folders.runtime);
-    int error = intake_start(&(struct intake_options){.socket_path = path, .system = daemon->options.system},
+    int error = intake_start(&(struct intake_options){.socket_path = path, .system = daemon->settings.options.system},
                              &sink, &daemon->intake);
     if (error)
         log_warn("%s: %s", path, strerror(-error));
@@ -153,7 +153,7 @@ static int intake_open(struct daemon *daemon)
 static int api_open(struct daemon *daemon, const char *start_id)
 {
     char path[128], sessions[300];
-    const struct options *options = &daemon->options;
+    const struct options *options = &daemon->settings.options;
     snprintf(path, sizeof path, "%s/api.sock", daemon->folders.runtime);
     snprintf(sessions, sizeof sessions, "%s/sessions", daemon->folders.state);
     daemon->unix_fd = listen_unix(path, options->system ? 0660 : 0600, options->system ? "tally" : NULL);
@@ -180,6 +180,13 @@ static int api_open(struct daemon *daemon, const char *start_id)
     return error;
 }
 
+/* What SIGHUP may change, at the start and again. */
+static void options_take(struct daemon *daemon)
+{
+    const struct options *options = &daemon->settings.options;
+    stats_gone_keep(daemon->stats, (uint64_t)options->gone_keep_ns, (size_t)options->gone_count);
+}
+
 static int stages_open(struct daemon *daemon)
 {
     uint32_t random = 0;
@@ -192,15 +199,12 @@ static int stages_open(struct daemon *daemon)
     daemon->operations = operations_new(start_id, command_send, daemon, daemon->audit);
     if (!daemon->stats || !daemon->audit || !daemon->operations)
         return EXIT_REFUSAL;
-    const struct options *options = &daemon->options;
-    uint64_t keep_s = options->gone_keep_s < 0 ? 600 : (uint64_t)options->gone_keep_s;
-    size_t count = options->gone_count < 0 ? 256 : (size_t)options->gone_count;
-    stats_gone_keep(daemon->stats, keep_s * 1000000000u, count < 10000 ? count : 10000);
+    options_take(daemon);
     stats_sink_init(daemon->stats, &daemon->stats_sink);
     if (intake_open(daemon) || api_open(daemon, start_id))
         return EXIT_REFUSAL;
     int error = folder_write(daemon->folders.runtime, "http.addr", daemon->address,
-                             daemon->options.system ? 0644 : 0600);
+                             daemon->settings.options.system ? 0644 : 0600);
     if (error) {
         log_warn("http.addr: %s", strerror(-error));
         return EXIT_REFUSAL;
@@ -222,19 +226,23 @@ static void stages_close(struct daemon *daemon)
         stats_free(daemon->stats);
 }
 
-/* Every thread inherits the mask, so that the signal comes to sigwait() alone. */
+/* Every thread inherits the mask, so that signals come to sigwait() alone. */
 static int run(struct daemon *daemon)
 {
-    sigset_t ends;
+    sigset_t heard;
     int signal_number = 0;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    sigemptyset(&heard);
+    sigaddset(&heard, SIGTERM);
+    sigaddset(&heard, SIGINT);
+    sigaddset(&heard, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &heard, NULL);
     int code = stages_open(daemon);
     if (!code) {
         log_info("tallyd %s: http://%s, %s", TALLY_VERSION, daemon->address, daemon->folders.runtime);
-        sigwait(&ends, &signal_number);
+        while (!sigwait(&heard, &signal_number) && signal_number == SIGHUP) {
+            settings_reload(&daemon->settings, daemon->argc, daemon->argv);
+            options_take(daemon);
+        }
         log_info("ending: %s", strsignal(signal_number));
     }
     stages_close(daemon);
@@ -252,30 +260,56 @@ static void descriptors_allow(void)
     setrlimit(RLIMIT_NOFILE, &limit); /* refused: what there is has to do */
 }
 
-int main(int argc, char **argv)
+/* What the command line asks for besides a daemon. */
+static int ask(const struct daemon *daemon)
 {
-    struct daemon daemon = {.tcp_fd = -1, .unix_fd = -1};
+    struct folders folders;
+    const struct options *options = &daemon->settings.options;
+    if (options->help) {
+        settings_print_help(stdout);
+    } else if (options->version) {
+        print_versions();
+    } else {
+        const char *unnamed = folders_find(&folders, options);
+        if (unnamed) {
+            fprintf(stderr, "tallyd: %s\n", unnamed);
+            return EXIT_REFUSAL;
+        }
+        printf("# runtime folder %s\n# state folder %s\n", folders.runtime, folders.state);
+        settings_print(&daemon->settings, stdout);
+    }
+    return EXIT_OK;
+}
+
+static int serve(struct daemon *daemon)
+{
     char why[320];
-    umask(0077);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
-    descriptors_allow();
-    if (!options_parse(&daemon.options, argc, argv, why, sizeof why)) {
-        fprintf(stderr, "tallyd: %s; see tallyd --help\n", why);
-        return EXIT_REFUSAL;
-    }
-    if (daemon.options.help || daemon.options.version) {
-        daemon.options.help ? options_print_help() : print_versions();
-        return EXIT_OK;
-    }
-    int code = folders_open(&daemon.folders, &daemon.options, why, sizeof why);
+    int code = folders_open(&daemon->folders, &daemon->settings.options, why, sizeof why);
     if (code) {
         log_warn("%s", why);
         return code;
     }
-    code = address_open(&daemon);
+    code = address_open(daemon);
     if (!code)
-        code = run(&daemon);
-    folders_close(&daemon.folders);
+        code = run(daemon);
+    folders_close(&daemon->folders);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon daemon = {.argc = argc, .argv = argv, .tcp_fd = -1, .unix_fd = -1};
+    char why[768];
+    umask(0077);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    descriptors_allow();
+    if (!settings_read(&daemon.settings, argc, argv, why, sizeof why)) {
+        fprintf(stderr, "tallyd: %s\n", why);
+        return EXIT_REFUSAL;
+    }
+    const struct options *options = &daemon.settings.options;
+    int code = options->help || options->version || options->check_config ? ask(&daemon) : serve(&daemon);
+    settings_free(&daemon.settings);
     return code;
 }

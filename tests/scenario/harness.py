@@ -133,8 +133,9 @@ class Scenario(unittest.TestCase):
         self.state = os.path.join(self.dir, "state")
         os.mkdir(self.runtime, 0o700)
         os.mkdir(self.state, 0o700)
-        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("TALLY_", "XDG_"))}
-        self.environment |= {"TALLY_RUNTIME_DIR": self.runtime, "TALLY_STATE_DIR": self.state}
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("TALLY_", "TALLYD_", "XDG_"))}
+        self.environment |= {"TALLY_RUNTIME_DIR": self.runtime, "TALLY_STATE_DIR": self.state,
+                             "XDG_CONFIG_HOME": self.dir}
         self.children = 0
         self.daemon = None
 
