@@ -30,7 +30,7 @@ LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c ending.c guard.c)
 STATS_SRCS := $(addprefix src/stats/,model.c texts.c births.c events.c detail.c runs.c apps.c tail.c publish.c)
 OPERATIONS_SRCS := src/operations/operations.c src/operations/audit.c
-API_SRCS := $(addprefix src/api/,server.c target.c guard.c session.c asked.c json.c respond.c views.c details.c reads.c controls.c \
+API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c session.c asked.c json.c respond.c views.c details.c reads.c controls.c \
   stream.c files.c)
 TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c folders.c listen.c)
 DAEMON_SRCS := src/base/log.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(API_SRCS) $(TALLYD_SRCS)

@@ -106,6 +106,8 @@ enum problem guard_token(struct request *request, enum scope scope)
     const char *header = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Authorization");
     if (header && !strncasecmp(header, "Bearer ", 7))
         request->scopes = session_scopes(request->api, header + 7, request->who, sizeof request->who);
+    if (request->scopes)
+        request->connection->trusted = true;
     if (scope == OPEN)
         return PROBLEM_NONE;
     if (!request->scopes)

@@ -10,13 +10,17 @@
 #include "api/api.h"
 
 #define BODY_MAX 65536u
+#define STRANGER_BODY_MAX 1024u  /* without a token */
+#define STRANGER_REQUESTS 100u   /* on one connection */
 #define SEGMENTS_MAX 8u
 #define SEGMENT_BYTES 256u
 #define PARAMETERS_MAX 8u
 #define VALUE_BYTES 256u
 #define TARGET_MAX 4096u
 #define TCP_CONNECTIONS 256u
+#define TCP_STRANGERS 64u
 #define UNIX_CONNECTIONS 64u
+#define CONNECTION_BYTES 16384u /* of header and answer, a connection */
 #define STREAMS_MAX 64u
 #define STREAM_TOPICS 16u
 #define STREAM_QUEUE_BYTES ((size_t)262144)
@@ -51,15 +55,31 @@ struct parameter {
     char value[VALUE_BYTES];
 };
 
-struct connection { /* one socket; in the listener's list */
-    struct connection *next, *previous;
+/* Where a connection stands: handed to libmicrohttpd, its header awaited, between requests, a request and its answer
+ * under way, suspended. Each but the last has a deadline. */
+enum phase { PHASE_HANDED, PHASE_OPENED, PHASE_IDLE, PHASE_REQUEST, PHASE_WAITING };
+
+struct listener {
     struct api *api;
+    bool is_unix;
+    int fd;
+    unsigned limit, strangers; /* connections, and how many of them may not have shown a token */
+    struct MHD_Daemon *mhd;
+    bool starved; /* the door's: no descriptor was left, and that was said */
+    uint64_t resume_ns;
+};
+
+struct connection { /* one socket; in the api's list, newest first, under its lock */
+    struct connection *next, *previous;
+    struct listener *listener;
     int fd;
     bool is_unix;
-    uid_t uid;           /* is_unix: the peer's */
-    char from[64];       /* the peer, for the audit */
-    enum phase { PHASE_OPENED, PHASE_IDLE, PHASE_REQUEST, PHASE_WAITING } phase;
-    uint64_t since_ns;
+    bool ending; /* shut down, not closed yet */
+    uid_t uid;   /* is_unix: the peer's */
+    char from[64]; /* the peer, for the audit */
+    unsigned requests; /* libmicrohttpd's thread's */
+    atomic_bool trusted; /* on the Unix socket, or a token was shown */
+    _Atomic uint64_t state; /* when its phase began, and in the lowest three bits the phase */
 };
 
 struct route;
@@ -118,17 +138,15 @@ struct api {
     uint16_t tcp_port;
     bool remote_control, loopback, system;
     uint64_t started_ns, started_wall_ns;
-    struct MHD_Daemon *tcp, *unix_;
-    struct listener { struct api *api; bool is_unix; } tcp_listener, unix_listener;
-    pthread_t ticker;
+    struct listener tcp, unix_;
+    pthread_t ticker, door;
 
-    pthread_mutex_t lock; /* connections, waiting, sessions, codes, draining */
+    pthread_mutex_t lock; /* connections, waiting, sessions, codes */
     struct connection *connections;
     struct request *waiting;
     struct session sessions[SESSIONS_MAX];
     struct login_code codes[CODES_MAX];
-    bool stopping;
-    atomic_bool draining; /* set once; read without the lock */
+    atomic_bool draining, stopping; /* set once; read without the lock */
 
     pthread_mutex_t bodies_lock;
     struct body bodies[BODIES_MAX];
@@ -182,6 +200,7 @@ enum MHD_Result respond_body(struct request *request, const char *key, uint64_t 
 enum MHD_Result respond_allow(struct request *request, bool allowed, const char *allow);
 const char *problem_code(enum problem problem);
 void respond_headers(struct MHD_Response *response, bool cacheable);
+/* Takes the response over. A stranger that has asked often enough is told to come again. */
 enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response);
 void bodies_free(struct api *api);
 
@@ -237,8 +256,17 @@ void streams_tick(struct api *api);
 void stream_detach(struct api *api, const struct stream *gone);
 void streams_end(struct api *api);
 
-/* server.c */
+/* connections.c. take: a socket that was accepted, taken over; changed: what libmicrohttpd tells of it.
+ * free: what is left once the listeners have stopped. */
 void phase_set(struct connection *connection, enum phase phase);
+enum phase phase_get(const struct connection *connection);
+void connection_take(struct listener *listener, int fd, const struct sockaddr *address, socklen_t address_bytes);
+void connection_changed(void *arg, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code);
+int door_open(struct api *api); /* 0 or -errno */
+void door_close(struct api *api); /* once `stopping` is set */
+void connections_free(struct api *api);
+
+/* server.c */
 void request_wait(struct request *request);
 void waiting_resume(struct api *api, const char *operation);
 

@@ -40,6 +40,8 @@ enum MHD_Result respond_queue(struct request *request, unsigned status, struct M
 {
     if (!response)
         return MHD_NO;
+    if (!request->connection->trusted && request->connection->requests >= STRANGER_REQUESTS)
+        MHD_add_response_header(response, "Connection", "close");
     enum MHD_Result result = MHD_queue_response(request->mhd, status, response);
     MHD_destroy_response(response);
     return result;

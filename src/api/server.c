@@ -1,6 +1,5 @@
-/* The two listeners, their connections and deadlines, and the way of a request through its checks. */
+/* Start and stop, and the way of a request through its checks. */
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,86 +10,6 @@
 #include "api/private.h"
 #include "base/clock.h"
 #include "base/log.h"
-
-/* ---- connections */
-
-/* Who is at the other end, as the kernel says. */
-static void peer_note(struct connection *connection)
-{
-    struct ucred peer = {.uid = (uid_t)-1};
-    struct sockaddr_storage address;
-    socklen_t peer_bytes = sizeof peer, address_bytes = sizeof address;
-    char host[40], port[8];
-    if (connection->is_unix && !getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes)) {
-        connection->uid = peer.uid;
-        snprintf(connection->from, sizeof connection->from, "api.sock pid %d", (int)peer.pid);
-    } else if (!getpeername(connection->fd, (struct sockaddr *)&address, &address_bytes) &&
-               !getnameinfo((struct sockaddr *)&address, address_bytes, host, sizeof host, port, sizeof port,
-                            NI_NUMERICHOST | NI_NUMERICSERV)) {
-        bool six = address.ss_family == AF_INET6;
-        snprintf(connection->from, sizeof connection->from, "%s%s%s:%s", six ? "[" : "", host, six ? "]" : "",
-                 port);
-    }
-}
-
-static void connection_changed(void *arg, struct MHD_Connection *mhd, void **context,
-                               enum MHD_ConnectionNotificationCode code)
-{
-    struct listener *listener = arg;
-    struct api *api = listener->api;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        struct connection *connection = calloc(1, sizeof *connection);
-        *context = connection;
-        if (!connection)
-            return;
-        connection->api = api;
-        connection->is_unix = listener->is_unix;
-        connection->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        connection->since_ns = clock_mono_ns();
-        peer_note(connection);
-        pthread_mutex_lock(&api->lock);
-        connection->next = api->connections;
-        if (api->connections)
-            api->connections->previous = connection;
-        api->connections = connection;
-        pthread_mutex_unlock(&api->lock);
-    } else if (*context) {
-        struct connection *connection = *context;
-        pthread_mutex_lock(&api->lock);
-        if (connection->previous)
-            connection->previous->next = connection->next;
-        else
-            api->connections = connection->next;
-        if (connection->next)
-            connection->next->previous = connection->previous;
-        pthread_mutex_unlock(&api->lock);
-        free(connection);
-        *context = NULL;
-    }
-}
-
-void phase_set(struct connection *connection, enum phase phase)
-{
-    pthread_mutex_lock(&connection->api->lock);
-    connection->phase = phase;
-    connection->since_ns = clock_mono_ns();
-    pthread_mutex_unlock(&connection->api->lock);
-}
-
-/* Deadlines are absolute: a byte now and then renews nothing. */
-static void connections_reap(struct api *api)
-{
-    static const uint64_t limits[] = {[PHASE_OPENED] = HEADER_NS,
-                                      [PHASE_IDLE] = IDLE_NS,
-                                      [PHASE_REQUEST] = REQUEST_NS,
-                                      [PHASE_WAITING] = UINT64_MAX};
-    uint64_t now = clock_mono_ns();
-    pthread_mutex_lock(&api->lock);
-    for (struct connection *connection = api->connections; connection; connection = connection->next)
-        if (now > connection->since_ns && now - connection->since_ns > limits[connection->phase])
-            shutdown(connection->fd, SHUT_RDWR);
-    pthread_mutex_unlock(&api->lock);
-}
 
 /* ---- waiting */
 
@@ -149,7 +68,7 @@ static void *request_new(void *arg, const char *target, struct MHD_Connection *m
     struct connection *connection = info ? info->socket_context : NULL;
     if (!request)
         return NULL;
-    if (connection && connection->phase == PHASE_IDLE) /* a further request: its header has a deadline too */
+    if (connection && phase_get(connection) == PHASE_IDLE) /* a further request: its header has a deadline too */
         phase_set(connection, PHASE_OPENED);
     request->api = listener->api;
     request->mhd = mhd;
@@ -198,6 +117,11 @@ static bool type_is_json(const struct request *request)
     return length == strlen("application/json") && !strncasecmp(type, "application/json", length);
 }
 
+static size_t body_most(const struct request *request)
+{
+    return request->connection->trusted ? BODY_MAX : STRANGER_BODY_MAX;
+}
+
 static bool has_body(const struct request *request)
 {
     const char *length = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Content-Length");
@@ -214,8 +138,10 @@ static enum problem route_check(struct request *request, char *detail, size_t by
         return PROBLEM_NONE;
     const char *length = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Content-Length");
     uint64_t body_bytes;
-    if (length && !parse_number(length, BODY_MAX, &body_bytes))
+    if (length && !parse_number(length, body_most(request), &body_bytes)) {
+        snprintf(detail, bytes, "it may have %u bytes", (unsigned)body_most(request));
         return PROBLEM_body_too_large;
+    }
     return type_is_json(request) ? PROBLEM_NONE : PROBLEM_bad_content_type;
 }
 
@@ -274,6 +200,7 @@ static enum MHD_Result header_handle(struct request *request, const char *method
         MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     if (!request->connection)
         return MHD_NO;
+    request->connection->requests++;
     phase_set(request->connection, PHASE_REQUEST);
     enum problem problem = header_check(request, method, detail, sizeof detail, &answered, &result);
     asked_refused(request, problem);
@@ -284,7 +211,7 @@ static enum MHD_Result header_handle(struct request *request, const char *method
 
 static enum MHD_Result body_take(struct request *request, const char *data, size_t *bytes)
 {
-    if (request->pending == PROBLEM_NONE && request->body_bytes + *bytes > BODY_MAX)
+    if (request->pending == PROBLEM_NONE && request->body_bytes + *bytes > body_most(request))
         request->pending = PROBLEM_body_too_large;
     if (request->pending == PROBLEM_NONE) {
         char *body = realloc(request->body, request->body_bytes + *bytes);
@@ -330,35 +257,27 @@ static size_t no_unescape(void *arg, struct MHD_Connection *mhd, char *text)
     return strlen(text);
 }
 
-static struct MHD_Daemon *listener_start(struct listener *listener, int fd, unsigned connections)
+/* libmicrohttpd's limit is never met: connections.c has its own, and counts those that are being closed. */
+static bool listener_start(struct listener *listener)
 {
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL,
-                            NULL, handle, listener, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                            connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32768,
-                            MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                            MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, request_new,
-                            listener, MHD_OPTION_NOTIFY_COMPLETED, request_over, listener,
-                            MHD_OPTION_NOTIFY_CONNECTION, connection_changed, listener,
-                            MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_END);
-}
-
-static bool is_stopping(struct api *api)
-{
-    pthread_mutex_lock(&api->lock);
-    bool stop = api->stopping;
-    pthread_mutex_unlock(&api->lock);
-    return stop;
+    listener->mhd = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+        handle, listener, MHD_OPTION_CONNECTION_LIMIT, 3 * listener->limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, request_new, listener,
+        MHD_OPTION_NOTIFY_COMPLETED, request_over, listener, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, listener,
+        MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_END);
+    return listener->mhd;
 }
 
 static void *tick(void *arg)
 {
     struct api *api = arg;
-    while (!is_stopping(api)) {
+    while (!api->stopping) {
         struct timespec pause = {0, TICK_NS};
         nanosleep(&pause, NULL);
         operations_tick(api->operations);
         waiting_resume(api, NULL);
-        connections_reap(api);
         streams_tick(api);
     }
     return NULL;
@@ -389,10 +308,37 @@ static void options_copy(struct api *api, const struct api_options *options)
 static void api_free(struct api *api)
 {
     bodies_free(api);
+    connections_free(api);
     pthread_mutex_destroy(&api->lock);
     pthread_mutex_destroy(&api->bodies_lock);
     pthread_mutex_destroy(&api->streams_lock);
     free(api);
+}
+
+static void listeners_stop(struct api *api)
+{
+    if (api->tcp.mhd)
+        MHD_stop_daemon(api->tcp.mhd);
+    if (api->unix_.mhd)
+        MHD_stop_daemon(api->unix_.mhd);
+    close(api->tcp.fd);
+    close(api->unix_.fd);
+}
+
+/* Where it fails, none of our threads runs. */
+static int threads_start(struct api *api)
+{
+    if (!listener_start(&api->tcp) || !listener_start(&api->unix_))
+        return -EIO;
+    int error = -pthread_create(&api->ticker, NULL, tick, api);
+    if (error)
+        return error;
+    error = door_open(api);
+    if (error) {
+        api->stopping = true;
+        pthread_join(api->ticker, NULL);
+    }
+    return error;
 }
 
 int api_start(const struct api_options *options, struct api **out)
@@ -408,18 +354,14 @@ int api_start(const struct api_options *options, struct api **out)
     int error = sessions_load(api);
     if (error)
         log_warn("sessions of before are not known: %s: %s", api->sessions_path, strerror(-error));
-    api->tcp_listener = (struct listener){api, false};
-    api->unix_listener = (struct listener){api, true};
+    api->tcp = (struct listener){.api = api, .fd = options->tcp_fd, .limit = TCP_CONNECTIONS, .strangers = TCP_STRANGERS};
+    api->unix_ = (struct listener){.api = api, .is_unix = true, .fd = options->unix_fd, .limit = UNIX_CONNECTIONS,
+                                   .strangers = UNIX_CONNECTIONS};
     operations_on_change(api->operations, operation_changed, api);
-    api->tcp = listener_start(&api->tcp_listener, options->tcp_fd, TCP_CONNECTIONS);
-    api->unix_ = listener_start(&api->unix_listener, options->unix_fd, UNIX_CONNECTIONS);
-    error = api->tcp && api->unix_ ? -pthread_create(&api->ticker, NULL, tick, api) : -EIO;
+    error = threads_start(api);
     if (error) {
         operations_on_change(api->operations, NULL, NULL);
-        if (api->tcp)
-            MHD_stop_daemon(api->tcp);
-        if (api->unix_)
-            MHD_stop_daemon(api->unix_);
+        listeners_stop(api);
         api_free(api);
         return error;
     }
@@ -441,14 +383,12 @@ void api_stop(struct api *api)
             break;
         nanosleep(&(struct timespec){0, 10000000}, NULL);
     }
-    pthread_mutex_lock(&api->lock);
     api->stopping = true;
-    pthread_mutex_unlock(&api->lock);
     pthread_join(api->ticker, NULL);
+    door_close(api);
     operations_on_change(api->operations, NULL, NULL);
     waiting_resume(api, NULL);
     streams_end(api);
-    MHD_stop_daemon(api->tcp);
-    MHD_stop_daemon(api->unix_);
+    listeners_stop(api);
     api_free(api);
 }

@@ -93,10 +93,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         start();
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds))
         abort();
-    if (MHD_add_connection(api->unix_, fds[1], (struct sockaddr *)&address, sizeof address) == MHD_YES) {
-        if (send(fds[0], data, size, MSG_NOSIGNAL) >= 0)
-            answers_read(fds[0]);
-    }
+    connection_take(&api->unix_, fds[1], (struct sockaddr *)&address, sizeof address);
+    if (send(fds[0], data, size, MSG_NOSIGNAL) >= 0)
+        answers_read(fds[0]);
     close(fds[0]);
     return 0;
 }

@@ -293,58 +293,6 @@ static void test_drain_with_a_waiting_client(void **state)
     (void)fd; /* left open: the teardown stops the daemon, and is timed */
 }
 
-/* Lets time pass for every connection. */
-static void age(struct world *world, uint64_t ns)
-{
-    pthread_mutex_lock(&world->api->lock);
-    for (struct connection *connection = world->api->connections; connection; connection = connection->next)
-        connection->since_ns -= ns;
-    pthread_mutex_unlock(&world->api->lock);
-}
-
-static void end_expected(int fd, bool ended)
-{
-    struct pollfd gone = {.fd = fd, .events = POLLIN};
-    char byte;
-    assert_int_equal(poll(&gone, 1, ended ? 2000 : 300), ended);
-    if (ended)
-        assert_true(recv(fd, &byte, 1, 0) <= 0);
-    close(fd);
-}
-
-static void test_deadlines_are_absolute(void **state)
-{
-    static const struct {
-        const char *text;
-        uint64_t limit_ns;
-    } rows[] = {
-        {"", HEADER_NS},
-        {"GET /v1/info HTTP/1.1\r\nHost: ", HEADER_NS},
-        {HEAD_OF("POST", P "/collect") "Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
-         REQUEST_NS},
-    };
-    struct world *world = *state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        for (int late = 0; late < 2; late++) {
-            int fd = dial_tcp(world);
-            say(world, fd, rows[i].text);
-            usleep(50000);
-            age(world, rows[i].limit_ns - (late ? 0 : 1000000000u));
-            say(world, fd, "x");
-            end_expected(fd, late);
-        }
-    int fd = dial_tcp(world);
-    say(world, fd, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:$\r\n\r\n");
-    assert_int_equal(status_of(hear(fd, "ok\"}")), 200);
-    usleep(50000); /* it is idle a little after its answer */
-    age(world, HEADER_NS);
-    say(world, fd, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:$\r\n\r\n"); /* kept alive for longer */
-    assert_int_equal(status_of(hear(fd, "ok\"}")), 200);
-    usleep(50000);
-    age(world, IDLE_NS);
-    end_expected(fd, true);
-}
-
 static void test_pages_keep_the_connection(void **state)
 {
     struct world *world = *state;
@@ -356,20 +304,6 @@ static void test_pages_keep_the_connection(void **state)
         assert_int_equal(status_of(hear(fd, "\"not_found\"}")), 404);
     }
     close(fd);
-}
-
-static void test_connections_that_stop_anywhere_leak_nothing(void **state)
-{
-    static const char whole[] = BODY("POST", P "/collect?wait=5s", "{}");
-    struct world *world = *state;
-    for (size_t cut = 0; cut < sizeof whole; cut += 7) {
-        char part[sizeof whole];
-        int fd = dial_tcp(world);
-        snprintf(part, sizeof part, "%.*s", (int)cut, whole);
-        say(world, fd, part);
-        close(fd);
-    }
-    assert_int_equal(status_of(ask_on(world, dial_tcp(world), GET("/v1/info"))), 200);
 }
 
 int main(void)
@@ -386,8 +320,6 @@ int main(void)
                                        TEST(test_wait_ends_with_its_time),
                                        TEST(test_a_gone_process_answers_410),
                                        TEST(test_drain_with_a_waiting_client),
-                                       TEST(test_deadlines_are_absolute),
-                                       TEST(test_pages_keep_the_connection),
-                                       TEST(test_connections_that_stop_anywhere_leak_nothing)};
+                                       TEST(test_pages_keep_the_connection)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
