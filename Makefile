@@ -34,7 +34,7 @@ API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c session
   stream.c files.c)
 TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c folders.c listen.c)
 DAEMON_SRCS := src/base/log.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(API_SRCS) $(TALLYD_SRCS)
-DAEMON_LIBS := -lmicrohttpd -ljansson -linih
+DAEMON_LIBS := -lmicrohttpd -ljansson -linih -lsystemd
 
 TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/tallyctl/table.c src/tallyctl/place.c src/tallyctl/client.c \
   src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/setting.c src/tallyctl/control.c src/tallyctl/output_text.c \
@@ -136,13 +136,14 @@ $(BUILD)/obj/web_files.o: $(BUILD)/web_files.c
 UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRCS))
 # A unit test of a folder links the folder's side of the house.
-unit_objs = $(if $(filter intake stats operations api tallyd,$(1)),$(BUILD)/libtallyd.a $(BUILD)/libtally.a,\
+unit_objs = $(if $(filter base intake stats operations api tallyd,$(1)),$(BUILD)/libtallyd.a $(BUILD)/libtally.a,\
   $(if $(filter mal,$(1)),$(filter-out %/main.o,$(call obj,$(MAL_SRCS))) $(BUILD)/libtally.a,\
   $(if $(filter replay,$(1)),$(filter-out %/main.o,$(call obj,$(REPLAY_SRCS))) $(BUILD)/libtally.a,\
   $(if $(filter tallyctl,$(1)),$(filter-out %/main.o,$(call obj,$(TALLYCTL_SRCS))),$(BUILD)/libtally.a))))
-unit_libs = $(if $(filter intake stats operations api tallyd,$(1)),$(DAEMON_LIBS),$(if $(filter tallyctl,$(1)),$(TALLYCTL_LIBS)))
+unit_libs = $(if $(filter base intake stats operations api tallyd,$(1)),$(DAEMON_LIBS),$(if $(filter tallyctl,$(1)),$(TALLYCTL_LIBS)))
 
 UNIT_LINK_test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=mmap,--wrap=madvise
+UNIT_LINK_test_log := -Wl,--wrap=sd_journal_sendv
 UNIT_LINK_test_counters := -Wl,--wrap=mmap
 
 .PHONY: unit heap-unit

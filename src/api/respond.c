@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "base/log.h"
 #include "base/clock.h"
 #include "wire/message.h"
 
@@ -42,6 +43,7 @@ enum MHD_Result respond_queue(struct request *request, unsigned status, struct M
         return MHD_NO;
     if (!request->connection->trusted && request->connection->requests >= STRANGER_REQUESTS)
         MHD_add_response_header(response, "Connection", "close");
+    log_debug("%u to %s: %.*s", status, request->who, (int)strcspn(request->target, "?"), request->target);
     enum MHD_Result result = MHD_queue_response(request->mhd, status, response);
     MHD_destroy_response(response);
     return result;

@@ -74,10 +74,10 @@ static bool refused_too_often(struct audit *audit, const struct audit_record *re
 
 static void log_record(struct audit *audit, const struct audit_record *record)
 {
-    log_info_limited(&audit->log, "audit: %s%s%s: %s %s %s: %s%s%s%s%s", record->who, *record->from ? ", " : "",
-                record->from, record->kind, record->target, record->detail, record->result,
-                *record->code ? ", " : "", record->code, *record->operation ? ", operation " : "",
-                record->operation);
+#define AUDIT_X(name, room) {#name, record->name},
+    const struct log_field fields[] = {AUDIT_TEXTS(AUDIT_X) {NULL, NULL}};
+#undef AUDIT_X
+    log_write(&audit->log, LOG_LEVEL_INFO, fields, "audit: %s %s", record->kind, record->result);
 }
 
 void audit_record(struct audit *audit, const struct audit_record *record)

@@ -184,6 +184,7 @@ static int api_open(struct daemon *daemon, const char *start_id)
 static void options_take(struct daemon *daemon)
 {
     const struct options *options = &daemon->settings.options;
+    log_setup(options->log_level, options->log_format);
     stats_gone_keep(daemon->stats, (uint64_t)options->gone_keep_ns, (size_t)options->gone_count);
 }
 
@@ -284,6 +285,10 @@ static int ask(const struct daemon *daemon)
 static int serve(struct daemon *daemon)
 {
     char why[320];
+    const struct options *options = &daemon->settings.options;
+    log_setup(options->log_level, options->log_format);
+    log_to_journal(!strcmp(options->log_target, "journal") ||
+                   (!strcmp(options->log_target, "auto") && log_is_journal_stream()));
     int code = folders_open(&daemon->folders, &daemon->settings.options, why, sizeof why);
     if (code) {
         log_warn("%s", why);

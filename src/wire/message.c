@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
 #include "wire/feed.h"
 
 _Static_assert(sizeof(struct wire_hello) + WIRE_TEXT_MAX <= WIRE_MESSAGE_MAX, "a hello fits a message");
@@ -23,36 +24,12 @@ const char *wire_fault_sentence(int fault)
     }
 }
 
-/* Bytes of the UTF-8 sequence at `at`, 0 where it is malformed, overlong, a surrogate or beyond U+10FFFF. */
-static size_t sequence_bytes(const unsigned char *at, size_t left)
-{
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned first = at[0];
-    size_t bytes = first < 0x80   ? 1
-                   : first < 0xc2 ? 0
-                   : first < 0xe0 ? 2
-                   : first < 0xf0 ? 3
-                   : first < 0xf5 ? 4
-                                  : 0;
-    if (bytes < 2 || bytes > left)
-        return bytes > left ? 0 : bytes;
-    uint32_t code = at[0] & (0x7fu >> bytes);
-    for (size_t i = 1; i < bytes; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (at[i] & 0x3fu);
-    }
-    bool surrogate = code >= 0xd800 && code <= 0xdfff;
-    return code < least[bytes] || code > 0x10ffff || surrogate ? 0 : bytes;
-}
-
 bool wire_text_valid(const char *text, size_t bytes)
 {
     const unsigned char *at = (const unsigned char *)text;
     while (bytes) {
-        size_t step = sequence_bytes(at, bytes);
-        bool control = at[0] < 0x20 || at[0] == 0x7f || (step == 2 && at[0] == 0xc2 && at[1] < 0xa0);
-        if (!step || control)
+        size_t step = utf8_bytes(at, bytes);
+        if (!step || utf8_is_control(at, step))
             return false;
         at += step;
         bytes -= step;
