@@ -30,8 +30,8 @@ LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c ending.c guard.c)
 STATS_SRCS := $(addprefix src/stats/,model.c texts.c births.c events.c detail.c runs.c apps.c tail.c publish.c)
 OPERATIONS_SRCS := src/operations/operations.c src/operations/audit.c
-API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c session.c asked.c json.c respond.c views.c details.c reads.c controls.c \
-  stream.c files.c)
+API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c session.c asked.c json.c respond.c worker.c parameters.c \
+  schema.c openapi.c views.c details.c reads.c controls.c stream.c files.c)
 TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c folders.c listen.c)
 DAEMON_SRCS := src/base/log.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(API_SRCS) $(TALLYD_SRCS)
 DAEMON_LIBS := -lmicrohttpd -ljansson -linih -lsystemd
@@ -86,7 +86,7 @@ $(BUILD)/tally.pc: include/tally.h
 	$(Q)printf 'Name: tally\nDescription: reference counting and a cycle collector for C, observable while it runs\nVersion: %s\nCflags: -I%s/include\nLibs: -L%s -ltally -pthread\n' \
 	  '$(VERSION)' '$(CURDIR)' '$(abspath $(BUILD))' > $@
 
-$(BUILD)/libtallyd.a: $(DAEMON_OBJS) $(BUILD)/obj/web_files.o
+$(BUILD)/libtallyd.a: $(DAEMON_OBJS) $(BUILD)/obj/web_files.o $(BUILD)/obj/schema_files.o
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
@@ -126,9 +126,16 @@ web/node_modules/.stamp: web/package.json web/package-lock.json
 $(BUILD)/web_files.c: src/api/embed.sh $(WEB_FILES) web/node_modules/.stamp
 	$(call say,EMBED,web)
 	@mkdir -p $(@D)
-	$(Q)src/api/embed.sh $(foreach f,$(WEB_FILES),/$(notdir $(f))=$(f)) $(VENDOR_FILES) > $@.new && mv $@.new $@
+	$(Q)src/api/embed.sh web $(foreach f,$(WEB_FILES),/$(notdir $(f))=$(f)) $(VENDOR_FILES) > $@.new && mv $@.new $@
 
-$(BUILD)/obj/web_files.o: $(BUILD)/web_files.c
+SCHEMA_FILES := $(wildcard src/api/schemas/*.json)
+
+$(BUILD)/schema_files.c: src/api/embed.sh $(SCHEMA_FILES)
+	$(call say,EMBED,src/api/schemas)
+	@mkdir -p $(@D)
+	$(Q)src/api/embed.sh schema $(foreach f,$(SCHEMA_FILES),$(notdir $(f))=$(f)) > $@.new && mv $@.new $@
+
+$(BUILD)/obj/%_files.o: $(BUILD)/%_files.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(TALLY_CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) -c $< -o $@
 

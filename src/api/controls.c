@@ -7,18 +7,6 @@
 #include "base/clock.h"
 #include "wire/feed.h"
 
-/* The body, {} where there is none; NULL: answered. */
-static json_t *control_body(struct request *request, enum MHD_Result *answered)
-{
-    char detail[160] = "";
-    if (!request->body_bytes)
-        return json_object();
-    json_t *body = body_parse(request, detail, sizeof detail);
-    if (!body)
-        *answered = respond_problem(request, PROBLEM_bad_json, detail);
-    return body;
-}
-
 /* An integer member in [low, high]; absent leaves *out. */
 static bool member_integer(const json_t *value, json_int_t low, json_int_t high, json_int_t *out)
 {
@@ -148,13 +136,11 @@ static bool command_fill(struct request *request, member_fn take, struct wire_co
                          enum MHD_Result *answered)
 {
     const char *name;
-    json_t *value, *body = control_body(request, answered);
-    if (!body)
-        return false;
+    json_t *value;
     bool good = true;
-    size_t length = json_dumpb(body, audited, audited_bytes - 1, JSON_COMPACT);
+    size_t length = json_dumpb(request->json, audited, audited_bytes - 1, JSON_COMPACT);
     audited[length < audited_bytes ? length : audited_bytes - 1] = '\0';
-    json_object_foreach(body, name, value)
+    json_object_foreach(request->json, name, value)
     {
         if (take(name, value, command, deadline_ms))
             continue;
@@ -164,7 +150,6 @@ static bool command_fill(struct request *request, member_fn take, struct wire_co
         good = false;
         break;
     }
-    json_decref(body);
     return good;
 }
 
@@ -214,16 +199,13 @@ enum MHD_Result controls_resume(struct request *request)
     return result;
 }
 
-static bool wait_of(struct request *request, uint64_t otherwise_ns, enum MHD_Result *answered)
+static void wait_set(struct request *request, uint64_t otherwise_ns)
 {
     const char *wait = request_parameter(request, "wait");
     uint64_t wait_ns = otherwise_ns;
-    if (wait && !parse_duration(wait, &wait_ns)) {
-        *answered = respond_problem(request, PROBLEM_bad_value, "wait must be like 5s or 250ms, at most 60s");
-        return false;
-    }
+    if (wait)
+        parse_duration(wait, &wait_ns);
     request->wait_until_ns = clock_mono_ns() + wait_ns;
-    return true;
 }
 
 static enum MHD_Result start_on(struct request *request, const struct stats_process_view *process,
@@ -262,8 +244,7 @@ static enum MHD_Result control(struct request *request, member_fn take, struct w
     char audited[256];
     enum MHD_Result result = MHD_NO;
     uint32_t heap;
-    if (!wait_of(request, wait_otherwise_ns, &result))
-        return result;
+    wait_set(request, wait_otherwise_ns);
     const struct stats_view *view = stats_view_get_new(request->api->stats);
     const struct stats_process_view *process = request_process(request, view, &result);
     if (process && process->gone)
@@ -291,10 +272,7 @@ enum MHD_Result api_config_change(struct request *request)
 enum MHD_Result api_operations(struct request *request)
 {
     struct operation_view *views[OPERATIONS_KEPT];
-    const char *limit = request_parameter(request, "limit");
-    uint64_t most = OPERATIONS_KEPT;
-    if (limit && (!parse_number(limit, OPERATIONS_KEPT, &most) || !most))
-        return respond_problem(request, PROBLEM_bad_value, "limit must be 1 to 1000");
+    uint64_t most = request_integer(request, "limit", OPERATIONS_KEPT);
     size_t count = operations_list_new(request->api->operations, views, (size_t)most);
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++) {
@@ -306,9 +284,9 @@ enum MHD_Result api_operations(struct request *request)
 
 static enum MHD_Result operation_known(struct request *request)
 {
-    enum MHD_Result result = MHD_NO;
-    snprintf(request->operation, sizeof request->operation, "%.31s", request_segment(request, "{o}"));
-    return wait_of(request, 0, &result) ? controls_resume(request) : result;
+    snprintf(request->operation, sizeof request->operation, "%.31s", request_segment(request, "{op}"));
+    wait_set(request, 0);
+    return controls_resume(request);
 }
 
 enum MHD_Result api_operation(struct request *request)
@@ -318,7 +296,7 @@ enum MHD_Result api_operation(struct request *request)
 
 enum MHD_Result api_operation_cancel(struct request *request)
 {
-    const char *id = request_segment(request, "{o}");
+    const char *id = request_segment(request, "{op}");
     if (operations_cancel(request->api->operations, id))
         asked_once(request, "cancel", id, "done", "");
     return operation_known(request);

@@ -5,7 +5,7 @@
 
 #include "api/private.h"
 
-static const struct web_file *file_find(const struct request *request)
+static const struct embedded_file *file_find(const struct request *request)
 {
     char path[2 * SEGMENT_BYTES] = "";
     size_t used = 0;
@@ -22,7 +22,7 @@ static const struct web_file *file_find(const struct request *request)
 /* Files change with the daemon alone: the browser asks each time and mostly hears 304. */
 enum MHD_Result files_serve(struct request *request, bool *found)
 {
-    const struct web_file *file = file_find(request);
+    const struct embedded_file *file = file_find(request);
     *found = file;
     if (!file)
         return MHD_NO;

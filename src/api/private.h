@@ -12,10 +12,11 @@
 #define BODY_MAX 65536u
 #define STRANGER_BODY_MAX 1024u  /* without a token */
 #define STRANGER_REQUESTS 100u   /* on one connection */
+#define DETAIL_BYTES 240u
 #define SEGMENTS_MAX 8u
 #define SEGMENT_BYTES 256u
 #define PARAMETERS_MAX 8u
-#define VALUE_BYTES 256u
+#define VALUE_BYTES 1024u
 #define TARGET_MAX 4096u
 #define TCP_CONNECTIONS 256u
 #define TCP_STRANGERS 64u
@@ -27,7 +28,6 @@
 #define HEADER_NS 10000000000u
 #define REQUEST_NS 30000000000u
 #define IDLE_NS 60000000000u
-#define WAIT_MAX_NS 60000000000u
 #define HEARTBEAT_NS 10000000000u
 #define TICK_NS 50000000u
 #define BODY_FRESH_NS 250000000u
@@ -38,6 +38,8 @@
 #define CODES_MAX 64u
 #define CODE_NS 60000000000u
 #define SESSION_S 43200u
+#define WORKERS 2u
+#define JOBS_MAX 128u
 #define TOKEN_CHARS 65 /* 64 hex digits and NUL */
 
 enum scope { OPEN = 0, READ = 1, CONTROL = 2, ADMIN = 4 };
@@ -49,10 +51,14 @@ enum problem {
     PROBLEM_NONE
 };
 
-struct parameter {
-    const char *name; /* a word of the route's whitelist */
-    size_t name_bytes;
-    char value[VALUE_BYTES];
+enum parameter_kind { INTEGER, BOOLEAN, WORD, SORT, LIST, DURATION, TEXT, PAIR };
+struct parameter_row { /* of parameters.def */
+    const char *word, *name, *allowed, *help;
+    enum parameter_kind kind;
+};
+struct parameter { /* of a request */
+    const struct parameter_row *row;
+    const char *value;
 };
 
 /* Where a connection stands: handed to libmicrohttpd, its header awaited, between requests, a request and its answer
@@ -85,11 +91,16 @@ struct connection { /* one socket; in the api's list, newest first, under its lo
 struct route;
 struct stream;
 
+struct answer { /* what a worker has made, for the listener's thread to send: one of the two */
+    struct MHD_Response *response;
+    struct body *body; /* a reference */
+    unsigned status;
+};
+
 struct request {
     struct api *api;
     struct connection *connection;
     struct MHD_Connection *mhd;
-    char target[TARGET_MAX];
     bool target_bad, target_long;
     bool checked; /* the header has been looked at */
     bool page;    /* it asks for a file of the dashboard */
@@ -97,20 +108,29 @@ struct request {
     bool head;            /* HEAD: as GET, without a body */
     unsigned scopes;      /* of the token, all on the Unix socket */
     char who[64];         /* for the audit */
-    char segments[SEGMENTS_MAX][SEGMENT_BYTES];
+    const char *segments[SEGMENTS_MAX];
     unsigned segment_count;
     struct parameter parameters[PARAMETERS_MAX];
     unsigned parameter_count;
     char *body;
     size_t body_bytes;
+    json_t *json; /* the body of a route that has one, as its schema allows it */
     enum problem pending; /* answered when the body has ended */
-    char pending_detail[160];
+    char pending_detail[DETAIL_BYTES];
     /* waiting for an operation */
     struct request *next_waiting;
     bool waiting, suspended;
     char operation[OPERATION_ID_CHARS];
     uint64_t wait_until_ns;
     const struct stream *stream; /* that it became */
+    /* aside: with a worker */
+    struct request *next_job;
+    bool aside, made; /* made: a worker is done with it */
+    struct answer answer;
+    /* What follows is not cleared when a request begins. */
+    char target[TARGET_MAX];
+    char decoded[TARGET_MAX]; /* the texts of segments and parameters */
+    size_t decoded_bytes;
 };
 
 struct session {
@@ -123,8 +143,9 @@ struct login_code {
 };
 
 struct body { /* a response that is reused */
-    char key[96];
-    uint64_t seq, built_ns, used_ns;
+    atomic_uint references; /* the table's, and those of answers that a worker has made */
+    char key[192];
+    uint64_t seq, built_ns, used_ns; /* used: under bodies_lock */
     struct MHD_Response *response;
 };
 #define BODIES_MAX 64u
@@ -149,31 +170,53 @@ struct api {
     atomic_bool draining, stopping; /* set once; read without the lock */
 
     pthread_mutex_t bodies_lock;
-    struct body bodies[BODIES_MAX];
+    struct body *bodies[BODIES_MAX];
+
+    pthread_mutex_t jobs_lock; /* jobs, job_count, jobs_end */
+    pthread_cond_t jobs_come;
+    struct request *jobs, **jobs_tail;
+    unsigned job_count, worker_count;
+    bool jobs_end;
+    pthread_t workers[WORKERS];
+    json_t *schemas; /* by name; never changes */
 
     pthread_mutex_t streams_lock; /* streams and all in them */
     struct stream *streams;
     unsigned stream_count;
 };
-/* Lock order: none of the three is taken while another is held. */
+/* Lock order: none of the four is taken while another is held. */
 
 typedef enum MHD_Result (*route_fn)(struct request *request);
-struct route {
+enum place { HERE, KEPT, ASIDE };
+struct route { /* of routes.def, where the columns are explained */
     const char *method, *path;
     enum scope scope;
+    enum place place;
     route_fn handler;
-    const char *parameters, *summary;
+    const char *parameters, *body, *answers, *summary;
 };
+extern const struct route routes[];
+extern const size_t route_count;
 
 /* target.c: the raw target, split first and decoded then */
 bool target_parse(struct request *request, const char **detail);
 const struct route *route_find(const struct request *request, const char *method, bool *path_known,
                                char *allow, size_t allow_bytes);
-/* false: a parameter is unknown, repeated or malformed; *detail says which */
-bool target_parameters(struct request *request, char *detail, size_t detail_bytes);
-const char *request_parameter(const struct request *request, const char *name);
-/* The decoded segment that stands for {p}, {n} or {o} in the route's path. */
+/* Decodes [from, end) behind what the request has decoded before. NULL: malformed, a NUL, or not below `room`. */
+const char *target_decode(struct request *request, const char *from, const char *end, size_t room);
+/* The decoded segment that stands for {id}, {n} or another one of parameters.def in the route's path. */
 const char *request_segment(const struct request *request, const char *pattern);
+
+/* parameters.c: the query, by the route's whitelist. What a handler finds is what parameters.def allows.
+ * false: a parameter is unknown, repeated or has a value that is not allowed; *detail says which, and what is */
+bool parameters_read(struct request *request, char *detail, size_t detail_bytes);
+bool parameter_check(const struct parameter_row *row, const char *value, char *detail, size_t detail_bytes);
+/* The row of parameters.def that a word of a whitelist stands for; `bytes` of it. NULL: none. */
+const struct parameter_row *parameter_row(const char *word, size_t bytes);
+/* By the name in the query; NULL, false or `otherwise` where it was not given. */
+const char *request_parameter(const struct request *request, const char *name);
+uint64_t request_integer(const struct request *request, const char *name, uint64_t otherwise);
+bool request_flag(const struct request *request, const char *name);
 
 /* guard.c: PROBLEM_NONE or what is wrong */
 enum problem guard_form(struct request *request, char *detail, size_t bytes);
@@ -200,9 +243,27 @@ enum MHD_Result respond_body(struct request *request, const char *key, uint64_t 
 enum MHD_Result respond_allow(struct request *request, bool allowed, const char *allow);
 const char *problem_code(enum problem problem);
 void respond_headers(struct MHD_Response *response, bool cacheable);
-/* Takes the response over. A stranger that has asked often enough is told to come again. */
+/* Takes the response over. In a worker's thread it waits in request->answer. A stranger that has asked often enough is
+ * told to come again. */
 enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response);
+/* Sends what a worker has made. */
+enum MHD_Result respond_answer(struct request *request);
+void answer_drop(struct answer *answer);
 void bodies_free(struct api *api);
+
+/* worker.c: threads that build what takes longer than a listener may. `start` gives 0 or -errno; `stop` returns when
+ * no request is with a worker any more, and every one that was has been resumed. */
+int workers_start(struct api *api);
+void workers_stop(struct api *api);
+/* Suspends the request and has its handler run by a worker; 503 where too many wait. Listener's thread. */
+enum MHD_Result worker_take(struct request *request);
+/* Whether the answer is of no use any more: its client is gone, or the daemon stops. Worker's thread; a system call. */
+bool request_unwanted(const struct request *request);
+
+/* schema.c: the components of src/api/schemas, and bodies held against them. */
+json_t *schemas_load(void); /* new; name to schema, figures and members woven in; NULL: out of memory */
+/* false: *detail names the member and says what is allowed. Of JSON Schema what schema.c lists. */
+bool schema_check(const json_t *schemas, const char *name, const json_t *value, char *detail, size_t detail_bytes);
 
 /* views.c: new references; NULL: out of memory */
 json_t *view_process(const struct stats_process_view *process, uint64_t now_mono_ns);
@@ -234,8 +295,8 @@ json_t *details_event(const struct stats_event *event);
 const char *details_type_name(const struct stats_heap_view *heap, uint32_t row);
 json_t *details_post_mortem(struct api *api, const struct stats_process_view *process);
 
-/* reads.c, controls.c, stream.c, files.c: the handlers of routes.def, and what else the server calls */
-#define ROUTE(method, path, scope, handler, parameters, summary)                                             \
+/* The handlers of routes.def, and what else the server calls */
+#define ROUTE(method, path, scope, place, handler, parameters, body, answers, summary)                                             \
     enum MHD_Result handler(struct request *request);
 #include "api/routes.def"
 #undef ROUTE
@@ -251,7 +312,15 @@ bool request_heap(struct request *request, const struct stats_process_view *proc
                   enum MHD_Result *answered);
 bool parse_number(const char *text, uint64_t max, uint64_t *out);
 bool parse_duration(const char *text, uint64_t *out_ns);
-void stream_operation(struct api *api, const char *id);
+/* Tells those that follow the topic at once; steals json (NULL is fine). For topics that the ticker does not look at. */
+enum topic_kind {
+#define TOPIC(NAME, word, object, event, schema, help) TOPIC_##NAME,
+#define EVENT(event, schema, help)
+#include "api/topics.def"
+#undef EVENT
+#undef TOPIC
+};
+void streams_tell(struct api *api, enum topic_kind kind, uint64_t seq, json_t *json);
 void streams_tick(struct api *api);
 void stream_detach(struct api *api, const struct stream *gone);
 void streams_end(struct api *api);
@@ -267,7 +336,7 @@ void door_close(struct api *api); /* once `stopping` is set */
 void connections_free(struct api *api);
 
 /* server.c */
-void request_wait(struct request *request);
+void request_wait(struct request *request); /* never from a worker */
 void waiting_resume(struct api *api, const char *operation);
 
 /* asked.c: what the audit is told. fill: who and from where, of what is asked of a target. once: of what has ended

@@ -81,7 +81,7 @@ static bool labels_fit(const struct request *request, const struct stats_process
     for (unsigned i = 0; i < request->parameter_count; i++) {
         const char *value = request->parameters[i].value, *colon = strchr(value, ':');
         bool fits = false;
-        if (strncmp(request->parameters[i].name, "label", 5))
+        if (request->parameters[i].row->kind != PAIR)
             continue;
         for (size_t l = 0; l < process->label_count && colon; l++)
             fits |= strlen(process->labels[l].key) == (size_t)(colon - value) &&
@@ -139,32 +139,13 @@ json_t *processes_json(struct request *request, const struct stats_view *view)
     return list_make(request, &(struct listing){.view = view, .limit = PAGE_LIMIT});
 }
 
-static const char *bad_list_parameter(const struct request *request, struct listing *listing)
-{
-    const char *limit = request_parameter(request, "limit"), *cursor = request_parameter(request, "cursor");
-    const char *sort = request_parameter(request, "sort");
-    listing->state = request_parameter(request, "state");
-    listing->limit = PAGE_LIMIT;
-    if (listing->state && strcmp(listing->state, "live") && strcmp(listing->state, "gone"))
-        return "state must be live or gone";
-    if (limit && (!parse_number(limit, PAGE_LIMIT, &listing->limit) || !listing->limit))
-        return "limit must be 1 to 1000";
-    if (cursor && !parse_number(cursor, UINT32_MAX, &listing->start))
-        return "the cursor is not one of ours";
-    if (sort && strcmp(sort, "live_bytes") && strcmp(sort, "name"))
-        return "sort must be live_bytes or name";
-    for (unsigned i = 0; i < request->parameter_count; i++)
-        if (!strncmp(request->parameters[i].name, "label", 5) && !strchr(request->parameters[i].value, ':'))
-            return "label must be key:value";
-    return NULL;
-}
-
 enum MHD_Result api_processes(struct request *request)
 {
-    struct listing listing = {.view = NULL};
-    const char *wrong = bad_list_parameter(request, &listing);
-    if (wrong)
-        return respond_problem(request, PROBLEM_bad_value, wrong);
+    struct listing listing = {.state = request_parameter(request, "state"),
+                              .limit = request_integer(request, "limit", PAGE_LIMIT)};
+    const char *cursor = request_parameter(request, "cursor");
+    if (cursor && !parse_number(cursor, UINT32_MAX, &listing.start))
+        return respond_problem(request, PROBLEM_bad_value, "the cursor is not one of ours");
     const char *query = strchr(request->target, '?');
     char key[96];
     listing.view = stats_view_get_new(request->api->stats);
@@ -181,7 +162,7 @@ const struct stats_process_view *request_process(struct request *request, const 
                                                  enum MHD_Result *answered)
 {
     bool ambiguous;
-    const struct stats_process_view *process = stats_find(view, request_segment(request, "{p}"), &ambiguous);
+    const struct stats_process_view *process = stats_find(view, request_segment(request, "{id}"), &ambiguous);
     if (!process)
         *answered =
             respond_problem(request, ambiguous ? PROBLEM_ambiguous_process : PROBLEM_no_such_process, NULL);
@@ -243,34 +224,13 @@ static json_t *config_make(struct request *request, const void *arg)
     return view_config(subject->process, subject->heap);
 }
 
-static const char *bad_subject_parameter(const struct request *request, struct subject *subject)
-{
-    static const char *const sorts[] = {"live_bytes", "live_objects", "allocations", "name"};
-    const char *limit = request_parameter(request, "limit");
-    subject->limit = PAGE_LIMIT;
-    subject->sort = request_parameter(request, "sort");
-    if (limit && (!parse_number(limit, PAGE_LIMIT, &subject->limit) || !subject->limit))
-        return "limit must be 1 to 1000";
-    const char *histograms = request_parameter(request, "histograms");
-    subject->histograms = histograms && !strcmp(histograms, "true");
-    if (histograms && strcmp(histograms, "true") && strcmp(histograms, "false"))
-        return "histograms must be true or false";
-    if (!subject->sort)
-        return NULL;
-    for (size_t i = 0; i < sizeof sorts / sizeof *sorts; i++)
-        if (!strcmp(subject->sort, sorts[i]))
-            return NULL;
-    return "sort must be live_bytes, live_objects, allocations or name";
-}
-
 /* One process's or heap's view, as `make` shows it. */
 static enum MHD_Result show(struct request *request, const char *word, body_fn make)
 {
-    struct subject subject = {.process = NULL};
+    struct subject subject = {.limit = request_integer(request, "limit", PAGE_LIMIT),
+                              .sort = request_parameter(request, "sort"),
+                              .histograms = request_flag(request, "histograms")};
     enum MHD_Result result = MHD_NO;
-    const char *wrong = bad_subject_parameter(request, &subject);
-    if (wrong)
-        return respond_problem(request, PROBLEM_bad_value, wrong);
     const struct stats_view *view = stats_view_get_new(request->api->stats);
     subject.process = request_process(request, view, &result);
     if (subject.process && request_heap(request, subject.process, &subject.heap, &result)) {

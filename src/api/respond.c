@@ -44,8 +44,51 @@ enum MHD_Result respond_queue(struct request *request, unsigned status, struct M
     if (!request->connection->trusted && request->connection->requests >= STRANGER_REQUESTS)
         MHD_add_response_header(response, "Connection", "close");
     log_debug("%u to %s: %.*s", status, request->who, (int)strcspn(request->target, "?"), request->target);
+    if (request->aside) {
+        answer_drop(&request->answer);
+        request->answer = (struct answer){.response = response, .status = status};
+        return MHD_YES;
+    }
     enum MHD_Result result = MHD_queue_response(request->mhd, status, response);
     MHD_destroy_response(response);
+    return result;
+}
+
+static void body_unref(struct body *body)
+{
+    if (!body || atomic_fetch_sub(&body->references, 1) != 1)
+        return;
+    MHD_destroy_response(body->response);
+    free(body);
+}
+
+/* Takes the reference over. */
+static enum MHD_Result body_queue(struct request *request, struct body *body)
+{
+    if (request->aside) {
+        answer_drop(&request->answer);
+        request->answer = (struct answer){.body = body, .status = MHD_HTTP_OK};
+        return MHD_YES;
+    }
+    enum MHD_Result result = MHD_queue_response(request->mhd, MHD_HTTP_OK, body->response);
+    body_unref(body);
+    return result;
+}
+
+void answer_drop(struct answer *answer)
+{
+    if (answer->response)
+        MHD_destroy_response(answer->response);
+    body_unref(answer->body);
+    *answer = (struct answer){.response = NULL};
+}
+
+enum MHD_Result respond_answer(struct request *request)
+{
+    const struct answer *answer = &request->answer;
+    struct MHD_Response *response = answer->body ? answer->body->response : answer->response;
+    enum MHD_Result result = response ? MHD_queue_response(request->mhd, answer->status, response) : MHD_NO;
+    answer_drop(&request->answer);
     return result;
 }
 
@@ -128,44 +171,60 @@ enum MHD_Result respond_json(struct request *request, unsigned status, json_t *j
     return respond_queue(request, status, response);
 }
 
-/* A kept body for key and seq that is fresh enough, or the place of the one unused longest. Under
- * bodies_lock. */
-static struct body *body_place(struct api *api, const char *key, uint64_t seq, uint64_t now, bool *fresh)
+/* The place of the key's body, or that of the one unused longest. Under bodies_lock. */
+static struct body **body_place(struct api *api, const char *key)
 {
-    struct body *oldest = &api->bodies[0];
+    struct body **oldest = &api->bodies[0];
     for (size_t i = 0; i < BODIES_MAX; i++) {
-        struct body *body = &api->bodies[i];
-        if (body->response && !strcmp(body->key, key)) {
-            *fresh = body->seq == seq && now - body->built_ns < BODY_FRESH_NS;
-            return body;
-        }
-        if (body->used_ns < oldest->used_ns)
-            oldest = body;
+        struct body **place = &api->bodies[i];
+        if (!*place || !strcmp((*place)->key, key))
+            return place;
+        if ((*place)->used_ns < (*oldest)->used_ns)
+            oldest = place;
     }
-    *fresh = false;
     return oldest;
 }
 
-/* Queueing takes a reference, so it happens before another thread can replace the body. */
-static enum MHD_Result body_build(struct request *request, const char *key, uint64_t seq, body_fn make,
-                                  const void *arg, uint64_t now)
+/* A reference on the body for key and seq, where it is fresh enough. */
+static struct body *body_find(struct api *api, const char *key, uint64_t seq)
+{
+    uint64_t now = clock_mono_ns();
+    pthread_mutex_lock(&api->bodies_lock);
+    struct body *body = *body_place(api, key);
+    if (body && (strcmp(body->key, key) || body->seq != seq || now - body->built_ns >= BODY_FRESH_NS))
+        body = NULL;
+    if (body) {
+        body->used_ns = now;
+        atomic_fetch_add(&body->references, 1);
+    }
+    pthread_mutex_unlock(&api->bodies_lock);
+    return body;
+}
+
+/* Builds it and puts it in place of the older one; a reference, or NULL. */
+static struct body *body_build(struct request *request, const char *key, uint64_t seq, body_fn make,
+                               const void *arg)
 {
     struct api *api = request->api;
-    struct MHD_Response *response = response_of(make(request, arg), "application/json"), *old = NULL;
-    bool fresh;
-    if (!response)
-        return respond_problem(request, PROBLEM_internal, "out of memory");
-    etag_add(request, response, seq);
-    pthread_mutex_lock(&api->bodies_lock);
-    struct body *body = body_place(api, key, seq, now, &fresh);
-    old = body->response;
-    *body = (struct body){.seq = seq, .built_ns = now, .used_ns = now, .response = response};
+    struct body *body = calloc(1, sizeof *body);
+    if (!body)
+        return NULL;
+    body->response = response_of(make(request, arg), "application/json");
+    if (!body->response) {
+        free(body);
+        return NULL;
+    }
+    etag_add(request, body->response, seq);
+    body->seq = seq;
+    body->built_ns = body->used_ns = clock_mono_ns();
+    body->references = 2;
     snprintf(body->key, sizeof body->key, "%s", key);
-    enum MHD_Result result = MHD_queue_response(request->mhd, MHD_HTTP_OK, response);
+    pthread_mutex_lock(&api->bodies_lock);
+    struct body **place = body_place(api, key), *old = *place;
+    *place = body;
     pthread_mutex_unlock(&api->bodies_lock);
-    if (old)
-        MHD_destroy_response(old);
-    return result;
+    body_unref(old);
+    return body;
 }
 
 static bool not_modified(const struct request *request, uint64_t seq)
@@ -180,9 +239,6 @@ static bool not_modified(const struct request *request, uint64_t seq)
 enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make,
                              const void *arg)
 {
-    struct api *api = request->api;
-    uint64_t now = clock_mono_ns();
-    bool fresh;
     if (not_modified(request, seq)) {
         struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
         if (!response)
@@ -191,20 +247,16 @@ enum MHD_Result respond_body(struct request *request, const char *key, uint64_t 
         etag_add(request, response, seq);
         return respond_queue(request, MHD_HTTP_NOT_MODIFIED, response);
     }
-    pthread_mutex_lock(&api->bodies_lock);
-    struct body *body = body_place(api, key, seq, now, &fresh);
-    enum MHD_Result result = MHD_NO;
-    if (fresh) {
-        body->used_ns = now;
-        result = MHD_queue_response(request->mhd, MHD_HTTP_OK, body->response);
-    }
-    pthread_mutex_unlock(&api->bodies_lock);
-    return fresh ? result : body_build(request, key, seq, make, arg, now);
+    struct body *body = body_find(request->api, key, seq);
+    if (!body && request->route->place == KEPT && !request->aside)
+        return worker_take(request);
+    if (!body)
+        body = body_build(request, key, seq, make, arg);
+    return body ? body_queue(request, body) : respond_problem(request, PROBLEM_internal, "out of memory");
 }
 
 void bodies_free(struct api *api)
 {
     for (size_t i = 0; i < BODIES_MAX; i++)
-        if (api->bodies[i].response)
-            MHD_destroy_response(api->bodies[i].response);
+        body_unref(api->bodies[i]);
 }

@@ -54,7 +54,10 @@ void waiting_resume(struct api *api, const char *operation)
 static void operation_changed(void *arg, const char *id)
 {
     struct api *api = arg;
-    stream_operation(api, id);
+    struct operation_view *operation = operations_get_new(api->operations, id);
+    if (operation)
+        streams_tell(api, TOPIC_OPERATIONS, operation->number, view_operation(operation));
+    operations_view_free(operation);
     waiting_resume(api, id);
 }
 
@@ -63,11 +66,13 @@ static void operation_changed(void *arg, const char *id)
 static void *request_new(void *arg, const char *target, struct MHD_Connection *mhd)
 {
     struct listener *listener = arg;
-    struct request *request = calloc(1, sizeof *request);
+    struct request *request = malloc(sizeof *request);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct connection *connection = info ? info->socket_context : NULL;
     if (!request)
         return NULL;
+    memset(request, 0, offsetof(struct request, target));
+    request->decoded_bytes = 0;
     if (connection && phase_get(connection) == PHASE_IDLE) /* a further request: its header has a deadline too */
         phase_set(connection, PHASE_OPENED);
     request->api = listener->api;
@@ -99,6 +104,8 @@ static void request_over(void *arg, struct MHD_Connection *mhd, void **context,
         stream_detach(api, request->stream);
     if (request->connection)
         phase_set(request->connection, PHASE_IDLE);
+    answer_drop(&request->answer);
+    json_decref(request->json);
     free(request->body);
     free(request);
     *context = NULL;
@@ -132,10 +139,14 @@ static bool has_body(const struct request *request)
 /* What the route asks of the rest of the header. */
 static enum problem route_check(struct request *request, char *detail, size_t bytes)
 {
-    if (!target_parameters(request, detail, bytes))
+    if (!parameters_read(request, detail, bytes))
         return PROBLEM_bad_value;
     if (!has_body(request))
         return PROBLEM_NONE;
+    if (!request->route->body) {
+        snprintf(detail, bytes, "no body is taken here");
+        return PROBLEM_bad_request;
+    }
     const char *length = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Content-Length");
     uint64_t body_bytes;
     if (length && !parse_number(length, body_most(request), &body_bytes)) {
@@ -193,7 +204,7 @@ static enum problem header_check(struct request *request, const char *method, ch
 static enum MHD_Result header_handle(struct request *request, const char *method)
 {
     enum MHD_Result result = MHD_NO;
-    char detail[160] = "";
+    char detail[DETAIL_BYTES] = "";
     bool answered = false;
     request->checked = true;
     request->connection =
@@ -225,6 +236,28 @@ static enum MHD_Result body_take(struct request *request, const char *data, size
     return MHD_YES;
 }
 
+/* The body of a route that has one: {} where none was sent. */
+static enum problem body_check(struct request *request, char *detail, size_t bytes)
+{
+    request->json = request->body_bytes ? body_parse(request, detail, bytes) : json_object();
+    if (!request->json)
+        return PROBLEM_bad_json;
+    return schema_check(request->api->schemas, request->route->body, request->json, detail, bytes)
+               ? PROBLEM_NONE
+               : PROBLEM_bad_value;
+}
+
+/* All of the request is here. */
+static enum MHD_Result request_handle(struct request *request)
+{
+    char detail[DETAIL_BYTES] = "";
+    const struct route *route = request->route;
+    enum problem problem = route->body && !request->json ? body_check(request, detail, sizeof detail) : PROBLEM_NONE;
+    if (problem != PROBLEM_NONE)
+        return respond_problem(request, problem, detail);
+    return route->place == ASIDE ? worker_take(request) : route->handler(request);
+}
+
 static enum MHD_Result handle(void *arg, struct MHD_Connection *mhd, const char *url, const char *method,
                               const char *version, const char *data, size_t *data_bytes, void **context)
 {
@@ -236,6 +269,10 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *mhd, const char 
         return header_handle(request, method);
     if (*data_bytes)
         return body_take(request, data, data_bytes);
+    if (request->made) {
+        phase_set(request->connection, PHASE_REQUEST);
+        return respond_answer(request);
+    }
     if (request->waiting) {
         request->waiting = false;
         phase_set(request->connection, PHASE_REQUEST);
@@ -244,7 +281,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *mhd, const char 
     if (request->pending != PROBLEM_NONE)
         return respond_problem(request, request->pending, request->pending_detail);
     if (!request->page)
-        return request->route->handler(request);
+        return request_handle(request);
     bool found;
     enum MHD_Result result = files_serve(request, &found);
     return found ? result : respond_problem(request, PROBLEM_not_found, NULL);
@@ -309,6 +346,9 @@ static void api_free(struct api *api)
 {
     bodies_free(api);
     connections_free(api);
+    json_decref(api->schemas);
+    pthread_cond_destroy(&api->jobs_come);
+    pthread_mutex_destroy(&api->jobs_lock);
     pthread_mutex_destroy(&api->lock);
     pthread_mutex_destroy(&api->bodies_lock);
     pthread_mutex_destroy(&api->streams_lock);
@@ -325,12 +365,14 @@ static void listeners_stop(struct api *api)
     close(api->unix_.fd);
 }
 
-/* Where it fails, none of our threads runs. */
+/* Where it fails, none of our threads but workers runs. */
 static int threads_start(struct api *api)
 {
     if (!listener_start(&api->tcp) || !listener_start(&api->unix_))
         return -EIO;
-    int error = -pthread_create(&api->ticker, NULL, tick, api);
+    int error = workers_start(api);
+    if (!error)
+        error = -pthread_create(&api->ticker, NULL, tick, api);
     if (error)
         return error;
     error = door_open(api);
@@ -350,6 +392,10 @@ int api_start(const struct api_options *options, struct api **out)
     pthread_mutex_init(&api->lock, NULL);
     pthread_mutex_init(&api->bodies_lock, NULL);
     pthread_mutex_init(&api->streams_lock, NULL);
+    pthread_mutex_init(&api->jobs_lock, NULL);
+    pthread_cond_init(&api->jobs_come, NULL);
+    api->jobs_tail = &api->jobs;
+    api->schemas = schemas_load();
     options_copy(api, options);
     int error = sessions_load(api);
     if (error)
@@ -358,9 +404,10 @@ int api_start(const struct api_options *options, struct api **out)
     api->unix_ = (struct listener){.api = api, .is_unix = true, .fd = options->unix_fd, .limit = UNIX_CONNECTIONS,
                                    .strangers = UNIX_CONNECTIONS};
     operations_on_change(api->operations, operation_changed, api);
-    error = threads_start(api);
+    error = api->schemas ? threads_start(api) : -ENOMEM;
     if (error) {
         operations_on_change(api->operations, NULL, NULL);
+        workers_stop(api);
         listeners_stop(api);
         api_free(api);
         return error;
@@ -389,6 +436,7 @@ void api_stop(struct api *api)
     operations_on_change(api->operations, NULL, NULL);
     waiting_resume(api, NULL);
     streams_end(api);
+    workers_stop(api);
     listeners_stop(api);
     api_free(api);
 }

@@ -182,18 +182,10 @@ static enum MHD_Result exchange(struct request *request, const char *code)
 
 enum MHD_Result api_session(struct request *request)
 {
-    char detail[160];
-    json_t *body = body_parse(request, detail, sizeof detail);
-    if (!body)
-        return respond_problem(request, PROBLEM_bad_json, detail);
-    const char *code = json_string_value(json_object_get(body, "code"));
-    enum MHD_Result result;
-    if (json_object_size(body) == 0 && request->connection->is_unix)
-        result = mint(request);
-    else if (json_object_size(body) == 1 && code)
-        result = exchange(request, code);
-    else
-        result = respond_problem(request, PROBLEM_bad_value, "the body must be {\"code\": \"...\"}");
-    json_decref(body);
-    return result;
+    const char *code = json_string_value(json_object_get(request->json, "code"));
+    if (code)
+        return exchange(request, code);
+    if (request->connection->is_unix)
+        return mint(request);
+    return respond_problem(request, PROBLEM_bad_value, "the body must be {\"code\": \"...\"}");
 }

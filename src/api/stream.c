@@ -14,7 +14,6 @@
 #define TOPIC_AT_LEAST_NS 1000000000u
 #define STALLED_NS 30000000000u
 
-enum topic_kind { TOPIC_FLEET, TOPIC_STATS, TOPIC_COLLECTIONS, TOPIC_OPERATIONS, TOPIC_EVENTS };
 struct topic {
     enum topic_kind kind;
     char id[33];
@@ -36,9 +35,31 @@ struct stream { /* all under streams_lock */
     size_t start, end, room;
 };
 
+#define TOPIC(NAME, word, object, event, schema, help) TOPIC_##object(word) ", "
+#define EVENT(event, schema, help)
+#define TOPIC_ALONE(word) word
+#define TOPIC_WITH_ID(word) word ":ID"
+static const char topic_words[] =
+#include "api/topics.def"
+    "separated by commas";
+#undef EVENT
+#undef TOPIC
+
 #define TAIL_A_FRAME 256u /* events */
 
-static const char *const topic_events[] = {"fleet", "stats", "collections", "operation", "events"};
+enum topic_object { ALONE, WITH_ID };
+static const struct topic_row {
+    const char *word;
+    enum topic_object object;
+    const char *event;
+} topic_rows[] = {
+#define TOPIC(NAME, word, object, event, schema, help) {word, object, event},
+#define EVENT(event, schema, help)
+#include "api/topics.def"
+#undef EVENT
+#undef TOPIC
+};
+#define TOPIC_KINDS (sizeof topic_rows / sizeof *topic_rows)
 
 static bool queue_reserve(struct stream *stream, size_t bytes)
 {
@@ -161,20 +182,19 @@ void stream_detach(struct api *api, const struct stream *gone)
 
 static bool topic_parse(struct stream *stream, const char *word, size_t bytes)
 {
-    static const struct { const char *word; enum topic_kind kind; bool with_id; } words[] = {
-        {"fleet", TOPIC_FLEET, false}, {"stats:", TOPIC_STATS, true},
-        {"collections:", TOPIC_COLLECTIONS, true}, {"operations", TOPIC_OPERATIONS, false},
-        {"events:", TOPIC_EVENTS, true}};
     if (stream->topic_count == STREAM_TOPICS)
         return false;
     struct topic *topic = &stream->topics[stream->topic_count];
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        size_t length = strlen(words[i].word);
-        if (bytes < length || strncmp(word, words[i].word, length) || words[i].with_id != (bytes > length) ||
-            bytes - length >= sizeof topic->id)
+    const char *colon = memchr(word, ':', bytes), *end = word + bytes;
+    size_t length = (size_t)((colon ? colon : end) - word), id_bytes = colon ? (size_t)(end - colon - 1) : 0;
+    for (size_t i = 0; i < TOPIC_KINDS; i++) {
+        const struct topic_row *row = &topic_rows[i];
+        if (strlen(row->word) != length || strncmp(word, row->word, length))
             continue;
-        *topic = (struct topic){.kind = words[i].kind};
-        memcpy(topic->id, word + length, bytes - length);
+        if ((row->object == WITH_ID) != (id_bytes > 0) || (colon && !id_bytes) || id_bytes >= sizeof topic->id)
+            return false;
+        *topic = (struct topic){.kind = (enum topic_kind)i};
+        memcpy(topic->id, colon ? colon + 1 : "", id_bytes);
         stream->topic_count++;
         return true;
     }
@@ -192,38 +212,18 @@ static bool topics_parse(struct stream *stream, const char *text)
     return stream->topic_count > 0;
 }
 
-/* The words of `kind`, separated by commas, as bits; false: one is none. */
-static bool kinds_parse(const char *text, unsigned *kinds)
+/* What narrows the events of a stream. */
+static struct stats_tail_filter filter_of(const struct request *request)
 {
-    while (text && *text) {
-        size_t bytes = strcspn(text, ",");
-        unsigned bit = details_kind(text, bytes);
-        *kinds |= bit;
-        if (!bit)
-            return false;
-        text += bytes + (text[bytes] == ',');
+    struct stats_tail_filter filter = {.heap = (uint32_t)request_integer(request, "heap", 0),
+                                       .least_bytes = request_integer(request, "min_bytes", 0)};
+    const char *type = request_parameter(request, "type"), *kinds = request_parameter(request, "kind");
+    snprintf(filter.type, sizeof filter.type, "%s", type ? type : "");
+    for (size_t bytes = 0; kinds && *kinds; kinds += bytes + (kinds[bytes] == ',')) {
+        bytes = strcspn(kinds, ",");
+        filter.kinds |= details_kind(kinds, bytes);
     }
-    return true;
-}
-
-/* What narrows the events of a stream. Returns NULL, or what is wrong. */
-static const char *filter_parse(const struct request *request, struct stats_tail_filter *filter)
-{
-    const char *heap = request_parameter(request, "heap"), *type = request_parameter(request, "type");
-    const char *least = request_parameter(request, "min_bytes");
-    uint64_t n = 0;
-    if (heap && (!parse_number(heap, UINT32_MAX, &n) || !n))
-        return "heap must be a heap's number";
-    filter->heap = (uint32_t)n;
-    if (!kinds_parse(request_parameter(request, "kind"), &filter->kinds))
-        return "kind must be a list of alloc, free_refcount, free_cycle, collection";
-    if (type && (!*type || strlen(type) >= sizeof filter->type))
-        return "type must be the name of one";
-    if (type)
-        memcpy(filter->type, type, strlen(type));
-    if (least && !parse_number(least, (uint64_t)1 << 48, &filter->least_bytes))
-        return "min_bytes must be a number";
-    return NULL;
+    return filter;
 }
 
 static const char no_tail[] = "no more streams of events";
@@ -231,9 +231,8 @@ static const char no_tail[] = "no more streams of events";
 /* Opens the tails of a stream's topics. Returns NULL, or what is wrong: no_tail, where there are too many. */
 static const char *tails_open(struct stream *stream, const struct request *request, const struct stats_view *view)
 {
-    struct stats_tail_filter filter = {.heap = 0};
-    const char *wrong = filter_parse(request, &filter);
-    for (unsigned i = 0; i < stream->topic_count && !wrong; i++) {
+    struct stats_tail_filter filter = filter_of(request);
+    for (unsigned i = 0; i < stream->topic_count; i++) {
         struct topic *topic = &stream->topics[i];
         bool ambiguous;
         if (topic->kind != TOPIC_EVENTS)
@@ -247,7 +246,7 @@ static const char *tails_open(struct stream *stream, const struct request *reque
         if (!topic->tail)
             return no_tail;
     }
-    return wrong;
+    return NULL;
 }
 
 static json_t *tail_list(const struct stats_process_view *process, const struct stats_tail_event *events, size_t count)
@@ -340,7 +339,7 @@ void streams_tick(struct api *api)
             uint64_t seq;
             char *data = topic_news(api, &stream->topics[i], view, &seq);
             if (data)
-                frame(stream, topic_events[stream->topics[i].kind], seq, data);
+                frame(stream, topic_rows[stream->topics[i].kind].event, seq, data);
             free(data);
         }
         if (now - stream->written_ns > HEARTBEAT_NS && now > stream->written_ns)
@@ -353,20 +352,17 @@ void streams_tick(struct api *api)
     stats_view_unref(view);
 }
 
-void stream_operation(struct api *api, const char *id)
+void streams_tell(struct api *api, enum topic_kind kind, uint64_t seq, json_t *json)
 {
-    struct operation_view *operation = operations_get_new(api->operations, id);
-    json_t *json = operation ? view_operation(operation) : NULL;
     char *data = json ? json_dumps(json, JSON_COMPACT) : NULL;
     pthread_mutex_lock(&api->streams_lock);
     for (struct stream *stream = api->streams; stream && data; stream = stream->next)
         for (unsigned i = 0; i < stream->topic_count && !stream->ending; i++)
-            if (stream->topics[i].kind == TOPIC_OPERATIONS)
-                frame(stream, topic_events[TOPIC_OPERATIONS], operation->number, data);
+            if (stream->topics[i].kind == kind)
+                frame(stream, topic_rows[kind].event, seq, data);
     pthread_mutex_unlock(&api->streams_lock);
     free(data);
     json_decref(json);
-    operations_view_free(operation);
 }
 
 void streams_end(struct api *api)
@@ -421,9 +417,10 @@ enum MHD_Result api_stream(struct request *request)
     stream->mhd = request->mhd;
     stream->connection = request->connection;
     if (!topics || !topics_parse(stream, topics)) {
+        char detail[DETAIL_BYTES];
         stream_drop(stream);
-        return respond_problem(request, PROBLEM_bad_value,
-                               "topics must be a list of fleet, stats:ID, collections:ID, events:ID, operations");
+        snprintf(detail, sizeof detail, "topics must be at most %u of %s", STREAM_TOPICS, topic_words);
+        return respond_problem(request, PROBLEM_bad_value, detail);
     }
     const struct stats_view *view = stats_view_get_new(request->api->stats);
     const char *wrong = tails_open(stream, request, view);

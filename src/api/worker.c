@@ -1,0 +1,89 @@
+/* A request goes aside: its connection is suspended, a worker runs its handler, what that answers waits in the request,
+ * and the listener's thread sends it after the resumption. libmicrohttpd leaves a suspended connection alone, so that
+ * the worker may read its header; it tells nothing of a client that hangs up meanwhile. */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "api/private.h"
+
+bool request_unwanted(const struct request *request)
+{
+    char byte;
+    if (request->api->draining)
+        return true;
+    ssize_t bytes = recv(request->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return !bytes || (bytes < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+enum MHD_Result worker_take(struct request *request)
+{
+    struct api *api = request->api;
+    phase_set(request->connection, PHASE_WAITING);
+    pthread_mutex_lock(&api->jobs_lock);
+    bool room = api->job_count < JOBS_MAX && !api->jobs_end;
+    if (room) {
+        request->next_job = NULL;
+        *api->jobs_tail = request;
+        api->jobs_tail = &request->next_job;
+        api->job_count++;
+        MHD_suspend_connection(request->mhd);
+        pthread_cond_signal(&api->jobs_come);
+    }
+    pthread_mutex_unlock(&api->jobs_lock);
+    return room ? MHD_YES : respond_problem(request, api->draining ? PROBLEM_draining : PROBLEM_busy, NULL);
+}
+
+/* The oldest that waits; NULL: there is none and none will come. */
+static struct request *job_next(struct api *api)
+{
+    pthread_mutex_lock(&api->jobs_lock);
+    while (!api->jobs && !api->jobs_end)
+        pthread_cond_wait(&api->jobs_come, &api->jobs_lock);
+    struct request *request = api->jobs;
+    if (request) {
+        api->jobs = request->next_job;
+        if (!api->jobs)
+            api->jobs_tail = &api->jobs;
+        api->job_count--;
+    }
+    pthread_mutex_unlock(&api->jobs_lock);
+    return request;
+}
+
+static void *work(void *arg)
+{
+    struct api *api = arg;
+    struct request *request;
+    while ((request = job_next(api))) {
+        request->aside = true;
+        if (api->draining)
+            respond_problem(request, PROBLEM_draining, NULL);
+        else if (!request_unwanted(request))
+            request->route->handler(request);
+        request->aside = false;
+        request->made = true;
+        MHD_resume_connection(request->mhd);
+    }
+    return NULL;
+}
+
+int workers_start(struct api *api)
+{
+    api->jobs_tail = &api->jobs;
+    for (; api->worker_count < WORKERS; api->worker_count++) {
+        int error = pthread_create(&api->workers[api->worker_count], NULL, work, api);
+        if (error)
+            return -error;
+    }
+    return 0;
+}
+
+void workers_stop(struct api *api)
+{
+    pthread_mutex_lock(&api->jobs_lock);
+    api->jobs_end = true;
+    pthread_cond_broadcast(&api->jobs_come);
+    pthread_mutex_unlock(&api->jobs_lock);
+    while (api->worker_count)
+        pthread_join(api->workers[--api->worker_count], NULL);
+}
