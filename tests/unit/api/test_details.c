@@ -246,15 +246,32 @@ static int follow(const struct world *world, const char *query)
     return fd;
 }
 
+/* Takes out where one chunk ends and the next begins: no frame has a carriage return of its own. */
+static char *unchunk(const char *text)
+{
+    char *all = strdup(text), *out = all;
+    for (const char *at = text; *at;) {
+        size_t digits = strncmp(at, "\r\n", 2) ? 0 : strspn(at + 2, "0123456789ABCDEFabcdef");
+        if (digits && !strncmp(at + 2 + digits, "\r\n", 2))
+            at += digits + 4;
+        else
+            *out++ = *at++;
+    }
+    *out = '\0';
+    return all;
+}
+
 /* The data of the next frame of events. */
 static json_t *frame_of(int fd)
 {
-    const char *text = hear(fd, "\"lost\":"), *data = strstr(text, "event: events\ndata: ");
+    char *text = unchunk(hear(fd, "\"lost\":")), *data = strstr(text, "event: events\ndata: ");
     if (!data)
         fail_msg("no events: %s", text);
     const char *start = data + strlen("event: events\ndata: ");
     json_t *json = json_loadb(start, strcspn(start, "\n"), 0, NULL);
-    assert_non_null(json);
+    if (!json)
+        fail_msg("no JSON: %s", start);
+    free(text);
     return json;
 }
 
