@@ -18,6 +18,7 @@
 #include "api/private.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pulse.h"
 
 #define DOOR_NS 100000000u  /* between looks at the deadlines; also how long a listener rests that can't accept */
 #define ACCEPTS_A_TURN 32
@@ -221,6 +222,7 @@ static void *door(void *arg)
     struct listener *listeners[] = {&api->tcp, &api->unix_};
     uint64_t looked = 0;
     while (!api->stopping) {
+        pulse_beat(PULSE_DOOR);
         struct pollfd ready[2];
         uint64_t now = clock_mono_ns();
         for (int i = 0; i < 2; i++)

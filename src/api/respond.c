@@ -37,13 +37,19 @@ void respond_headers(struct MHD_Response *response, bool cacheable)
     MHD_add_response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
 }
 
+/* Without the query, which is the client's own affair. */
+static void answer_log(const struct request *request, unsigned status)
+{
+    log_debug("%u to %s: %.*s", status, request->who, (int)strcspn(request->target, "?"), request->target);
+}
+
 enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response)
 {
     if (!response)
         return MHD_NO;
     if (!request->connection->trusted && request->connection->requests >= STRANGER_REQUESTS)
         MHD_add_response_header(response, "Connection", "close");
-    log_debug("%u to %s: %.*s", status, request->who, (int)strcspn(request->target, "?"), request->target);
+    answer_log(request, status);
     if (request->aside) {
         answer_drop(&request->answer);
         request->answer = (struct answer){.response = response, .status = status};
@@ -65,6 +71,7 @@ static void body_unref(struct body *body)
 /* Takes the reference over. */
 static enum MHD_Result body_queue(struct request *request, struct body *body)
 {
+    answer_log(request, MHD_HTTP_OK);
     if (request->aside) {
         answer_drop(&request->answer);
         request->answer = (struct answer){.body = body, .status = MHD_HTTP_OK};

@@ -10,6 +10,7 @@
 #include "api/private.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pulse.h"
 
 /* ---- waiting */
 
@@ -66,6 +67,7 @@ static void operation_changed(void *arg, const char *id)
 static void *request_new(void *arg, const char *target, struct MHD_Connection *mhd)
 {
     struct listener *listener = arg;
+    pulse_beat(listener->is_unix ? PULSE_UNIX : PULSE_TCP);
     struct request *request = malloc(sizeof *request);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct connection *connection = info ? info->socket_context : NULL;
@@ -304,6 +306,7 @@ static bool listener_start(struct listener *listener)
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, request_new, listener,
         MHD_OPTION_NOTIFY_COMPLETED, request_over, listener, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, listener,
         MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_END);
+    pulse_beat(listener->is_unix ? PULSE_UNIX : PULSE_TCP); /* from here on it is missed */
     return listener->mhd;
 }
 
@@ -313,6 +316,7 @@ static void *tick(void *arg)
     while (!api->stopping) {
         struct timespec pause = {0, TICK_NS};
         nanosleep(&pause, NULL);
+        pulse_beat(PULSE_TICKER);
         operations_tick(api->operations);
         waiting_resume(api, NULL);
         streams_tick(api);

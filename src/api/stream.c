@@ -9,6 +9,7 @@
 
 #include "api/private.h"
 #include "base/clock.h"
+#include "base/pulse.h"
 
 #define TOPIC_EVERY_NS 250000000u
 #define TOPIC_AT_LEAST_NS 1000000000u
@@ -127,6 +128,8 @@ static ssize_t read_queue(void *arg, uint64_t position, char *out, size_t room)
     struct api *api = stream->api;
     (void)position;
     pthread_mutex_lock(&api->streams_lock);
+    if (stream->connection)
+        pulse_beat(stream->connection->is_unix ? PULSE_UNIX : PULSE_TCP);
     size_t bytes = stream->end - stream->start;
     ssize_t result = (ssize_t)(bytes < room ? bytes : room);
     memcpy(out, stream->queue + stream->start, (size_t)result);

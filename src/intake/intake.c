@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/pulse.h"
 #include "intake/private.h"
 #include "tally.h"
 
@@ -408,7 +409,9 @@ static void *run(void *arg)
         intake->sink.swept(intake->sink.arg, false);
         clients_reap(intake);
         listener_resume(intake);
+        pulse_beat(PULSE_INTAKE);
     }
+    pulse_end(PULSE_INTAKE);
     return NULL;
 }
 
@@ -443,7 +446,7 @@ static void intake_free(struct intake *intake)
 
 static int intake_open(struct intake *intake)
 {
-    int error = listen_at(intake);
+    int error = intake->listen_fd >= 0 ? 0 : listen_at(intake);
     if (error)
         return error;
     intake->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -467,7 +470,9 @@ int intake_start(const struct intake_options *options, const struct intake_sink 
     intake_guard_install();
     intake->sink = *sink;
     intake->system = options->system;
-    intake->listen_fd = intake->epoll_fd = intake->wake_fd = intake->spare_fd = -1;
+    intake->epoll_fd = intake->wake_fd = intake->spare_fd = -1;
+    intake->listen_fd = options->listen_fd > 0 ? options->listen_fd : -1;
+    intake->path_is_ours = options->listen_fd <= 0;
     pthread_mutex_init(&intake->lock, NULL);
     int length = snprintf(intake->path, sizeof intake->path, "%s", options->socket_path);
     int error = length < 0 || (size_t)length >= sizeof intake->path ? -ENAMETOOLONG : intake_open(intake);
@@ -492,7 +497,8 @@ void intake_stop(struct intake *intake)
     pthread_mutex_unlock(&intake->lock);
     wake(intake);
     pthread_join(intake->thread, NULL);
-    unlink(intake->path);
+    if (intake->path_is_ours)
+        unlink(intake->path);
     intake_free(intake);
 }
 

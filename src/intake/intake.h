@@ -103,6 +103,7 @@ struct intake_sink {
 
 struct intake_options {
     const char *socket_path; /* agent.sock */
+    int listen_fd;           /* 0, or a listening socket that takes its place: taken over, and its path left alone */
     bool system;             /* any user may attach, and the socket is 0666; else our own uid and root's */
 };
 

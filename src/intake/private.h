@@ -114,7 +114,7 @@ struct command {
 
 struct intake {
     struct intake_sink sink;
-    bool system;
+    bool system, path_is_ours;
     char path[108];
     int listen_fd, epoll_fd, wake_fd, spare_fd;
     pthread_t thread;

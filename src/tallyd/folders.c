@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tallyd/service.h"
 #include "tallyd/tallyd.h"
 
 #define TOKEN_BYTES 32
@@ -119,10 +120,14 @@ int folder_write(const char *folder, const char *name, const char *text, unsigne
     return 0;
 }
 
+/* But for sockets that are the service manager's. */
 static void forget(const struct folders *folders)
 {
-    static const char *const names[] = {"agent.sock", "api.sock", "http.addr", "token"};
+    static const char *const names[] = {"http.addr", "api.sock", "agent.sock", "token"};
+    const int kept[] = {-1, service_socket(SERVICE_API), service_socket(SERVICE_AGENT), -1};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (kept[i] >= 0)
+            continue;
         char path[300];
         snprintf(path, sizeof path, "%s/%s", folders->runtime, names[i]);
         unlink(path);

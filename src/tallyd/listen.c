@@ -32,27 +32,29 @@ static int listen_on(const struct addrinfo *info)
     return fd;
 }
 
-int listen_tcp(const char *host, const char *port, char *bound, size_t bound_bytes, bool *loopback)
+int listen_tcp(const char *host, const char *port)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *info;
     if (getaddrinfo(host, port, &hints, &info))
         return -EADDRNOTAVAIL;
     int fd = listen_on(info);
-    *loopback = is_loopback(info->ai_addr);
     freeaddrinfo(info);
-    if (fd < 0)
-        return fd;
+    return fd;
+}
+
+int listen_name(int fd, char *bound, size_t bound_bytes, bool *loopback)
+{
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
     char name[64], number[8];
     if (getsockname(fd, (struct sockaddr *)&address, &length) ||
+        (address.ss_family != AF_INET && address.ss_family != AF_INET6) ||
         getnameinfo((struct sockaddr *)&address, length, name, sizeof name, number, sizeof number,
-                    NI_NUMERICHOST | NI_NUMERICSERV)) {
-        close(fd);
-        return -EIO;
-    }
+                    NI_NUMERICHOST | NI_NUMERICSERV))
+        return -EADDRNOTAVAIL;
+    *loopback = is_loopback((const struct sockaddr *)&address);
     snprintf(bound, bound_bytes, strchr(name, ':') ? "[%s]:%s" : "%s:%s", name, number);
-    return fd;
+    return 0;
 }
 
 /* Under another name first, so that nobody finds it without its mode. */

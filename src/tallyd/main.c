@@ -16,6 +16,7 @@
 #include "operations/operations.h"
 #include "stats/stats.h"
 #include "tally.h"
+#include "tallyd/service.h"
 #include "tallyd/tallyd.h"
 
 struct daemon {
@@ -101,31 +102,46 @@ static void print_versions(void)
 }
 
 /* The default address gives way to any free port; one that was asked for does not. */
+static int address_bind(struct daemon *daemon)
+{
+    char host[64], port[8];
+    const char *text = daemon->settings.options.http_listen;
+    bool asked = daemon->settings.given[OPTION_OF_http_listen].text;
+    address_split(text, host, sizeof host, port, sizeof port);
+    daemon->tcp_fd = listen_tcp(host, port);
+    if (daemon->tcp_fd == -EADDRINUSE && !asked) {
+        log_info("%s is taken: any free port will do", text);
+        daemon->tcp_fd = listen_tcp(host, "0");
+    }
+    if (daemon->tcp_fd >= 0)
+        return EXIT_OK;
+    log_warn("--http-listen %s: %s", text, strerror(-daemon->tcp_fd));
+    return EXIT_ADDRESS;
+}
+
 static int address_open(struct daemon *daemon)
 {
     const struct options *options = &daemon->settings.options;
-    char host[64], port[8];
-    const char *text = options->http_listen;
-    bool asked = daemon->settings.given[OPTION_OF_http_listen].text;
-    address_split(text, host, sizeof host, port, sizeof port);
-    daemon->tcp_fd = listen_tcp(host, port, daemon->address, sizeof daemon->address, &daemon->loopback);
-    if (daemon->tcp_fd == -EADDRINUSE && !asked) {
-        daemon->tcp_fd = listen_tcp(host, "0", daemon->address, sizeof daemon->address, &daemon->loopback);
-        if (daemon->tcp_fd >= 0)
-            log_info("%s is taken: listening on %s", text, daemon->address);
-    }
-    if (daemon->tcp_fd < 0) {
-        log_warn("--http-listen %s: %s", text, strerror(-daemon->tcp_fd));
-        return EXIT_ADDRESS;
+    daemon->tcp_fd = service_socket(SERVICE_HTTP);
+    int code = daemon->tcp_fd < 0 ? address_bind(daemon) : EXIT_OK;
+    if (code)
+        return code;
+    int error = listen_name(daemon->tcp_fd, daemon->address, sizeof daemon->address, &daemon->loopback);
+    if (error) {
+        log_warn("the TCP socket: %s", strerror(-error));
+        return EXIT_REFUSAL;
     }
     if (!daemon->loopback && !options->insecure_http && !options->public_host) {
-        log_warn("--http-listen %s is not loopback, and we speak no TLS: give --public-host NAME of a TLS "
-                 "proxy, or "
-                 "--insecure-http",
-                 text);
+        log_warn("%s is not loopback, and we speak no TLS: give --public-host NAME of a TLS proxy, or --insecure-http",
+                 daemon->address);
         return EXIT_REFUSAL;
     }
     return EXIT_OK;
+}
+
+static void path_of(const struct daemon *daemon, const char *name, char *out, size_t bytes)
+{
+    snprintf(out, bytes, "%s/%s", daemon->folders.runtime, name);
 }
 
 static int intake_open(struct daemon *daemon)
@@ -142,8 +158,11 @@ static int intake_open(struct daemon *daemon)
                                      .ack = ack_hear,
                                      .refused = refused,
                                      .released = released};
-    snprintf(path, sizeof path, "%s/agent.sock", daemon->folders.runtime);
-    int error = intake_start(&(struct intake_options){.socket_path = path, .system = daemon->settings.options.system},
+    path_of(daemon, "agent.sock", path, sizeof path);
+    int passed = service_socket(SERVICE_AGENT);
+    int error = intake_start(&(struct intake_options){.socket_path = path,
+                                                      .listen_fd = passed < 0 ? 0 : passed,
+                                                      .system = daemon->settings.options.system},
                              &sink, &daemon->intake);
     if (error)
         log_warn("%s: %s", path, strerror(-error));
@@ -154,9 +173,11 @@ static int api_open(struct daemon *daemon, const char *start_id)
 {
     char path[128], sessions[300];
     const struct options *options = &daemon->settings.options;
-    snprintf(path, sizeof path, "%s/api.sock", daemon->folders.runtime);
+    path_of(daemon, "api.sock", path, sizeof path);
     snprintf(sessions, sizeof sessions, "%s/sessions", daemon->folders.state);
-    daemon->unix_fd = listen_unix(path, options->system ? 0660 : 0600, options->system ? "tally" : NULL);
+    daemon->unix_fd = service_socket(SERVICE_API);
+    if (daemon->unix_fd < 0)
+        daemon->unix_fd = listen_unix(path, options->system ? 0660 : 0600, options->system ? "tally" : NULL);
     int error = daemon->unix_fd < 0 ? daemon->unix_fd : 0;
     if (!error)
         error = api_start(&(struct api_options){.stats = daemon->stats,
@@ -227,25 +248,37 @@ static void stages_close(struct daemon *daemon)
         stats_free(daemon->stats);
 }
 
-/* Every thread inherits the mask, so that signals come to sigwait() alone. */
+/* Until a signal ends us. */
+static void obey(struct daemon *daemon, const sigset_t *heard)
+{
+    char path[128], status[160];
+    int number;
+    path_of(daemon, "api.sock", path, sizeof path);
+    snprintf(status, sizeof status, "http://%s, %s", daemon->address, daemon->folders.runtime);
+    log_info("tallyd %s: %s", TALLY_VERSION, status);
+    service_ready(status);
+    while ((number = service_wait(heard, path, daemon->address)) == SIGHUP) {
+        service_reloading();
+        settings_reload(&daemon->settings, daemon->argc, daemon->argv);
+        options_take(daemon);
+        service_ready(status);
+    }
+    log_info("ending: %s", strsignal(number));
+    service_stopping();
+}
+
+/* Every thread inherits the mask, so that signals come to the main thread alone. */
 static int run(struct daemon *daemon)
 {
     sigset_t heard;
-    int signal_number = 0;
     sigemptyset(&heard);
     sigaddset(&heard, SIGTERM);
     sigaddset(&heard, SIGINT);
     sigaddset(&heard, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &heard, NULL);
     int code = stages_open(daemon);
-    if (!code) {
-        log_info("tallyd %s: http://%s, %s", TALLY_VERSION, daemon->address, daemon->folders.runtime);
-        while (!sigwait(&heard, &signal_number) && signal_number == SIGHUP) {
-            settings_reload(&daemon->settings, daemon->argc, daemon->argv);
-            options_take(daemon);
-        }
-        log_info("ending: %s", strsignal(signal_number));
-    }
+    if (!code)
+        obey(daemon, &heard);
     stages_close(daemon);
     return code;
 }
@@ -289,7 +322,9 @@ static int serve(struct daemon *daemon)
     log_setup(options->log_level, options->log_format);
     log_to_journal(!strcmp(options->log_target, "journal") ||
                    (!strcmp(options->log_target, "auto") && log_is_journal_stream()));
-    int code = folders_open(&daemon->folders, &daemon->settings.options, why, sizeof why);
+    int code = service_open(why, sizeof why) ? EXIT_OK : EXIT_REFUSAL;
+    if (!code)
+        code = folders_open(&daemon->folders, options, why, sizeof why);
     if (code) {
         log_warn("%s", why);
         return code;

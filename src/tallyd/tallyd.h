@@ -125,7 +125,9 @@ int folder_write(const char *folder, const char *name, const char *text, unsigne
 void folders_close(struct folders *folders);
 
 /* Listening sockets; -errno on failure. */
-int listen_tcp(const char *host, const char *port, char *bound, size_t bound_bytes, bool *loopback);
+int listen_tcp(const char *host, const char *port);
+/* HOST:PORT that a socket is bound to, and whether that is loopback. 0 or -errno. */
+int listen_name(int fd, char *bound, size_t bound_bytes, bool *loopback);
 int listen_unix(const char *path, unsigned mode, const char *group);
 
 #endif

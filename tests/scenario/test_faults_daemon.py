@@ -305,4 +305,4 @@ class DaemonFaults(Scenario):
         self.assertLessEqual(len(lines), 11 * (took + 2))
         self.assertLessEqual(max(seconds.values()), 22)
         self.assertLess(len(log) * 60 / took, 1 << 20)
-        self.assertRegex(log, r"\d+ more lines like the one before were left out")
+        self.assertRegex(log, r"lines like the next were left out left_out=\d+")

@@ -1,0 +1,147 @@
+"""tallyd under a service manager: sockets that were opened for it, readiness, the watchdog, and what the log says."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+from harness import PATIENCE, Scenario, UnixConnection, program, until
+
+# Opens the sockets of argv[1] (JSON: [[name, family, type, address]...]) and becomes tallyd with them.
+ACTIVATE = """import json, os, socket, sys
+fds, names = [], []
+for name, family, kind, address in json.loads(sys.argv[1]):
+    s = socket.socket(family, kind)
+    s.bind(address if isinstance(address, str) else tuple(address))
+    if kind != socket.SOCK_DGRAM:
+        s.listen(64)
+    fds.append(os.dup(s.fileno()))
+    names.append(name)
+high = [os.dup2(fd, 100 + i) for i, fd in enumerate(fds)]
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i)
+os.closerange(3 + len(fds), 200)
+os.environ |= {'LISTEN_FDS': str(len(fds)), 'LISTEN_PID': str(os.getpid()), 'LISTEN_FDNAMES': ':'.join(names)}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Manager(Scenario):
+    """The service manager's end of NOTIFY_SOCKET."""
+
+    def setUp(self):
+        super().setUp()
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.notify.close)
+        self.notify.bind(os.path.join(self.dir, "notify"))
+        self.notify.setblocking(False)
+        self.environment["NOTIFY_SOCKET"] = os.path.join(self.dir, "notify")
+        self.told = []
+
+    def heard(self):
+        while True:
+            try:
+                self.told.append((time.monotonic(), self.notify.recv(4096).decode()))
+            except BlockingIOError:
+                return [text for _, text in self.told]
+
+    def until_heard(self, text, seconds=PATIENCE):
+        return until(lambda: [t for t in self.heard() if text in t], f"{text} is told", seconds)[0]
+
+    def activated(self, *sockets, arguments=()):
+        self.daemon = self.spawn(sys.executable, "-c", ACTIVATE, json.dumps(sockets), program("tallyd"), *arguments)
+        return self.daemon
+
+
+class Service(Manager):
+    def test_ready_reloading_stopping(self):
+        self.start_daemon()
+        self.assertIn("STATUS=http://" + self.read("http.addr"), self.until_heard("READY=1"))
+        before = len(self.heard())
+        self.daemon.signal(signal.SIGHUP)
+        self.assertIn("MONOTONIC_USEC=", self.until_heard("RELOADING=1"))
+        until(lambda: any("READY=1" in text for text in self.heard()[before:]), "it is ready again")
+        self.assertFalse(any("WATCHDOG" in text for text in self.heard()))
+        self.daemon.signal(signal.SIGTERM)
+        self.until_heard("STOPPING=1")
+        self.assertEqual(self.daemon.wait(), 0)
+
+    def test_the_watchdog_hears_of_us_while_all_threads_live(self):
+        self.environment["WATCHDOG_USEC"] = "400000"
+        self.start_daemon()
+        first = time.monotonic()
+        until(lambda: sum("WATCHDOG=1" in text for text in self.heard()) >= 8, "pings come")
+        self.assertGreater(time.monotonic() - first, 0.5)
+        self.assertEqual([text for text in self.heard() if "WATCHDOG" in text and text != "WATCHDOG=1"], [])
+
+    def test_passed_sockets_are_used_and_left_alone(self):
+        def listening(kind, name):
+            return [name, int(socket.AF_UNIX), int(kind), self.path(name + ".sock")]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.activated(["http", int(socket.AF_INET), int(socket.SOCK_STREAM), ["127.0.0.1", port]],
+                       listening(socket.SOCK_STREAM, "api"), listening(socket.SOCK_SEQPACKET, "agent"))
+        self.until_heard("READY=1")
+        self.assertEqual(self.read("http.addr"), f"127.0.0.1:{port}")
+        self.assertEqual(self.tcp("GET", "/v1/info").json["pid"], self.daemon.pid)
+        self.attached(self.start_host("ledger"))
+        self.daemon.signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.wait(), 0)
+        self.assertEqual(sorted(os.listdir(self.runtime)), ["agent.sock", "api.sock"])
+
+    def test_a_client_may_come_before_the_daemon(self):
+        """The manager's socket keeps who connects until tallyd is there."""
+        with socket.socket(socket.AF_UNIX) as early:
+            early.bind(self.path("api.sock"))
+            early.listen(8)
+            client = UnixConnection(self.path("api.sock"), PATIENCE)
+            self.addCleanup(client.close)
+            client.request("GET", "/healthz")
+            os.set_inheritable(early.fileno(), True)
+            code = ("import os, sys; fd = int(sys.argv[1]); os.dup2(fd, 3); os.environ |= {'LISTEN_FDS': '1', "
+                    "'LISTEN_PID': str(os.getpid()), 'LISTEN_FDNAMES': 'api'}; os.execv(sys.argv[2], sys.argv[2:])")
+            with open(os.path.join(self.dir, "log"), "w", encoding="utf-8") as log:
+                daemon = subprocess.Popen([sys.executable, "-c", code, str(early.fileno()), program("tallyd"),
+                                           "--http-listen", "127.0.0.1:0"], env=self.environment, stdout=log,
+                                          stderr=log, pass_fds=[early.fileno()])
+            self.addCleanup(daemon.wait)
+            self.addCleanup(daemon.terminate)
+            self.assertEqual(client.getresponse().status, 200)
+
+    def test_sockets_of_no_use_are_refused(self):
+        for sockets, why in (
+                ([["web", int(socket.AF_INET), int(socket.SOCK_STREAM), ["127.0.0.1", 0]]], "'web' is none of"),
+                ([["http", int(socket.AF_INET), int(socket.SOCK_DGRAM), ["127.0.0.1", 0]]], "'http' is no listening"),
+                ([["api", int(socket.AF_INET), int(socket.SOCK_STREAM), ["127.0.0.1", 0]]], "'api' is no listening"),
+                ([["http", int(socket.AF_INET), int(socket.SOCK_STREAM), ["127.0.0.1", 0]]] * 2, "'http' stands twice"),
+                ([["http", int(socket.AF_INET), int(socket.SOCK_STREAM), ["0.0.0.0", 0]]], "is not loopback")):
+            daemon = self.activated(*sockets)
+            self.assertEqual(daemon.wait(), 2, why)
+            self.assertIn(why, daemon.log())
+
+
+class Log(Scenario):
+    def test_json_lines_and_the_requests(self):
+        self.start_daemon("--log-format", "json", "--log-level", "debug")
+        self.tcp("GET", "/v1/info?secret=1", headers={"Authorization": "Bearer " + "5" * 64}, token=False)
+        self.get("/v1/processes")
+        self.daemon.end()
+        lines = [json.loads(line) for line in self.daemon.log().splitlines()]
+        self.assertTrue(all({"time", "level", "message"} <= set(line) for line in lines))
+        messages = [line["message"] for line in lines if line["level"] == "debug"]
+        self.assertIn("401 to nobody: /v1/info", messages)
+        self.assertTrue(any(message.endswith(": /v1/processes") for message in messages), messages)
+        for secret in ("secret", "5" * 64):
+            self.assertNotIn(secret, self.daemon.log())
+
+    def test_warnings_alone(self):
+        self.start_daemon("--log-level", "warn")
+        self.daemon.end()
+        self.assertEqual(self.daemon.log(), "")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,35 @@
+/* Who has been silent for too long, and who is not missed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/pulse.h"
+
+static void test_silence(void **state)
+{
+    const uint64_t second = 1000000000;
+    (void)state;
+    uint64_t now = clock_mono_ns();
+    assert_null(pulse_silent(now + 1000 * second)); /* nobody has begun */
+    pulse_beat(PULSE_TICKER);
+    pulse_beat(PULSE_TCP);
+    now = clock_mono_ns();
+    assert_null(pulse_silent(now - second));
+    assert_null(pulse_silent(now + 14 * second));
+    assert_string_equal(pulse_silent(now + 16 * second), "the api's ticker");
+    pulse_end(PULSE_TICKER);
+    assert_null(pulse_silent(now + 16 * second));
+    assert_string_equal(pulse_silent(now + 91 * second), "the TCP listener");
+    pulse_end(PULSE_TCP);
+    assert_null(pulse_silent(now + 1000 * second));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_silence)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
