@@ -82,10 +82,11 @@ $(BUILD)/libtally.so: $(LIB_PIC_OBJS)
 	$(Q)$(CC) -shared -Wl,-soname,libtally.so.$(ABI) -Wl,-z,nodelete,-z,relro,-z,now $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread
 	@ln -sf libtally.so $@.$(ABI)
 
+PC_TEXT := Name: tally\nDescription: reference counting and a cycle collector for C, observable while it runs\nVersion: %s\nCflags: -I%s\nLibs: -L%s -ltally -pthread\n
+
 $(BUILD)/tally.pc: include/tally.h
 	@mkdir -p $(@D)
-	$(Q)printf 'Name: tally\nDescription: reference counting and a cycle collector for C, observable while it runs\nVersion: %s\nCflags: -I%s/include\nLibs: -L%s -ltally -pthread\n' \
-	  '$(VERSION)' '$(CURDIR)' '$(abspath $(BUILD))' > $@
+	$(Q)printf '$(PC_TEXT)' '$(VERSION)' '$(CURDIR)/include' '$(abspath $(BUILD))' > $@
 
 $(BUILD)/libtallyd.a: $(DAEMON_OBJS) $(BUILD)/obj/web_files.o $(BUILD)/obj/schema_files.o
 	$(call say,AR,$@)
@@ -287,13 +288,55 @@ lint: all ## warnings of gcc and clang as errors, layers, headers, exports, size
 check-fresh: ## in a debootstrap root of bare Debian 12: clone, make test, make run (as root)
 	@tests/fresh/fresh.sh
 
+# ---- manual pages, made of the tables and of tally.h
+MANUALS := $(BUILD)/tally.3 $(BUILD)/tallyd.8 $(BUILD)/tallyd.conf.5 $(BUILD)/tallyctl.1
+
 $(BUILD)/tally.3: include/tally.h config/manpage.py
 	$(call say,MAN,$@)
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) config/manpage.py $< $(VERSION) > $@.new && mv $@.new $@
 
+$(filter-out %.3,$(MANUALS)): config/manuals.py config/manpage.py config/tables.py $(wildcard src/tallyd/*.def src/tallyctl/*.def)
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) config/manuals.py $(@F) $(VERSION) > $@.new && mv $@.new $@
+
 .PHONY: man
-man: $(BUILD)/tally.3 ## the man page tally(3), from the header: man build/tally.3
+man: $(MANUALS) ## the manual pages, in $(BUILD): man build/tallyd.8
+
+# ---- installation
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share/tally
+UNITDIR ?= $(PREFIX)/lib/systemd
+
+# FROM=TO: what is copied as it is. Units are in config/systemd as they lie below UNITDIR, and name /usr/bin/tallyd.
+INSTALLED_PROGRAMS := $(foreach program,tallyd tallyctl tally-mal tally-replay,$(BUILD)/$(program)=$(BINDIR)/$(program))
+INSTALLED_FILES := include/tally.h=$(INCLUDEDIR)/tally.h \
+  $(BUILD)/libtally.a=$(LIBDIR)/libtally.a $(BUILD)/libtally.so=$(LIBDIR)/libtally.so.$(ABI) \
+  $(foreach page,$(MANUALS),$(page)=$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page))) \
+  $(foreach file,$(wildcard config/tallyd.conf config/tally.rules.yml config/grafana-dashboard.json),$(file)=$(DATADIR)/$(notdir $(file)))
+INSTALLED_UNITS := $(foreach unit,$(wildcard config/systemd/system/* config/systemd/user/*),$(unit)=$(UNITDIR)/$(patsubst config/systemd/%,%,$(unit)))
+
+# Everything that is installed, for uninstall and nothing else.
+INSTALLED = $(foreach pair,$(INSTALLED_PROGRAMS) $(INSTALLED_FILES) $(INSTALLED_UNITS),$(lastword $(subst =, ,$(pair)))) \
+  $(LIBDIR)/libtally.so $(LIBDIR)/pkgconfig/tally.pc
+
+.PHONY: install uninstall
+install: all man ## copy programs, library, header, manual pages and units below PREFIX (default /usr/local) and DESTDIR
+	$(Q)for pair in $(INSTALLED_PROGRAMS); do install -D -m 755 "$${pair%%=*}" "$(DESTDIR)$${pair#*=}" || exit 1; done
+	$(Q)for pair in $(INSTALLED_FILES); do install -D -m 644 "$${pair%%=*}" "$(DESTDIR)$${pair#*=}" || exit 1; done
+	$(Q)for pair in $(INSTALLED_UNITS); do install -D -m 644 "$${pair%%=*}" "$(DESTDIR)$${pair#*=}" && \
+	  sed -i 's,/usr/bin/tallyd,$(BINDIR)/tallyd,' "$(DESTDIR)$${pair#*=}" || exit 1; done
+	$(Q)ln -sf libtally.so.$(ABI) '$(DESTDIR)$(LIBDIR)/libtally.so'
+	$(Q)install -d '$(DESTDIR)$(LIBDIR)/pkgconfig'
+	$(Q)printf '$(PC_TEXT)' '$(VERSION)' '$(INCLUDEDIR)' '$(LIBDIR)' > '$(DESTDIR)$(LIBDIR)/pkgconfig/tally.pc'
+uninstall: ## remove what install has copied (give the same PREFIX and DESTDIR)
+	$(Q)rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	$(Q)rmdir --ignore-fail-on-non-empty $(addprefix $(DESTDIR),$(DATADIR)) 2>/dev/null || true
 
 .PHONY: clean
 clean: ## remove what was built

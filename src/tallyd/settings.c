@@ -246,6 +246,8 @@ void settings_print_help(FILE *out)
         row_print_help(&option_rows[i], out);
     fprintf(out, "\nAn option is a flag, --gone-keep 5m, a variable, TALLYD_GONE_KEEP=5m, or a line of the config file,\n"
                  "gone-keep = 5m; the first of these wins. Those that are yes or no: --system, or --system=no.\n"
-                 "\nexit status: 0 ended by a signal, 1 an address could not be used, 2 refused to start, 3 it "
-                 "runs already\n");
+                 "\nexit status:\n");
+#define EXIT(name, status, sentence) fprintf(out, "  %d  %s\n", status, sentence);
+#include "tallyd/exits.def"
+#undef EXIT
 }

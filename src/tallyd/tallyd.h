@@ -8,8 +8,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Exit codes; the contract with scripts. */
-enum { EXIT_OK = 0, EXIT_ADDRESS = 1, EXIT_REFUSAL = 2, EXIT_SECOND = 3 };
+enum {
+#define EXIT(name, status, sentence) name = (status),
+#include "tallyd/exits.def"
+#undef EXIT
+};
 
 /* ---- options: the rows of options.def */
 
