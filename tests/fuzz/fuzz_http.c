@@ -50,7 +50,7 @@ static void process_add(struct stats *stats)
 
 static void start(void)
 {
-    char address[64], second[64];
+    char address[64];
     bool loopback;
     struct stats *stats = stats_new();
     operations = operations_new("feedbeef", obey, NULL, NULL);
@@ -64,8 +64,10 @@ static void start(void)
                                   .sessions_path = "/dev/null/sessions",
                                   .runtime_dir = "",
                                   .state_dir = ""};
-    options.tcp_fd = listen_tcp("127.0.0.1", "0", address, sizeof address, &loopback);
-    options.unix_fd = listen_tcp("127.0.0.1", "0", second, sizeof second, &loopback);
+    options.tcp_fd = listen_tcp("127.0.0.1", "0");
+    options.unix_fd = listen_tcp("127.0.0.1", "0");
+    if (listen_name(options.tcp_fd, address, sizeof address, &loopback))
+        abort();
     if (api_start(&options, &api))
         abort();
 }

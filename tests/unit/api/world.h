@@ -115,7 +115,8 @@ static int world_start(void **state)
     world->audit = audit_new();
     world->operations = operations_new("feedbeef", world_send, world, world->audit);
     world->host = HOST_SUCCEEDS;
-    int tcp = listen_tcp("127.0.0.1", "0", world->address, sizeof world->address, &loopback);
+    int tcp = listen_tcp("127.0.0.1", "0");
+    assert_int_equal(listen_name(tcp, world->address, sizeof world->address, &loopback), 0);
     int local = listen_unix(world->socket, 0600, NULL);
     world->port = (uint16_t)atoi(strrchr(world->address, ':') + 1);
     world->process = world_attach(world, PROCESS, 4242, "host");
