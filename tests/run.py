@@ -5,6 +5,7 @@ unit      every program under BUILD/unit (cmocka)          scenario  tests/scena
 replay    tests/replay/run.py: scripts, expected output    browser   tests/browser: the page in Chromium
 oracle    tests/replay/oracle.py: random scripts, CPython
 mal       tests/mal/run.py: the steps of the mal guide     fuzz      each fuzz target replays its corpus
+api       tests/api: every operation of the API's document
 run       this file's own reading of results
 
 A kind that runs no test has failed, and so has a program that crashes, hangs or does not say what it ran.
@@ -131,7 +132,15 @@ def run_scenarios(build):
 
 
 def run_browser(build):
-    files = sorted(glob.glob(os.path.join(ROOT, "tests/browser/*.test.mjs")))
+    return run_node(build, "tests/browser/*.test.mjs")
+
+
+def run_api(build):
+    return run_node(build, "tests/api/*.test.mjs")
+
+
+def run_node(build, pattern):
+    files = sorted(glob.glob(os.path.join(ROOT, pattern)))
     result = Result()
     for file in files:
         command = ["node", "--test", "--test-reporter=tap", file]
@@ -194,7 +203,7 @@ def run_own(build):
 
 
 KINDS = {"run": run_own, "unit": run_units, "replay": run_replay, "oracle": run_oracle, "mal": run_mal, "fuzz": run_fuzz,
-         "scenario": run_scenarios, "browser": run_browser}
+         "scenario": run_scenarios, "api": run_api, "browser": run_browser}
 
 
 def tail(output, verbose):

@@ -108,6 +108,20 @@ static json_t *reference(const char *name)
     return json_pack("{s:s+}", "$ref", "#/components/schemas/", name);
 }
 
+/* Event to the topic that it belongs to (null: any), the schema of its data and what it tells. */
+static json_t *events_new(void)
+{
+    json_t *events = json_object();
+#define TOPIC(NAME, word, object, event, schema, help) \
+    json_object_set_new(events, event, json_pack("{s:s, s:o, s:s}", "topic", word, "schema", reference(schema), "description", help));
+#define EVENT(event, schema, help) \
+    json_object_set_new(events, event, json_pack("{s:n, s:o, s:s}", "topic", "schema", reference(schema), "description", help));
+#include "api/topics.def"
+#undef EVENT
+#undef TOPIC
+    return events;
+}
+
 /* "STATUS WHAT": adds a status, or a further media type to it. */
 static void answer_add(json_t *responses, const char *text, size_t bytes)
 {
@@ -130,6 +144,8 @@ static void answer_add(json_t *responses, const char *text, size_t bytes)
     json_object_set_new(json_object_get(response, "content"), media ? what : "application/json",
                         media ? json_pack("{s:{s:s}}", "schema", "type", "string")
                               : json_pack("{s:o}", "schema", reference(what)));
+    if (!strcmp(what, "text/event-stream"))
+        json_object_set_new(json_object_get(json_object_get(response, "content"), what), "x-events", events_new());
 }
 
 static json_t *responses_of(const struct route *route)

@@ -1,0 +1,31 @@
+/* Controls and their operations, and sessions. The columns stand in processes.mjs. */
+
+import assert from "node:assert/strict";
+
+const finished = ({ json }) => assert.equal(json.state, "succeeded");
+const sink = { query: { wait: "5s" }, body: {} };
+
+export const cases = [
+    ...[["", {}], ["/heaps/{n}", { n: 1 }]].flatMap(([heap, n]) => [
+        { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "live", ...n }, query: { wait: "5s" }, body: { generation: 2, deadline_ms: 5000 }, check: finished },
+        { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "live", ...n }, ...sink, check: finished },
+        { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "live", ...n }, body: {}, status: 202,
+          check: ({ headers, json }) => assert.equal(headers.location, `/v1/operations/${json.id}`) },
+        { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "gone", ...n }, body: {}, status: 410, code: "process_gone" },
+        { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "nobody", ...n }, body: {}, status: 404, code: "no_such_process" },
+        { route: `PATCH /v1/processes/{id}${heap}/config`, at: { id: "live", ...n },
+          body: { thresholds: [700, 10, 10], debug: [], events: "all", max_pause_us: 0, memory_limit_bytes: 0, enabled: true, deadline_ms: 5000 } },
+        { route: `PATCH /v1/processes/{id}${heap}/config`, at: { id: "live", ...n }, query: { wait: "5s" }, body: { manager: "generational" },
+          check: ({ json }) => assert.equal(json.manager, "generational") },
+        { route: `PATCH /v1/processes/{id}${heap}/config`, at: { id: "gone", ...n }, body: { enabled: true }, status: 410, code: "process_gone" },
+    ]),
+    { route: "GET /v1/operations", check: ({ json }) => assert.ok(json.operations.length) },
+    { route: "GET /v1/operations", query: { limit: "1" }, check: ({ json }) => assert.equal(json.operations.length, 1) },
+    { route: "GET /v1/operations/{op}", at: { op: "operation" } },
+    { route: "GET /v1/operations/{op}", at: { op: "0-1" }, status: 404, code: "no_such_operation" },
+    { route: "DELETE /v1/operations/{op}", at: { op: "operation" } },
+    { route: "DELETE /v1/operations/{op}", at: { op: "0-1" }, status: 404, code: "no_such_operation" },
+    { route: "POST /v1/session", body: {}, status: 201, check: ({ json }, world) => { world.names.code = json.code; } },
+    { route: "POST /v1/session", body: { code: "{code}" }, tcp: true },
+    { route: "POST /v1/session", body: { code: "0" }, tcp: true, status: 401, code: "unauthorized" },
+];

@@ -1,0 +1,147 @@
+/* A real tallyd in folders of its own, real programs beside it, and HTTP over api.sock; ended whole, whatever happened. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+export const BUILD = resolve(process.env.TALLY_BUILD ?? fileURLToPath(new URL("../../build", import.meta.url)));
+const PATIENCE_MS = 15_000;
+
+/** Waits for a true value and returns it. */
+export async function until(what, condition) {
+    const end = Date.now() + PATIENCE_MS;
+    for (;;) {
+        const value = await condition();
+        if (value) {
+            return value;
+        }
+        assert.ok(Date.now() < end, `not in time: ${what}`);
+        await sleep(20);
+    }
+}
+
+/** Ends a child of ours, gently first. */
+async function end(child) {
+    if (child.exitCode !== null || child.signalCode !== null) {
+        return;
+    }
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    if (!await Promise.race([ended.then(() => true), sleep(2000).then(() => false)])) {
+        child.kill("SIGKILL");
+        await ended;
+    }
+}
+
+/* An atom that holds itself is garbage that only the cycle collector finds. */
+const PROGRAM = `(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil))))
+(def! churn (fn* [n] (if (> n 0) (do (knot) (churn (- n 1))) nil)))
+`;
+
+export class World {
+    children = [];
+    /** What cases call by name: ids of processes and of an operation, and whatever a file of cases adds. */
+    names = {};
+
+    async start(...options) {
+        this.dir = await mkdtemp(join(tmpdir(), "tally-api-"));
+        this.run = join(this.dir, "run");
+        this.env = { ...process.env, TALLY_RUNTIME_DIR: this.run, TALLY_STATE_DIR: join(this.dir, "state") };
+        await mkdir(this.run, { mode: 0o700 });
+        await mkdir(this.env.TALLY_STATE_DIR, { mode: 0o700 });
+        this.daemon = this.spawn("tallyd", "--http-listen", "127.0.0.1:0", ...options);
+        this.daemon.said = "";
+        this.daemon.stderr.on("data", (text) => { this.daemon.said += text; });
+        await until("tallyd is ready", async () => {
+            assert.equal(this.daemon.exitCode, null, `tallyd ended: ${this.daemon.said}`);
+            return readFile(join(this.run, "http.addr"), "utf8").catch(() => "");
+        });
+        await this.populate();
+    }
+
+    /** `live` with garbage, types and collections; `ledger`, a program in C; `gone`, one that has ended. */
+    async populate() {
+        const mal = this.spawn("tally-mal", "--name", "bakery", "--label", "kind=cycles");
+        mal.stdin.write(`${PROGRAM}(churn 2000)\n`);
+        const short = this.spawn("tally-mal", "--name", "short");
+        short.stdin.write(`${PROGRAM}(churn 500)\n`);
+        const ledger = this.spawn("hosts/ledger");
+        ledger.stdin.write("make 10\nring 10\ncollect 2\n");
+        this.names.pid = String(mal.pid);
+        this.names.live = (await until("mal is attached", () => this.find(mal.pid, "live"))).id;
+        this.names.ledger = (await until("the ledger is attached", () => this.find(ledger.pid, "live"))).id;
+        this.names.gone = (await until("a program is there that will end", () => this.find(short.pid, "live"))).id;
+        short.stdin.end();
+        await until("it has ended", () => this.find(short.pid, "gone"));
+        this.names.nobody = "f".repeat(32);
+        const done = await this.call("POST", `/v1/processes/${this.names.live}/collect?wait=5s`, { body: {} });
+        assert.equal(done.status, 200, done.text);
+        this.names.operation = done.json.id;
+        this.mal = mal;
+    }
+
+    spawn(program, ...options) {
+        const child = spawn(join(BUILD, program), options, { env: this.env, stdio: ["pipe", "ignore", "pipe"] });
+        child.stdin.on("error", () => {}); /* it may end before it has read everything */
+        child.stderr.resume();
+        this.children.push(child);
+        return child;
+    }
+
+    async find(pid, state) {
+        const answer = await this.call("GET", `/v1/processes?state=${state}`);
+        return answer.json.processes.find((one) => one.pid === pid && one.heaps.length);
+    }
+
+    /** body: an object, or a text that is sent as it is. Over api.sock; over TCP with { tcp: true }. */
+    async call(method, path, { body, headers = {}, tcp = false, frames } = {}) {
+        const text = body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body);
+        const [host, port] = tcp ? (await readFile(join(this.run, "http.addr"), "utf8")).trim().split(":") : [];
+        const to = tcp ? { host, port } : { socketPath: join(this.run, "api.sock") };
+        const sent = { ...(text === undefined ? {} : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) }),
+            ...headers };
+        for (const name of Object.keys(sent)) {
+            if (sent[name] === null) {
+                delete sent[name];
+            }
+        }
+        return new Promise((fulfil, reject) => {
+            const asking = request({ ...to, method, path, headers: sent, agent: false, timeout: PATIENCE_MS }, (answer) => {
+                const parts = [];
+                const finish = () => {
+                    const bytes = Buffer.concat(parts);
+                    const got = { status: answer.statusCode, headers: answer.headers, bytes, text: bytes.toString() };
+                    try {
+                        got.json = JSON.parse(got.text);
+                    } catch { /* then it is not JSON */ }
+                    fulfil(got);
+                };
+                answer.on("data", (part) => {
+                    parts.push(part);
+                    if (frames && Buffer.concat(parts).toString().split("\n\n").length > frames) {
+                        answer.destroy();
+                        finish();
+                    }
+                });
+                answer.on("end", finish);
+                answer.on("error", reject);
+            });
+            asking.on("timeout", () => asking.destroy(new Error(`${method} ${path} took too long`)));
+            asking.on("error", reject);
+            asking.end(text);
+        });
+    }
+
+    async stop() {
+        for (const child of this.children.reverse()) {
+            await end(child);
+        }
+        await rm(this.dir, { recursive: true, force: true });
+    }
+}
