@@ -33,7 +33,7 @@ OPERATIONS_SRCS := src/operations/operations.c src/operations/audit.c
 HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c base.c retain.c writer.c history.c)
 API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c session.c asked.c json.c respond.c worker.c parameters.c \
   schema.c openapi.c views.c details.c reads.c controls.c stream.c files.c)
-METRICS_SRCS := $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
+METRICS_SRCS := src/api/answers.c src/api/metrics.c $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
 TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c)
 DAEMON_SRCS := src/base/log.c src/base/pulse.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(HISTORY_SRCS) $(API_SRCS) $(METRICS_SRCS) $(TALLYD_SRCS)
 DAEMON_LIBS := -lmicrohttpd -ljansson -linih -lsystemd -lsqlite3

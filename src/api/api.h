@@ -136,6 +136,8 @@ struct api_options {
     const char *sessions_path; /* file of the page's session tokens */
     const char *runtime_dir, *state_dir;
     bool system;
+    const char *metrics_detail; /* app, process or heaps; NULL or "auto": by the number of processes */
+    size_t metrics_process_series, metrics_series; /* most of a process, and in all; 0: the defaults of api/metrics.h */
 };
 
 /* Starts both listeners and the ticker. The strings are copied. 0 or -errno. */

@@ -41,7 +41,7 @@ enum metrics_detail {
 bool metrics_detail_parse(const char *text, unsigned *detail, char *why, size_t why_bytes);
 
 struct metrics_request { /* an answer's count, for tallyd_http_requests_total */
-    const char *route;   /* "GET /v1/info" */
+    const char *method, *path; /* of the route's row */
     unsigned code;
     uint64_t count;
 };

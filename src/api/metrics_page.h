@@ -12,16 +12,15 @@ struct text {
     size_t count, room;
     bool failed;
 };
-void text_add(struct text *text, const char *bytes, size_t count);
-void text_string(struct text *text, const char *string);
-void text_number(struct text *text, uint64_t number);
-void text_seconds(struct text *text, uint64_t ns); /* exactly */
+void put_bytes(struct text *text, const char *bytes, size_t count);
+void put_string(struct text *text, const char *string);
+void put_number(struct text *text, uint64_t number);
+void put_seconds(struct text *text, uint64_t ns); /* exactly */
 /* A label's value in its quotes: escaped, and cut at METRICS_VALUE_BYTES. */
 #define METRICS_VALUE_BYTES 120u
-void text_value(struct text *text, const char *value);
+void put_value(struct text *text, const char *value);
 /* The order of values as they are shown: 0 where both are cut to the same. */
 int value_order(const char *a, const char *b);
-void text_reserve(struct text *text, size_t more);
 
 /* ---- metrics_subject.c: whose series they are */
 struct metrics_values { /* what rows of metrics.def point to */

@@ -93,16 +93,16 @@ static struct subject *subject_add(struct subjects *subjects, const struct stats
 static void labels_set(struct subjects *subjects, struct subject *subject, const char *app, const char *uid, uint32_t heap)
 {
     struct text text = {.bytes = NULL};
-    text_string(&text, "app=");
-    text_value(&text, app);
+    put_string(&text, "app=");
+    put_value(&text, app);
     if (uid) {
-        text_string(&text, ",uid=");
-        text_value(&text, uid);
+        put_string(&text, ",uid=");
+        put_value(&text, uid);
     }
     if (heap) {
-        text_string(&text, ",heap=\"");
-        text_number(&text, heap);
-        text_string(&text, "\"");
+        put_string(&text, ",heap=\"");
+        put_number(&text, heap);
+        put_string(&text, "\"");
     }
     subject->label_bytes = text.count;
     subject->labels = text.failed ? NULL : realloc(text.bytes, text.count);

@@ -7,7 +7,7 @@
 
 #include "api/metrics_page.h"
 
-void text_reserve(struct text *text, size_t more)
+static void room_make(struct text *text, size_t more)
 {
     size_t room = text->room ? text->room : 65536;
     if (text->failed || more <= text->room - text->count)
@@ -23,21 +23,21 @@ void text_reserve(struct text *text, size_t more)
     text->room = room;
 }
 
-void text_add(struct text *text, const char *bytes, size_t count)
+void put_bytes(struct text *text, const char *bytes, size_t count)
 {
-    text_reserve(text, count);
+    room_make(text, count);
     if (text->failed)
         return;
     memcpy(text->bytes + text->count, bytes, count);
     text->count += count;
 }
 
-void text_string(struct text *text, const char *string)
+void put_string(struct text *text, const char *string)
 {
-    text_add(text, string, strlen(string));
+    put_bytes(text, string, strlen(string));
 }
 
-void text_number(struct text *text, uint64_t number)
+void put_number(struct text *text, uint64_t number)
 {
     char digits[20];
     size_t at = sizeof digits;
@@ -45,15 +45,15 @@ void text_number(struct text *text, uint64_t number)
         digits[--at] = (char)('0' + number % 10);
         number /= 10;
     } while (number);
-    text_add(text, digits + at, sizeof digits - at);
+    put_bytes(text, digits + at, sizeof digits - at);
 }
 
-void text_seconds(struct text *text, uint64_t ns)
+void put_seconds(struct text *text, uint64_t ns)
 {
     char digits[10];
     uint64_t rest = ns % 1000000000u;
     size_t count = sizeof digits;
-    text_number(text, ns / 1000000000u);
+    put_number(text, ns / 1000000000u);
     if (!rest)
         return;
     digits[0] = '.';
@@ -61,7 +61,7 @@ void text_seconds(struct text *text, uint64_t ns)
         digits[at] = (char)('0' + rest % 10);
     while (digits[count - 1] == '0')
         count--;
-    text_add(text, digits, count);
+    put_bytes(text, digits, count);
 }
 
 /* The longest part of whole characters within the limit. */
@@ -82,19 +82,19 @@ int value_order(const char *a, const char *b)
     return order ? order : (bytes > others) - (bytes < others);
 }
 
-void text_value(struct text *text, const char *value)
+void put_value(struct text *text, const char *value)
 {
     size_t bytes = value_bytes(value), from = 0;
-    text_add(text, "\"", 1);
+    put_bytes(text, "\"", 1);
     for (size_t at = 0; at < bytes; at++) {
         if (value[at] != '"' && value[at] != '\\' && value[at] != '\n')
             continue;
-        text_add(text, value + from, at - from);
-        text_string(text, value[at] == '\n' ? "\\n" : value[at] == '"' ? "\\\"" : "\\\\");
+        put_bytes(text, value + from, at - from);
+        put_string(text, value[at] == '\n' ? "\\n" : value[at] == '"' ? "\\\"" : "\\\\");
         from = at + 1;
     }
-    text_add(text, value + from, bytes - from);
-    text_add(text, "\"", 1);
+    put_bytes(text, value + from, bytes - from);
+    put_bytes(text, "\"", 1);
 }
 
 /* ---- ?detail= */

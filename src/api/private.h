@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "api/metrics.h"
 
 #define BODY_MAX 65536u
 #define STRANGER_BODY_MAX 1024u  /* without a token */
@@ -179,6 +180,9 @@ struct api {
     bool jobs_end;
     pthread_t workers[WORKERS];
     json_t *schemas; /* by name; never changes */
+    _Atomic uint64_t *answers; /* answers.c */
+    struct metrics *metrics;
+    unsigned metrics_scope; /* where a scrape asks for none: a METRICS_SCOPES, or 0 */
 
     pthread_mutex_t streams_lock; /* streams and all in them */
     struct stream *streams;
@@ -334,6 +338,11 @@ void connection_changed(void *arg, struct MHD_Connection *mhd, void **context, e
 int door_open(struct api *api); /* 0 or -errno */
 void door_close(struct api *api); /* once `stopping` is set */
 void connections_free(struct api *api);
+
+/* answers.c: how many there were. list: free(3) it; NULL: out of memory. */
+bool answers_init(struct api *api);
+void answers_count(const struct request *request, unsigned status);
+struct metrics_request *answers_list_new(const struct api *api, size_t *count);
 
 /* server.c */
 void request_wait(struct request *request); /* never from a worker */

@@ -37,10 +37,12 @@ void respond_headers(struct MHD_Response *response, bool cacheable)
     MHD_add_response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
 }
 
-/* Without the query, which is the client's own affair. */
-static void answer_log(const struct request *request, unsigned status)
+/* The log leaves the query out, which is the client's own affair. */
+static enum MHD_Result queue(const struct request *request, unsigned status, struct MHD_Response *response)
 {
     log_debug("%u to %s: %.*s", status, request->who, (int)strcspn(request->target, "?"), request->target);
+    answers_count(request, status);
+    return MHD_queue_response(request->mhd, status, response);
 }
 
 enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response)
@@ -49,13 +51,12 @@ enum MHD_Result respond_queue(struct request *request, unsigned status, struct M
         return MHD_NO;
     if (!request->connection->trusted && request->connection->requests >= STRANGER_REQUESTS)
         MHD_add_response_header(response, "Connection", "close");
-    answer_log(request, status);
     if (request->aside) {
         answer_drop(&request->answer);
         request->answer = (struct answer){.response = response, .status = status};
         return MHD_YES;
     }
-    enum MHD_Result result = MHD_queue_response(request->mhd, status, response);
+    enum MHD_Result result = queue(request, status, response);
     MHD_destroy_response(response);
     return result;
 }
@@ -71,13 +72,12 @@ static void body_unref(struct body *body)
 /* Takes the reference over. */
 static enum MHD_Result body_queue(struct request *request, struct body *body)
 {
-    answer_log(request, MHD_HTTP_OK);
     if (request->aside) {
         answer_drop(&request->answer);
         request->answer = (struct answer){.body = body, .status = MHD_HTTP_OK};
         return MHD_YES;
     }
-    enum MHD_Result result = MHD_queue_response(request->mhd, MHD_HTTP_OK, body->response);
+    enum MHD_Result result = queue(request, MHD_HTTP_OK, body->response);
     body_unref(body);
     return result;
 }
@@ -94,7 +94,7 @@ enum MHD_Result respond_answer(struct request *request)
 {
     const struct answer *answer = &request->answer;
     struct MHD_Response *response = answer->body ? answer->body->response : answer->response;
-    enum MHD_Result result = response ? MHD_queue_response(request->mhd, answer->status, response) : MHD_NO;
+    enum MHD_Result result = response ? queue(request, answer->status, response) : MHD_NO;
     answer_drop(&request->answer);
     return result;
 }

@@ -341,6 +341,8 @@ static void options_copy(struct api *api, const struct api_options *options)
     api->tcp_port = (uint16_t)(colon ? strtoul(colon + 1, NULL, 10) : 0);
     api->remote_control = options->remote_control;
     api->loopback = options->loopback;
+    if (options->metrics_detail && strcmp(options->metrics_detail, "auto") != 0)
+        metrics_detail_parse(options->metrics_detail, &api->metrics_scope, NULL, 0);
     api->system = options->system;
     api->started_ns = clock_mono_ns();
     api->started_wall_ns = clock_wall_ns();
@@ -351,6 +353,8 @@ static void api_free(struct api *api)
     bodies_free(api);
     connections_free(api);
     json_decref(api->schemas);
+    metrics_free(api->metrics);
+    free(api->answers);
     pthread_cond_destroy(&api->jobs_come);
     pthread_mutex_destroy(&api->jobs_lock);
     pthread_mutex_destroy(&api->lock);
@@ -408,7 +412,8 @@ int api_start(const struct api_options *options, struct api **out)
     api->unix_ = (struct listener){.api = api, .is_unix = true, .fd = options->unix_fd, .limit = UNIX_CONNECTIONS,
                                    .strangers = UNIX_CONNECTIONS};
     operations_on_change(api->operations, operation_changed, api);
-    error = api->schemas ? threads_start(api) : -ENOMEM;
+    api->metrics = metrics_new(options->metrics_process_series, options->metrics_series);
+    error = api->schemas && api->metrics && answers_init(api) ? threads_start(api) : -ENOMEM;
     if (error) {
         operations_on_change(api->operations, NULL, NULL);
         workers_stop(api);

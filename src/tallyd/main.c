@@ -194,7 +194,10 @@ static int api_open(struct daemon *daemon, const char *start_id)
                                                 .sessions_path = sessions,
                                                 .runtime_dir = daemon->folders.runtime,
                                                 .state_dir = daemon->folders.state,
-                                                .system = options->system},
+                                                .system = options->system,
+                                                .metrics_detail = options->metrics_detail,
+                                                .metrics_process_series = (size_t)options->metrics_process_series,
+                                                .metrics_series = (size_t)options->metrics_series},
                           &daemon->api);
     if (error)
         log_warn("%s: %s", path, strerror(-error));
