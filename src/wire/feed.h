@@ -200,7 +200,8 @@ struct wire_counters {
     _Atomic uint64_t record_head;
     _Atomic uint64_t safepoint_ns;  /* when the owner last came by, CLOCK_MONOTONIC */
     _Atomic uint64_t mapped_bytes;  /* pages taken from the system */
-    uint64_t reserved[3];
+    _Atomic uint32_t stress_nth, stress_every_decref; /* under seq, as what follows */
+    uint64_t reserved[2];
     /* under seq */
     _Atomic uint64_t seq;
     _Atomic uint32_t enabled, manager, debug, level;

@@ -83,6 +83,7 @@ static int known_part_from(const void *data, size_t bytes, enum wire_kind first,
     return 0;
 }
 
+/* The same where nothing has been appended yet. */
 static int known_part(const void *data, size_t bytes, enum wire_kind first, enum wire_kind last, void *out,
                       size_t out_bytes)
 {
@@ -185,13 +186,71 @@ int wire_command_check(const void *data, size_t bytes, struct wire_command *out)
 int wire_ack_check(const void *data, size_t bytes, struct wire_ack *out)
 {
     struct wire_ack ack;
-    int fault = known_part(data, bytes, WIRE_ACK, WIRE_ACK, &ack, sizeof ack);
+    int fault = known_part_from(data, bytes, WIRE_ACK, WIRE_ACK, offsetof(struct wire_ack, started_ns), &ack,
+                                sizeof ack);
     if (fault)
         return fault;
     if (ack.state < WIRE_ACK_WAITING || ack.state > WIRE_ACK_EXPIRED || ack.collected < 0)
         return WIRE_FAULT_VALUE;
     *out = ack;
     return 0;
+}
+
+/* The row that begins at `at` of a message of cycles, and where it ends; 0: it does not lie in the message. */
+static size_t cycle_end(const void *data, size_t bytes, size_t at, struct wire_cycle *row)
+{
+    if (bytes - at < sizeof *row)
+        return 0;
+    memcpy(row, (const char *)data + at, sizeof *row);
+    size_t end = row->text_bytes <= WIRE_SHAPE_MAX ? at + wire_cycle_bytes(row->text_bytes) : bytes + 1;
+    return end <= bytes ? end : 0;
+}
+
+int wire_rows_check(const void *data, size_t bytes, struct wire_rows *out)
+{
+    struct wire_rows rows;
+    struct wire_cycle row;
+    int fault = known_part(data, bytes, WIRE_ROWS, WIRE_ROWS, &rows, sizeof rows);
+    if (fault)
+        return fault;
+    if (!wire_command_lists(rows.kind) || !rows.heap_number || !rows.count || rows.count > WIRE_ROWS_MAX)
+        return WIRE_FAULT_VALUE;
+    size_t at = sizeof rows;
+    if (rows.kind != WIRE_COMMAND_CYCLES) {
+        at += rows.count * sizeof(struct wire_object);
+    } else {
+        for (uint32_t i = 0; i < rows.count; i++)
+            if (!(at = cycle_end(data, bytes, at, &row)))
+                return WIRE_FAULT_LENGTH;
+    }
+    if (at != bytes)
+        return WIRE_FAULT_LENGTH;
+    *out = rows;
+    return 0;
+}
+
+bool wire_rows_object(const void *data, size_t *at, struct wire_object *out)
+{
+    struct wire_rows rows;
+    memcpy(&rows, data, sizeof rows);
+    size_t from = sizeof rows + *at * sizeof *out;
+    if (*at == rows.count)
+        return false;
+    memcpy(out, (const char *)data + from, sizeof *out);
+    ++*at;
+    return true;
+}
+
+bool wire_rows_cycle(const void *data, size_t *at, struct wire_cycle *out, const char **text)
+{
+    struct wire_head head;
+    memcpy(&head, data, sizeof head);
+    size_t from = *at ? *at : sizeof(struct wire_rows);
+    if (from == head.bytes)
+        return false;
+    *text = (const char *)data + from + sizeof *out;
+    *at = cycle_end(data, head.bytes, from, out);
+    return true;
 }
 
 struct wire_head wire_head_make(enum wire_kind kind, size_t bytes)

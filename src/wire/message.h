@@ -6,7 +6,7 @@
  *          <---------------------------------- WELCOME
  *   HEAP_COUNTERS + fd, HEAP_RING + fd ------>          for each heap, new or known from before
  *          <---------------------------------- COMMAND
- *   ACK WAITING (on receipt) ... ACK RUNNING ... ACK SUCCEEDED | FAILED | EXPIRED
+ *   ACK WAITING (on receipt) ... ACK RUNNING ... ROWS ... ACK SUCCEEDED | FAILED | EXPIRED
  *   HEAP_GONE ------------------------------->          after its counters are final (state CLOSED)
  *   BYE ------------------------------------->          orderly end; a lost socket or pidfd is the other kind
  *
@@ -36,6 +36,7 @@ enum wire_kind {
     WIRE_COMMAND,
     WIRE_ACK,
     WIRE_BYE,
+    WIRE_ROWS,
 };
 
 struct wire_head {
@@ -74,28 +75,40 @@ struct wire_heap { /* HEAP_COUNTERS and HEAP_RING (one fd each), HEAP_GONE (none
 
 /* GROW is tallyd's own wish, of operation 0: a larger ring, which comes as a successor when the heap's owner has
  * switched to it. Its answer says only whether that will be tried. */
-/* X(NAME, value, word in JSON) */
+/* X(NAME, value, word in JSON). A program that does not know a kind answers FAILED. */
 #define WIRE_COMMANDS(X) \
     X(WIRE_COMMAND_COLLECT, 1, "collect") X(WIRE_COMMAND_CONFIG, 2, "config") \
-    X(WIRE_COMMAND_CANCEL, 3, "cancel") X(WIRE_COMMAND_GROW, 4, "grow")
+    X(WIRE_COMMAND_CANCEL, 3, "cancel") X(WIRE_COMMAND_GROW, 4, "grow") \
+    X(WIRE_COMMAND_FREEZE, 5, "freeze") X(WIRE_COMMAND_UNFREEZE, 6, "unfreeze") \
+    X(WIRE_COMMAND_GARBAGE, 7, "garbage") X(WIRE_COMMAND_GARBAGE_CLEAR, 8, "garbage_clear") \
+    X(WIRE_COMMAND_OBJECTS, 9, "objects") X(WIRE_COMMAND_REFERRERS, 10, "referrers") \
+    X(WIRE_COMMAND_CYCLES, 11, "cycles") X(WIRE_COMMAND_FIND, 12, "find_cycles")
 enum wire_command_kind {
 #define WIRE_X(name, value, word) name = (value),
     WIRE_COMMANDS(WIRE_X)
 #undef WIRE_X
 };
+/* Whether it is answered by ROWS. */
+static inline bool wire_command_lists(uint32_t kind)
+{
+    return kind == WIRE_COMMAND_GARBAGE || kind == WIRE_COMMAND_OBJECTS || kind == WIRE_COMMAND_REFERRERS ||
+           kind == WIRE_COMMAND_CYCLES;
+}
 enum wire_config_mask {
     WIRE_CONFIG_ENABLED = 1u, WIRE_CONFIG_THRESHOLDS = 2u, WIRE_CONFIG_DEBUG = 4u, WIRE_CONFIG_LEVEL = 8u,
     WIRE_CONFIG_MANAGER = 16u, WIRE_CONFIG_MAX_PAUSE = 32u, WIRE_CONFIG_MEMORY_LIMIT = 64u,
-    WIRE_CONFIG_ALL = 127u,
+    WIRE_CONFIG_STRESS = 128u, WIRE_CONFIG_ALL = 255u,
 };
 #define WIRE_MAX_PAUSE_US 10000000u /* the longest limit of a pause */
+#define WIRE_ANY_GENERATION (-1)    /* OBJECTS: and leaves, which are in none */
+#define WIRE_FROZEN_GENERATION 3
 struct wire_command {
     struct wire_head head;
     uint64_t operation;    /* tallyd's number, echoed in acks; CANCEL: the one to cancel */
     uint64_t deadline_ns;  /* host's CLOCK_MONOTONIC: what has not started by then must not start */
     uint32_t heap_number;
     uint32_t kind;         /* enum wire_command_kind */
-    int32_t generation;    /* COLLECT */
+    int32_t generation;    /* COLLECT: 0..2; OBJECTS: those of 0..2, WIRE_FROZEN_GENERATION, WIRE_ANY_GENERATION */
     uint32_t mask;         /* CONFIG: which of the members below */
     uint32_t enabled, debug, level;
     uint32_t thresholds[3];
@@ -104,6 +117,11 @@ struct wire_command {
     uint32_t reserved;
     uint64_t max_pause_us, memory_limit_bytes; /* 0: none */
     uint64_t ring_words; /* GROW: a power of two, at most WIRE_RING_WORDS_MAX */
+    uint32_t stress_nth, stress_every_decref; /* CONFIG: a collection at every n-th allocation (0: none); 0 or 1 */
+    uint64_t after;    /* what lists: goes on behind this object; GARBAGE, CYCLES: behind so many entries */
+    uint64_t index;    /* REFERRERS: of the entry of the garbage list that is referred to */
+    uint32_t limit;    /* what lists: rows at most, 1..WIRE_ROWS_MAX */
+    uint32_t type_row; /* OBJECTS: of this type alone: its row and 1; 0: of any */
 };
 
 /* X(NAME, value, word in JSON) */
@@ -123,19 +141,63 @@ struct wire_ack {
     uint32_t state;
     int32_t error;         /* FAILED: a TALLY_E* value, or 0 */
     uint32_t reserved;
-    int64_t collected;     /* COLLECT */
+    int64_t collected;     /* COLLECT; FIND: that a full one would */
     uint64_t freed_bytes;
     uint64_t pause_ns;
     uint64_t safepoint_wait_ns;
+    /* appended: a message that ends before them has zeroes here */
+    uint64_t started_ns; /* RUNNING, SUCCEEDED, FAILED: when it began, host's CLOCK_MONOTONIC; 0: unknown, or never */
+    uint64_t total;      /* FREEZE, UNFREEZE: objects frozen now; GARBAGE_CLEAR: entries given back; what lists: entries in
+                            the list, 0 where nobody counted */
+    uint64_t after;      /* what lists: where to go on, as in the command; 0: that was all */
+    uint32_t rows;       /* what lists: sent */
+    uint32_t reserved2;
 };
+
+/* What a listing found, in order, before its last ACK: rows of wire_object or, of CYCLES, of wire_cycle and its text,
+ * filled up to 8 bytes. Numbers of objects are theirs while they live, and no addresses; of what lies in an object
+ * nothing is told. */
+#define WIRE_ROWS_MAX 1000u        /* rows of one listing */
+#define WIRE_ROWS_BYTES_MAX 65536u /* and their bytes */
+struct wire_rows {
+    struct wire_head head;
+    uint64_t operation;
+    uint32_t heap_number;
+    uint32_t kind;  /* enum wire_command_kind: of the command */
+    uint32_t count; /* rows in this message, at least 1 */
+    uint32_t reserved;
+};
+#define WIRE_OBJECT_GENERATION 7u /* bits of flags: 0..2, WIRE_FROZEN_GENERATION, WIRE_OBJECT_UNTRACKED */
+#define WIRE_OBJECT_UNTRACKED 7u
+#define WIRE_OBJECT_FINALIZED 8u
+struct wire_object {
+    uint64_t object;     /* its number */
+    uint64_t bytes;      /* of its payload */
+    uint64_t references; /* counted, the garbage list's own one, too */
+    uint32_t type_row;
+    uint32_t flags;
+};
+struct wire_cycle {
+    uint64_t count, objects, bytes; /* as in struct tally_cycle */
+    uint64_t object;  /* a member of the first one */
+    uint64_t last_ns; /* host's CLOCK_MONOTONIC */
+    uint32_t text_bytes; /* without filling; at most WIRE_SHAPE_MAX */
+    uint32_t reserved;
+};
+#define WIRE_SHAPE_MAX 511u
 
 _Static_assert(sizeof(struct wire_head) == 8, "head layout");
 _Static_assert(sizeof(struct wire_hello) == 88, "hello layout");
 _Static_assert(sizeof(struct wire_welcome) == 48, "welcome layout");
 _Static_assert(sizeof(struct wire_heap) == 24, "heap layout");
 _Static_assert(offsetof(struct wire_command, manager) == 64, "command layout");
-_Static_assert(sizeof(struct wire_command) == 96, "command layout");
-_Static_assert(sizeof(struct wire_ack) == 64, "ack layout");
+_Static_assert(offsetof(struct wire_command, stress_nth) == 96, "command layout");
+_Static_assert(sizeof(struct wire_command) == 128, "command layout");
+_Static_assert(offsetof(struct wire_ack, started_ns) == 64, "ack layout");
+_Static_assert(sizeof(struct wire_ack) == 96, "ack layout");
+_Static_assert(sizeof(struct wire_rows) == 32, "rows layout");
+_Static_assert(sizeof(struct wire_object) == 32, "object layout");
+_Static_assert(sizeof(struct wire_cycle) == 48, "cycle layout");
 
 /* ---- Checking and encoding, for both ends. What a peer sent is hostile: these take the bytes that one
  * recvmsg() put into memory of the caller's own, believe no length in them, and fill *out only when all is
@@ -191,6 +253,16 @@ int wire_welcome_check(const void *data, size_t bytes, struct wire_welcome *out)
 int wire_heap_check(const void *data, size_t bytes, struct wire_heap *out);
 int wire_command_check(const void *data, size_t bytes, struct wire_command *out);
 int wire_ack_check(const void *data, size_t bytes, struct wire_ack *out);
+/* rows: that every row lies in the message, whole; texts may be anything. The steps over one that has been checked
+ * begin with *at = 0 and return false after the last row. */
+int wire_rows_check(const void *data, size_t bytes, struct wire_rows *out);
+bool wire_rows_object(const void *data, size_t *at, struct wire_object *out);
+bool wire_rows_cycle(const void *data, size_t *at, struct wire_cycle *out, const char **text);
+/* Bytes of the row of a cycle whose text is so long. */
+static inline size_t wire_cycle_bytes(size_t text_bytes)
+{
+    return sizeof(struct wire_cycle) + ((text_bytes + 7) & ~(size_t)7);
+}
 
 /* The head of a message that is `bytes` long in all. */
 struct wire_head wire_head_make(enum wire_kind kind, size_t bytes);

@@ -22,6 +22,31 @@ static void hello_check(const uint8_t *data, size_t size)
         abort();
 }
 
+static volatile uint32_t read_all;
+
+/* Rows that were accepted are as many as they say, and lie in the message. */
+static void rows_check(const uint8_t *data, size_t size)
+{
+    struct wire_rows rows;
+    struct wire_object object;
+    struct wire_cycle cycle;
+    const char *text;
+    size_t at = 0;
+    uint32_t count = 0, sum = 0;
+    if (wire_rows_check(data, size, &rows))
+        return;
+    if (rows.kind != WIRE_COMMAND_CYCLES)
+        for (; wire_rows_object(data, &at, &object); count++)
+            sum += object.type_row;
+    else
+        for (; wire_rows_cycle(data, &at, &cycle, &text); count++)
+            for (uint32_t i = 0; i < cycle.text_bytes; i++)
+                sum += (unsigned char)text[i];
+    read_all = sum;
+    if (count != rows.count)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct wire_head head;
@@ -40,5 +65,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size <= offsetof(struct wire_command, ring_words))
         abort(); /* what did not come is zero */
     wire_ack_check(data, size, &ack);
+    rows_check(data, size);
     return 0;
 }

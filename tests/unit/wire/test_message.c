@@ -237,6 +237,122 @@ static void test_lengths_are_what_arrived(void **state)
     assert_string_equal(wire_fault_sentence(-99), "unknown fault");
 }
 
+/* What was appended to an answer is zero where it did not come, as an older library's does not. */
+static void test_answers_may_end_before_what_was_appended(void **state)
+{
+    (void)state;
+    const size_t first = offsetof(struct wire_ack, started_ns);
+    struct wire_ack ack = {.state = WIRE_ACK_SUCCEEDED, .started_ns = 7, .total = 8}, out;
+    ack.head = wire_head_make(WIRE_ACK, first - 1);
+    assert_int_equal(wire_ack_check(&ack, first - 1, &out), WIRE_FAULT_SHORT);
+    ack.head = wire_head_make(WIRE_ACK, first);
+    assert_int_equal(wire_ack_check(&ack, first, &out), 0);
+    assert_int_equal(out.started_ns, 0);
+    ack.head = wire_head_make(WIRE_ACK, sizeof ack);
+    assert_int_equal(wire_ack_check(&ack, sizeof ack, &out), 0);
+    assert_int_equal(out.total, 8);
+}
+
+/* A message of rows, as the library sends it; returns its length. */
+static size_t objects_make(char *to, uint32_t count)
+{
+    struct wire_rows rows = {.heap_number = 3, .kind = WIRE_COMMAND_OBJECTS, .count = count};
+    size_t bytes = sizeof rows + count * sizeof(struct wire_object);
+    rows.head = wire_head_make(WIRE_ROWS, bytes);
+    memcpy(to, &rows, sizeof rows);
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(to + sizeof rows + i * sizeof(struct wire_object),
+               &(struct wire_object){.object = i + 1, .type_row = i}, sizeof(struct wire_object));
+    return bytes;
+}
+
+static size_t cycles_make(char *to, uint32_t count, uint32_t text_bytes)
+{
+    struct wire_rows rows = {.heap_number = 3, .kind = WIRE_COMMAND_CYCLES, .count = count};
+    size_t bytes = sizeof rows;
+    for (uint32_t i = 0; i < count; i++, bytes += wire_cycle_bytes(text_bytes)) {
+        memcpy(to + bytes, &(struct wire_cycle){.count = i + 1, .text_bytes = text_bytes}, sizeof(struct wire_cycle));
+        memset(to + bytes + sizeof(struct wire_cycle), 'x', text_bytes);
+    }
+    rows.head = wire_head_make(WIRE_ROWS, bytes);
+    memcpy(to, &rows, sizeof rows);
+    return bytes;
+}
+
+static void test_rows_are_walked_one_by_one(void **state)
+{
+    (void)state;
+    char bytes[WIRE_MESSAGE_MAX] = {0};
+    const char *text;
+    struct wire_rows rows;
+    struct wire_object object;
+    struct wire_cycle cycle;
+    size_t length = objects_make(bytes, 255), at = 0;
+    assert_int_equal(length, WIRE_MESSAGE_MAX);
+    assert_int_equal(wire_rows_check(bytes, length, &rows), 0);
+    assert_int_equal(rows.count, 255);
+    for (uint32_t i = 0; i < 255; i++) {
+        assert_true(wire_rows_object(bytes, &at, &object));
+        assert_int_equal(object.object, i + 1);
+    }
+    assert_false(wire_rows_object(bytes, &at, &object));
+    length = cycles_make(bytes, 3, 13);
+    assert_int_equal(wire_rows_check(bytes, length, &rows), 0);
+    at = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(wire_rows_cycle(bytes, &at, &cycle, &text));
+        assert_int_equal(cycle.count, i + 1);
+        assert_memory_equal(text, "xxxxxxxxxxxxx", 13);
+    }
+    assert_false(wire_rows_cycle(bytes, &at, &cycle, &text));
+}
+
+/* Every length of a message, each in memory of its own, so that a sanitizer sees a read behind it. */
+static void test_rows_lie_in_their_message(void **state)
+{
+    (void)state;
+    char bytes[WIRE_MESSAGE_MAX] = {0};
+    struct wire_rows rows;
+    for (int kind = 0; kind < 2; kind++) {
+        size_t whole = kind ? cycles_make(bytes, 2, 9) : objects_make(bytes, 2);
+        for (size_t length = sizeof rows; length <= whole + 8; length++) {
+            char *copy = malloc(length);
+            struct wire_head head = wire_head_make(WIRE_ROWS, length);
+            memcpy(copy, bytes, length);
+            memcpy(copy, &head, sizeof head);
+            assert_int_equal(wire_rows_check(copy, length, &rows), length == whole ? 0 : WIRE_FAULT_LENGTH);
+            free(copy);
+        }
+    }
+}
+
+static void test_rows_that_make_no_sense(void **state)
+{
+    (void)state;
+    static const struct wire_rows bad[] = {
+        {.heap_number = 3, .kind = WIRE_COMMAND_COLLECT, .count = 2},
+        {.heap_number = 3, .kind = 99, .count = 2},
+        {.heap_number = 0, .kind = WIRE_COMMAND_OBJECTS, .count = 2},
+        {.heap_number = 3, .kind = WIRE_COMMAND_OBJECTS, .count = 0},
+        {.heap_number = 3, .kind = WIRE_COMMAND_OBJECTS, .count = WIRE_ROWS_MAX + 1},
+        {.heap_number = 3, .kind = WIRE_COMMAND_OBJECTS, .count = UINT32_MAX},
+    };
+    char bytes[WIRE_MESSAGE_MAX] = {0};
+    size_t length = objects_make(bytes, 2);
+    struct wire_rows out;
+    struct wire_cycle cycle = {.text_bytes = WIRE_SHAPE_MAX + 1};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct wire_rows rows = bad[i];
+        rows.head = wire_head_make(WIRE_ROWS, length);
+        memcpy(bytes, &rows, sizeof rows);
+        assert_int_equal(wire_rows_check(bytes, length, &out), WIRE_FAULT_VALUE);
+    }
+    assert_int_equal(wire_rows_check(bytes, sizeof out - 1, &out), WIRE_FAULT_LENGTH);
+    length = cycles_make(bytes, 1, 512 - 8); /* there is room for what it says, and it says too much */
+    memcpy(bytes + sizeof out, &cycle, sizeof cycle);
+    assert_int_equal(wire_rows_check(bytes, length, &out), WIRE_FAULT_LENGTH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +366,10 @@ int main(void)
         cmocka_unit_test(test_longer_messages_are_read_up_to_the_known_part),
         cmocka_unit_test(test_commands_may_end_before_what_was_appended),
         cmocka_unit_test(test_lengths_are_what_arrived),
+        cmocka_unit_test(test_answers_may_end_before_what_was_appended),
+        cmocka_unit_test(test_rows_are_walked_one_by_one),
+        cmocka_unit_test(test_rows_lie_in_their_message),
+        cmocka_unit_test(test_rows_that_make_no_sense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
