@@ -175,6 +175,11 @@ static json_t *access_of_heap(const struct stats_heap_view *heap)
 {
     return WORD(accesses, heap->config.access);
 }
+static json_t *stress_of_heap(const struct stats_heap_view *heap)
+{
+    return json_pack("{s:I, s:b}", "nth", (json_int_t)heap->config.stress_nth, "every_decref",
+                     heap->config.stress_every_decref);
+}
 static json_t *level_of_heap(const struct stats_heap_view *heap)
 {
     return WORD(levels, heap->config.level);
@@ -190,6 +195,7 @@ static const struct config_member {
                       {"debug", debug_of_heap},
                       {"max_pause_us", max_pause_of_heap},
                       {"memory_limit_bytes", memory_limit_of_heap},
+                      {"stress", stress_of_heap},
                       {"access", access_of_heap}};
 #define CONFIG_MEMBERS (sizeof config_members / sizeof *config_members)
 

@@ -228,6 +228,7 @@ void tally_set_stress(struct tally_heap *heap, unsigned nth, bool every_decref)
     heap->stress_count = 0;
     heap->stress_decref = every_decref;
     tally__limit_update(heap);
+    tally__summary(heap);
 }
 
 static void store(_Atomic uint64_t *to, uint64_t value)
@@ -246,6 +247,8 @@ void tally__summary(struct tally_heap *heap)
     atomic_store_explicit(&to->manager, (uint32_t)heap->manager, memory_order_relaxed);
     atomic_store_explicit(&to->debug, heap->debug, memory_order_relaxed);
     atomic_store_explicit(&to->access, heap->access, memory_order_relaxed);
+    atomic_store_explicit(&to->stress_nth, heap->stress, memory_order_relaxed);
+    atomic_store_explicit(&to->stress_every_decref, heap->stress_decref, memory_order_relaxed);
     for (int i = 0; i < 3; i++) {
         atomic_store_explicit(&to->thresholds[i], heap->thresholds[i], memory_order_relaxed);
         store(&to->generations[i].collections, heap->generations[i].collections);

@@ -36,6 +36,18 @@ enum tally__parked tally__heap_collect_parked(struct tally_heap *heap, int gener
                                               uint64_t *pause_ns, uint64_t *freed_bytes);
 void tally__heap_guest_leave(struct tally_heap *heap);
 
+/* Looking from outside, which takes numbers and no reference. page: one of the heap's pages, which may be missing: fn
+ * for each live object, in the order of their numbers, that is behind the number `after`; non-zero ends, and is
+ * returned. Numbers of objects on page n begin at n << WIRE_PAGE_GRANULE_BITS. */
+uint64_t tally__page_count(const struct tally_heap *heap);
+int tally__page_look(struct tally_heap *heap, uint64_t serial, uint64_t after, tally_object_fn fn, void *arg);
+/* Whether object, which is tracked and not frozen, owns a reference to target. May run its type's traverse. */
+bool tally__refers(const void *object, const void *target);
+/* Whether an owner who has parked wants the heap back from the agent. */
+bool tally__heap_wanted(const struct tally_heap *heap);
+/* The row of an object's type in the heap's feed. */
+uint32_t tally__type_row(const struct tally_heap *heap, const void *object);
+
 /* The heap's feed, its number in this process (from 1, never reused), and its counters memory at the moment.
  */
 struct feed_pen *tally__heap_feed(struct tally_heap *heap);

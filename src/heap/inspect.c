@@ -41,14 +41,15 @@ static bool is_shown(const struct tally_heap *heap, const void *object)
            type_of_word(word)->index != TYPE_ENTRY;
 }
 
-static int page_walk(struct tally_heap *heap, const struct page *page, tally_object_fn fn, void *arg)
+static int page_walk(struct tally_heap *heap, const struct page *page, const char *after, tally_object_fn fn,
+                     void *arg)
 {
     int result = 0;
     for (uint32_t slot = 0; slot < page->slot_count && !result; slot++) {
         char *object = object_at(page, slot);
         if (object >= page->bump)
             break;
-        if (is_shown(heap, object))
+        if (object > after && is_shown(heap, object))
             result = fn(object, arg);
     }
     return result;
@@ -59,7 +60,7 @@ static int walk(struct tally_heap *heap, tally_object_fn fn, void *arg)
     int result = 0;
     for (uint32_t i = 0; i < heap->page_count && !result; i++)
         if (heap->pages[i])
-            result = page_walk(heap, heap->pages[i], fn, arg);
+            result = page_walk(heap, heap->pages[i], NULL, fn, arg);
     return result;
 }
 
@@ -123,7 +124,7 @@ void *tally_object_by_id(struct tally_heap *heap, uint64_t id)
     uint64_t serial = id >> WIRE_PAGE_GRANULE_BITS;
     if (serial >= heap->page_count || !heap->pages[serial])
         return NULL;
-    char *address = base_of(heap->pages[serial]) + ((id & (((uint64_t)1 << WIRE_PAGE_GRANULE_BITS) - 1)) << 3);
+    char *address = expand(heap, id);
     void *object = page_object_at(heap, heap->pages[serial], (uintptr_t)address - 1);
     if (object != address)
         return NULL;
@@ -138,19 +139,42 @@ static void refers(void **slot, void *arg)
     enumeration->found |= *slot == enumeration->target;
 }
 
-static int referrer(void *object, void *arg)
+bool tally__refers(const void *object, const void *target)
 {
-    struct enumeration *enumeration = arg;
+    struct enumeration enumeration = {.target = target};
     const struct page *page = page_of(object);
     if (!page->tracked || bit_get(bits_of(page, BIT_FROZEN), slot_of(page, object)))
-        return 0;
-    enumeration->found = false;
-    tally__slots_visit(type_of(object), object, refers, enumeration);
-    return enumeration->found ? walked(object, arg) : 0;
+        return false;
+    tally__slots_visit(type_of(object), (void *)(uintptr_t)object, refers, &enumeration);
+    return enumeration.found;
+}
+
+static int referrer(void *object, void *arg)
+{
+    const struct enumeration *enumeration = arg;
+    return tally__refers(object, enumeration->target) ? walked(object, arg) : 0;
 }
 
 int tally_referrers(struct tally_heap *heap, const void *target, tally_object_fn fn, void *arg)
 {
     struct enumeration enumeration = {.heap = heap, .fn = fn, .arg = arg, .target = target};
     return walk(heap, referrer, &enumeration);
+}
+
+uint64_t tally__page_count(const struct tally_heap *heap)
+{
+    return heap->page_count;
+}
+
+int tally__page_look(struct tally_heap *heap, uint64_t serial, uint64_t after, tally_object_fn fn, void *arg)
+{
+    const struct page *page = heap->pages[serial];
+    bool inside = after >> WIRE_PAGE_GRANULE_BITS == serial;
+    return page ? page_walk(heap, page, inside ? expand(heap, after) : NULL, fn, arg) : 0;
+}
+
+uint32_t tally__type_row(const struct tally_heap *heap, const void *object)
+{
+    uint32_t index = type_of(object)->index;
+    return index < heap->hot.pen.row_limit ? index : TYPE_OTHER;
 }

@@ -106,12 +106,17 @@ static void guest_slice(struct tally_heap *heap)
     heap->slice.open = false; /* no pause of the program's */
 }
 
+bool tally__heap_wanted(const struct tally_heap *heap)
+{
+    return atomic_load_explicit(&heap->wanted, memory_order_relaxed);
+}
+
 static enum tally__parked guest_run(struct tally_heap *heap)
 {
     uint64_t until_ns = clock_mono_ns() + GUEST_TURN_NS;
     while (heap->run.phase && !heap->run.refused) {
         guest_slice(heap);
-        if (atomic_load_explicit(&heap->wanted, memory_order_relaxed) || clock_mono_ns() >= until_ns)
+        if (tally__heap_wanted(heap) || clock_mono_ns() >= until_ns)
             break;
     }
     return heap->run.refused ? PARKED_OWNER : heap->run.phase ? PARKED_MORE : PARKED_DONE;
@@ -120,7 +125,7 @@ static enum tally__parked guest_run(struct tally_heap *heap)
 bool tally__heap_guest_enter(struct tally_heap *heap)
 {
     int parked = HOLD_PARKED;
-    if (atomic_load_explicit(&heap->wanted, memory_order_relaxed))
+    if (tally__heap_wanted(heap))
         return false;
     return atomic_compare_exchange_strong_explicit(&heap->hold, &parked, HOLD_AGENT, memory_order_acq_rel,
                                                    memory_order_relaxed);

@@ -49,7 +49,7 @@ struct intake_type {
 
 struct intake_summary {
     bool valid; /* the writer let it be read whole, now or earlier */
-    uint32_t enabled, manager, debug, level, thresholds[3], access;
+    uint32_t enabled, manager, debug, level, thresholds[3], access, stress_nth, stress_every_decref;
     uint64_t collections[3], collected[3], uncollectable[3], counts[3];
     uint64_t garbage, frozen, pause_ns, max_pause_ns, last_pause_ns;
     uint64_t max_pause_us, memory_limit_bytes, extern_bytes;
@@ -96,6 +96,9 @@ struct intake_sink {
     /* All of this turn is told; force: an answer waits for its publication. */
     void (*swept)(void *arg, bool force);
     void (*ack)(void *arg, const char *id, const struct wire_ack *ack);
+    /* What a listing found, before its last acknowledgement; checked with wire_rows_check(), valid during the call. NULL:
+     * not wanted. */
+    void (*rows)(void *arg, const char *id, const struct wire_rows *rows);
     void (*refused)(void *arg, const char *reason, pid_t pid, uid_t uid);
     /* Nothing more will be said of the handle. */
     void (*released)(void *arg, void *process);

@@ -131,6 +131,8 @@ static void summary_read(const struct heap_feed *heap, struct intake_summary *to
     to->debug = load32(&from->debug);
     to->level = load32(&from->level);
     to->access = load32(&from->access);
+    to->stress_nth = load32(&from->stress_nth);
+    to->stress_every_decref = load32(&from->stress_every_decref);
     for (int i = 0; i < 3; i++) {
         to->thresholds[i] = load32(&from->thresholds[i]);
         to->collections[i] = load(&from->generations[i].collections);

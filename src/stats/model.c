@@ -219,7 +219,9 @@ static void summary_fold(struct stats_heap_view *view, const struct intake_summa
                                          .debug = summary->debug, .level = summary->level,
                                          .max_pause_us = summary->max_pause_us,
                                          .memory_limit_bytes = summary->memory_limit_bytes,
-                                         .access = summary->access};
+                                         .access = summary->access,
+                                         .stress_nth = summary->stress_nth,
+                                         .stress_every_decref = summary->stress_every_decref};
     memcpy(view->config.thresholds, summary->thresholds, sizeof summary->thresholds);
     memcpy(view->counts, summary->counts, sizeof view->counts);
     for (int i = 0; i < 3; i++) {

@@ -32,6 +32,8 @@ struct stats_config {
     uint32_t thresholds[3];
     uint64_t max_pause_us, memory_limit_bytes; /* 0: none */
     uint32_t access; /* enum wire_access: what the host allows */
+    uint32_t stress_nth; /* a collection at every n-th allocation; 0: none */
+    bool stress_every_decref;
 };
 
 /* What events tell of a type, beside its counters. Bucket b of the lifetimes holds those from 2^b on (0: from 0),

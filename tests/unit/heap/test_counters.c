@@ -123,6 +123,7 @@ static void test_what_finds_no_row_counts_under_other(void **state)
     tally_store_steal(ring, &ring->first, ring);
     tally_decref(tally_new(heap, types[0])); /* one that dies there */
     assert_int_equal(lives(heap, TYPE_OTHER), 3);
+    assert_int_equal(tally__type_row(heap, held), TYPE_OTHER);
     assert_int_equal(row_of(heap, TYPE_OTHER)->allocated_bytes, 4 * 24 + 112); /* one from before */
     heap_check(heap);
     struct pair *lost = tally_new(heap, types[1]);
@@ -138,6 +139,7 @@ static void test_what_finds_no_row_counts_under_other(void **state)
     tally_decref(tally_new(heap, type_new(false))); /* rows come, and who lives moves there */
     assert_int_equal(lives(heap, TYPE_OTHER), 0);
     assert_int_equal(lives(heap, types[0]->index), 1);
+    assert_int_equal(tally__type_row(heap, held), types[0]->index);
     assert_int_equal(lives(heap, types[1]->index), 1);
     assert_int_equal(lives(heap, types[2]->index), 1);
     assert_int_equal(row_of(heap, types[2]->index)->allocated_bytes, 112);
