@@ -4,7 +4,8 @@
  *   attach.c    gives the heap two sealed memfds (memory.c) to write its feed to
  *   grow.c      makes larger ones, which the owner goes on in
  *   thread.c    poll, from the first attach on; link.c finds and checks a daemon
- *   session.c   speaks wire/message.h with it; request.c asks the heaps' owners
+ *   session.c   speaks wire/message.h with it; request.c asks the heaps' owners, who do what command.c and
+ *               listing.c say
  *
  * What is always true
  *  - struct agent lies in memory that fork() and raw clone() give to the child as zeroes, and zeroes are its
@@ -28,6 +29,9 @@
 #include "wire/message.h"
 
 #define AGENT_SLOTS 16u       /* commands that wait or run, a heap */
+#define AGENT_COLLECTS 10u    /* collections that daemons may have begun in a second, a heap */
+#define AGENT_LIST_NS 10000000u /* that a listing may take of the owner, or the heap's max_pause */
+#define AGENT_LIST_PARKED_NS 2000000u /* and of the agent */
 #define AGENT_OUTBOX 256u     /* messages that wait for room in the socket */
 #define AGENT_PATH_MAX 256u
 #define AGENT_BACKOFF_MIN_NS 50000000u
@@ -35,17 +39,18 @@
 #define AGENT_WELCOME_NS 10000000000u /* a daemon that is silent for longer is left */
 #define AGENT_FEED_BYTES ((uint64_t)64 << 20) /* of all heaps together, from which on none grows */
 
-enum slot_state { SLOT_FREE, SLOT_POSTED, SLOT_RUNNING, SLOT_DONE };
+enum slot_state { SLOT_FREE, SLOT_HELD, SLOT_POSTED, SLOT_RUNNING, SLOT_DONE };
+#define SLOT_STATE_BITS 3
 
-/* One command. tag = order << 2 | state decides who may touch the rest: FREE and DONE the agent (under its
- * lock), POSTED nobody, RUNNING the owner. Orders are not reused, so a tag that is unchanged means an
+/* One command. tag = order << SLOT_STATE_BITS | state decides who may touch the rest: FREE, HELD (a collection that is
+ * too many in this second) and DONE the agent (under its lock), POSTED nobody, RUNNING the owner. Orders are not reused, so a tag that is unchanged means an
  * unchanged command. */
 struct agent_slot {
     _Atomic uint64_t tag;
     _Atomic uint64_t what; /* kind << 32 | generation: read by the owner before it claims */
     uint64_t connection;   /* that it came by; answers go to no other */
     uint64_t received_ns;
-    _Atomic bool begun;    /* by the owner, before the deadline */
+    _Atomic uint64_t begun_ns; /* when the owner, or the agent in a parked heap, began; 0: not yet */
     bool running_told;     /* the agent has sent RUNNING */
     struct wire_command command;
     struct wire_ack result;
@@ -83,7 +88,12 @@ struct agent_heap {
     bool again;   /* owner: the doorbell was to run inside itself */
     bool leaving; /* owner: detach when it is safe */
     bool orphan;  /* owner: nobody else knows this memory; whoever ends with it releases it */
+    uint64_t collects_ns[AGENT_COLLECTS]; /* when the last collections were let through; a ring */
+    unsigned collects_next;               /* the oldest of them */
+    struct agent_slot *listing; /* the one slot that lists: its rows are whose the slot is */
+    uint32_t list_count, list_bytes, list_sent; /* rows; bytes in all, and sent */
     struct agent_slot slots[AGENT_SLOTS];
+    char list[WIRE_ROWS_BYTES_MAX]; /* untouched until something is listed, and given back then */
 };
 
 union agent_message {
@@ -182,8 +192,19 @@ void agent_session_open(struct agent *agent, const struct link_result *link, uin
 uint64_t agent_session_turn(struct agent *agent);
 void agent_session_bye(struct agent *agent);
 void agent_session_announce(struct agent *agent, struct agent_heap *shown); /* at once, where the socket has room */
+/* Sends what waits, and behind it this, at once; false: there is no room now, or no connection. */
+bool agent_session_send(struct agent *agent, const void *message, size_t bytes);
 bool agent_session_reads(const struct agent *agent, uint64_t now_ns); /* wants to be told of input */
 void agent_send(struct agent *agent, const union agent_message *message); /* no effect unless UP */
+
+/* command.c and listing.c: what a command does to the heap: the owner, in a slot that is RUNNING and has begun. Return
+ * 0 or a TALLY_E*. list: guest: in the agent's thread, while the owner is parked; TALLY_EBUSY then: the owner wants the
+ * heap back, or has to do it himself. */
+int agent_command_run(struct tally_heap *heap, struct agent_heap *shown, struct agent_slot *slot);
+int agent_list_run(struct tally_heap *heap, struct agent_heap *shown, struct agent_slot *slot, bool guest);
+/* Under the lock. Sends rows of the slot that has listed; true: all of them. */
+bool agent_list_send(struct agent *agent, struct agent_heap *shown, const struct agent_slot *slot);
+void agent_list_drop(struct agent_heap *shown);
 
 /* request.c, under the lock but for agent_doorbell(), which the owner runs. */
 void agent_doorbell(struct tally_heap *heap, struct tally__request *request);

@@ -10,12 +10,18 @@
 
 static uint64_t tag_make(uint64_t order, enum slot_state state)
 {
-    return order << 2 | (uint64_t)state;
+    return order << SLOT_STATE_BITS | (uint64_t)state;
 }
 
 static enum slot_state tag_state(uint64_t tag)
 {
-    return (enum slot_state)(tag & 3);
+    return (enum slot_state)(tag & ((1u << SLOT_STATE_BITS) - 1));
+}
+
+/* Held or posted: nobody has begun with it. */
+static bool tag_waits(uint64_t tag)
+{
+    return tag_state(tag) == SLOT_HELD || tag_state(tag) == SLOT_POSTED;
 }
 
 static uint64_t tag_get(const struct agent_slot *slot)
@@ -23,17 +29,17 @@ static uint64_t tag_get(const struct agent_slot *slot)
     return atomic_load_explicit(&slot->tag, memory_order_acquire);
 }
 
-/* Takes a posted slot for the one side, which fails where the other was faster. */
+/* Takes a slot that waits for the one side, which fails where the other was faster. */
 static bool slot_claim(struct agent_slot *slot, uint64_t tag, enum slot_state state)
 {
-    return atomic_compare_exchange_strong_explicit(&slot->tag, &tag, (tag & ~(uint64_t)3) | (uint64_t)state,
+    return atomic_compare_exchange_strong_explicit(&slot->tag, &tag, tag_make(tag >> SLOT_STATE_BITS, state),
                                                    memory_order_acq_rel, memory_order_acquire);
 }
 
 static void slot_state_set(struct agent_slot *slot, enum slot_state state)
 {
     uint64_t tag = atomic_load_explicit(&slot->tag, memory_order_relaxed);
-    atomic_store_explicit(&slot->tag, (tag & ~(uint64_t)3) | (uint64_t)state, memory_order_release);
+    atomic_store_explicit(&slot->tag, tag_make(tag >> SLOT_STATE_BITS, state), memory_order_release);
 }
 
 static uint64_t what_of(const struct wire_command *command)
@@ -71,6 +77,14 @@ static struct agent_slot *oldest_claim(struct agent_heap *shown, uint64_t what)
     }
 }
 
+/* What a parked heap's agent has begun, its owner goes on with. */
+static void slot_begin(struct agent_slot *slot, uint64_t now_ns)
+{
+    if (!slot->result.started_ns)
+        slot->result.started_ns = now_ns;
+    atomic_store_explicit(&slot->begun_ns, slot->result.started_ns, memory_order_relaxed);
+}
+
 static void slot_finish(struct agent_slot *slot, enum wire_ack_state state, int error)
 {
     slot->result.state = (uint32_t)state;
@@ -84,7 +98,7 @@ static bool slot_starts(const struct tally_heap *heap, struct agent_slot *slot, 
     bool allowed = tally_get_access(heap) == TALLY_ACCESS_CONTROL;
     slot->result.safepoint_wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
     if (allowed && now_ns < slot->command.deadline_ns) {
-        atomic_store_explicit(&slot->begun, true, memory_order_relaxed);
+        slot_begin(slot, now_ns);
         return true;
     }
     slot_finish(slot, allowed ? WIRE_ACK_EXPIRED : WIRE_ACK_FAILED, allowed ? 0 : TALLY_EVETO);
@@ -116,70 +130,20 @@ static void collect_run(struct tally_heap *heap, struct agent_heap *shown, struc
     }
 }
 
-/* Members of a CONFIG in the order in which they are set: the manager decides what thresholds mean, and the
- * last two cannot fail. */
-static const uint32_t members[] = {WIRE_CONFIG_MANAGER,   WIRE_CONFIG_THRESHOLDS,   WIRE_CONFIG_DEBUG,
-                                   WIRE_CONFIG_MAX_PAUSE, WIRE_CONFIG_MEMORY_LIMIT, WIRE_CONFIG_ENABLED,
-                                   WIRE_CONFIG_LEVEL};
-#define MEMBER_COUNT (sizeof members / sizeof *members)
-
-static int member_set(struct tally_heap *heap, uint32_t member, const struct wire_command *to)
-{
-    switch (member) {
-    case WIRE_CONFIG_MANAGER:
-        return tally_set_manager(heap, (enum tally_manager)to->manager);
-    case WIRE_CONFIG_THRESHOLDS:
-        return tally_set_thresholds(heap, to->thresholds);
-    case WIRE_CONFIG_DEBUG:
-        return tally_set_debug(heap, to->debug);
-    case WIRE_CONFIG_MAX_PAUSE:
-        return tally_set_max_pause(heap, to->max_pause_us);
-    case WIRE_CONFIG_MEMORY_LIMIT:
-        tally_set_memory_limit(heap, to->memory_limit_bytes);
-        return 0;
-    case WIRE_CONFIG_ENABLED:
-        (to->enabled ? tally_enable : tally_disable)(heap);
-        return 0;
-    default:
-        feed_level_set(tally__heap_feed(heap), (enum wire_level)to->level);
-        return 0;
-    }
-}
-
-/* All of it or nothing: what was set before a member that the heap refuses is set back, the last one first.
- * Returns 0 or the heap's error. */
-static int config_apply(struct tally_heap *heap, const struct wire_command *command)
-{
-    struct wire_command before = {.manager = (uint32_t)tally_get_manager(heap),
-                                  .debug = tally_get_debug(heap),
-                                  .max_pause_us = tally_get_max_pause(heap),
-                                  .memory_limit_bytes = tally_get_memory_limit(heap)};
-    tally_get_thresholds(heap, before.thresholds);
-    int error = 0;
-    size_t at = 0;
-    for (; at < MEMBER_COUNT && !error; at++)
-        if (command->mask & members[at])
-            error = member_set(heap, members[at], command);
-    if (!error)
-        return 0;
-    for (at--; at-- > 0;)
-        if (command->mask & members[at])
-            member_set(heap, members[at], &before);
-    return error;
-}
-
 /* Returns false where the heap is in the middle of a death: the slot is posted again, for the next safepoint.
  */
-static bool config_run(struct tally_heap *heap, struct agent_slot *slot)
+static bool command_run(struct tally_heap *heap, struct agent_heap *shown, struct agent_slot *slot)
 {
-    if (!slot_starts(heap, slot, clock_mono_ns()))
+    uint64_t now_ns = clock_mono_ns();
+    if (!slot_starts(heap, slot, now_ns))
         return true;
-    agent_wake(); /* a change of manager may take its time */
-    int error = config_apply(heap, &slot->command);
+    agent_wake(); /* it may take its time */
+    int error = agent_command_run(heap, shown, slot);
     if (error == TALLY_EBUSY) {
         slot_state_set(slot, SLOT_POSTED);
         return false;
     }
+    slot->result.pause_ns = clock_mono_ns() - now_ns;
     slot_finish(slot, error ? WIRE_ACK_FAILED : WIRE_ACK_SUCCEEDED, error);
     return true;
 }
@@ -207,7 +171,7 @@ void agent_doorbell(struct tally_heap *heap, struct tally__request *request)
         if (slot->command.kind == WIRE_COMMAND_COLLECT)
             collect_run(heap, shown, slot);
         else
-            busy = !config_run(heap, slot);
+            busy = !command_run(heap, shown, slot);
     }
     shown->running = false;
     agent_wake();
@@ -233,11 +197,9 @@ static void answer(struct agent *agent, const struct wire_command *command, enum
     agent_send(agent, &message);
 }
 
-static bool command_valid(const struct wire_command *command)
+static bool config_valid(const struct wire_command *command)
 {
-    if (command->kind == WIRE_COMMAND_COLLECT)
-        return command->generation >= 0 && command->generation <= 2;
-    if (command->kind != WIRE_COMMAND_CONFIG || command->mask & ~(uint32_t)WIRE_CONFIG_ALL)
+    if (command->mask & ~(uint32_t)WIRE_CONFIG_ALL)
         return false;
     if (command->mask & WIRE_CONFIG_ENABLED && command->enabled > 1)
         return false;
@@ -248,6 +210,8 @@ static bool command_valid(const struct wire_command *command)
         return false;
     if (command->mask & WIRE_CONFIG_MANAGER && !tally_manager_name((enum tally_manager)command->manager))
         return false;
+    if (command->mask & WIRE_CONFIG_STRESS && command->stress_every_decref > 1)
+        return false;
     if (command->mask & WIRE_CONFIG_MAX_PAUSE && command->max_pause_us > WIRE_MAX_PAUSE_US)
         return false;
     for (unsigned i = 0; i < 3; i++) {
@@ -257,13 +221,62 @@ static bool command_valid(const struct wire_command *command)
     return true;
 }
 
+/* 0 or a TALLY_E*: what can be said of a command without its heap. */
+static int command_fault(const struct wire_command *command)
+{
+    bool valid;
+    switch (command->kind) {
+    case WIRE_COMMAND_COLLECT:
+        valid = command->generation >= 0 && command->generation <= 2;
+        break;
+    case WIRE_COMMAND_CONFIG:
+        valid = config_valid(command);
+        break;
+    case WIRE_COMMAND_OBJECTS:
+        valid = command->generation >= WIRE_ANY_GENERATION && command->generation <= WIRE_FROZEN_GENERATION;
+        break;
+    case WIRE_COMMAND_FREEZE:
+    case WIRE_COMMAND_UNFREEZE:
+    case WIRE_COMMAND_GARBAGE:
+    case WIRE_COMMAND_GARBAGE_CLEAR:
+    case WIRE_COMMAND_REFERRERS:
+    case WIRE_COMMAND_CYCLES:
+    case WIRE_COMMAND_FIND:
+        valid = true;
+        break;
+    default:
+        return TALLY_EUNSUPPORTED;
+    }
+    if (wire_command_lists(command->kind))
+        valid &= command->limit >= 1 && command->limit <= WIRE_ROWS_MAX;
+    return valid ? 0 : TALLY_EINVAL;
+}
+
+/* Nobody waits for it any more. */
+static void slot_drop(struct agent_heap *shown, struct agent_slot *slot)
+{
+    if (shown->listing == slot) {
+        shown->listing = NULL;
+        agent_list_drop(shown);
+    }
+    slot_state_set(slot, SLOT_FREE);
+}
+
+/* Takes a slot that waits away from the owner; false: he was faster, or it is none. */
+static bool slot_withdraw(struct agent_heap *shown, struct agent_slot *slot)
+{
+    uint64_t tag = tag_get(slot);
+    if (!tag_waits(tag) || !slot_claim(slot, tag, SLOT_FREE))
+        return false;
+    slot_drop(shown, slot);
+    return true;
+}
+
 static void cancel(struct agent *agent, struct agent_heap *shown, const struct wire_command *command)
 {
     for (unsigned i = 0; i < AGENT_SLOTS; i++) {
         struct agent_slot *slot = &shown->slots[i];
-        uint64_t tag = tag_get(slot);
-        if (tag_state(tag) == SLOT_POSTED && slot->command.operation == command->operation &&
-            slot_claim(slot, tag, SLOT_FREE))
+        if (slot->command.operation == command->operation && slot_withdraw(shown, slot))
             answer(agent, &slot->command, WIRE_ACK_CANCELLED, 0);
     }
 }
@@ -277,20 +290,62 @@ static struct agent_slot *slot_free(struct agent_heap *shown)
     return NULL;
 }
 
+/* Whether such a collection is posted, so that another would share its run. */
+static bool posted_alike(struct agent_heap *shown, uint64_t what)
+{
+    for (unsigned i = 0; i < AGENT_SLOTS; i++) {
+        struct agent_slot *slot = &shown->slots[i];
+        if (tag_state(tag_get(slot)) == SLOT_POSTED &&
+            atomic_load_explicit(&slot->what, memory_order_relaxed) == what)
+            return true;
+    }
+    return false;
+}
+
+/* When one more collection may begin; 0: now. */
+static uint64_t collect_next(const struct agent_heap *shown, uint64_t now_ns)
+{
+    uint64_t oldest_ns = shown->collects_ns[shown->collects_next];
+    return oldest_ns && oldest_ns + 1000000000u > now_ns ? oldest_ns + 1000000000u : 0;
+}
+
+/* Lets a held collection through, or returns when it is due. */
+static uint64_t slot_let(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
+{
+    bool alike = posted_alike(shown, what_of(&slot->command));
+    uint64_t next = alike ? 0 : collect_next(shown, now_ns);
+    if (next)
+        return next;
+    if (!alike) {
+        shown->collects_ns[shown->collects_next] = now_ns;
+        shown->collects_next = (shown->collects_next + 1) % AGENT_COLLECTS;
+    }
+    slot_state_set(slot, SLOT_POSTED);
+    agent_ring(shown);
+    return UINT64_MAX;
+}
+
 static void post(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot,
                  const struct wire_command *command, uint64_t now_ns)
 {
+    bool collect = command->kind == WIRE_COMMAND_COLLECT;
     slot->connection = agent->connection;
     slot->received_ns = now_ns;
     slot->running_told = false;
-    atomic_store_explicit(&slot->begun, false, memory_order_relaxed);
+    atomic_store_explicit(&slot->begun_ns, 0, memory_order_relaxed);
     slot->command = *command;
     slot->result = (struct wire_ack){.head = wire_head_make(WIRE_ACK, sizeof slot->result),
                                      .operation = command->operation,
                                      .heap_number = command->heap_number};
+    if (wire_command_lists(command->kind))
+        shown->listing = slot;
     atomic_store_explicit(&slot->what, what_of(command), memory_order_relaxed);
-    atomic_store_explicit(&slot->tag, tag_make(++agent->order, SLOT_POSTED), memory_order_release);
-    agent_ring(shown);
+    atomic_store_explicit(&slot->tag, tag_make(++agent->order, collect ? SLOT_HELD : SLOT_POSTED),
+                          memory_order_release);
+    if (collect)
+        slot_let(shown, slot, now_ns);
+    else
+        agent_ring(shown);
 }
 
 void agent_command(struct agent *agent, const struct wire_command *command, uint64_t now_ns)
@@ -305,12 +360,13 @@ void agent_command(struct agent *agent, const struct wire_command *command, uint
     } else if (command->kind == WIRE_COMMAND_GROW) {
         bool asked = agent_growth_ask(agent, shown, command->ring_words);
         answer(agent, command, asked ? WIRE_ACK_SUCCEEDED : WIRE_ACK_FAILED, asked ? 0 : TALLY_ELIMIT);
-    } else if (!command_valid(command)) {
-        answer(agent, command, WIRE_ACK_FAILED, TALLY_EINVAL);
+    } else if (command_fault(command)) {
+        answer(agent, command, WIRE_ACK_FAILED, command_fault(command));
     } else if (tally_get_access(shown->heap) != TALLY_ACCESS_CONTROL) {
         answer(agent, command, WIRE_ACK_FAILED, TALLY_EVETO);
     } else {
-        struct agent_slot *slot = slot_free(shown);
+        bool second = wire_command_lists(command->kind) && shown->listing;
+        struct agent_slot *slot = second ? NULL : slot_free(shown);
         answer(agent, command, slot ? WIRE_ACK_WAITING : WIRE_ACK_FAILED, slot ? 0 : TALLY_EBUSY);
         if (slot)
             post(agent, shown, slot, command, now_ns);
@@ -318,34 +374,40 @@ void agent_command(struct agent *agent, const struct wire_command *command, uint
 }
 
 /* Sends what a slot's progress asks for; a slot of an earlier connection has nobody to tell. */
-static void slot_report(struct agent *agent, struct agent_slot *slot, enum slot_state state)
+static void slot_report(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot,
+                        enum slot_state state)
 {
     bool ours = slot->connection == agent->connection;
-    bool begun = atomic_load_explicit(&slot->begun, memory_order_relaxed);
-    if (ours && begun && !slot->running_told) {
+    uint64_t begun_ns = atomic_load_explicit(&slot->begun_ns, memory_order_relaxed);
+    if (ours && begun_ns && !slot->running_told) {
         slot->running_told = true;
-        answer(agent, &slot->command, WIRE_ACK_RUNNING, 0);
+        agent_send(agent, &(union agent_message){
+                              .ack = {.head = wire_head_make(WIRE_ACK, sizeof(struct wire_ack)),
+                                      .operation = slot->command.operation,
+                                      .heap_number = slot->command.heap_number,
+                                      .state = WIRE_ACK_RUNNING,
+                                      .started_ns = begun_ns}});
     }
     if (state != SLOT_DONE)
         return;
+    if (ours && shown->listing == slot && !agent_list_send(agent, shown, slot))
+        return; /* when there is room */
     if (ours)
         agent_send(agent, &(union agent_message){.ack = slot->result});
-    slot_state_set(slot, SLOT_FREE);
+    slot_drop(shown, slot);
 }
 
 /* Runs a collection in a parked heap that the agent has entered, as far as it goes without the host's code.
  * Returns whether to come again at once. */
-static bool parked_run(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
+static bool parked_collect(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
 {
     struct wire_ack *result = &slot->result;
     uint64_t wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
-    if (!slot_claim(slot, tag_get(slot), SLOT_RUNNING))
-        return false;
     enum tally__parked parked =
         tally__heap_collect_parked(shown->heap, slot->command.generation, slot->command.operation, wait_ns,
                                    &result->collected, &result->pause_ns, &result->freed_bytes);
     if (parked != PARKED_OWNER)
-        atomic_store_explicit(&slot->begun, true, memory_order_relaxed);
+        slot_begin(slot, now_ns);
     if (parked == PARKED_DONE) {
         result->safepoint_wait_ns = wait_ns;
         slot_finish(slot, WIRE_ACK_SUCCEEDED, 0);
@@ -355,13 +417,33 @@ static bool parked_run(struct agent_heap *shown, struct agent_slot *slot, uint64
     return parked == PARKED_MORE;
 }
 
-/* The slot is posted again before the owner can look for it: its doorbell has been rung, once. */
-static bool parked_collect(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
+static void parked_list(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
 {
-    if (slot->command.kind != WIRE_COMMAND_COLLECT || now_ns >= slot->command.deadline_ns ||
+    int error = agent_list_run(shown->heap, shown, slot, true);
+    if (error == TALLY_EBUSY) {
+        slot_state_set(slot, SLOT_POSTED);
+        return;
+    }
+    slot_begin(slot, now_ns);
+    slot->result.safepoint_wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
+    slot_finish(slot, error ? WIRE_ACK_FAILED : WIRE_ACK_SUCCEEDED, error);
+}
+
+/* What the agent can do while the owner is parked. The slot is posted again before the owner can look for it: its
+ * doorbell has been rung, once. Returns whether to come again at once. */
+static bool parked_run(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
+{
+    bool collect = slot->command.kind == WIRE_COMMAND_COLLECT, more = false;
+    if ((!collect && !wire_command_lists(slot->command.kind)) || now_ns >= slot->command.deadline_ns ||
         tally_get_access(shown->heap) != TALLY_ACCESS_CONTROL || !tally__heap_guest_enter(shown->heap))
         return false;
-    bool more = tag_state(tag_get(slot)) == SLOT_POSTED && parked_run(shown, slot, now_ns);
+    uint64_t tag = tag_get(slot);
+    if (tag_state(tag) == SLOT_POSTED && slot_claim(slot, tag, SLOT_RUNNING)) {
+        if (collect)
+            more = parked_collect(shown, slot, now_ns);
+        else
+            parked_list(shown, slot, now_ns);
+    }
     tally__heap_guest_leave(shown->heap);
     return more;
 }
@@ -371,19 +453,19 @@ uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint
     uint64_t next = UINT64_MAX;
     for (unsigned i = 0; i < AGENT_SLOTS; i++) {
         struct agent_slot *slot = &shown->slots[i];
-        uint64_t tag = tag_get(slot);
-        enum slot_state state = tag_state(tag);
-        if (state == SLOT_POSTED && parked_collect(shown, slot, now_ns))
-            next = now_ns;
-        tag = tag_get(slot);
-        state = tag_state(tag);
-        if (state == SLOT_RUNNING || state == SLOT_DONE) {
-            slot_report(agent, slot, state);
-        } else if (state == SLOT_POSTED && now_ns < slot->command.deadline_ns) {
-            next = slot->command.deadline_ns < next ? slot->command.deadline_ns : next;
-        } else if (state == SLOT_POSTED && slot_claim(slot, tag, SLOT_FREE)) {
+        uint64_t due = UINT64_MAX;
+        if (tag_state(tag_get(slot)) == SLOT_HELD && now_ns < slot->command.deadline_ns)
+            due = slot_let(shown, slot, now_ns);
+        if (tag_state(tag_get(slot)) == SLOT_POSTED && parked_run(shown, slot, now_ns))
+            due = now_ns;
+        enum slot_state state = tag_state(tag_get(slot));
+        if (state == SLOT_RUNNING || state == SLOT_DONE)
+            slot_report(agent, shown, slot, state);
+        else if (state != SLOT_FREE && now_ns < slot->command.deadline_ns)
+            due = slot->command.deadline_ns < due ? slot->command.deadline_ns : due;
+        else if (slot_withdraw(shown, slot))
             answer(agent, &slot->command, WIRE_ACK_EXPIRED, 0);
-        }
+        next = due < next ? due : next;
     }
     return next;
 }
@@ -393,17 +475,13 @@ void agent_requests_fail(struct agent *agent, struct agent_heap *shown)
     agent_requests_turn(agent, shown, clock_mono_ns());
     for (unsigned i = 0; i < AGENT_SLOTS; i++) {
         struct agent_slot *slot = &shown->slots[i];
-        uint64_t tag = tag_get(slot);
-        if (tag_state(tag) == SLOT_POSTED && slot_claim(slot, tag, SLOT_FREE))
+        if (slot_withdraw(shown, slot))
             answer(agent, &slot->command, WIRE_ACK_FAILED, TALLY_ESTATE);
     }
 }
 
 void agent_requests_forget(struct agent_heap *shown)
 {
-    for (unsigned i = 0; i < AGENT_SLOTS; i++) {
-        uint64_t tag = tag_get(&shown->slots[i]);
-        if (tag_state(tag) == SLOT_POSTED)
-            slot_claim(&shown->slots[i], tag, SLOT_FREE);
-    }
+    for (unsigned i = 0; i < AGENT_SLOTS; i++)
+        slot_withdraw(shown, &shown->slots[i]);
 }

@@ -131,6 +131,13 @@ static void outbox_flush(struct agent *agent)
     }
 }
 
+bool agent_session_send(struct agent *agent, const void *message, size_t bytes)
+{
+    if (agent->link == LINK_UP)
+        outbox_flush(agent);
+    return agent->link == LINK_UP && agent->room && send_bytes(agent, message, bytes, -1);
+}
+
 static bool memory_announce(struct agent *agent, const struct agent_heap *shown, enum wire_kind kind,
                             const struct agent_memory *memory)
 {
@@ -188,6 +195,7 @@ static int message_take(struct agent *agent, const void *data, size_t bytes)
     case WIRE_HEAP_GONE:
     case WIRE_ACK:
     case WIRE_BYE:
+    case WIRE_ROWS:
         return WIRE_FAULT_KIND;
     default:
         return 0;

@@ -2,6 +2,7 @@
  * once. */
 #include <pthread.h>
 
+#include "agent/agent.h"
 #include "attached.h"
 
 static pthread_t owner;
@@ -91,7 +92,7 @@ static void test_unpark_takes_the_heap_back_in_the_middle(void **state)
     struct world *world = *state;
     void *head = NULL;
     tally_disable(world->heap);
-    enum { NODES = 300000, ROUNDS = 20 };
+    enum { NODES = 300000, ROUNDS = AGENT_COLLECTS };
     for (int i = 0; i < NODES; i++) {
         struct node *node = tally_new(world->heap, node_type);
         tally_store_steal(node, &node->next, head);
@@ -102,7 +103,7 @@ static void test_unpark_takes_the_heap_back_in_the_middle(void **state)
         assert_int_equal(tally_park(world->heap), 0);
         fake_collect(world->connection, world->shown.number, 400 + round, 20000);
         fake_ack(world->connection, 400 + round, WIRE_ACK_WAITING);
-        usleep((useconds_t)(round * 200));
+        usleep((useconds_t)(round * 400));
         uint64_t before_ns = clock_thread_ns();
         assert_int_equal(tally_unpark(world->heap), 0);
         uint64_t spent_ns = clock_thread_ns() - before_ns;
@@ -141,7 +142,9 @@ static void test_an_owner_at_work_misses_no_request(void **state)
 {
     struct world *world = *state;
     for (uint64_t operation = 500; operation < 2500; operation++) {
-        fake_collect(world->connection, world->shown.number, operation, 20000);
+        fake_command(world->connection,
+                     &(struct wire_command){.operation = operation, .heap_number = world->shown.number, .limit = 1,
+                                            .kind = WIRE_COMMAND_CYCLES, .deadline_ns = clock_mono_ns() + 20000000000u});
         work_until_ack(world, operation, WIRE_ACK_WAITING);
         work_until_ack(world, operation, WIRE_ACK_RUNNING);
         work_until_ack(world, operation, WIRE_ACK_SUCCEEDED);

@@ -1,4 +1,5 @@
 /* What a daemon asks for, in the owner's hands: configurations, refusals, commands inside commands. */
+#include "agent/agent.h"
 #include "attached.h"
 
 static void test_config_is_applied_at_the_safepoint(void **state)
@@ -94,6 +95,140 @@ static void test_config_is_applied_whole_or_not_at_all(void **state)
     assert_int_equal(tally_get_max_pause(world->heap), 100);
     assert_false(tally_is_enabled(world->heap));
     assert_int_equal(atomic_load(&world->shown.counters->level), WIRE_LEVEL_OFF);
+}
+
+static void test_stress_is_set_and_shown(void **state)
+{
+    struct world *world = *state;
+    const struct wire_counters *shown = world->shown.counters;
+    struct tally_collection last;
+    configure(world, &(struct wire_command){.mask = WIRE_CONFIG_STRESS, .stress_nth = 2, .stress_every_decref = 1},
+              WIRE_ACK_SUCCEEDED);
+    assert_int_equal(atomic_load(&shown->stress_nth), 2);
+    assert_int_equal(atomic_load(&shown->stress_every_decref), 1);
+    cycle_make(world->heap);
+    tally_decref(tally_new(world->heap, node_type));
+    tally_last_collection(world->heap, &last, sizeof last);
+    assert_int_equal(last.reason, TALLY_REASON_STRESS);
+    assert_int_equal(live(world->heap), 0);
+    configure(world, &(struct wire_command){.mask = WIRE_CONFIG_STRESS}, WIRE_ACK_SUCCEEDED);
+    assert_int_equal(atomic_load(&shown->stress_nth), 0);
+    assert_int_equal(atomic_load(&shown->stress_every_decref), 0);
+    cycle_make(world->heap);
+    assert_int_equal(live(world->heap), 1);
+}
+
+/* Sends a command of a kind, lets it run, and returns its last answer. */
+static struct wire_ack command_run(struct world *world, enum wire_command_kind kind, enum wire_ack_state state)
+{
+    static uint64_t operation = 500;
+    fake_command(world->connection,
+                 &(struct wire_command){.operation = ++operation, .heap_number = world->shown.number, .kind = kind, .generation = 2,
+                                        .deadline_ns = clock_mono_ns() + 20000000000u});
+    fake_ack(world->connection, operation, WIRE_ACK_WAITING);
+    tally_safepoint(world->heap);
+    uint64_t before_ns = clock_mono_ns(), started_ns = fake_ack(world->connection, operation, WIRE_ACK_RUNNING).started_ns;
+    struct wire_ack ack = fake_ack(world->connection, operation, state);
+    assert_true(started_ns && started_ns < before_ns);
+    assert_int_equal(ack.started_ns, started_ns);
+    return ack;
+}
+
+static void test_freeze_and_unfreeze(void **state)
+{
+    struct world *world = *state;
+    void *kept = tally_new(world->heap, node_type);
+    cycle_make(world->heap);
+    assert_int_equal(command_run(world, WIRE_COMMAND_FREEZE, WIRE_ACK_SUCCEEDED).total, 2);
+    assert_int_equal(tally_freeze_count(world->heap), 2);
+    assert_int_equal(atomic_load(&world->shown.counters->frozen), 2);
+    assert_int_equal(tally_collect(world->heap, 2), 0);
+    assert_int_equal(command_run(world, WIRE_COMMAND_UNFREEZE, WIRE_ACK_SUCCEEDED).total, 0);
+    assert_int_equal(tally_collect(world->heap, 2), 1);
+    tally_decref(kept);
+}
+
+static void test_cycles_are_found_and_left(void **state)
+{
+    struct world *world = *state;
+    configure(world, &(struct wire_command){.mask = WIRE_CONFIG_MANAGER, .manager = TALLY_MANAGER_REFCOUNT},
+              WIRE_ACK_SUCCEEDED);
+    for (int i = 0; i < 3; i++)
+        cycle_make(world->heap);
+    assert_int_equal(command_run(world, WIRE_COMMAND_FIND, WIRE_ACK_SUCCEEDED).collected, 3);
+    assert_int_equal(live(world->heap), 3);
+}
+
+static void test_the_garbage_list_is_cleared(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(tally_set_debug(world->heap, TALLY_DEBUG_SAVEALL), 0);
+    for (int i = 0; i < 3; i++)
+        cycle_make(world->heap);
+    tally_collect(world->heap, 2);
+    assert_int_equal(tally_garbage_count(world->heap), 3);
+    tally_set_debug(world->heap, 0);
+    assert_int_equal(command_run(world, WIRE_COMMAND_GARBAGE_CLEAR, WIRE_ACK_SUCCEEDED).total, 3);
+    assert_int_equal(tally_garbage_count(world->heap), 0);
+    assert_int_equal(command_run(world, WIRE_COMMAND_GARBAGE_CLEAR, WIRE_ACK_SUCCEEDED).total, 0);
+}
+
+/* The host has the last word on each of them. */
+static void test_observers_may_do_none_of_it(void **state)
+{
+    static const enum wire_command_kind kinds[] = {WIRE_COMMAND_COLLECT,  WIRE_COMMAND_CONFIG,    WIRE_COMMAND_FREEZE,
+                                                   WIRE_COMMAND_UNFREEZE, WIRE_COMMAND_GARBAGE,   WIRE_COMMAND_GARBAGE_CLEAR,
+                                                   WIRE_COMMAND_OBJECTS,  WIRE_COMMAND_REFERRERS, WIRE_COMMAND_CYCLES,
+                                                   WIRE_COMMAND_FIND};
+    struct world *world = *state;
+    for (uint64_t i = 0; i < 2 * sizeof kinds / sizeof *kinds; i++) {
+        bool waits = i % 2; /* it was sent while that was allowed */
+        tally_set_access(world->heap, waits ? TALLY_ACCESS_CONTROL : TALLY_ACCESS_OBSERVE);
+        fake_command(world->connection,
+                     &(struct wire_command){.operation = 900 + i, .heap_number = world->shown.number, .kind = kinds[i / 2],
+                                            .limit = 1, .deadline_ns = clock_mono_ns() + 20000000000u});
+        if (waits) {
+            fake_ack(world->connection, 900 + i, WIRE_ACK_WAITING);
+            tally_set_access(world->heap, TALLY_ACCESS_OBSERVE);
+            tally_safepoint(world->heap);
+        }
+        assert_int_equal(fake_ack(world->connection, 900 + i, WIRE_ACK_FAILED).error, TALLY_EVETO);
+    }
+}
+
+/* However many are asked for, and however fast: what comes while one waits shares its run. */
+static void test_no_more_collections_than_so_many_a_second(void **state)
+{
+    struct world *world = *state;
+    uint64_t start_ns = clock_mono_ns(), operation = 2000;
+    struct tally_stats stats;
+    for (unsigned i = 0; i < AGENT_COLLECTS; i++) {
+        command_run(world, WIRE_COMMAND_COLLECT, WIRE_ACK_SUCCEEDED);
+        assert_true(clock_mono_ns() - start_ns < 900000000u); /* else this machine is too slow to tell */
+    }
+    for (unsigned i = 0; i < 4; i++, operation++) {
+        fake_collect(world->connection, world->shown.number, operation, SECONDS(20));
+        fake_ack(world->connection, operation, WIRE_ACK_WAITING);
+    }
+    fake_command(world->connection, &(struct wire_command){.operation = operation - 1, .kind = WIRE_COMMAND_CANCEL,
+                                                           .heap_number = world->shown.number});
+    fake_ack(world->connection, operation - 1, WIRE_ACK_CANCELLED);
+    fake_collect(world->connection, world->shown.number, operation, 20);
+    fake_ack(world->connection, operation, WIRE_ACK_WAITING);
+    fake_ack(world->connection, operation, WIRE_ACK_EXPIRED);
+    assert_int_equal(tally_safepoint(world->heap), 0);
+    while (!tally_safepoint(world->heap))
+        usleep(1000);
+    assert_true(clock_mono_ns() - start_ns >= 1000000000u);
+    while (tally_safepoint(world->heap))
+        usleep(1000);
+    for (unsigned i = 0, ended = 0; ended < 3; i++) {
+        union fake_message message;
+        assert_true(i < 6 && fake_receive(world->connection, &message, NULL) > 0);
+        ended += message.ack.state == WIRE_ACK_SUCCEEDED;
+    }
+    tally_get_stats(world->heap, &stats, sizeof stats);
+    assert_int_equal(stats.generations[2].collections, AGENT_COLLECTS + 1);
 }
 
 static const struct tally_type *final_type;
@@ -229,8 +364,15 @@ static void test_bad_commands_are_answered_failed(void **state)
     } rows[] = {
         {{.kind = WIRE_COMMAND_COLLECT, .generation = 3}, TALLY_EINVAL},
         {{.kind = WIRE_COMMAND_COLLECT, .generation = -1}, TALLY_EINVAL},
-        {{.kind = 99}, TALLY_EINVAL},
-        {{.kind = WIRE_COMMAND_CONFIG, .mask = 128}, TALLY_EINVAL},
+        {{.kind = 99}, TALLY_EUNSUPPORTED},
+        {{.kind = 0}, TALLY_EUNSUPPORTED},
+        {{.kind = WIRE_COMMAND_CONFIG, .mask = 256}, TALLY_EINVAL},
+        {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_STRESS, .stress_every_decref = 2}, TALLY_EINVAL},
+        {{.kind = WIRE_COMMAND_GARBAGE}, TALLY_EINVAL},
+        {{.kind = WIRE_COMMAND_CYCLES, .limit = WIRE_ROWS_MAX + 1}, TALLY_EINVAL},
+        {{.kind = WIRE_COMMAND_REFERRERS, .limit = UINT32_MAX}, TALLY_EINVAL},
+        {{.kind = WIRE_COMMAND_OBJECTS, .limit = 1, .generation = -2}, TALLY_EINVAL},
+        {{.kind = WIRE_COMMAND_OBJECTS, .limit = 1, .generation = 4}, TALLY_EINVAL},
         {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_MANAGER}, TALLY_EINVAL},
         {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_MANAGER, .manager = 6}, TALLY_EINVAL},
         {{.kind = WIRE_COMMAND_CONFIG, .mask = WIRE_CONFIG_MAX_PAUSE, .max_pause_us = 10000001},
@@ -265,6 +407,12 @@ int main(void)
         ROW(test_detach_from_inside_a_change_of_manager),
         ROW(test_a_manager_that_cannot_change_now_changes_at_the_next_safepoint),
         ROW(test_bad_commands_are_answered_failed),
+        ROW(test_stress_is_set_and_shown),
+        ROW(test_freeze_and_unfreeze),
+        ROW(test_cycles_are_found_and_left),
+        ROW(test_the_garbage_list_is_cleared),
+        ROW(test_observers_may_do_none_of_it),
+        ROW(test_no_more_collections_than_so_many_a_second),
 #undef ROW
     };
     attached_prepare();
