@@ -160,6 +160,8 @@ static const char *ack_take(struct client *client, const struct received *receiv
         return wire_fault_sentence(fault);
     if (!ack.operation)
         return NULL; /* to a wish of our own */
+    if (ack.started_ns)
+        ack.started_ns -= (uint64_t)client->clock_offset_ns;
     /* What the answer tells of is seen before the answer. One that nobody asked for has no such claim. */
     if (ack.state >= WIRE_ACK_SUCCEEDED && client->commands_open) {
         const char *wrong = heap_look(client, ack.heap_number);
@@ -169,6 +171,31 @@ static const char *ack_take(struct client *client, const struct received *receiv
         client->intake->sink.swept(client->intake->sink.arg, true);
     }
     client->intake->sink.ack(client->intake->sink.arg, client->id, &ack);
+    return NULL;
+}
+
+/* Times are those of the host's clock. */
+static void cycles_shift(void *data, int64_t offset_ns)
+{
+    struct wire_cycle row;
+    const char *text;
+    for (size_t at = 0; wire_rows_cycle(data, &at, &row, &text);) {
+        row.last_ns -= (uint64_t)offset_ns;
+        memcpy((char *)data + (text - (const char *)data) - sizeof row, &row, sizeof row);
+    }
+}
+
+static const char *rows_take(struct client *client, struct received *received)
+{
+    const struct intake_sink *sink = &client->intake->sink;
+    struct wire_rows rows;
+    int fault = wire_rows_check(received->data, received->bytes, &rows);
+    if (fault)
+        return wire_fault_sentence(fault);
+    if (rows.kind == WIRE_COMMAND_CYCLES)
+        cycles_shift(received->data, client->clock_offset_ns);
+    if (client->commands_open && sink->rows) /* else nobody asked */
+        sink->rows(sink->arg, client->id, (const struct wire_rows *)(const void *)received->data);
     return NULL;
 }
 
@@ -207,6 +234,8 @@ static const char *handle(struct client *client, struct received *received, bool
         return feed_take(client, received);
     case WIRE_ACK:
         return ack_take(client, received);
+    case WIRE_ROWS:
+        return rows_take(client, received);
     case WIRE_BYE:
         *bye = true;
         return NULL;

@@ -35,7 +35,8 @@ struct world {
     struct intake_sink inner;
     pthread_mutex_t lock; /* the fields below */
     char reason[128];
-    unsigned refused, acks;
+    unsigned refused, acks, rows, rows_objects;
+    uint64_t rows_last; /* number of the last object, or time of the last cycle */
     struct wire_ack ack;
     uint64_t allocations_at_ack; /* what the view showed when the last answer came */
 };
@@ -112,6 +113,24 @@ static void forged_ack(void *arg, const char *id, const struct wire_ack *ack)
     stats_view_unref(view);
 }
 
+static void forged_rows(void *arg, const char *id, const struct wire_rows *rows)
+{
+    struct world *world = arg;
+    struct wire_object object;
+    struct wire_cycle cycle;
+    const char *text;
+    (void)id;
+    pthread_mutex_lock(&world->lock);
+    world->rows++;
+    if (rows->kind == WIRE_COMMAND_CYCLES)
+        for (size_t at = 0; wire_rows_cycle(rows, &at, &cycle, &text);)
+            world->rows_last = cycle.last_ns;
+    else
+        for (size_t at = 0; wire_rows_object(rows, &at, &object); world->rows_objects++)
+            world->rows_last = object.object;
+    pthread_mutex_unlock(&world->lock);
+}
+
 static inline void world_start(struct world *world)
 {
     struct intake_options options = {.socket_path = world->path};
@@ -119,7 +138,7 @@ static inline void world_start(struct world *world)
                                .sample = forged_sample,
                                .heap_gone = forged_heap_gone, .gone = forged_gone, .ended = forged_ended,
                                .swept = forged_swept,
-                               .ack = forged_ack, .refused = forged_refused, .released = forged_released};
+                               .ack = forged_ack, .rows = forged_rows, .refused = forged_refused, .released = forged_released};
     world->stats = stats_new();
     assert_non_null(world->stats);
     stats_sink_init(world->stats, &world->inner);
