@@ -118,6 +118,7 @@
 #include <stdint.h>
 
 #include "operations/operations.h"
+#include "sandbox/sandbox.h"
 #include "stats/stats.h"
 
 struct api;
@@ -135,6 +136,7 @@ struct api_options {
     const char *token;         /* the bearer token of all scopes */
     const char *sessions_path; /* file of the page's session tokens */
     const char *runtime_dir, *state_dir;
+    const struct sandbox *sandbox; /* what is in force; NULL: nothing */
     bool system;
     const char *metrics_detail; /* app, process or heaps; NULL or "auto": by the number of processes */
     size_t metrics_process_series, metrics_series; /* most of a process, and in all; 0: the defaults of api/metrics.h */

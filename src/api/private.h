@@ -159,6 +159,7 @@ struct api {
     char runtime_dir[512], state_dir[512];
     uint16_t tcp_port;
     bool remote_control, loopback, system;
+    struct sandbox sandbox;
     uint64_t started_ns, started_wall_ns;
     struct listener tcp, unix_;
     pthread_t ticker, door;

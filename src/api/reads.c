@@ -47,6 +47,13 @@ static json_t *limits(void)
                      (int)DEADLINE_MAX_MS, "operations_kept", (int)OPERATIONS_KEPT);
 }
 
+static json_t *sandbox(const struct api *api)
+{
+    const struct sandbox *in = &api->sandbox;
+    return json_pack("{s:b, s:b, s:b, s:i, s:s?}", "no_new_privileges", in->no_new_privs, "undumpable", in->undumpable,
+                     "system_calls", in->syscalls, "landlock", in->landlock, "detail", *in->detail ? in->detail : NULL);
+}
+
 enum MHD_Result api_info(struct request *request)
 {
     struct api *api = request->api;
@@ -55,14 +62,14 @@ enum MHD_Result api_info(struct request *request)
     for (size_t i = 0; i < view->process_count; i++)
         live += !view->processes[i]->gone;
     json_t *json = json_pack(
-        "{s:s, s:s, s:i, s:s, s:o, s:I, s:s, s:s, s:s, s:{s:s, s:s}, s:{s:i, s:i}, s:o, s:o, s:o, s:o}",
+        "{s:s, s:s, s:i, s:s, s:o, s:I, s:s, s:s, s:s, s:{s:s, s:s}, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o}",
         "version", TALLY_VERSION, "start_id", api->start_id, "pid", (int)getpid(), "mode",
         api->system ? "system" : "user", "started_at", view_time(api->started_wall_ns), "uptime_ns",
         (json_int_t)(clock_mono_ns() - api->started_ns), "http", api->tcp_address, "runtime_dir",
         api->runtime_dir, "state_dir", api->state_dir, "libraries", "libmicrohttpd", MHD_get_version(),
         "jansson", JANSSON_VERSION, "processes", "live", (int)live, "gone", (int)(view->process_count - live),
         "refused", refusals(view), "limits", limits(), "managers",
-        view_managers(), "fields", fields());
+        view_managers(), "fields", fields(), "sandbox", sandbox(api));
     if (json)
         view_stamp(json, view->as_of_wall_ns, view->as_of_mono_ns, view->seq);
     stats_view_unref(view);

@@ -61,6 +61,25 @@ static void check_info(json_t *findings, const json_t *info)
                    TALLY_VERSION);
 }
 
+/* Less than all of it is a matter of the kernel, none of it the operator's. */
+static void check_sandbox(json_t *findings, const json_t *info)
+{
+    const json_t *sandbox = json_object_get(info, "sandbox");
+    const char *detail = client_text(sandbox, "detail");
+    bool none = !json_is_true(json_object_get(sandbox, "no_new_privileges"));
+    char landlock[32] = "";
+    if (client_number(sandbox, "landlock"))
+        snprintf(landlock, sizeof landlock, ", Landlock %u", (unsigned)client_number(sandbox, "landlock"));
+    if (none)
+        doctor_add(findings, DOCTOR_WARN, "start tallyd without --no-sandbox", "tallyd runs without its sandbox (%s)",
+                   detail);
+    else
+        doctor_add(findings, DOCTOR_OK, NULL, "sandbox: no new privileges%s%s%s%s%s",
+                   json_is_true(json_object_get(sandbox, "undumpable")) ? ", memory hidden" : "",
+                   json_is_true(json_object_get(sandbox, "system_calls")) ? ", system calls filtered" : "", landlock,
+                   *detail ? "; " : "", detail);
+}
+
 static void check_refused(json_t *findings, const json_t *info)
 {
     size_t i;
@@ -126,6 +145,7 @@ static void ask(const struct ctl *ctl, json_t *findings, const char *directory)
         return;
     if (client_call(client, "GET", "/v1/info", NULL, 0, &info) == CTL_DONE) {
         check_info(findings, info.json);
+        check_sandbox(findings, info.json);
         check_refused(findings, info.json);
         client_reply_fini(&info);
     } else {

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "intake/intake.h"
 #include "operations/operations.h"
+#include "sandbox/sandbox.h"
 #include "stats/stats.h"
 #include "tally.h"
 #include "tallyd/service.h"
@@ -24,6 +25,7 @@ struct daemon {
     int argc;
     char **argv;
     struct folders folders;
+    struct sandbox sandbox;
     char address[64];
     bool loopback;
     int tcp_fd, unix_fd;
@@ -144,6 +146,32 @@ static void path_of(const struct daemon *daemon, const char *name, char *out, si
     snprintf(out, bytes, "%s/%s", daemon->folders.runtime, name);
 }
 
+/* Before the sandbox, which would not let us ask for the group. */
+static int control_open(struct daemon *daemon)
+{
+    char path[128];
+    bool system = daemon->settings.options.system;
+    path_of(daemon, "api.sock", path, sizeof path);
+    daemon->unix_fd = service_socket(SERVICE_API);
+    if (daemon->unix_fd < 0)
+        daemon->unix_fd = listen_unix(path, system ? 0660 : 0600, system ? "tally" : NULL);
+    if (daemon->unix_fd >= 0)
+        return EXIT_OK;
+    log_warn("%s: %s", path, strerror(-daemon->unix_fd));
+    return EXIT_REFUSAL;
+}
+
+static void privileges_drop(struct daemon *daemon)
+{
+    struct sandbox *sandbox = &daemon->sandbox;
+    if (daemon->settings.options.no_sandbox)
+        snprintf(sandbox->detail, sizeof sandbox->detail, "--no-sandbox");
+    else
+        sandbox_enter(sandbox, daemon->folders.runtime, daemon->folders.state, daemon->settings.file);
+    if (*sandbox->detail)
+        log_warn("the sandbox is not whole: %s", sandbox->detail);
+}
+
 static int intake_open(struct daemon *daemon)
 {
     char path[128];
@@ -171,16 +199,10 @@ static int intake_open(struct daemon *daemon)
 
 static int api_open(struct daemon *daemon, const char *start_id)
 {
-    char path[128], sessions[300];
+    char sessions[300];
     const struct options *options = &daemon->settings.options;
-    path_of(daemon, "api.sock", path, sizeof path);
     snprintf(sessions, sizeof sessions, "%s/sessions", daemon->folders.state);
-    daemon->unix_fd = service_socket(SERVICE_API);
-    if (daemon->unix_fd < 0)
-        daemon->unix_fd = listen_unix(path, options->system ? 0660 : 0600, options->system ? "tally" : NULL);
-    int error = daemon->unix_fd < 0 ? daemon->unix_fd : 0;
-    if (!error)
-        error = api_start(&(struct api_options){.stats = daemon->stats,
+    int error = api_start(&(struct api_options){.stats = daemon->stats,
                                                 .operations = daemon->operations,
                                                 .audit = daemon->audit,
                                                 .tcp_fd = daemon->tcp_fd,
@@ -194,13 +216,14 @@ static int api_open(struct daemon *daemon, const char *start_id)
                                                 .sessions_path = sessions,
                                                 .runtime_dir = daemon->folders.runtime,
                                                 .state_dir = daemon->folders.state,
+                                                .sandbox = &daemon->sandbox,
                                                 .system = options->system,
                                                 .metrics_detail = options->metrics_detail,
                                                 .metrics_process_series = (size_t)options->metrics_process_series,
                                                 .metrics_series = (size_t)options->metrics_series},
                           &daemon->api);
     if (error)
-        log_warn("%s: %s", path, strerror(-error));
+        log_warn("the api: %s", strerror(-error));
     return error;
 }
 
@@ -334,7 +357,11 @@ static int serve(struct daemon *daemon)
     }
     code = address_open(daemon);
     if (!code)
+        code = control_open(daemon);
+    if (!code) {
+        privileges_drop(daemon);
         code = run(daemon);
+    }
     folders_close(&daemon->folders);
     return code;
 }

@@ -139,7 +139,7 @@ class DaemonFaults(Scenario):
         set_clock("+0")
         self.environment |= {"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": clock, "FAKETIME_NO_CACHE": "1",
                              "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        self.start_daemon()
+        self.start_daemon("--no-sandbox")  # in which the clock's file could not be read
         host = self.start_host("ledger")
         process = self.attached(host)
         years, seq = [], 0

@@ -123,6 +123,33 @@ class Service(Manager):
             self.assertIn(why, daemon.log())
 
 
+class Sandbox(Scenario):
+    def setUp(self):
+        super().setUp()
+        self.environment.pop("TALLYD_NO_SANDBOX", None)
+
+    def test_it_is_entered_and_told(self):
+        self.start_daemon()
+        sandbox = self.get("/v1/info")["sandbox"]
+        self.assertTrue(sandbox["no_new_privileges"] and sandbox["undumpable"])
+        with open(f"/proc/{self.daemon.pid}/status", encoding="ascii") as file:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        self.assertEqual(status["NoNewPrivs"], "1")
+        self.assertEqual(status["Seccomp"], "2" if sandbox["system_calls"] else "0")
+        self.assertEqual(sandbox["detail"] is None, sandbox["system_calls"] and sandbox["landlock"] > 0)
+        self.assertEqual(sandbox["detail"] or "", self.daemon.log().partition("not whole: ")[2].partition("\n")[0])
+        self.assertIn("sandbox: no new privileges, memory hidden", self.ctl("doctor").stdout)
+
+    def test_none_is_told_too(self):
+        self.start_daemon("--no-sandbox")
+        self.assertEqual(self.get("/v1/info")["sandbox"], {"no_new_privileges": False, "undumpable": False,
+                                                           "system_calls": False, "landlock": 0,
+                                                           "detail": "--no-sandbox"})
+        done = self.ctl("doctor")
+        self.assertIn("tallyd runs without its sandbox (--no-sandbox)", done.stdout)
+        self.assertEqual(done.returncode, 1)
+
+
 class Log(Scenario):
     def test_json_lines_and_the_requests(self):
         self.start_daemon("--log-format", "json", "--log-level", "debug")
