@@ -102,6 +102,15 @@ static bool limit_member(const json_t *value, json_int_t most, uint64_t *out, st
     return true;
 }
 
+static bool stress_member(const json_t *value, struct wire_command *command)
+{
+    const json_t *nth = json_is_integer(value) ? value : json_object_get(value, "nth");
+    command->stress_nth = (uint32_t)json_integer_value(nth);
+    command->stress_every_decref = json_is_true(json_object_get(value, "every_decref"));
+    command->mask |= WIRE_CONFIG_STRESS;
+    return true;
+}
+
 static bool config_member(const char *name, const json_t *value, struct wire_command *command,
                           json_int_t *deadline_ms)
 {
@@ -115,6 +124,8 @@ static bool config_member(const char *name, const json_t *value, struct wire_com
         return events_member(value, command);
     if (!strcmp(name, "manager"))
         return manager_member(value, command);
+    if (!strcmp(name, "stress"))
+        return stress_member(value, command);
     if (!strcmp(name, "max_pause_us"))
         return limit_member(value, WIRE_MAX_PAUSE_US, &command->max_pause_us, command, WIRE_CONFIG_MAX_PAUSE);
     if (!strcmp(name, "memory_limit_bytes"))

@@ -101,6 +101,12 @@ static json_t *debug_of(uint32_t flags)
     return list;
 }
 
+static json_t *stress_of(const struct stats_config *config)
+{
+    return json_pack("{s:I, s:b}", "nth", (json_int_t)config->stress_nth, "every_decref",
+                     config->stress_every_decref);
+}
+
 json_t *view_managers(void)
 {
     json_t *list = json_array();
@@ -177,8 +183,7 @@ static json_t *access_of_heap(const struct stats_heap_view *heap)
 }
 static json_t *stress_of_heap(const struct stats_heap_view *heap)
 {
-    return json_pack("{s:I, s:b}", "nth", (json_int_t)heap->config.stress_nth, "every_decref",
-                     heap->config.stress_every_decref);
+    return stress_of(&heap->config);
 }
 static json_t *level_of_heap(const struct stats_heap_view *heap)
 {
@@ -523,6 +528,8 @@ static json_t *config_result(const struct wire_command *command)
 {
     json_t *json = json_object();
     const struct stats_config config = {.debug = command->debug, .level = command->level,
+                                        .stress_nth = command->stress_nth,
+                                        .stress_every_decref = command->stress_every_decref,
                                         .thresholds = {command->thresholds[0], command->thresholds[1],
                                                        command->thresholds[2]}};
     if (command->mask & WIRE_CONFIG_ENABLED)
@@ -531,6 +538,8 @@ static json_t *config_result(const struct wire_command *command)
         json_object_set_new(json, "thresholds", thresholds_of(&config));
     if (command->mask & WIRE_CONFIG_DEBUG)
         json_object_set_new(json, "debug", debug_of(config.debug));
+    if (command->mask & WIRE_CONFIG_STRESS)
+        json_object_set_new(json, "stress", stress_of(&config));
     if (command->mask & WIRE_CONFIG_LEVEL)
         json_object_set_new(json, "events", WORD(levels, config.level));
     if (command->mask & WIRE_CONFIG_MANAGER)

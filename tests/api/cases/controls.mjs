@@ -17,6 +17,11 @@ export const cases = [
           body: { thresholds: [700, 10, 10], debug: [], events: "all", max_pause_us: 0, memory_limit_bytes: 0, enabled: true, deadline_ms: 5000 } },
         { route: `PATCH /v1/processes/{id}${heap}/config`, at: { id: "live", ...n }, query: { wait: "5s" }, body: { manager: "generational" },
           check: ({ json }) => assert.equal(json.manager, "generational") },
+        ...[[5, 5, false], [{ nth: 7, every_decref: true }, 7, true], [{}, 0, false]].map(([stress, nth, every]) => (
+            { route: `PATCH /v1/processes/{id}${heap}/config`, at: { id: "ledger", ...n }, query: { wait: "5s" }, body: { stress },
+              check: ({ json }) => assert.deepEqual(json.stress, { nth, every_decref: every }) })),
+        ...[-1, 1.5, "5", true, { nth: -1 }, { nth: 2147483648 }, { every_decref: 1 }, { of: 3 }].map((stress) => (
+            { route: `PATCH /v1/processes/{id}${heap}/config`, at: { id: "ledger", ...n }, body: { stress }, status: 422, code: "bad_value" })),
         { route: `PATCH /v1/processes/{id}${heap}/config`, at: { id: "gone", ...n }, body: { enabled: true }, status: 410, code: "process_gone" },
     ]),
     { route: "GET /v1/operations", check: ({ json }) => assert.ok(json.operations.length) },

@@ -35,6 +35,8 @@ static void test_config_members_become_a_command(void **state)
         {"{\"debug\":[\"leak\"]}", {.mask = WIRE_CONFIG_DEBUG, .debug = 38}},
         {"{\"debug\":[\"uncollectable\",\"leak\",\"stats\"]}", {.mask = WIRE_CONFIG_DEBUG, .debug = 39}},
         {"{\"debug\":[]}", {.mask = WIRE_CONFIG_DEBUG}},
+        {"{\"stress\":700}", {.mask = WIRE_CONFIG_STRESS, .stress_nth = 700}},
+        {"{\"stress\":{\"every_decref\":true}}", {.mask = WIRE_CONFIG_STRESS, .stress_every_decref = 1}},
         {"{\"manager\":\"full\",\"thresholds\":[5,6,7],\"enabled\":true}",
          {.mask = WIRE_CONFIG_MANAGER | WIRE_CONFIG_THRESHOLDS | WIRE_CONFIG_ENABLED, .enabled = 1,
           .manager = WIRE_MANAGER_FULL, .thresholds = {5, 6, 7}}},
@@ -50,6 +52,8 @@ static void test_config_members_become_a_command(void **state)
         assert_int_equal(got->manager, want->manager);
         assert_int_equal(got->debug, want->debug);
         assert_int_equal(got->max_pause_us, want->max_pause_us);
+        assert_int_equal(got->stress_nth, want->stress_nth);
+        assert_int_equal(got->stress_every_decref, want->stress_every_decref);
         assert_int_equal(got->memory_limit_bytes, want->memory_limit_bytes);
         assert_memory_equal(got->thresholds, want->thresholds, sizeof want->thresholds);
     }
