@@ -269,6 +269,13 @@ void connection_changed(void *arg, struct MHD_Connection *mhd, void **context, e
     }
 }
 
+void connection_refuse(struct connection *connection)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    (void)!send(connection->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    shutdown(connection->fd, SHUT_RDWR);
+}
+
 int door_open(struct api *api)
 {
     return -pthread_create(&api->door, NULL, door, api);

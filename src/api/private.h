@@ -11,6 +11,7 @@
 #include "api/metrics.h"
 
 #define BODY_MAX 65536u
+#define BODY_SKIP_MAX (128u * BODY_MAX) /* read beyond that so that the client hears of it */
 #define STRANGER_BODY_MAX 1024u  /* without a token */
 #define STRANGER_REQUESTS 100u   /* on one connection */
 #define DETAIL_BYTES 240u
@@ -103,6 +104,8 @@ struct request {
     struct connection *connection;
     struct MHD_Connection *mhd;
     bool target_bad, target_long;
+    const char *line; /* where the target lies, libmicrohttpd's; never read */
+    size_t line_bytes;
     bool checked; /* the header has been looked at */
     bool page;    /* it asks for a file of the dashboard */
     const struct route *route;
@@ -114,7 +117,7 @@ struct request {
     struct parameter parameters[PARAMETERS_MAX];
     unsigned parameter_count;
     char *body;
-    size_t body_bytes;
+    size_t body_bytes, skipped_bytes;
     json_t *json; /* the body of a route that has one, as its schema allows it */
     enum problem pending; /* answered when the body has ended */
     char pending_detail[DETAIL_BYTES];
@@ -224,7 +227,7 @@ uint64_t request_integer(const struct request *request, const char *name, uint64
 bool request_flag(const struct request *request, const char *name);
 
 /* guard.c: PROBLEM_NONE or what is wrong */
-enum problem guard_form(struct request *request, char *detail, size_t bytes);
+enum problem guard_form(struct request *request, const char *method, const char *version, char *detail, size_t bytes);
 enum problem guard_host(const struct request *request, char *detail, size_t bytes);
 enum problem guard_token(struct request *request, enum scope scope);
 enum problem guard_origin(const struct request *request, char *detail, size_t bytes);
@@ -336,6 +339,8 @@ void phase_set(struct connection *connection, enum phase phase);
 enum phase phase_get(const struct connection *connection);
 void connection_take(struct listener *listener, int fd, const struct sockaddr *address, socklen_t address_bytes);
 void connection_changed(void *arg, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code);
+/* Says so (400, without a document) and shuts it down: for what libmicrohttpd would leave unanswered. */
+void connection_refuse(struct connection *connection);
 int door_open(struct api *api); /* 0 or -errno */
 void door_close(struct api *api); /* once `stopping` is set */
 void connections_free(struct api *api);

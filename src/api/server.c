@@ -64,13 +64,26 @@ static void operation_changed(void *arg, const char *id)
 
 /* ---- requests */
 
+/* libmicrohttpd makes a record of each parameter before it asks us, and forgets to answer where its memory ends. */
+static bool parameters_overflow(const char *target)
+{
+    unsigned count = 0;
+    for (const char *at = strchr(target, '?'); at; at = strchr(at + 1, '&'))
+        count++;
+    return count > 4 * PARAMETERS_MAX;
+}
+
 static void *request_new(void *arg, const char *target, struct MHD_Connection *mhd)
 {
     struct listener *listener = arg;
     pulse_beat(listener->is_unix ? PULSE_UNIX : PULSE_TCP);
-    struct request *request = malloc(sizeof *request);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct connection *connection = info ? info->socket_context : NULL;
+    if (connection && parameters_overflow(target)) {
+        connection_refuse(connection);
+        return NULL;
+    }
+    struct request *request = malloc(sizeof *request);
     if (!request)
         return NULL;
     memset(request, 0, offsetof(struct request, target));
@@ -80,7 +93,9 @@ static void *request_new(void *arg, const char *target, struct MHD_Connection *m
     request->api = listener->api;
     request->mhd = mhd;
     request->pending = PROBLEM_NONE;
-    request->target_long = strlen(target) >= sizeof request->target;
+    request->line = target;
+    request->line_bytes = strlen(target);
+    request->target_long = request->line_bytes >= sizeof request->target;
     snprintf(request->target, sizeof request->target, "%s", target);
     for (const char *at = request->target; *at; at++)
         request->target_bad |= (unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f || *at == '#';
@@ -159,13 +174,13 @@ static enum problem route_check(struct request *request, char *detail, size_t by
 }
 
 /* The order of the checks is the contract. Sets *answered where an answer that is no problem was queued. */
-static enum problem header_check(struct request *request, const char *method, char *detail, size_t bytes,
+static enum problem header_check(struct request *request, const char *method, const char *version, char *detail, size_t bytes,
                                  bool *answered, enum MHD_Result *result)
 {
     const char *why;
     char allow[64] = "GET, HEAD, OPTIONS";
     bool known = false;
-    enum problem problem = guard_form(request, detail, bytes);
+    enum problem problem = guard_form(request, method, version, detail, bytes);
     if (problem == PROBLEM_NONE && !target_parse(request, &why)) {
         snprintf(detail, bytes, "%s", why);
         problem = PROBLEM_bad_request;
@@ -203,7 +218,7 @@ static enum problem header_check(struct request *request, const char *method, ch
     return route_check(request, detail, bytes);
 }
 
-static enum MHD_Result header_handle(struct request *request, const char *method)
+static enum MHD_Result header_handle(struct request *request, const char *method, const char *version)
 {
     enum MHD_Result result = MHD_NO;
     char detail[DETAIL_BYTES] = "";
@@ -215,7 +230,7 @@ static enum MHD_Result header_handle(struct request *request, const char *method
         return MHD_NO;
     request->connection->requests++;
     phase_set(request->connection, PHASE_REQUEST);
-    enum problem problem = header_check(request, method, detail, sizeof detail, &answered, &result);
+    enum problem problem = header_check(request, method, version, detail, sizeof detail, &answered, &result);
     asked_refused(request, problem);
     if (problem != PROBLEM_NONE)
         return respond_problem(request, problem, detail);
@@ -233,9 +248,11 @@ static enum MHD_Result body_take(struct request *request, const char *data, size
         memcpy(body + request->body_bytes, data, *bytes);
         request->body = body;
         request->body_bytes += *bytes;
+    } else {
+        request->skipped_bytes += *bytes;
     }
     *bytes = 0;
-    return MHD_YES;
+    return request->skipped_bytes <= BODY_SKIP_MAX ? MHD_YES : MHD_NO; /* no: the connection ends */
 }
 
 /* The body of a route that has one: {} where none was sent. */
@@ -264,11 +281,11 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *mhd, const char 
                               const char *version, const char *data, size_t *data_bytes, void **context)
 {
     struct request *request = *context;
-    (void)arg, (void)mhd, (void)url, (void)version;
+    (void)arg, (void)mhd, (void)url;
     if (!request)
         return MHD_NO;
     if (!request->checked)
-        return header_handle(request, method);
+        return header_handle(request, method, version);
     if (*data_bytes)
         return body_take(request, data, data_bytes);
     if (request->made) {
