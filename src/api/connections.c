@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -195,9 +197,32 @@ static void accept_some(struct listener *listener)
     }
 }
 
+/* libmicrohttpd 0.9.75 takes 128 events at a time, and after exactly so many (or 256, ...) it waits for more before it
+ * looks at any: 128 requests at once can hang until somebody speaks again. So a listener with that many connections is
+ * woken at every look at the deadlines, by an event that it knows how to ignore. */
+#define EVENTS_AT_A_TIME 128
+
+int listener_wakeable(struct listener *listener)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(listener->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = NULL};
+    listener->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!info || listener->wake_fd < 0 || epoll_ctl(info->epoll_fd, EPOLL_CTL_ADD, listener->wake_fd, &event))
+        return -EIO;
+    return 0;
+}
+
+static void listeners_wake(struct listener *listeners[2], const unsigned counts[2])
+{
+    static const uint64_t one = 1;
+    for (int i = 0; i < 2; i++)
+        if (counts[i] >= EVENTS_AT_A_TIME - 1) /* its own channel may be the one that is missing */
+            (void)!write(listeners[i]->wake_fd, &one, sizeof one);
+}
+
 /* Deadlines are absolute: a byte now and then renews nothing. A connection that was handed over and never begun is one
- * for which libmicrohttpd had no memory; it has closed the socket, whose number may be another's by now. */
-static void connections_reap(struct api *api, uint64_t now)
+ * for which libmicrohttpd had no memory; it has closed the socket, whose number may be another's by now. Counts connections, on TCP and on the Unix socket. */
+static void connections_reap(struct api *api, uint64_t now, unsigned counts[2])
 {
     static const uint64_t limits[] = {[PHASE_HANDED] = HEADER_NS,   [PHASE_OPENED] = HEADER_NS,
                                       [PHASE_IDLE] = IDLE_NS,       [PHASE_REQUEST] = REQUEST_NS,
@@ -206,6 +231,7 @@ static void connections_reap(struct api *api, uint64_t now)
     for (struct connection *at = api->connections, *next; at; at = next) {
         uint64_t state = atomic_load_explicit(&at->state, memory_order_relaxed);
         next = at->next;
+        counts[at->is_unix]++;
         if (now < state || now - state < limits[state & 7])
             continue;
         if ((state & 7) == PHASE_HANDED)
@@ -233,7 +259,9 @@ static void *door(void *arg)
                 accept_some(listeners[i]);
         now = clock_mono_ns();
         if (now - looked >= DOOR_NS) {
-            connections_reap(api, now);
+            unsigned counts[2] = {0, 0};
+            connections_reap(api, now, counts);
+            listeners_wake(listeners, counts);
             looked = now;
         }
     }

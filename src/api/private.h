@@ -73,6 +73,7 @@ struct listener {
     int fd;
     unsigned limit, strangers; /* connections, and how many of them may not have shown a token */
     struct MHD_Daemon *mhd;
+    int wake_fd;  /* in libmicrohttpd's epoll set: listener_wake() */
     bool starved; /* the door's: no descriptor was left, and that was said */
     uint64_t resume_ns;
 };
@@ -341,6 +342,8 @@ void connection_take(struct listener *listener, int fd, const struct sockaddr *a
 void connection_changed(void *arg, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code);
 /* Says so (400, without a document) and shuts it down: for what libmicrohttpd would leave unanswered. */
 void connection_refuse(struct connection *connection);
+/* Once libmicrohttpd has started: 0 or -EIO. */
+int listener_wakeable(struct listener *listener);
 int door_open(struct api *api); /* 0 or -errno */
 void door_close(struct api *api); /* once `stopping` is set */
 void connections_free(struct api *api);

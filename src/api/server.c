@@ -324,7 +324,7 @@ static bool listener_start(struct listener *listener)
         MHD_OPTION_NOTIFY_COMPLETED, request_over, listener, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, listener,
         MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_END);
     pulse_beat(listener->is_unix ? PULSE_UNIX : PULSE_TCP); /* from here on it is missed */
-    return listener->mhd;
+    return listener->mhd && !listener_wakeable(listener);
 }
 
 static void *tick(void *arg)
@@ -382,14 +382,13 @@ static void api_free(struct api *api)
     free(api);
 }
 
-static void listeners_stop(struct api *api)
+static void listener_stop(struct listener *listener)
 {
-    if (api->tcp.mhd)
-        MHD_stop_daemon(api->tcp.mhd);
-    if (api->unix_.mhd)
-        MHD_stop_daemon(api->unix_.mhd);
-    close(api->tcp.fd);
-    close(api->unix_.fd);
+    if (listener->mhd)
+        MHD_stop_daemon(listener->mhd);
+    if (listener->wake_fd >= 0)
+        close(listener->wake_fd);
+    close(listener->fd);
 }
 
 /* Where it fails, none of our threads but workers runs. */
@@ -427,8 +426,8 @@ int api_start(const struct api_options *options, struct api **out)
     int error = sessions_load(api);
     if (error)
         log_warn("sessions of before are not known: %s: %s", api->sessions_path, strerror(-error));
-    api->tcp = (struct listener){.api = api, .fd = options->tcp_fd, .limit = TCP_CONNECTIONS, .strangers = TCP_STRANGERS};
-    api->unix_ = (struct listener){.api = api, .is_unix = true, .fd = options->unix_fd, .limit = UNIX_CONNECTIONS,
+    api->tcp = (struct listener){.api = api, .fd = options->tcp_fd, .wake_fd = -1, .limit = TCP_CONNECTIONS, .strangers = TCP_STRANGERS};
+    api->unix_ = (struct listener){.api = api, .is_unix = true, .fd = options->unix_fd, .wake_fd = -1, .limit = UNIX_CONNECTIONS,
                                    .strangers = UNIX_CONNECTIONS};
     operations_on_change(api->operations, operation_changed, api);
     api->metrics = metrics_new(options->metrics_process_series, options->metrics_series);
@@ -436,7 +435,8 @@ int api_start(const struct api_options *options, struct api **out)
     if (error) {
         operations_on_change(api->operations, NULL, NULL);
         workers_stop(api);
-        listeners_stop(api);
+        listener_stop(&api->tcp);
+        listener_stop(&api->unix_);
         api_free(api);
         return error;
     }
@@ -465,6 +465,7 @@ void api_stop(struct api *api)
     waiting_resume(api, NULL);
     streams_end(api);
     workers_stop(api);
-    listeners_stop(api);
+    listener_stop(&api->tcp);
+    listener_stop(&api->unix_);
     api_free(api);
 }
