@@ -17,6 +17,15 @@ TALLY_CPPFLAGS := -D_GNU_SOURCE -Iinclude -Isrc -I$(BUILD)
 TALLY_CFLAGS := -std=gnu11 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
                 -fvisibility=hidden -fno-strict-aliasing -pthread
 
+# What a memory error in the programs that listen to strangers meets; CFLAGS comes after it, and wins. FORTIFY takes an
+# optimizer, and no sanitizer beside it.
+MACHINE := $(shell $(CC) -dumpmachine)
+HARDENED_CFLAGS := -fPIE -fstack-protector-strong -fstack-clash-protection -fno-delete-null-pointer-checks -fno-strict-overflow \
+  $(if $(findstring clang,$(CC)),,-ftrivial-auto-var-init=zero) \
+  $(if $(filter x86_64%,$(MACHINE)),-fcf-protection=full) $(if $(filter aarch64%,$(MACHINE)),-mbranch-protection=standard) \
+  $(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),$(if $(findstring -fsanitize,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3))
+HARDENED_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
+
 # ---- sources, a folder a line, in the order of the data's way
 WIRE_SRCS := src/wire/message.c src/wire/ring_read.c
 FEED_SRCS := src/feed/feed.c
@@ -75,6 +84,15 @@ $(BUILD)/pic/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(TALLY_CPPFLAGS) $(CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) -fPIC -MMD -MP -c $< -o $@
 
+HARDENED_OBJS := $(call obj,src/tallyd/main.c $(filter-out $(LIB_SRCS),$(DAEMON_SRCS)) $(TALLYCTL_SRCS))
+$(HARDENED_OBJS): TALLY_CFLAGS += $(HARDENED_CFLAGS)
+$(HARDENED_OBJS): $(BUILD)/hardened
+# Changes when the flags do.
+.PHONY: flags
+$(BUILD)/hardened: flags
+	@mkdir -p $(@D)
+	@echo '$(HARDENED_CFLAGS) $(HARDENED_LDFLAGS)' | cmp -s - $@ || echo '$(HARDENED_CFLAGS) $(HARDENED_LDFLAGS)' > $@
+
 $(BUILD)/libtally.a: $(LIB_OBJS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -96,11 +114,11 @@ $(BUILD)/libtallyd.a: $(DAEMON_OBJS) $(BUILD)/obj/web_files.o $(BUILD)/obj/schem
 
 $(BUILD)/tallyd: $(BUILD)/obj/tallyd/main.o $(BUILD)/libtallyd.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS) -pthread
+	$(Q)$(CC) $(HARDENED_LDFLAGS) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS) -pthread
 
 $(BUILD)/tallyctl: $(call obj,$(TALLYCTL_SRCS))
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(TALLYCTL_LIBS)
+	$(Q)$(CC) $(HARDENED_LDFLAGS) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(TALLYCTL_LIBS)
 
 $(BUILD)/tally-mal: $(call obj,$(MAL_SRCS)) $(BUILD)/libtally.a
 	$(call say,LD,$@)
@@ -314,6 +332,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share/tally
 UNITDIR ?= $(PREFIX)/lib/systemd
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 
 # FROM=TO: what is copied as it is. Units are in config/systemd as they lie below UNITDIR, and name /usr/bin/tallyd.
 INSTALLED_PROGRAMS := $(foreach program,tallyd tallyctl tally-mal tally-replay,$(BUILD)/$(program)=$(BINDIR)/$(program))
@@ -321,6 +340,7 @@ INSTALLED_FILES := include/tally.h=$(INCLUDEDIR)/tally.h \
   $(BUILD)/libtally.a=$(LIBDIR)/libtally.a $(BUILD)/libtally.so=$(LIBDIR)/libtally.so.$(ABI) \
   $(foreach page,$(MANUALS),$(page)=$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page))) \
   $(foreach file,$(wildcard config/tallyd.conf config/tally.rules.yml config/grafana-dashboard.json),$(file)=$(DATADIR)/$(notdir $(file)))
+INSTALLED_FILES += config/tally.sysusers=$(SYSUSERSDIR)/tally.conf
 INSTALLED_UNITS := $(foreach unit,$(wildcard config/systemd/system/* config/systemd/user/*),$(unit)=$(UNITDIR)/$(patsubst config/systemd/%,%,$(unit)))
 
 # Everything that is installed, for uninstall and nothing else.

@@ -6,6 +6,8 @@ layers    a folder of src/ includes only what src/LAYERS allows, and other folde
 headers   include/tally.h compiles alone as C11 and as C++, every header of src/ as C11
 exports   libtally.so exports what tally.h declares and nothing else
 size      no file over 600 lines, no function over 70 (flat tables are .def files)
+hardened  tallyd and tallyctl are position-independent, fully bound and read-only after start, with a stack that is not run,
+          stack canaries and checked copies (in a build without sanitizers)
 calls     no unbounded string function, alloca or innerHTML
 """
 import os
@@ -127,9 +129,32 @@ def calls():
                 report(path, number, "makes HTML or code out of text")
 
 
+def readelf(path, *flags):
+    return subprocess.run(["readelf", "-W", *flags, path], capture_output=True, text=True, check=True).stdout
+
+
+def hardened(build):
+    for name in ("tallyd", "tallyctl"):
+        path = os.path.join(build, name)
+        header, segments, dynamic, symbols = (readelf(path, flag) for flag in ("-h", "-l", "-d", "--dyn-syms"))
+        if "__asan_init" in symbols or "__tsan_init" in symbols:
+            continue
+        stack = re.search(r"GNU_STACK.*", segments)
+        checks = {"position-independent": re.search(r"Type:\s+DYN", header) and "INTERP" in segments,
+                  "bound at start": "BIND_NOW" in dynamic or re.search(r"FLAGS_1.*NOW", dynamic),
+                  "read-only after start": "GNU_RELRO" in segments,
+                  "without a stack that runs": stack and "E" not in stack[0].split()[-2],
+                  "without memory that is written and run": not re.search(r"LOAD.* RWE ", segments),
+                  "with stack canaries": "__stack_chk_fail" in symbols,
+                  "with checked copies": re.search(r"__(memcpy|snprintf|vsnprintf|read|fprintf)_chk", symbols)}
+        for what, good in checks.items():
+            if not good:
+                report(path, 1, f"is not {what}")
+
+
 def main():
     build = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
-    checks = [layers, headers, lambda: exports(build), sizes, calls]
+    checks = [layers, headers, lambda: exports(build), lambda: hardened(build), sizes, calls]
     broken = 0
     for check in checks:
         before = len(found)
