@@ -38,7 +38,7 @@ LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
 INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c ending.c guard.c)
 STATS_SRCS := $(addprefix src/stats/,model.c texts.c births.c events.c detail.c runs.c apps.c tail.c publish.c)
-OPERATIONS_SRCS := src/operations/operations.c src/operations/audit.c
+OPERATIONS_SRCS := $(addprefix src/operations/,operations.c ride.c rows.c audit.c)
 HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c base.c retain.c writer.c history.c)
 API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c session.c asked.c json.c respond.c worker.c parameters.c \
   schema.c openapi.c views.c details.c reads.c controls.c stream.c files.c)

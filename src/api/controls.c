@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "wire/feed.h"
 
+#define HEAPS_MAX 1024u /* of one process: the intake takes no more */
+
 /* An integer member in [low, high]; absent leaves *out. */
 static bool member_integer(const json_t *value, json_int_t low, json_int_t high, json_int_t *out)
 {
@@ -223,11 +225,12 @@ static enum MHD_Result start_on(struct request *request, const struct stats_proc
                                 uint32_t heap, const struct wire_command *command, json_int_t deadline_ms,
                                 const char *detail)
 {
-    uint32_t heaps[1024];
+    const char *id = process->id;
+    struct operation_target targets[HEAPS_MAX] = {0};
     size_t count = 0;
-    for (size_t i = 0; i < process->heap_count && count < sizeof heaps / sizeof *heaps; i++)
+    for (size_t i = 0; i < process->heap_count && count < HEAPS_MAX; i++)
         if (!process->heaps[i].gone && (!heap || process->heaps[i].n == heap))
-            heaps[count++] = process->heaps[i].n;
+            targets[count++].heap = process->heaps[i].n;
     if (heap && !count)
         return respond_problem(request, PROBLEM_heap_gone, NULL);
     struct audit_record asked;
@@ -235,9 +238,10 @@ static enum MHD_Result start_on(struct request *request, const struct stats_proc
     snprintf(target, sizeof target, heap ? "%s/heaps/%u" : "%s", process->id, (unsigned)heap);
     asked_fill(request, operation_kind_word(command->kind), target, detail, &asked);
     int error = operations_start(request->api->operations,
-                                 &(struct operation_request){.process = process->id,
-                                                             .heaps = heaps,
-                                                             .heap_count = count,
+                                 &(struct operation_request){.processes = &id,
+                                                             .process_count = 1,
+                                                             .targets = targets,
+                                                             .target_count = count,
                                                              .command = *command,
                                                              .deadline_ms = (uint64_t)deadline_ms,
                                                              .asked = &asked},

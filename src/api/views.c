@@ -566,7 +566,7 @@ json_t *view_operation(const struct operation_view *operation)
     bool over = operation_is_over(operation->state);
     json_t *json = json_pack(
         "{s:s, s:s, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", operation->id, "kind",
-        operation_kind_word(operation->kind), "process", operation->process,
+        operation_kind_word(operation->kind), "process", *operation->processes,
         "state", operation_state_word(operation->state), "code", operation->code, "detail",
         operation_sentence(operation->code, operation->error), "deadline_ms", view_number(operation->deadline_ms),
         "created_at", view_time(operation->created_wall_ns), "finished_at",

@@ -1,35 +1,11 @@
-#include "operations/operations.h"
-
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "operations/private.h"
 #include "tally.h"
-
-struct operation {
-    struct operation *next; /* older */
-    uint64_t deadline_ns;
-    struct audit_record asked; /* kind "": not audited */
-    struct operation_view view; /* and its heaps: last member */
-};
-
-struct operations {
-    operations_send_fn send;
-    void *send_arg;
-    struct audit *audit;
-    char start[16];
-    pthread_mutex_t lock; /* everything below */
-    struct operation *newest;
-    unsigned count, open;
-    uint64_t numbers;
-    operations_changed_fn changed;
-    void *changed_arg;
-    unsigned telling; /* calls to the listener that go on */
-    pthread_cond_t told;
-};
 
 const char *operation_state_word(enum operation_state state)
 {
@@ -49,6 +25,8 @@ const char *operation_kind_word(uint32_t kind)
         return word;
         WIRE_COMMANDS(WIRE_X)
 #undef WIRE_X
+    case OPERATION_BASELINE:
+        return "baseline";
     default:
         return "unknown";
     }
@@ -96,12 +74,23 @@ struct operations *operations_new(const char *start, operations_send_fn send, vo
     return operations;
 }
 
+static void operation_free(struct operations *operations, struct operation *operation)
+{
+    for (size_t i = 0; i < operation->view->heap_count; i++) {
+        const struct operation_rows *rows = operation->view->heaps[i].rows;
+        operations->rows_bytes -= rows ? operations__rows_bytes(rows) : 0;
+        operations__rows_drop(operation->rides[i].coming);
+    }
+    operations_view_free(operation->view);
+    free(operation);
+}
+
 void operations_free(struct operations *operations)
 {
     while (operations->newest) {
         struct operation *operation = operations->newest;
         operations->newest = operation->next;
-        free(operation);
+        operation_free(operations, operation);
     }
     pthread_cond_destroy(&operations->told);
     pthread_mutex_destroy(&operations->lock);
@@ -118,9 +107,16 @@ void operations_on_change(struct operations *operations, operations_changed_fn c
     pthread_mutex_unlock(&operations->lock);
 }
 
-static void tell(struct operations *operations, const char *id)
+static void id_make(const struct operations *operations, uint64_t number, char *id)
 {
+    snprintf(id, OPERATION_ID_CHARS, "%s-%llu", operations->start, (unsigned long long)number);
+}
+
+void operations__tell(struct operations *operations, uint64_t number)
+{
+    char id[OPERATION_ID_CHARS];
     pthread_mutex_lock(&operations->lock);
+    id_make(operations, number, id);
     operations_changed_fn changed = operations->changed;
     void *arg = operations->changed_arg;
     operations->telling++;
@@ -133,20 +129,18 @@ static void tell(struct operations *operations, const char *id)
     pthread_mutex_unlock(&operations->lock);
 }
 
-static struct operation *find(const struct operations *operations, const char *id)
+struct operation *operations__find(const struct operations *operations, const char *id)
 {
     for (struct operation *operation = operations->newest; operation; operation = operation->next)
-        if (!strcmp(operation->view.id, id))
+        if (!strcmp(operation->view->id, id))
             return operation;
     return NULL;
 }
 
-static struct operation *find_number(const struct operations *operations, uint64_t number)
+bool operations__is_of(const struct operation *operation, size_t heap, const char *process, uint32_t n)
 {
-    for (struct operation *operation = operations->newest; operation; operation = operation->next)
-        if (operation->view.number == number)
-            return operation;
-    return NULL;
+    const struct operation_heap *at = &operation->view->heaps[heap];
+    return at->n == n && !strcmp(operation->view->processes[at->process], process);
 }
 
 /* The lock order: ours, then the audit's. */
@@ -155,20 +149,19 @@ static void audit_say(struct operations *operations, struct operation *operation
     struct audit_record *asked = &operation->asked;
     if (!*asked->kind)
         return;
-    snprintf(asked->operation, sizeof asked->operation, "%s", operation->view.id);
+    snprintf(asked->operation, sizeof asked->operation, "%s", operation->view->id);
     snprintf(asked->result, sizeof asked->result, "%s", result);
-    snprintf(asked->code, sizeof asked->code, "%s", operation->view.code ? operation->view.code : "");
+    snprintf(asked->code, sizeof asked->code, "%s", operation->view->code ? operation->view->code : "");
     audit_record(operations->audit, asked);
 }
 
-/* Post-condition: the operation's state and sums are those of its heaps. Under the lock. */
-static void reckon(struct operations *operations, struct operation *operation)
+void operations__reckon(struct operations *operations, struct operation *operation)
 {
-    struct operation_view *view = &operation->view;
+    struct operation_view *view = operation->view;
     enum operation_state earliest = OPERATION_FAILED, worst = OPERATION_SUCCEEDED;
     bool was_over = operation_is_over(view->state);
     view->collected = 0;
-    view->freed_bytes = view->pause_ns = view->safepoint_wait_ns = 0;
+    view->freed_bytes = view->total = view->pause_ns = view->safepoint_wait_ns = 0;
     for (size_t i = 0; i < view->heap_count; i++) {
         const struct operation_heap *heap = &view->heaps[i];
         if (heap->state < earliest)
@@ -181,6 +174,7 @@ static void reckon(struct operations *operations, struct operation *operation)
         }
         view->collected += heap->collected;
         view->freed_bytes += heap->freed_bytes;
+        view->total += heap->total;
         if (heap->pause_ns > view->pause_ns)
             view->pause_ns = heap->pause_ns;
         if (heap->safepoint_wait_ns > view->safepoint_wait_ns)
@@ -203,104 +197,128 @@ static void prune(struct operations *operations)
     if (operations->count <= OPERATIONS_KEPT)
         return;
     for (struct operation **link = &operations->newest; *link; link = &(*link)->next)
-        if (operation_is_over((*link)->view.state))
+        if (operation_is_over((*link)->view->state))
             oldest_over = link;
     if (oldest_over) {
         struct operation *gone = *oldest_over;
         *oldest_over = gone->next;
         operations->count--;
-        free(gone);
+        operation_free(operations, gone);
     }
+}
+
+/* The view and what it points to are one piece of memory. */
+static size_t view_bytes(size_t heap_count, size_t process_count)
+{
+    return sizeof(struct operation_view) + heap_count * sizeof(struct operation_heap) + process_count * 33;
+}
+
+static void view_point(struct operation_view *view)
+{
+    view->processes = (const char (*)[33])(const void *)&view->heaps[view->heap_count];
+}
+
+static struct operation_view *view_new(const struct operation_request *request)
+{
+    struct operation_view *view = calloc(1, view_bytes(request->target_count, request->process_count));
+    if (!view)
+        return NULL;
+    view->kind = request->command.kind;
+    view->command = request->command;
+    view->deadline_ms = request->deadline_ms;
+    view->created_wall_ns = clock_wall_ns();
+    view->batch = request->batch;
+    view->process_count = request->process_count;
+    view->heap_count = request->target_count;
+    view_point(view);
+    for (size_t i = 0; i < view->process_count; i++)
+        snprintf((char *)(uintptr_t)view->processes[i], 33, "%s", request->processes[i]);
+    for (size_t i = 0; i < view->heap_count; i++) {
+        view->heaps[i].process = request->targets[i].process;
+        view->heaps[i].n = request->targets[i].heap;
+    }
+    return view;
 }
 
 static struct operation *operation_new(struct operations *operations, const struct operation_request *request)
 {
-    size_t heap_bytes = request->heap_count * sizeof(struct operation_heap);
-    struct operation *operation = calloc(1, sizeof *operation + heap_bytes);
-    if (!operation)
+    struct operation_view *view = view_new(request);
+    struct operation *operation = calloc(1, sizeof *operation + request->target_count * sizeof(struct ride));
+    if (!view || !operation) {
+        free(view);
+        free(operation);
         return NULL;
-    struct operation_view *view = &operation->view;
-    operation->deadline_ns = clock_mono_ns() + request->deadline_ms * 1000000u;
+    }
+    operation->view = view;
+    operation->created_ns = clock_mono_ns();
+    operation->deadline_ns = operation->created_ns + request->deadline_ms * 1000000u;
     if (request->asked)
         operation->asked = *request->asked;
     view->number = ++operations->numbers;
-    snprintf(view->id, sizeof view->id, "%s-%llu", operations->start, (unsigned long long)view->number);
-    snprintf(view->process, sizeof view->process, "%s", request->process);
-    view->kind = (enum wire_command_kind)request->command.kind;
-    view->command = request->command;
-    view->deadline_ms = request->deadline_ms;
-    view->created_wall_ns = clock_wall_ns();
-    view->heap_count = request->heap_count;
-    for (size_t i = 0; i < view->heap_count; i++)
-        view->heaps[i].n = request->heaps[i];
+    id_make(operations, view->number, view->id);
     operation->next = operations->newest;
     operations->newest = operation;
     operations->count++;
     operations->open++;
     audit_say(operations, operation, "accepted");
-    reckon(operations, operation);
+    operations__reckon(operations, operation);
     prune(operations);
     return operation;
 }
 
-static void heap_end(struct operations *operations, struct operation *operation, size_t at,
-                     enum operation_state state, const char *code)
+void operations__heap_end(struct operations *operations, struct operation *operation, size_t at,
+                          enum operation_state state, const char *code)
 {
-    struct operation_heap *heap = &operation->view.heaps[at];
+    struct operation_heap *heap = &operation->view->heaps[at];
     if (operation_is_over(heap->state))
         return;
     heap->state = state;
     heap->code = code;
-    reckon(operations, operation);
+    operations__reckon(operations, operation);
 }
 
 int operations_start(struct operations *operations, const struct operation_request *request, char *id)
 {
     int result = 0;
+    uint64_t number = 0;
     struct operation *operation = NULL;
-    struct wire_command send = request->command;
+    if (request->target_count > OPERATION_TARGETS_MAX)
+        return -E2BIG;
     pthread_mutex_lock(&operations->lock);
     if (operations->open >= OPERATIONS_OPEN_MAX)
         result = -EBUSY;
     else if (!(operation = operation_new(operations, request)))
         result = -ENOMEM;
     if (operation) {
-        send.operation = operation->view.number;
-        send.deadline_ns = operation->deadline_ns;
-        snprintf(id, OPERATION_ID_CHARS, "%s", operation->view.id);
+        number = operation->view->number;
+        snprintf(id, OPERATION_ID_CHARS, "%s", operation->view->id);
     }
     pthread_mutex_unlock(&operations->lock);
     if (result)
         return result;
-    for (size_t i = 0; i < request->heap_count; i++) {
-        send.heap_number = request->heaps[i];
-        int error = operations->send(operations->send_arg, request->process, &send);
-        if (!error)
-            continue;
-        pthread_mutex_lock(&operations->lock);
-        operation = find(operations, id);
-        if (operation)
-            heap_end(operations, operation, i, OPERATION_FAILED,
-                     error == -ESRCH ? "process_gone" : "undeliverable");
-        pthread_mutex_unlock(&operations->lock);
-    }
-    tell(operations, id);
+    operations__send(operations);
+    operations__tell(operations, number);
     return 0;
 }
 
 static struct operation_view *view_copy(const struct operation *operation)
 {
-    size_t bytes = sizeof operation->view + operation->view.heap_count * sizeof *operation->view.heaps;
+    size_t bytes = view_bytes(operation->view->heap_count, operation->view->process_count);
     struct operation_view *copy = malloc(bytes);
-    if (copy)
-        memcpy(copy, &operation->view, bytes);
+    if (!copy)
+        return NULL;
+    memcpy(copy, operation->view, bytes);
+    view_point(copy);
+    for (size_t i = 0; i < copy->heap_count; i++)
+        if (copy->heaps[i].rows)
+            operations__rows_hold(copy->heaps[i].rows);
     return copy;
 }
 
 struct operation_view *operations_get_new(struct operations *operations, const char *id)
 {
     pthread_mutex_lock(&operations->lock);
-    const struct operation *operation = find(operations, id);
+    const struct operation *operation = operations__find(operations, id);
     struct operation_view *copy = operation ? view_copy(operation) : NULL;
     pthread_mutex_unlock(&operations->lock);
     return copy;
@@ -308,12 +326,14 @@ struct operation_view *operations_get_new(struct operations *operations, const c
 
 bool operations_id(struct operations *operations, uint64_t number, char *id)
 {
+    bool known = false;
     pthread_mutex_lock(&operations->lock);
-    const struct operation *operation = number ? find_number(operations, number) : NULL;
-    if (operation)
-        snprintf(id, OPERATION_ID_CHARS, "%s", operation->view.id);
+    for (const struct operation *operation = operations->newest; operation && !known; operation = operation->next)
+        known = operation->view->number == number;
+    if (known)
+        id_make(operations, number, id);
     pthread_mutex_unlock(&operations->lock);
-    return operation;
+    return known;
 }
 
 size_t operations_list_new(struct operations *operations, struct operation_view **views, size_t limit)
@@ -331,123 +351,100 @@ size_t operations_list_new(struct operations *operations, struct operation_view 
 
 void operations_view_free(struct operation_view *view)
 {
+    for (size_t i = 0; view && i < view->heap_count; i++)
+        operations__rows_drop(view->heaps[i].rows);
     free(view);
+}
+
+/* Ends what was not sent; returns the heap's number of the next that was, from *at on; 0: none. */
+static uint32_t cancel_next(struct operations *operations, const char *id, size_t *at, uint64_t *number,
+                            char process[33])
+{
+    uint32_t n = 0;
+    pthread_mutex_lock(&operations->lock);
+    struct operation *operation = operations__find(operations, id);
+    *number = operation ? operation->view->number : 0;
+    for (; operation && *at < operation->view->heap_count && !n; ++*at) {
+        const struct operation_heap *heap = &operation->view->heaps[*at];
+        bool own = operation->rides[*at].number == *number;
+        if (own && !operation_is_over(heap->state)) {
+            memcpy(process, operation->view->processes[heap->process], 33);
+            n = heap->n;
+        } else if (!own && heap->state < OPERATION_RUNNING) {
+            operations__heap_end(operations, operation, *at, OPERATION_CANCELLED, NULL);
+        }
+    }
+    pthread_mutex_unlock(&operations->lock);
+    return n;
 }
 
 bool operations_cancel(struct operations *operations, const char *id)
 {
-    struct operation_view *view = operations_get_new(operations, id);
-    if (!view)
+    struct wire_command command = {.kind = WIRE_COMMAND_CANCEL};
+    char process[33];
+    size_t at = 0;
+    while ((command.heap_number = cancel_next(operations, id, &at, &command.operation, process)))
+        operations->send(operations->send_arg, process, &command);
+    if (!command.operation)
         return false;
-    for (size_t i = 0; i < view->heap_count; i++) {
-        if (operation_is_over(view->heaps[i].state))
-            continue;
-        struct wire_command command = {.kind = WIRE_COMMAND_CANCEL, .operation = view->number,
-                                       .heap_number = view->heaps[i].n};
-        operations->send(operations->send_arg, view->process, &command);
-    }
-    operations_view_free(view);
+    operations__tell(operations, command.operation);
     return true;
 }
 
-static const char *ack_code(int32_t error)
-{
-    return error == TALLY_EBUSY          ? "busy"
-           : error == TALLY_ESTATE       ? "heap_gone"
-           : error == TALLY_EUNSUPPORTED ? "unsupported"
-           : error == TALLY_EVETO        ? "vetoed"
-                                         : "refused_by_host";
-}
+enum verdict { GOES_ON, PROCESS_GONE, UNCONFIRMED, EXPIRED };
+typedef enum verdict (*judge_fn)(const struct operation *operation, size_t heap, const void *arg);
 
-/* A state never goes back: acknowledgements of one heap come in order, but a late one may follow our own
- * verdict. Whether it says anything new. */
-static bool ack_fold(struct operations *operations, struct operation *operation, size_t at,
-                     const struct wire_ack *ack)
+/* Ends the open heaps that the judge says, one operation a turn, so that the listener runs without the lock. */
+static void end_each(struct operations *operations, judge_fn judge, const void *arg)
 {
-    static const enum operation_state states[] = {
-        [WIRE_ACK_WAITING] = OPERATION_WAITING, [WIRE_ACK_RUNNING] = OPERATION_RUNNING,
-        [WIRE_ACK_SUCCEEDED] = OPERATION_SUCCEEDED, [WIRE_ACK_FAILED] = OPERATION_FAILED,
-        [WIRE_ACK_CANCELLED] = OPERATION_CANCELLED, [WIRE_ACK_EXPIRED] = OPERATION_EXPIRED};
-    struct operation_heap *heap = &operation->view.heaps[at];
-    if (ack->state < WIRE_ACK_WAITING || ack->state > WIRE_ACK_EXPIRED || operation_is_over(heap->state))
-        return false;
-    enum operation_state state = states[ack->state];
-    if (state <= heap->state)
-        return false;
-    heap->collected = ack->collected;
-    heap->freed_bytes = ack->freed_bytes;
-    heap->pause_ns = ack->pause_ns;
-    heap->safepoint_wait_ns = ack->safepoint_wait_ns;
-    if (state == OPERATION_FAILED) {
-        heap->code = ack_code(ack->error);
-        heap->error = ack->error;
-    }
-    heap->state = state;
-    reckon(operations, operation);
-    return true;
-}
-
-void operations_ack(struct operations *operations, const char *process, const struct wire_ack *ack)
-{
-    char id[OPERATION_ID_CHARS] = "";
-    pthread_mutex_lock(&operations->lock);
-    struct operation *operation = find_number(operations, ack->operation);
-    if (operation && !strcmp(operation->view.process, process)) {
-        for (size_t i = 0; i < operation->view.heap_count; i++)
-            if (operation->view.heaps[i].n == ack->heap_number && ack_fold(operations, operation, i, ack))
-                memcpy(id, operation->view.id, sizeof id);
-    }
-    pthread_mutex_unlock(&operations->lock);
-    if (*id)
-        tell(operations, id);
-}
-
-/* Ends the open heaps that `over` picks, one operation a turn, so that the listener runs without the lock. */
-static void end_each(struct operations *operations,
-                     bool (*over)(const struct operation *, const struct operation_heap *, const void *),
-                     const void *arg, const char *code)
-{
+    static const char *const codes[] = {[PROCESS_GONE] = "process_gone", [UNCONFIRMED] = "unconfirmed", [EXPIRED] = NULL};
     for (;;) {
-        char id[OPERATION_ID_CHARS] = "";
+        uint64_t number = 0;
         pthread_mutex_lock(&operations->lock);
-        for (struct operation *operation = operations->newest; operation && !*id;
-             operation = operation->next) {
-            for (size_t i = 0; i < operation->view.heap_count; i++) {
-                const struct operation_heap *heap = &operation->view.heaps[i];
-                if (operation_is_over(heap->state) || !over(operation, heap, arg))
+        for (struct operation *operation = operations->newest; operation && !number; operation = operation->next) {
+            const struct operation_view *view = operation->view;
+            for (size_t i = 0; i < view->heap_count && !operation_is_over(view->state); i++) {
+                enum verdict verdict =
+                    operation_is_over(view->heaps[i].state) ? GOES_ON : judge(operation, i, arg);
+                if (verdict == GOES_ON)
                     continue;
-                memcpy(id, operation->view.id, sizeof id);
-                heap_end(operations, operation, i, OPERATION_FAILED, code);
+                number = view->number;
+                operations__heap_end(operations, operation, i, verdict == EXPIRED ? OPERATION_EXPIRED : OPERATION_FAILED,
+                                     codes[verdict]);
             }
         }
         pthread_mutex_unlock(&operations->lock);
-        if (!*id)
+        if (!number)
             return;
-        tell(operations, id);
+        operations__tell(operations, number);
     }
 }
 
-static bool of_process(const struct operation *operation, const struct operation_heap *heap,
-                       const void *process)
+static enum verdict of_process(const struct operation *operation, size_t heap, const void *process)
 {
-    (void)heap;
-    return !strcmp(operation->view.process, process);
+    bool same = !strcmp(operation->view->processes[operation->view->heaps[heap].process], process);
+    return same ? PROCESS_GONE : GOES_ON;
 }
 
-/* What runs has the host's word already, and may take its time. */
-static bool past_grace(const struct operation *operation, const struct operation_heap *heap, const void *now)
+/* What runs has the host's word already, and may take its time; what was never sent has ours. */
+static enum verdict by_time(const struct operation *operation, size_t heap, const void *now)
 {
-    return heap->state != OPERATION_RUNNING &&
-           *(const uint64_t *)now > operation->deadline_ns + OPERATION_GRACE_NS;
+    uint64_t late_ns = *(const uint64_t *)now > operation->deadline_ns ? *(const uint64_t *)now - operation->deadline_ns : 0;
+    if (!late_ns || operation->view->heaps[heap].state == OPERATION_RUNNING)
+        return GOES_ON;
+    if (!operation->rides[heap].number)
+        return EXPIRED;
+    return late_ns > OPERATION_GRACE_NS ? UNCONFIRMED : GOES_ON;
 }
 
 void operations_process_gone(struct operations *operations, const char *process)
 {
-    end_each(operations, of_process, process, "process_gone");
+    end_each(operations, of_process, process);
 }
 
 void operations_tick(struct operations *operations)
 {
     uint64_t now = clock_mono_ns();
-    end_each(operations, past_grace, &now, "unconfirmed");
+    end_each(operations, by_time, &now);
+    operations__send(operations);
 }

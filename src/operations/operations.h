@@ -5,9 +5,15 @@
  * What is always true
  *  - An operation ends once, and never changes afterwards. `expired` and `succeeded` are the host's word; a
  *    heap of which it says nothing by the deadline and a little more has failed, code `unconfirmed`. What runs
- *    may take its time.
+ *    may take its time. What was never sent to the host, and rides on no command that was, ends by our own word.
  *  - The state of an operation is that of its heaps: the earliest of those that go on, else the worst end.
- *  - The last OPERATIONS_KEPT are kept; those that go on are never dropped.
+ *  - What asks the same of a heap as a command that waits there already rides on that: there is at most one such
+ *    command on its way, and whoever rides ends with it, and with the same result. It must have begun after the rider
+ *    was asked for, and before its deadline; a rider for whom that is not so, or whose command was cancelled or has
+ *    expired before its own time, gets one of its own.
+ *  - A heap lists one thing at a time; what else is to be listed waits here.
+ *  - The last OPERATIONS_KEPT are kept; those that go on are never dropped. Of what was listed the newest
+ *    OPERATIONS_ROWS_KEPT bytes are.
  *    Any thread. The listener is called with no lock held.
  */
 #ifndef TALLY_OPERATIONS_OPERATIONS_H
@@ -23,6 +29,9 @@
 #define OPERATIONS_OPEN_MAX 256u
 #define OPERATION_ID_CHARS 32
 #define OPERATION_GRACE_NS 1000000000u
+#define OPERATION_TARGETS_MAX 16384u /* heaps of one operation */
+#define OPERATION_ROWS_MAX ((size_t)1 << 20) /* bytes listed by one, all its heaps together */
+#define OPERATIONS_ROWS_KEPT ((size_t)16 << 20)
 
 /* X(NAME, word) */
 #define OPERATION_STATES(X)                                                                                  \
@@ -37,7 +46,8 @@ enum operation_state {
 };
 const char *operation_state_word(enum operation_state state);
 
-/* What is asked: a word of WIRE_COMMANDS. */
+/* What is asked: a word of WIRE_COMMANDS, or one of those that need no host. */
+#define OPERATION_BASELINE 1000u
 const char *operation_kind_word(uint32_t kind);
 
 /* Why an operation failed. X(code, sentence) */
@@ -46,7 +56,7 @@ const char *operation_kind_word(uint32_t kind);
     X("heap_gone", "the heap is no longer attached") \
     X("busy", "too many requests wait for this heap") \
     X("undeliverable", "the request could not be delivered") \
-    X("unsupported", "the heap's manager does not have that") \
+    X("unsupported", "the library or the heap's manager does not have that") \
     X("vetoed", "the host does not let its heap be controlled") \
     X("refused_by_host", "the library refused the request") \
     X("unconfirmed", "the deadline passed, and the process did not say what became of it")
@@ -54,20 +64,26 @@ const char *operation_kind_word(uint32_t kind);
  * for a NULL code. Static storage. */
 const char *operation_sentence(const char *code, int32_t error);
 
+/* What a heap has listed: one message of wire/message.h, of any length. Never changes, and goes with its last holder. */
+struct operation_rows;
+const struct wire_rows *operation_rows_get(const struct operation_rows *rows);
+
 struct operation_heap {
+    uint32_t process; /* its index in the view */
     uint32_t n;
     enum operation_state state;
     const char *code; /* FAILED: why, static storage; else NULL */
     int32_t error;    /* FAILED: the library's TALLY_E*, or 0 */
     int64_t collected;
     uint64_t freed_bytes, pause_ns, safepoint_wait_ns;
+    uint64_t total, after; /* as in struct wire_ack */
+    const struct operation_rows *rows; /* listed; NULL: nothing, or not kept */
 };
 
 struct operation_view { /* a copy, freed with operations_view_free() */
     char id[OPERATION_ID_CHARS];
     uint64_t number;
-    char process[33];
-    enum wire_command_kind kind;
+    uint32_t kind; /* enum wire_command_kind, or OPERATION_BASELINE */
     struct wire_command command; /* what was asked: generation, or mask and the members it names */
     enum operation_state state;
     const char *code; /* FAILED: why, as of the first heap that failed */
@@ -76,12 +92,16 @@ struct operation_view { /* a copy, freed with operations_view_free() */
     uint64_t created_wall_ns, finished_wall_ns;
     /* sums over the heaps; pauses and waits: the longest */
     int64_t collected;
-    uint64_t freed_bytes, pause_ns, safepoint_wait_ns;
-    size_t heap_count;
+    uint64_t freed_bytes, total, pause_ns, safepoint_wait_ns;
+    bool batch; /* of a selection of processes */
+    size_t process_count;
+    const char (*processes)[33]; /* their ids */
+    size_t heap_count; /* those of a process stand together */
     struct operation_heap heaps[];
 };
 
-/* Delivers one command; 0 or -errno (-ESRCH: the process is gone). deadline_ns is of our clock. */
+/* Delivers one command; 0 or -errno (-ESRCH: the process is gone; -ENOBUFS: there is no room now). deadline_ns is of
+ * our clock. */
 typedef int (*operations_send_fn)(void *arg, const char *process, const struct wire_command *command);
 /* An operation has changed. */
 typedef void (*operations_changed_fn)(void *arg, const char *id);
@@ -95,15 +115,22 @@ void operations_free(struct operations *operations);
 /* Returns when no call to the listener before goes on; so not from a listener. */
 void operations_on_change(struct operations *operations, operations_changed_fn changed, void *arg);
 
+struct operation_target {
+    uint32_t process; /* index */
+    uint32_t heap;    /* number */
+};
 struct operation_request { /* borrowed for the call */
-    const char *process;
-    const uint32_t *heaps; /* numbers, heap_count of them */
-    size_t heap_count;
-    struct wire_command command; /* what: heap_number, operation and deadline are filled in */
+    const char *const *processes; /* ids; at least one, and but for a batch one alone */
+    size_t process_count;
+    bool batch;
+    const struct operation_target *targets; /* those of a process stand together */
+    size_t target_count;
+    struct wire_command command; /* what: kind and its members; heap_number, operation and deadline are filled in */
     uint64_t deadline_ms;        /* from now */
     const struct audit_record *asked; /* who, from, kind, target, detail; NULL: not audited */
 };
-/* id: of at least OPERATION_ID_CHARS. 0, -ENOMEM, or -EBUSY: too many go on; then nothing is audited. */
+/* id: of at least OPERATION_ID_CHARS. One without targets has succeeded. 0, -ENOMEM, -E2BIG: more than
+ * OPERATION_TARGETS_MAX, or -EBUSY: too many go on; then nothing is audited. */
 int operations_start(struct operations *operations, const struct operation_request *request, char *id);
 /* The operation, or NULL: unknown. */
 struct operation_view *operations_get_new(struct operations *operations, const char *id);
@@ -112,13 +139,14 @@ bool operations_id(struct operations *operations, uint64_t number, char *id);
 /* The newest first, at most `limit`, into views; returns how many. */
 size_t operations_list_new(struct operations *operations, struct operation_view **views, size_t limit);
 void operations_view_free(struct operation_view *view);
-/* Asks the host to drop it. It ends when the host confirms. false: unknown. */
+/* Asks the host to drop it. It ends when the host confirms; what has not been sent, at once. false: unknown. */
 bool operations_cancel(struct operations *operations, const char *id);
 
 /* What the intake hears. */
 void operations_ack(struct operations *operations, const char *process, const struct wire_ack *ack);
+void operations_rows(struct operations *operations, const char *process, const struct wire_rows *rows);
 void operations_process_gone(struct operations *operations, const char *process);
-/* Ends what nobody confirmed; called several times a second. */
+/* Ends what nobody confirmed, and sends what found no room; called several times a second. */
 void operations_tick(struct operations *operations);
 
 static inline bool operation_is_over(enum operation_state state)

@@ -49,6 +49,12 @@ static void ack_hear(void *arg, const char *id, const struct wire_ack *ack)
     operations_ack(daemon->operations, id, ack);
 }
 
+static void rows_hear(void *arg, const char *id, const struct wire_rows *rows)
+{
+    struct daemon *daemon = arg;
+    operations_rows(daemon->operations, id, rows);
+}
+
 /* The intake tells stats everything; that a process is gone, operations hear too, once the views show it. */
 static void *attached(void *arg, const struct intake_process *process)
 {
@@ -184,6 +190,7 @@ static int intake_open(struct daemon *daemon)
                                      .ended = ended,
                                      .swept = swept,
                                      .ack = ack_hear,
+                                     .rows = rows_hear,
                                      .refused = refused,
                                      .released = released};
     path_of(daemon, "agent.sock", path, sizeof path);

@@ -199,7 +199,7 @@ static void test_views(void **state)
          "\"reason\":\"threshold\",\"generation\":2,\"manager\":\"generational\""},
         {GET(P "/config"), 200,
          "\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[700,10,10],\"debug\":[],"
-         "\"max_pause_us\":0,\"memory_limit_bytes\":0,\"access\":\"control\",\"events\":\"all\""},
+         "\"max_pause_us\":0,\"memory_limit_bytes\":0,\"stress\":{\"nth\":0,\"every_decref\":false},\"access\":\"control\",\"events\":\"all\""},
         {GET(P "/heaps/1"), 200, "\"live_objects\":10"},
         {GET(P "/heaps/1/types"), 200, "node"},
         {GET("/v1/info"), 200, "\"path\":\"frees.cycle\""},

@@ -77,10 +77,11 @@ static void test_no_more_streams_than_the_limit(void **state)
 
 static void collect(const struct world *world)
 {
-    const uint32_t heap = 1;
+    const struct operation_target heap = {0, 1};
+    const char *const process = PROCESS;
     char id[OPERATION_ID_CHARS];
     operations_start(world->operations,
-                     &(struct operation_request){.process = PROCESS, .heaps = &heap, .heap_count = 1,
+                     &(struct operation_request){.processes = &process, .process_count = 1, .targets = &heap, .target_count = 1,
                                                  .command = {.kind = WIRE_COMMAND_COLLECT}, .deadline_ms = 1000},
                      id);
 }

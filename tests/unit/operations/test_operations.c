@@ -66,12 +66,14 @@ static int stop_world(void **state)
 
 static int begin(struct world *world, size_t heaps, uint64_t deadline_ms, char *id)
 {
-    static const uint32_t numbers[] = {1, 2, 3};
+    static const struct operation_target targets[] = {{0, 1}, {0, 2}, {0, 3}};
+    static const char *const process = PROCESS;
     const struct audit_record asked = {.who = "uid 7", .from = "api.sock pid 8", .kind = "collect",
                                        .target = PROCESS, .detail = "{\"generation\":2}"};
     return operations_start(world->operations,
                             &(struct operation_request){
-                                .process = PROCESS, .heaps = numbers, .heap_count = heaps, .asked = &asked,
+                                .processes = &process, .process_count = 1, .targets = targets,
+                                .target_count = heaps, .asked = &asked,
                                 .command = {.kind = WIRE_COMMAND_COLLECT, .generation = 2},
                                 .deadline_ms = deadline_ms},
                             id);
@@ -149,7 +151,7 @@ static void test_how_heaps_add_up(void **state)
     struct world *world = *state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char id[OPERATION_ID_CHARS];
-        begin(world, 3, 1000, id);
+        begin(world, 3, 1000 - i, id); /* the earlier deadline rides on no later one */
         for (uint32_t heap = 1; heap <= 3; heap++)
             if (rows[i].acks[heap - 1])
                 ack(world, i + 1, heap, rows[i].acks[heap - 1], heap);
@@ -229,7 +231,7 @@ static void test_what_cannot_be_sent_fails(void **state)
     world->send_result = -ESRCH;
     assert_int_equal(begin(world, 2, 1000, id), 0);
     assert_int_equal(state_of(world, id, "process_gone"), OPERATION_FAILED);
-    world->send_result = -ENOBUFS;
+    world->send_result = -EIO;
     begin(world, 2, 1000, id);
     assert_int_equal(state_of(world, id, "undeliverable"), OPERATION_FAILED);
     world->send_result = 0;
@@ -237,11 +239,33 @@ static void test_what_cannot_be_sent_fails(void **state)
     assert_int_equal(state_of(world, id, NULL), OPERATION_SUCCEEDED);
 }
 
+/* No room on the way is no failure: it is sent when there is some, or has expired, by our own word. */
+static void test_what_finds_no_room_waits_for_it(void **state)
+{
+    struct world *world = *state;
+    char id[OPERATION_ID_CHARS], late[OPERATION_ID_CHARS];
+    world->send_result = -ENOBUFS;
+    begin(world, 2, 10000, id);
+    begin(world, 1, 1, late);
+    assert_int_equal(state_of(world, id, NULL), OPERATION_QUEUED);
+    usleep(5000);
+    operations_tick(world->operations);
+    assert_int_equal(state_of(world, id, NULL), OPERATION_QUEUED);
+    assert_int_equal(state_of(world, late, NULL), OPERATION_EXPIRED);
+    world->send_result = 0;
+    world->sent = 0;
+    operations_tick(world->operations);
+    assert_int_equal(world->sent, 2);
+    ack(world, 1, 1, WIRE_ACK_SUCCEEDED, 1);
+    ack(world, 1, 2, WIRE_ACK_SUCCEEDED, 1);
+    assert_int_equal(state_of(world, id, NULL), OPERATION_SUCCEEDED);
+}
+
 static void test_silence_is_unconfirmed_after_the_grace(void **state)
 {
     struct world *world = *state;
     char silent[OPERATION_ID_CHARS], mixed[OPERATION_ID_CHARS];
-    begin(world, 1, 1, silent);
+    begin(world, 1, 2, silent);
     begin(world, 2, 1, mixed);
     ack(world, 2, 1, WIRE_ACK_RUNNING, 0);
     usleep(20000);
@@ -271,6 +295,8 @@ static void test_cancel_asks_the_host(void **state)
     assert_int_equal(state_of(world, id, NULL), OPERATION_CANCELLED);
     assert_true(operations_cancel(world->operations, id));
     assert_int_equal(world->cancelled, 2);
+    begin(world, 0, 1000, id);
+    assert_true(operations_cancel(world->operations, id));
     assert_false(operations_cancel(world->operations, "aabbccdd-99"));
 }
 
@@ -375,7 +401,7 @@ static void test_many_threads(void **state)
     for (size_t i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(world->told, told);
-    assert_int_equal(state_of(world, id, NULL), OPERATION_SUCCEEDED);
+    assert_true(operation_is_over(state_of(world, id, NULL))); /* succeeded, or was cancelled before it was sent */
 }
 
 int main(void)
@@ -391,6 +417,7 @@ int main(void)
                                        TEST(test_cancel_asks_the_host),
                                        TEST(test_the_last_ones_are_kept),
                                        TEST(test_no_more_open_ones_than_the_limit),
+                                       TEST(test_what_finds_no_room_waits_for_it),
                                        TEST(test_every_operation_is_audited),
                                        TEST(test_many_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
