@@ -40,13 +40,13 @@ INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c ending.
 STATS_SRCS := $(addprefix src/stats/,model.c texts.c births.c events.c detail.c runs.c apps.c tail.c publish.c)
 OPERATIONS_SRCS := $(addprefix src/operations/,operations.c ride.c rows.c audit.c)
 HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c base.c retain.c writer.c history.c)
-API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c session.c asked.c json.c respond.c worker.c parameters.c \
+API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c session.c asked.c json.c respond.c negotiate.c represent.c bodies.c list.c lists.c worker.c parameters.c \
   schema.c openapi.c views.c details.c reads.c controls.c stream.c files.c)
 METRICS_SRCS := src/api/answers.c src/api/metrics.c $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
 SANDBOX_SRCS := src/sandbox/sandbox.c
 TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c)
 DAEMON_SRCS := src/base/log.c src/base/pulse.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(HISTORY_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
-DAEMON_LIBS := -lmicrohttpd -ljansson -linih -lsystemd -lseccomp -lsqlite3
+DAEMON_LIBS := -lmicrohttpd -ljansson -lz -linih -lsystemd -lseccomp -lsqlite3
 
 TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/tallyctl/table.c src/tallyctl/place.c src/tallyctl/client.c \
   src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/setting.c src/tallyctl/control.c src/tallyctl/output_text.c \

@@ -232,7 +232,7 @@ static enum MHD_Result start_on(struct request *request, const struct stats_proc
         if (!process->heaps[i].gone && (!heap || process->heaps[i].n == heap))
             targets[count++].heap = process->heaps[i].n;
     if (heap && !count)
-        return respond_problem(request, PROBLEM_heap_gone, NULL);
+        return respond_gone(request, PROBLEM_heap_gone, process->id);
     struct audit_record asked;
     char target[64];
     snprintf(target, sizeof target, heap ? "%s/heaps/%u" : "%s", process->id, (unsigned)heap);
@@ -263,8 +263,7 @@ static enum MHD_Result control(struct request *request, member_fn take, struct w
     const struct stats_view *view = stats_view_get_new(request->api->stats);
     const struct stats_process_view *process = request_process(request, view, &result);
     if (process && process->gone)
-        result =
-            respond_problem(request, PROBLEM_process_gone, "its last figures are at GET /v1/processes/{id}");
+        result = respond_gone(request, PROBLEM_process_gone, process->id);
     else if (process && request_heap(request, process, &heap, &result) &&
              command_fill(request, take, command, &deadline_ms, audited, sizeof audited, &result))
         result = start_on(request, process, heap, command, deadline_ms, audited);
@@ -282,19 +281,6 @@ enum MHD_Result api_config_change(struct request *request)
 {
     struct wire_command command = {.kind = WIRE_COMMAND_CONFIG};
     return control(request, config_member, &command, 5000000000u);
-}
-
-enum MHD_Result api_operations(struct request *request)
-{
-    struct operation_view *views[OPERATIONS_KEPT];
-    uint64_t most = request_integer(request, "limit", OPERATIONS_KEPT);
-    size_t count = operations_list_new(request->api->operations, views, (size_t)most);
-    json_t *list = json_array();
-    for (size_t i = 0; i < count; i++) {
-        json_array_append_new(list, view_operation(views[i]));
-        operations_view_free(views[i]);
-    }
-    return respond_json(request, MHD_HTTP_OK, json_pack("{s:o}", "operations", list), 0, NULL);
 }
 
 static enum MHD_Result operation_known(struct request *request)

@@ -217,7 +217,7 @@ json_t *details_post_mortem(struct api *api, const struct stats_process_view *pr
     json_t *heaps = json_array();
     for (size_t i = 0; i < process->heap_count; i++)
         json_array_append_new(heaps, heap_json(&process->heaps[i]));
-    json_t *stats = view_stats(api, process, 0), *runs = view_collections(api, process, 0, LAST_COLLECTIONS, NULL);
+    json_t *stats = view_stats(api, process, 0), *runs = view_collections(api, process, LAST_COLLECTIONS, NULL);
     json_t *json = json_pack("{s:o, s:o, s:O?, s:o}", "exit", exit_json(process), "heaps", heaps, "last_collections",
                              json_object_get(runs, "collections"), "stats", stats);
     json_decref(runs);

@@ -5,7 +5,7 @@
 
 #include "api/private.h"
 
-struct form {
+struct header_form {
     unsigned hosts, lengths, authorizations, origins, types, encodings;
     bool bad_name, bad_value, bad_encoding;
     const char *next; /* where the next header has to lie; NULL: nothing is known of that */
@@ -25,7 +25,7 @@ static bool is_token(const char *name)
 
 static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-    struct form *form = arg;
+    struct header_form *form = arg;
     (void)kind;
     if (form->next) {
         form->torn |= name != form->next || value < name;
@@ -50,7 +50,7 @@ static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name
  * on what lies between as strings. So a NUL that was sent cuts a piece short, a lone LF counts for two, and a folded line
  * is added to a copy of the *name* before it, by which "Content-Length: 5" goes unseen. All of this shows in where the
  * pieces lie; later versions refuse it themselves. */
-static void pieces_check(const struct request *request, const char *method, const char *version, struct form *form)
+static void pieces_check(const struct request *request, const char *method, const char *version, struct header_form *form)
 {
     if (strcmp(MHD_get_version(), "0.9.75") != 0)
         return;
@@ -60,7 +60,7 @@ static void pieces_check(const struct request *request, const char *method, cons
 
 enum problem guard_form(struct request *request, const char *method, const char *version, char *detail, size_t bytes)
 {
-    struct form form = {.hosts = 0};
+    struct header_form form = {.hosts = 0};
     const char *wrong = NULL;
     pieces_check(request, method, version, &form);
     MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, look, &form);

@@ -141,9 +141,12 @@ static void answer_add(json_t *responses, const char *text, size_t bytes)
     if (!json_object_get(response, "content"))
         json_object_set_new(response, "content", json_object());
     bool media = strchr(what, '/');
+    char *schema = media ? strchr(what, ' ') : what;
+    if (media && schema)
+        *schema++ = '\0';
     json_object_set_new(json_object_get(response, "content"), media ? what : "application/json",
-                        media ? json_pack("{s:{s:s}}", "schema", "type", "string")
-                              : json_pack("{s:o}", "schema", reference(what)));
+                        schema ? json_pack("{s:o}", "schema", reference(schema))
+                               : json_pack("{s:{s:s}}", "schema", "type", "string"));
     if (!strcmp(what, "text/event-stream"))
         json_object_set_new(json_object_get(json_object_get(response, "content"), what), "x-events", events_new());
 }
@@ -179,7 +182,7 @@ static json_t *operation_of(const struct route *route)
 {
     static const char *const scopes[] = {[READ] = "read", [CONTROL] = "control", [ADMIN] = "admin"};
     json_t *json = json_pack("{s:o, s:s, s:o, s:o}", "operationId", operation_id(route), "summary", route->summary,
-                             "parameters", query_parameters(route->parameters, path_parameters(route->path)),
+                             "parameters", query_parameters("bigint", query_parameters(route->parameters, path_parameters(route->path))),
                              "responses", responses_of(route));
     if (route->body)
         json_object_set_new(json, "requestBody",
@@ -225,5 +228,5 @@ static json_t *openapi_make(struct request *request, const void *arg)
 
 enum MHD_Result api_openapi(struct request *request)
 {
-    return respond_body(request, "openapi", 1, openapi_make, NULL);
+    return respond_body(request, "openapi", 0, openapi_make, NULL);
 }

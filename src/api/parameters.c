@@ -93,7 +93,7 @@ static bool value_good(const struct parameter_row *row, const char *value)
     return false;
 }
 
-bool parameter_check(const struct parameter_row *row, const char *value, char *detail, size_t bytes)
+bool parameter_check(const struct parameter_row *row, const char *value, struct fault *fault)
 {
     static const char *const musts[] = {
         [INTEGER] = "must be an integer, ", [BOOLEAN] = "must be true or false", [WORD] = "must be one of: ",
@@ -103,53 +103,60 @@ bool parameter_check(const struct parameter_row *row, const char *value, char *d
         [PAIR] = "must be key:value"};
     if (value_good(row, value))
         return true;
-    snprintf(detail, bytes, "%s %s%s", row->name, musts[row->kind], row->allowed);
+    snprintf(fault->detail, sizeof fault->detail, "%s %s%s", row->name, musts[row->kind], row->allowed);
     return false;
 }
 
 /* Says which parameters there are. Returns false. */
-static bool unknown(const struct request *request, const char *name, size_t name_bytes, char *detail, size_t bytes)
+static bool unknown(const struct request *request, const char *name, size_t name_bytes, struct fault *fault)
 {
-    int used = snprintf(detail, bytes, "query parameter %.*s is not known here; there %s",
-                        name_bytes < 32 ? (int)name_bytes : 32, name, *request->route->parameters ? "are:" : "is none");
-    for (const char *word = request->route->parameters; *word; word += strspn(word, " ")) {
+    const char *whitelist = request->route->parameters;
+    size_t bytes = sizeof fault->detail;
+    size_t used = (size_t)snprintf(fault->detail, bytes, "query parameter %.*s is not known here; there %s",
+                                   name_bytes < 32 ? (int)name_bytes : 32, name, *whitelist ? "are:" : "is none");
+    for (const char *word = whitelist; *word; word += strspn(word, " ")) {
         size_t length = strcspn(word, " ");
-        if ((size_t)used < bytes)
-            used += snprintf(detail + used, bytes - (size_t)used, " %s", parameter_row(word, length)->name);
+        if (used < bytes)
+            used += (size_t)snprintf(fault->detail + used, bytes - used, " %s", parameter_row(word, length)->name);
         word += length;
     }
     return false;
 }
 
-/* One "name=value" of the query. */
-static bool parameter_read(struct request *request, const char *name, const char *end, char *detail, size_t bytes)
+/* One "name=value" of the query. bigint is known everywhere. */
+static bool parameter_read(struct request *request, const char *name, const char *end)
 {
+    struct fault *fault = &request->fault;
     const char *equals = memchr(name, '=', (size_t)(end - name));
     size_t name_bytes = (size_t)((equals ? equals : end) - name);
     const struct parameter_row *row = row_of(request->route->parameters, name, name_bytes);
     if (!row)
-        return unknown(request, name, name_bytes, detail, bytes);
-    snprintf(detail, bytes, "query parameter %s has no value, or stands twice", row->name);
+        row = row_of("bigint", name, name_bytes);
+    snprintf(fault->parameter, sizeof fault->parameter, "%.*s", name_bytes < 31 ? (int)name_bytes : 31, name);
+    if (!row)
+        return unknown(request, name, name_bytes, fault);
+    snprintf(fault->detail, sizeof fault->detail, "query parameter %s has no value, or stands twice", row->name);
     for (unsigned i = 0; i < request->parameter_count; i++)
         if (request->parameters[i].row == row && row->kind != PAIR)
             return false;
     if (!equals || request->parameter_count == PARAMETERS_MAX)
         return false;
     const char *value = target_decode(request, equals + 1, end, VALUE_BYTES);
-    snprintf(detail, bytes, "query parameter %s is malformed or too long", row->name);
-    if (!value || !parameter_check(row, value, detail, bytes))
+    snprintf(fault->detail, sizeof fault->detail, "query parameter %s is malformed or too long", row->name);
+    if (!value || !parameter_check(row, value, fault))
         return false;
     request->parameters[request->parameter_count++] = (struct parameter){row, value};
+    fault->detail[0] = fault->parameter[0] = '\0';
     return true;
 }
 
-bool parameters_read(struct request *request, char *detail, size_t bytes)
+bool parameters_read(struct request *request)
 {
     const char *at = strchr(request->target, '?');
     while (at && at[1]) {
         const char *name = at + 1;
         at = name + strcspn(name, "&");
-        if (!parameter_read(request, name, at, detail, bytes))
+        if (!parameter_read(request, name, at))
             return false;
         if (!*at)
             break;

@@ -8,13 +8,13 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "api/respond.h"
 #include "api/metrics.h"
 
 #define BODY_MAX 65536u
 #define BODY_SKIP_MAX (128u * BODY_MAX) /* read beyond that so that the client hears of it */
 #define STRANGER_BODY_MAX 1024u  /* without a token */
 #define STRANGER_REQUESTS 100u   /* on one connection */
-#define DETAIL_BYTES 240u
 #define SEGMENTS_MAX 8u
 #define SEGMENT_BYTES 256u
 #define PARAMETERS_MAX 8u
@@ -32,7 +32,6 @@
 #define IDLE_NS 60000000000u
 #define HEARTBEAT_NS 10000000000u
 #define TICK_NS 50000000u
-#define BODY_FRESH_NS 250000000u
 #define DEADLINE_DEFAULT_MS 30000u
 #define DEADLINE_MAX_MS 3600000u
 #define PAGE_LIMIT 1000u
@@ -45,13 +44,6 @@
 #define TOKEN_CHARS 65 /* 64 hex digits and NUL */
 
 enum scope { OPEN = 0, READ = 1, CONTROL = 2, ADMIN = 4 };
-
-enum problem {
-#define PROBLEM(code, status, title) PROBLEM_##code,
-#include "api/problems.def"
-#undef PROBLEM
-    PROBLEM_NONE
-};
 
 enum parameter_kind { INTEGER, BOOLEAN, WORD, SORT, LIST, DURATION, TEXT, PAIR };
 struct parameter_row { /* of parameters.def */
@@ -94,12 +86,6 @@ struct connection { /* one socket; in the api's list, newest first, under its lo
 struct route;
 struct stream;
 
-struct answer { /* what a worker has made, for the listener's thread to send: one of the two */
-    struct MHD_Response *response;
-    struct body *body; /* a reference */
-    unsigned status;
-};
-
 struct request {
     struct api *api;
     struct connection *connection;
@@ -110,7 +96,8 @@ struct request {
     bool checked; /* the header has been looked at */
     bool page;    /* it asks for a file of the dashboard */
     const struct route *route;
-    bool head;            /* HEAD: as GET, without a body */
+    bool head, options;   /* HEAD: as GET, without a body */
+    char allow[64];       /* the methods that there are */
     unsigned scopes;      /* of the token, all on the Unix socket */
     char who[64];         /* for the audit */
     const char *segments[SEGMENTS_MAX];
@@ -121,7 +108,6 @@ struct request {
     size_t body_bytes, skipped_bytes;
     json_t *json; /* the body of a route that has one, as its schema allows it */
     enum problem pending; /* answered when the body has ended */
-    char pending_detail[DETAIL_BYTES];
     /* waiting for an operation */
     struct request *next_waiting;
     bool waiting, suspended;
@@ -132,7 +118,8 @@ struct request {
     struct request *next_job;
     bool aside, made; /* made: a worker is done with it */
     struct answer answer;
-    /* What follows is not cleared when a request begins. */
+    /* Of what follows only first bytes are cleared when a request begins. */
+    struct fault fault; /* what is wrong with a value */
     char target[TARGET_MAX];
     char decoded[TARGET_MAX]; /* the texts of segments and parameters */
     size_t decoded_bytes;
@@ -146,14 +133,6 @@ struct login_code {
     char code[TOKEN_CHARS];
     uint64_t expires_ns;
 };
-
-struct body { /* a response that is reused */
-    atomic_uint references; /* the table's, and those of answers that a worker has made */
-    char key[192];
-    uint64_t seq, built_ns, used_ns; /* used: under bodies_lock */
-    struct MHD_Response *response;
-};
-#define BODIES_MAX 64u
 
 struct api {
     struct stats *stats;
@@ -175,8 +154,7 @@ struct api {
     struct login_code codes[CODES_MAX];
     atomic_bool draining, stopping; /* set once; read without the lock */
 
-    pthread_mutex_t bodies_lock;
-    struct body *bodies[BODIES_MAX];
+    struct bodies *bodies;
 
     pthread_mutex_t jobs_lock; /* jobs, job_count, jobs_end */
     pthread_cond_t jobs_come;
@@ -193,7 +171,7 @@ struct api {
     struct stream *streams;
     unsigned stream_count;
 };
-/* Lock order: none of the four is taken while another is held. */
+/* Lock order: none of the three is taken while another is held. */
 
 typedef enum MHD_Result (*route_fn)(struct request *request);
 enum place { HERE, KEPT, ASIDE };
@@ -217,9 +195,9 @@ const char *target_decode(struct request *request, const char *from, const char 
 const char *request_segment(const struct request *request, const char *pattern);
 
 /* parameters.c: the query, by the route's whitelist. What a handler finds is what parameters.def allows.
- * false: a parameter is unknown, repeated or has a value that is not allowed; *detail says which, and what is */
-bool parameters_read(struct request *request, char *detail, size_t detail_bytes);
-bool parameter_check(const struct parameter_row *row, const char *value, char *detail, size_t detail_bytes);
+ * false: a parameter is unknown, repeated or has a value that is not allowed; the fault says which, and what is */
+bool parameters_read(struct request *request);
+bool parameter_check(const struct parameter_row *row, const char *value, struct fault *fault);
 /* The row of parameters.def that a word of a whitelist stands for; `bytes` of it. NULL: none. */
 const struct parameter_row *parameter_row(const char *word, size_t bytes);
 /* By the name in the query; NULL, false or `otherwise` where it was not given. */
@@ -239,27 +217,6 @@ int sessions_load(struct api *api);
 unsigned session_scopes(struct api *api, const char *token, char *who, size_t who_bytes);
 enum MHD_Result api_session(struct request *request);
 
-/* respond.c */
-enum MHD_Result respond_problem(struct request *request, enum problem problem, const char *detail);
-/* Steals json. etag_seq 0: none. location: NULL or the path of the resource. */
-enum MHD_Result respond_json(struct request *request, unsigned status, json_t *json, uint64_t etag_seq,
-                             const char *location);
-/* The reused body for key and seq, built by make(arg) where there is none that is fresh. */
-typedef json_t *(*body_fn)(struct request *request, const void *arg);
-enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make,
-                             const void *arg);
-/* Which methods there are: the answer to OPTIONS (allowed), else the problem. */
-enum MHD_Result respond_allow(struct request *request, bool allowed, const char *allow);
-const char *problem_code(enum problem problem);
-void respond_headers(struct MHD_Response *response, bool cacheable);
-/* Takes the response over. In a worker's thread it waits in request->answer. A stranger that has asked often enough is
- * told to come again. */
-enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response);
-/* Sends what a worker has made. */
-enum MHD_Result respond_answer(struct request *request);
-void answer_drop(struct answer *answer);
-void bodies_free(struct api *api);
-
 /* worker.c: threads that build what takes longer than a listener may. `start` gives 0 or -errno; `stop` returns when
  * no request is with a worker any more, and every one that was has been resumed. */
 int workers_start(struct api *api);
@@ -271,16 +228,20 @@ bool request_unwanted(const struct request *request);
 
 /* schema.c: the components of src/api/schemas, and bodies held against them. */
 json_t *schemas_load(void); /* new; name to schema, figures and members woven in; NULL: out of memory */
-/* false: *detail names the member and says what is allowed. Of JSON Schema what schema.c lists. */
-bool schema_check(const json_t *schemas, const char *name, const json_t *value, char *detail, size_t detail_bytes);
+/* false: the fault names the member and says what is allowed. Of JSON Schema what schema.c lists. */
+bool schema_check(const json_t *schemas, const char *name, const json_t *value, struct fault *fault);
 
 /* views.c: new references; NULL: out of memory */
 json_t *view_process(const struct stats_process_view *process, uint64_t now_mono_ns);
 json_t *view_stats(const struct api *api, const struct stats_process_view *process, uint32_t heap);
-json_t *view_types(const struct stats_process_view *process, uint32_t heap, const char *sort, size_t limit,
-                   bool histograms);
-json_t *view_collections(struct api *api, const struct stats_process_view *process, uint32_t heap,
-                         size_t limit, const struct stats_process_view *since);
+json_t *view_type(const struct stats_type_view *type);
+json_t *view_collection(struct api *api, const struct stats_collection_view *from);
+/* since: NULL, or an earlier view, whose collections are left out. */
+json_t *view_collections(struct api *api, const struct stats_process_view *process, size_t limit,
+                         const struct stats_process_view *since);
+const char *view_reason(uint32_t reason);
+/* Adds id, pid, name, state and complete. */
+void view_identity(json_t *json, const struct stats_process_view *process);
 json_t *view_config(const struct stats_process_view *process, uint32_t heap);
 json_t *view_operation(const struct operation_view *operation);
 json_t *view_time(uint64_t wall_ns);
@@ -311,7 +272,7 @@ json_t *details_post_mortem(struct api *api, const struct stats_process_view *pr
 #undef ROUTE
 enum MHD_Result files_serve(struct request *request, bool *found);
 enum MHD_Result controls_resume(struct request *request);
-json_t *processes_json(struct request *request, const struct stats_view *view);
+json_t *processes_json(const struct stats_view *view); /* all of them, as the route lists them */
 /* A process by the request's segment: its view is *view's; answers itself and returns NULL where there is
  * none. */
 const struct stats_process_view *request_process(struct request *request, const struct stats_view *view,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "api/private.h"
 #include "base/clock.h"
@@ -62,107 +63,19 @@ enum MHD_Result api_info(struct request *request)
     for (size_t i = 0; i < view->process_count; i++)
         live += !view->processes[i]->gone;
     json_t *json = json_pack(
-        "{s:s, s:s, s:i, s:s, s:o, s:I, s:s, s:s, s:s, s:{s:s, s:s}, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o}",
+        "{s:s, s:s, s:i, s:s, s:o, s:I, s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o}",
         "version", TALLY_VERSION, "start_id", api->start_id, "pid", (int)getpid(), "mode",
         api->system ? "system" : "user", "started_at", view_time(api->started_wall_ns), "uptime_ns",
         (json_int_t)(clock_mono_ns() - api->started_ns), "http", api->tcp_address, "runtime_dir",
         api->runtime_dir, "state_dir", api->state_dir, "libraries", "libmicrohttpd", MHD_get_version(),
-        "jansson", JANSSON_VERSION, "processes", "live", (int)live, "gone", (int)(view->process_count - live),
+        "jansson", JANSSON_VERSION, "zlib", zlibVersion(),
+        "processes", "live", (int)live, "gone", (int)(view->process_count - live),
         "refused", refusals(view), "limits", limits(), "managers",
         view_managers(), "fields", fields(), "sandbox", sandbox(api));
     if (json)
         view_stamp(json, view->as_of_wall_ns, view->as_of_mono_ns, view->seq);
     stats_view_unref(view);
     return respond_json(request, MHD_HTTP_OK, json, 0, NULL);
-}
-
-struct listing {
-    const struct stats_view *view;
-    const char *state;
-    uint64_t limit, start;
-};
-
-/* label=key:value, any number of them, all of which must fit. */
-static bool labels_fit(const struct request *request, const struct stats_process_view *process)
-{
-    for (unsigned i = 0; i < request->parameter_count; i++) {
-        const char *value = request->parameters[i].value, *colon = strchr(value, ':');
-        bool fits = false;
-        if (request->parameters[i].row->kind != PAIR)
-            continue;
-        for (size_t l = 0; l < process->label_count && colon; l++)
-            fits |= strlen(process->labels[l].key) == (size_t)(colon - value) &&
-                    !strncmp(process->labels[l].key, value, (size_t)(colon - value)) &&
-                    !strcmp(process->labels[l].value, colon + 1);
-        if (!fits)
-            return false;
-    }
-    return true;
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    uint64_t one = (*(const struct stats_process_view *const *)a)->figures.live_bytes;
-    uint64_t two = (*(const struct stats_process_view *const *)b)->figures.live_bytes;
-    return one < two ? 1 : one > two ? -1 : 0;
-}
-static int by_process_name(const void *a, const void *b)
-{
-    return strcmp((*(const struct stats_process_view *const *)a)->name,
-                  (*(const struct stats_process_view *const *)b)->name);
-}
-
-static json_t *list_make(struct request *request, const void *arg)
-{
-    const struct listing *listing = arg;
-    const struct stats_view *view = listing->view;
-    const struct stats_process_view **rows = malloc((view->process_count + 1) * sizeof *rows);
-    const char *sort = request_parameter(request, "sort");
-    size_t count = 0;
-    if (!rows)
-        return NULL;
-    for (size_t i = 0; i < view->process_count; i++) {
-        const struct stats_process_view *process = view->processes[i];
-        if ((!listing->state || process->gone == !strcmp(listing->state, "gone")) &&
-            labels_fit(request, process))
-            rows[count++] = process;
-    }
-    if (sort)
-        qsort(rows, count, sizeof *rows, !strcmp(sort, "name") ? by_process_name : by_bytes);
-    json_t *json = json_object(), *list = json_array();
-    uint64_t now = clock_mono_ns(), end = listing->start + listing->limit;
-    for (uint64_t i = listing->start; i < count && i < end; i++)
-        json_array_append_new(list, view_process(rows[i], now));
-    json_object_set_new(json, "processes", list);
-    json_object_set_new(json, "next_cursor",
-                        end < count ? json_sprintf("%llu", (unsigned long long)end) : json_null());
-    view_stamp(json, view->as_of_wall_ns, view->as_of_mono_ns, view->seq);
-    free(rows);
-    return json;
-}
-
-json_t *processes_json(struct request *request, const struct stats_view *view)
-{
-    return list_make(request, &(struct listing){.view = view, .limit = PAGE_LIMIT});
-}
-
-enum MHD_Result api_processes(struct request *request)
-{
-    struct listing listing = {.state = request_parameter(request, "state"),
-                              .limit = request_integer(request, "limit", PAGE_LIMIT)};
-    const char *cursor = request_parameter(request, "cursor");
-    if (cursor && !parse_number(cursor, UINT32_MAX, &listing.start))
-        return respond_problem(request, PROBLEM_bad_value, "the cursor is not one of ours");
-    const char *query = strchr(request->target, '?');
-    char key[96];
-    listing.view = stats_view_get_new(request->api->stats);
-    enum MHD_Result result;
-    if (snprintf(key, sizeof key, "processes%s", query ? query : "") < (int)sizeof key)
-        result = respond_body(request, key, listing.view->seq, list_make, &listing);
-    else
-        result = respond_json(request, MHD_HTTP_OK, list_make(request, &listing), listing.view->seq, NULL);
-    stats_view_unref(listing.view);
-    return result;
 }
 
 const struct stats_process_view *request_process(struct request *request, const struct stats_view *view,
@@ -195,9 +108,6 @@ bool request_heap(struct request *request, const struct stats_process_view *proc
 struct subject {
     const struct stats_process_view *process;
     uint32_t heap;
-    uint64_t limit;
-    const char *sort;
-    bool histograms;
 };
 
 static json_t *process_make(struct request *request, const void *arg)
@@ -213,17 +123,6 @@ static json_t *stats_make(struct request *request, const void *arg)
     const struct subject *subject = arg;
     return view_stats(request->api, subject->process, subject->heap);
 }
-static json_t *types_make(struct request *request, const void *arg)
-{
-    const struct subject *subject = arg;
-    (void)request;
-    return view_types(subject->process, subject->heap, subject->sort, subject->limit, subject->histograms);
-}
-static json_t *collections_make(struct request *request, const void *arg)
-{
-    const struct subject *subject = arg;
-    return view_collections(request->api, subject->process, subject->heap, subject->limit, NULL);
-}
 static json_t *config_make(struct request *request, const void *arg)
 {
     const struct subject *subject = arg;
@@ -234,16 +133,13 @@ static json_t *config_make(struct request *request, const void *arg)
 /* One process's or heap's view, as `make` shows it. */
 static enum MHD_Result show(struct request *request, const char *word, body_fn make)
 {
-    struct subject subject = {.limit = request_integer(request, "limit", PAGE_LIMIT),
-                              .sort = request_parameter(request, "sort"),
-                              .histograms = request_flag(request, "histograms")};
+    struct subject subject = {.heap = 0};
     enum MHD_Result result = MHD_NO;
     const struct stats_view *view = stats_view_get_new(request->api->stats);
     subject.process = request_process(request, view, &result);
     if (subject.process && request_heap(request, subject.process, &subject.heap, &result)) {
         char key[96];
-        snprintf(key, sizeof key, "%s %s %u %u %d %s", word, subject.process->id, (unsigned)subject.heap,
-                 (unsigned)subject.limit, subject.histograms, subject.sort ? subject.sort : "");
+        snprintf(key, sizeof key, "%s %s %u", word, subject.process->id, (unsigned)subject.heap);
         result = respond_body(request, key, subject.process->seq, make, &subject);
     }
     stats_view_unref(view);
@@ -261,14 +157,6 @@ enum MHD_Result api_heap(struct request *request)
 enum MHD_Result api_stats(struct request *request)
 {
     return show(request, "stats", stats_make);
-}
-enum MHD_Result api_types(struct request *request)
-{
-    return show(request, "types", types_make);
-}
-enum MHD_Result api_collections(struct request *request)
-{
-    return show(request, "collections", collections_make);
 }
 enum MHD_Result api_config(struct request *request)
 {

@@ -1,4 +1,3 @@
-/* Answers: problem documents, JSON, and bodies that are built once per view and reused. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,27 +60,6 @@ enum MHD_Result respond_queue(struct request *request, unsigned status, struct M
     return result;
 }
 
-static void body_unref(struct body *body)
-{
-    if (!body || atomic_fetch_sub(&body->references, 1) != 1)
-        return;
-    MHD_destroy_response(body->response);
-    free(body);
-}
-
-/* Takes the reference over. */
-static enum MHD_Result body_queue(struct request *request, struct body *body)
-{
-    if (request->aside) {
-        answer_drop(&request->answer);
-        request->answer = (struct answer){.body = body, .status = MHD_HTTP_OK};
-        return MHD_YES;
-    }
-    enum MHD_Result result = queue(request, MHD_HTTP_OK, body->response);
-    body_unref(body);
-    return result;
-}
-
 void answer_drop(struct answer *answer)
 {
     if (answer->response)
@@ -93,63 +71,90 @@ void answer_drop(struct answer *answer)
 enum MHD_Result respond_answer(struct request *request)
 {
     const struct answer *answer = &request->answer;
-    struct MHD_Response *response = answer->body ? answer->body->response : answer->response;
+    struct MHD_Response *response = answer->body ? body_response(answer->body) : answer->response;
     enum MHD_Result result = response ? queue(request, answer->status, response) : MHD_NO;
     answer_drop(&request->answer);
     return result;
 }
 
-static struct MHD_Response *response_of(json_t *json, const char *type)
+/* ---- problems */
+
+/* How long until it is worth while to ask again; 0: it says nothing of that. */
+static unsigned retry_ms(enum problem problem)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    if (!text)
-        return NULL;
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
-    if (!response) {
-        free(text);
-        return NULL;
-    }
-    MHD_add_response_header(response, "Content-Type", type);
-    respond_headers(response, false);
-    return response;
+    unsigned status = problems[problem].status;
+    return status == 429 || status == 503 ? 1000 : 0;
 }
 
-/* The document as RFC 9457 has it; instance is the path that was asked for. */
-static struct MHD_Response *problem_response(const struct request *request, enum problem problem,
-                                             const char *detail)
+/* The document as RFC 9457 has it, and our own members; instance is the path that was asked for. */
+static json_t *problem_json(const struct request *request, enum problem problem, const char *detail)
 {
-    char type[96], path[256];
-    snprintf(type, sizeof type, "/problems/%s", problems[problem].code);
+    char path[256];
     snprintf(path, sizeof path, "%.*s", (int)strcspn(request->target, "?"), request->target);
     for (char *at = path; *at; at++)
         if ((unsigned char)*at < ' ' || (unsigned char)*at >= 0x7f)
             *at = '?';
     if (!detail || !*detail || !wire_text_valid(detail, strlen(detail)))
         detail = problems[problem].title;
-    return response_of(json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", type, "title",
-                                 problems[problem].title, "status", (int)problems[problem].status, "detail",
-                                 detail, "instance", path, "code", problems[problem].code),
-                       "application/problem+json");
+    json_t *json = json_pack("{s:s+, s:s, s:i, s:s, s:s, s:s}", "type", "/problems/", problems[problem].code, "title",
+                             problems[problem].title, "status", (int)problems[problem].status, "detail", detail,
+                             "instance", path, "code", problems[problem].code);
+    if (json && retry_ms(problem))
+        json_object_set_new(json, "retry_after_ms", json_integer(retry_ms(problem)));
+    if (json && problem == PROBLEM_bad_value && *request->fault.parameter)
+        json_object_set_new(json, "parameter", json_string(request->fault.parameter));
+    if (json && problem == PROBLEM_bad_value && *request->fault.pointer)
+        json_object_set_new(json, "pointer", json_string(request->fault.pointer));
+    return json;
+}
+
+/* Steals json. */
+static struct MHD_Response *problem_response(const struct request *request, enum problem problem, json_t *json)
+{
+    char seconds[16];
+    struct MHD_Response *response =
+        represent(request, json, (struct form){.lines = false}, "application/problem+json", NULL, NULL);
+    if (response && problem == PROBLEM_unauthorized)
+        MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"tally\"");
+    snprintf(seconds, sizeof seconds, "%u", (retry_ms(problem) + 999) / 1000);
+    if (response && retry_ms(problem))
+        MHD_add_response_header(response, "Retry-After", seconds);
+    return response;
 }
 
 enum MHD_Result respond_problem(struct request *request, enum problem problem, const char *detail)
 {
-    struct MHD_Response *response = problem_response(request, problem, detail);
-    if (!response)
-        return MHD_NO;
-    if (problem == PROBLEM_unauthorized)
-        MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"tally\"");
-    if (problems[problem].status == 503 || problems[problem].status == 429)
-        MHD_add_response_header(response, "Retry-After", "1");
+    json_t *json = problem_json(request, problem, detail);
+    return respond_queue(request, problems[problem].status, problem_response(request, problem, json));
+}
+
+enum MHD_Result respond_fault(struct request *request, const char *parameter, const char *pointer, const char *detail)
+{
+    snprintf(request->fault.parameter, sizeof request->fault.parameter, "%s", parameter ? parameter : "");
+    snprintf(request->fault.pointer, sizeof request->fault.pointer, "%s", pointer ? pointer : "");
+    return respond_problem(request, PROBLEM_bad_value, detail);
+}
+
+enum MHD_Result respond_gone(struct request *request, enum problem problem, const char *process)
+{
+    char path[64], link[96], detail[DETAIL_BYTES];
+    snprintf(path, sizeof path, "/v1/processes/%s", process);
+    snprintf(link, sizeof link, "<%s>; rel=\"related\"", path);
+    snprintf(detail, sizeof detail, "what is still known of it, and how it ended, is at GET %s", path);
+    json_t *json = problem_json(request, problem, detail);
+    json_object_set_new(json, "post_mortem", json_string(path));
+    struct MHD_Response *response = problem_response(request, problem, json);
+    if (response)
+        MHD_add_response_header(response, "Link", link);
     return respond_queue(request, problems[problem].status, response);
 }
 
 enum MHD_Result respond_allow(struct request *request, bool allowed, const char *allow)
 {
-    struct MHD_Response *response = allowed ? MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT)
-                                            : problem_response(request, PROBLEM_method_not_allowed, allow);
+    enum problem problem = PROBLEM_method_not_allowed;
+    struct MHD_Response *response =
+        allowed ? MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT)
+                : problem_response(request, problem, problem_json(request, problem, allow));
     if (!response)
         return MHD_NO;
     if (allowed)
@@ -158,112 +163,60 @@ enum MHD_Result respond_allow(struct request *request, bool allowed, const char 
     return respond_queue(request, allowed ? MHD_HTTP_NO_CONTENT : MHD_HTTP_METHOD_NOT_ALLOWED, response);
 }
 
-static void etag_add(const struct request *request, struct MHD_Response *response, uint64_t seq)
+/* ---- answers that are made for one request */
+
+enum MHD_Result respond_unmodified(struct request *request, const char *etag, bool *answered)
 {
-    char etag[64];
-    snprintf(etag, sizeof etag, "\"%s-%llu\"", request->api->start_id, (unsigned long long)seq);
+    *answered = etag_listed(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match"), etag);
+    if (!*answered)
+        return MHD_YES;
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    respond_headers(response, false);
     MHD_add_response_header(response, "ETag", etag);
+    return respond_queue(request, MHD_HTTP_NOT_MODIFIED, response);
+}
+
+static int hash_add(const char *text, size_t bytes, void *arg)
+{
+    uint64_t *hash = arg;
+    for (size_t i = 0; i < bytes; i++)
+        *hash = (*hash ^ (unsigned char)text[i]) * 0x100000001b3u;
+    return 0;
+}
+
+/* Of all that it says, but for when it was said. */
+static uint64_t content_hash(const json_t *json)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    json_t *rest = json_copy((json_t *)(uintptr_t)json);
+    json_object_del(rest, "as_of");
+    json_object_del(rest, "as_of_mono_ns");
+    json_object_del(rest, "uptime_ns");
+    json_dump_callback(rest, hash_add, &hash, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_decref(rest);
+    return hash;
 }
 
 enum MHD_Result respond_json(struct request *request, unsigned status, json_t *json, uint64_t etag_seq,
                              const char *location)
 {
-    struct MHD_Response *response = response_of(json, "application/json");
+    char etag[64] = "";
+    bool answered = false;
+    if (etag_seq)
+        snprintf(etag, sizeof etag, "\"%s-%llu\"", request->api->start_id, (unsigned long long)etag_seq);
+    else if (json && status == MHD_HTTP_OK && request->route && !strcmp(request->route->method, "GET"))
+        snprintf(etag, sizeof etag, "\"%s-%016llx\"", request->api->start_id, (unsigned long long)content_hash(json));
+    enum MHD_Result result = *etag ? respond_unmodified(request, etag, &answered) : MHD_YES;
+    if (answered) {
+        json_decref(json);
+        return result;
+    }
+    struct MHD_Response *response = represent(request, json, form_of(request), "application/json", *etag ? etag : NULL, NULL);
     if (!response)
         return respond_problem(request, PROBLEM_internal, "out of memory");
-    if (etag_seq)
-        etag_add(request, response, etag_seq);
     if (location)
         MHD_add_response_header(response, "Location", location);
     return respond_queue(request, status, response);
-}
-
-/* The place of the key's body, or that of the one unused longest. Under bodies_lock. */
-static struct body **body_place(struct api *api, const char *key)
-{
-    struct body **oldest = &api->bodies[0];
-    for (size_t i = 0; i < BODIES_MAX; i++) {
-        struct body **place = &api->bodies[i];
-        if (!*place || !strcmp((*place)->key, key))
-            return place;
-        if ((*place)->used_ns < (*oldest)->used_ns)
-            oldest = place;
-    }
-    return oldest;
-}
-
-/* A reference on the body for key and seq, where it is fresh enough. */
-static struct body *body_find(struct api *api, const char *key, uint64_t seq)
-{
-    uint64_t now = clock_mono_ns();
-    pthread_mutex_lock(&api->bodies_lock);
-    struct body *body = *body_place(api, key);
-    if (body && (strcmp(body->key, key) || body->seq != seq || now - body->built_ns >= BODY_FRESH_NS))
-        body = NULL;
-    if (body) {
-        body->used_ns = now;
-        atomic_fetch_add(&body->references, 1);
-    }
-    pthread_mutex_unlock(&api->bodies_lock);
-    return body;
-}
-
-/* Builds it and puts it in place of the older one; a reference, or NULL. */
-static struct body *body_build(struct request *request, const char *key, uint64_t seq, body_fn make,
-                               const void *arg)
-{
-    struct api *api = request->api;
-    struct body *body = calloc(1, sizeof *body);
-    if (!body)
-        return NULL;
-    body->response = response_of(make(request, arg), "application/json");
-    if (!body->response) {
-        free(body);
-        return NULL;
-    }
-    etag_add(request, body->response, seq);
-    body->seq = seq;
-    body->built_ns = body->used_ns = clock_mono_ns();
-    body->references = 2;
-    snprintf(body->key, sizeof body->key, "%s", key);
-    pthread_mutex_lock(&api->bodies_lock);
-    struct body **place = body_place(api, key), *old = *place;
-    *place = body;
-    pthread_mutex_unlock(&api->bodies_lock);
-    body_unref(old);
-    return body;
-}
-
-static bool not_modified(const struct request *request, uint64_t seq)
-{
-    char etag[64];
-    const char *given = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match");
-    snprintf(etag, sizeof etag, "\"%s-%llu\"", request->api->start_id, (unsigned long long)seq);
-    return given && (!strcmp(given, etag) || !strcmp(given, "*") ||
-                     (!strncmp(given, "W/", 2) && !strcmp(given + 2, etag)));
-}
-
-enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make,
-                             const void *arg)
-{
-    if (not_modified(request, seq)) {
-        struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-        if (!response)
-            return MHD_NO;
-        respond_headers(response, false);
-        etag_add(request, response, seq);
-        return respond_queue(request, MHD_HTTP_NOT_MODIFIED, response);
-    }
-    struct body *body = body_find(request->api, key, seq);
-    if (!body && request->route->place == KEPT && !request->aside)
-        return worker_take(request);
-    if (!body)
-        body = body_build(request, key, seq, make, arg);
-    return body ? body_queue(request, body) : respond_problem(request, PROBLEM_internal, "out of memory");
-}
-
-void bodies_free(struct api *api)
-{
-    for (size_t i = 0; i < BODIES_MAX; i++)
-        body_unref(api->bodies[i]);
 }

@@ -123,9 +123,8 @@ json_t *schemas_load(void)
 
 struct check {
     const json_t *schemas;
-    char *detail;
-    size_t bytes;
-    char path[96]; /* of the member, "" at the top */
+    struct fault *fault; /* its pointer grows and shrinks with the path */
+    char path[96];       /* of the member, "" at the top */
 };
 
 static bool value_check(struct check *check, const json_t *schema, const json_t *value);
@@ -133,10 +132,11 @@ static bool value_check(struct check *check, const json_t *schema, const json_t 
 /* "member "a.b[2]" …": what is wrong with it. Returns false. */
 static bool wrong(const struct check *check, const char *what, const char *allowed)
 {
+    struct fault *fault = check->fault;
     if (*check->path)
-        snprintf(check->detail, check->bytes, "member \"%s\" %s%s", check->path, what, allowed);
+        snprintf(fault->detail, sizeof fault->detail, "member \"%s\" %s%s", check->path, what, allowed);
     else
-        snprintf(check->detail, check->bytes, "the body %s%s", what, allowed);
+        snprintf(fault->detail, sizeof fault->detail, "the body %s%s", what, allowed);
     return false;
 }
 
@@ -227,14 +227,26 @@ static bool string_check(const struct check *check, const json_t *schema, const 
     return fits || wrong(check, "is not allowed: it must follow the pattern ", pattern);
 }
 
-/* Goes down into a member and comes back. */
-static bool below_check(struct check *check, const char *step, const json_t *schema, const json_t *value)
+/* Adds a step to the pointer, as RFC 6901 writes it. */
+static void pointer_add(struct fault *fault, const char *step)
 {
-    size_t length = strlen(check->path);
+    size_t used = strlen(fault->pointer), room = sizeof fault->pointer;
+    for (used += used + 1 < room ? (size_t)snprintf(fault->pointer + used, room - used, "/") : 0; *step && used + 3 < room; step++)
+        used += (size_t)snprintf(fault->pointer + used, room - used, "%s",
+                                 *step == '~' ? "~0" : *step == '/' ? "~1" : (char[]){*step, '\0'});
+}
+
+/* Goes down into a member and, where it is good, comes back. schema: NULL: there is no such member. */
+static bool below_check(struct check *check, const char *step, const char *name, const json_t *schema, const json_t *value)
+{
+    size_t length = strlen(check->path), pointer = strlen(check->fault->pointer);
     snprintf(check->path + length, sizeof check->path - length, "%s", step);
-    bool good = value_check(check, schema, value);
+    pointer_add(check->fault, name);
+    if (schema ? !value_check(check, schema, value) : !wrong(check, "is not known here", ""))
+        return false;
     check->path[length] = '\0';
-    return good;
+    check->fault->pointer[pointer] = '\0';
+    return true;
 }
 
 static bool array_check(struct check *check, const json_t *schema, const json_t *value)
@@ -244,9 +256,10 @@ static bool array_check(struct check *check, const json_t *schema, const json_t 
     if (!range_check(check, schema, "minItems", "maxItems", (double)count, " items"))
         return false;
     for (size_t i = 0; i < count; i++) {
-        char step[24];
+        char step[24], index[24];
         snprintf(step, sizeof step, "[%zu]", i);
-        if (items && !below_check(check, step, items, json_array_get(value, i)))
+        snprintf(index, sizeof index, "%zu", i);
+        if (items && !below_check(check, step, index, items, json_array_get(value, i)))
             return false;
         for (size_t j = 0; json_is_true(json_object_get(schema, "uniqueItems")) && j < i; j++)
             if (json_equal(json_array_get(value, i), json_array_get(value, j)))
@@ -261,15 +274,9 @@ static bool member_check(struct check *check, const json_t *schema, const char *
     const json_t *others = json_object_get(schema, "additionalProperties");
     char step[72];
     snprintf(step, sizeof step, "%s%.60s", *check->path ? "." : "", name);
-    if (own || json_is_object(others))
-        return below_check(check, step, own ? own : others, value);
-    if (json_is_true(others))
+    if (!own && json_is_true(others))
         return true;
-    size_t length = strlen(check->path);
-    snprintf(check->path + length, sizeof check->path - length, "%s", step);
-    wrong(check, "is not known here", "");
-    check->path[length] = '\0';
-    return false;
+    return below_check(check, step, name, own ? own : json_is_object(others) ? others : NULL, value);
 }
 
 static bool object_check(struct check *check, const json_t *schema, const json_t *value)
@@ -293,12 +300,17 @@ static bool object_check(struct check *check, const json_t *schema, const json_t
     return true;
 }
 
-/* One of several forms: the sentence is that of the form that fits by its type, else of the last. */
+/* One of several forms: the sentence is that of the last. */
 static bool forms_check(struct check *check, const json_t *forms, const json_t *value)
 {
-    for (size_t i = 0; i < json_array_size(forms); i++)
+    struct check before = *check;
+    size_t pointer = strlen(check->fault->pointer);
+    for (size_t i = 0; i < json_array_size(forms); i++) {
+        *check = before;
+        check->fault->pointer[pointer] = '\0';
         if (value_check(check, json_array_get(forms, i), value))
             return true;
+    }
     return false;
 }
 
@@ -321,8 +333,8 @@ static bool value_check(struct check *check, const json_t *schema, const json_t 
     return !json_is_object(value) || forms || object_check(check, schema, value);
 }
 
-bool schema_check(const json_t *schemas, const char *name, const json_t *value, char *detail, size_t detail_bytes)
+bool schema_check(const json_t *schemas, const char *name, const json_t *value, struct fault *fault)
 {
-    struct check check = {.schemas = schemas, .detail = detail, .bytes = detail_bytes};
+    struct check check = {.schemas = schemas, .fault = fault};
     return value_check(&check, json_object_get(schemas, name), value);
 }

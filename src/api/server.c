@@ -87,6 +87,7 @@ static void *request_new(void *arg, const char *target, struct MHD_Connection *m
     if (!request)
         return NULL;
     memset(request, 0, offsetof(struct request, target));
+    request->fault.detail[0] = request->fault.parameter[0] = request->fault.pointer[0] = '\0';
     request->decoded_bytes = 0;
     if (connection && phase_get(connection) == PHASE_IDLE) /* a further request: its header has a deadline too */
         phase_set(connection, PHASE_OPENED);
@@ -154,75 +155,80 @@ static bool has_body(const struct request *request)
 }
 
 /* What the route asks of the rest of the header. */
-static enum problem route_check(struct request *request, char *detail, size_t bytes)
+static enum problem route_check(struct request *request)
 {
-    if (!parameters_read(request, detail, bytes))
+    struct fault *fault = &request->fault;
+    if (!parameters_read(request))
         return PROBLEM_bad_value;
     if (!has_body(request))
         return PROBLEM_NONE;
     if (!request->route->body) {
-        snprintf(detail, bytes, "no body is taken here");
+        snprintf(fault->detail, sizeof fault->detail, "no body is taken here");
         return PROBLEM_bad_request;
     }
     const char *length = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Content-Length");
     uint64_t body_bytes;
     if (length && !parse_number(length, body_most(request), &body_bytes)) {
-        snprintf(detail, bytes, "it may have %u bytes", (unsigned)body_most(request));
+        snprintf(fault->detail, sizeof fault->detail, "it may have %u bytes", (unsigned)body_most(request));
         return PROBLEM_body_too_large;
     }
     return type_is_json(request) ? PROBLEM_NONE : PROBLEM_bad_content_type;
 }
 
-/* The order of the checks is the contract. Sets *answered where an answer that is no problem was queued. */
-static enum problem header_check(struct request *request, const char *method, const char *version, char *detail, size_t bytes,
-                                 bool *answered, enum MHD_Result *result)
+/* Who asks, and whether they may. */
+static enum problem asker_check(struct request *request)
 {
-    const char *why;
-    char allow[64] = "GET, HEAD, OPTIONS";
+    struct fault *fault = &request->fault;
+    enum problem problem =
+        guard_token(request, request->page ? OPEN : request->route ? request->route->scope : READ);
+    if (problem == PROBLEM_NONE)
+        problem = guard_origin(request, fault->detail, sizeof fault->detail);
+    return problem == PROBLEM_NONE && request->api->draining ? PROBLEM_draining : problem;
+}
+
+/* The order of the checks is the contract. */
+static enum problem header_check(struct request *request, const char *method, const char *version)
+{
+    struct fault *fault = &request->fault;
     bool known = false;
-    enum problem problem = guard_form(request, method, version, detail, bytes);
+    const char *why;
+    enum problem problem = guard_form(request, method, version, fault->detail, sizeof fault->detail);
     if (problem == PROBLEM_NONE && !target_parse(request, &why)) {
-        snprintf(detail, bytes, "%s", why);
+        snprintf(fault->detail, sizeof fault->detail, "%s", why);
         problem = PROBLEM_bad_request;
     }
     if (problem == PROBLEM_NONE)
-        problem = guard_host(request, detail, bytes);
+        problem = guard_host(request, fault->detail, sizeof fault->detail);
     if (problem != PROBLEM_NONE)
         return problem;
-    bool page = is_page(request);
+    snprintf(request->allow, sizeof request->allow, "GET, HEAD, OPTIONS");
+    request->page = is_page(request);
     request->head = !strcmp(method, "HEAD");
-    request->route = page ? NULL : route_find(request, method, &known, allow, sizeof allow);
-    problem = guard_token(request, page ? OPEN : request->route ? request->route->scope : READ);
-    if (problem == PROBLEM_NONE)
-        problem = guard_origin(request, detail, bytes);
-    if (problem == PROBLEM_NONE && request->api->draining)
-        problem = PROBLEM_draining;
+    request->options = !strcmp(method, "OPTIONS");
+    request->route =
+        request->page ? NULL : route_find(request, method, &known, request->allow, sizeof request->allow);
+    problem = asker_check(request);
     if (problem != PROBLEM_NONE)
         return problem;
-    *answered = true;
-    if (page && (request->head || !strcmp(method, "GET"))) {
-        /* In the next call: what is answered before the request's end costs the connection. */
-        *answered = false;
-        request->page = true;
-        return PROBLEM_NONE;
-    }
-    if (!page && !known) {
-        *answered = false;
+    *fault->detail = '\0';
+    if (!request->page && !known)
         return PROBLEM_not_found;
-    }
-    if (!request->route) {
-        *result = respond_allow(request, !strcmp(method, "OPTIONS"), allow);
+    if (request->options)
         return PROBLEM_NONE;
-    }
-    *answered = false;
-    return route_check(request, detail, bytes);
+    if (request->page)
+        return request->head || !strcmp(method, "GET") ? PROBLEM_NONE : PROBLEM_method_not_allowed;
+    return request->route ? route_check(request) : PROBLEM_method_not_allowed;
 }
 
+static enum MHD_Result pending_respond(struct request *request)
+{
+    return request->pending == PROBLEM_method_not_allowed ? respond_allow(request, false, request->allow)
+                                                          : respond_problem(request, request->pending, request->fault.detail);
+}
+
+/* What is malformed or comes with a body is refused at once, which costs the connection; the rest with its end. */
 static enum MHD_Result header_handle(struct request *request, const char *method, const char *version)
 {
-    enum MHD_Result result = MHD_NO;
-    char detail[DETAIL_BYTES] = "";
-    bool answered = false;
     request->checked = true;
     request->connection =
         MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
@@ -230,11 +236,10 @@ static enum MHD_Result header_handle(struct request *request, const char *method
         return MHD_NO;
     request->connection->requests++;
     phase_set(request->connection, PHASE_REQUEST);
-    enum problem problem = header_check(request, method, version, detail, sizeof detail, &answered, &result);
-    asked_refused(request, problem);
-    if (problem != PROBLEM_NONE)
-        return respond_problem(request, problem, detail);
-    return answered ? result : MHD_YES;
+    request->pending = header_check(request, method, version);
+    asked_refused(request, request->pending);
+    bool now = request->pending == PROBLEM_bad_request || (request->pending != PROBLEM_NONE && has_body(request));
+    return now ? pending_respond(request) : MHD_YES;
 }
 
 static enum MHD_Result body_take(struct request *request, const char *data, size_t *bytes)
@@ -256,24 +261,35 @@ static enum MHD_Result body_take(struct request *request, const char *data, size
 }
 
 /* The body of a route that has one: {} where none was sent. */
-static enum problem body_check(struct request *request, char *detail, size_t bytes)
+static enum problem body_check(struct request *request)
 {
-    request->json = request->body_bytes ? body_parse(request, detail, bytes) : json_object();
+    struct fault *fault = &request->fault;
+    request->json = request->body_bytes ? body_parse(request, fault->detail, sizeof fault->detail) : json_object();
     if (!request->json)
         return PROBLEM_bad_json;
-    return schema_check(request->api->schemas, request->route->body, request->json, detail, bytes)
-               ? PROBLEM_NONE
-               : PROBLEM_bad_value;
+    return schema_check(request->api->schemas, request->route->body, request->json, fault) ? PROBLEM_NONE
+                                                                                           : PROBLEM_bad_value;
+}
+
+static enum MHD_Result page_handle(struct request *request)
+{
+    bool found;
+    enum MHD_Result result = files_serve(request, &found);
+    return found ? result : respond_problem(request, PROBLEM_not_found, NULL);
 }
 
 /* All of the request is here. */
 static enum MHD_Result request_handle(struct request *request)
 {
-    char detail[DETAIL_BYTES] = "";
     const struct route *route = request->route;
-    enum problem problem = route->body && !request->json ? body_check(request, detail, sizeof detail) : PROBLEM_NONE;
-    if (problem != PROBLEM_NONE)
-        return respond_problem(request, problem, detail);
+    if (request->pending == PROBLEM_NONE && route && route->body && !request->json)
+        request->pending = body_check(request);
+    if (request->pending != PROBLEM_NONE)
+        return pending_respond(request);
+    if (request->options)
+        return respond_allow(request, true, request->allow);
+    if (request->page)
+        return page_handle(request);
     return route->place == ASIDE ? worker_take(request) : route->handler(request);
 }
 
@@ -297,13 +313,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *mhd, const char 
         phase_set(request->connection, PHASE_REQUEST);
         return controls_resume(request);
     }
-    if (request->pending != PROBLEM_NONE)
-        return respond_problem(request, request->pending, request->pending_detail);
-    if (!request->page)
-        return request_handle(request);
-    bool found;
-    enum MHD_Result result = files_serve(request, &found);
-    return found ? result : respond_problem(request, PROBLEM_not_found, NULL);
+    return request_handle(request);
 }
 
 /* Targets are decoded by target.c, from the raw text. */
@@ -369,7 +379,7 @@ static void options_copy(struct api *api, const struct api_options *options)
 
 static void api_free(struct api *api)
 {
-    bodies_free(api);
+    bodies_free(api->bodies);
     connections_free(api);
     json_decref(api->schemas);
     metrics_free(api->metrics);
@@ -377,7 +387,6 @@ static void api_free(struct api *api)
     pthread_cond_destroy(&api->jobs_come);
     pthread_mutex_destroy(&api->jobs_lock);
     pthread_mutex_destroy(&api->lock);
-    pthread_mutex_destroy(&api->bodies_lock);
     pthread_mutex_destroy(&api->streams_lock);
     free(api);
 }
@@ -416,12 +425,12 @@ int api_start(const struct api_options *options, struct api **out)
         return -ENOMEM;
     json_object_seed(0);
     pthread_mutex_init(&api->lock, NULL);
-    pthread_mutex_init(&api->bodies_lock, NULL);
     pthread_mutex_init(&api->streams_lock, NULL);
     pthread_mutex_init(&api->jobs_lock, NULL);
     pthread_cond_init(&api->jobs_come, NULL);
     api->jobs_tail = &api->jobs;
     api->schemas = schemas_load();
+    api->bodies = bodies_new();
     options_copy(api, options);
     int error = sessions_load(api);
     if (error)
@@ -431,7 +440,7 @@ int api_start(const struct api_options *options, struct api **out)
                                    .strangers = UNIX_CONNECTIONS};
     operations_on_change(api->operations, operation_changed, api);
     api->metrics = metrics_new(options->metrics_process_series, options->metrics_series);
-    error = api->schemas && api->metrics && answers_init(api) ? threads_start(api) : -ENOMEM;
+    error = api->schemas && api->bodies && api->metrics && answers_init(api) ? threads_start(api) : -ENOMEM;
     if (error) {
         operations_on_change(api->operations, NULL, NULL);
         workers_stop(api);

@@ -312,12 +312,11 @@ static char *topic_news(struct api *api, struct topic *topic, const struct stats
         return NULL;
     topic->seq = *seq;
     if (topic->kind == TOPIC_FLEET) {
-        struct request any = {.api = api};
-        json = processes_json(&any, view);
+        json = processes_json(view);
     } else if (topic->kind == TOPIC_STATS) {
         json = view_stats(api, process, 0);
     } else {
-        json = view_collections(api, process, 0, PAGE_LIMIT, topic->before);
+        json = view_collections(api, process, PAGE_LIMIT, topic->before);
         if (topic->before)
             stats_process_unref(topic->before);
         topic->before = stats_process_ref(process);

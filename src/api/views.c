@@ -1,4 +1,4 @@
-/* Views as JSON. Integers above 2^63-1 saturate there; all that we count stays far below. */
+/* Views as JSON. Integers are exact up to 2^63 - 1, and saturate there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +34,14 @@ static json_t *word_of(const struct word *table, size_t count, uint32_t value)
         if (table[i].value == value)
             return json_string(table[i].word);
     return json_string("unknown");
+}
+
+const char *view_reason(uint32_t reason)
+{
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (reasons[i].value == reason)
+            return reasons[i].word;
+    return "unknown";
 }
 
 json_t *view_state(uint32_t state)
@@ -236,7 +244,7 @@ static json_t *labels_of(const struct stats_process_view *process)
     return labels;
 }
 
-static void identity_set(json_t *json, const struct stats_process_view *process)
+void view_identity(json_t *json, const struct stats_process_view *process)
 {
     json_object_set_new(json, "id", json_string(process->id));
     json_object_set_new(json, "pid", process->pid ? json_integer(process->pid) : json_null());
@@ -248,7 +256,7 @@ static void identity_set(json_t *json, const struct stats_process_view *process)
 json_t *view_process(const struct stats_process_view *process, uint64_t now_mono_ns)
 {
     json_t *json = json_object(), *heaps = json_array();
-    identity_set(json, process);
+    view_identity(json, process);
     json_object_set_new(json, "uid", json_integer(process->uid));
     json_object_set_new(json, "labels", labels_of(process));
     json_object_set_new(json, "library", json_string(process->library));
@@ -335,14 +343,14 @@ json_t *view_stats(const struct api *api, const struct stats_process_view *proce
     if (n) {
         json = heap_stats(view_heap_find(process, n), now_ns);
         json_t *own = json_string(json_string_value(json_object_get(json, "state")));
-        identity_set(json, process);
+        view_identity(json, process);
         json_object_set_new(json, "heap_state", own);
         json_object_set_new(json, "complete", json_boolean(view_heap_find(process, n)->complete));
         json_object_set_new(json, "rates", details_rates(process, n));
     } else {
         json_t *heaps = json_array();
         json = json_object();
-        identity_set(json, process);
+        view_identity(json, process);
         figures_set(json, &process->figures);
         json_object_set_new(json, "rates", details_rates(process, 0));
         agreed_set(json, "events.level", process, level_of_heap);
@@ -357,7 +365,7 @@ json_t *view_stats(const struct api *api, const struct stats_process_view *proce
     return json;
 }
 
-static json_t *type_json(const struct stats_type_view *type)
+json_t *view_type(const struct stats_type_view *type)
 {
     return json_pack(
         "{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:{s:o, s:o}, "
@@ -372,78 +380,14 @@ static json_t *type_json(const struct stats_type_view *type)
         "refcount", view_number(type->event_frees_refcount), "cycle", view_number(type->event_frees_cycle));
 }
 
-static int by_live_bytes(const void *a, const void *b)
-{
-    const struct stats_type_view *one = *(const struct stats_type_view *const *)a;
-    const struct stats_type_view *two = *(const struct stats_type_view *const *)b;
-    return one->live_bytes < two->live_bytes   ? 1
-           : one->live_bytes > two->live_bytes ? -1
-                                               : strcmp(one->name, two->name);
-}
-static int by_live_objects(const void *a, const void *b)
-{
-    const struct stats_type_view *one = *(const struct stats_type_view *const *)a;
-    const struct stats_type_view *two = *(const struct stats_type_view *const *)b;
-    return one->live_objects < two->live_objects   ? 1
-           : one->live_objects > two->live_objects ? -1
-                                                   : strcmp(one->name, two->name);
-}
-static int by_allocations(const void *a, const void *b)
-{
-    const struct stats_type_view *one = *(const struct stats_type_view *const *)a;
-    const struct stats_type_view *two = *(const struct stats_type_view *const *)b;
-    return one->allocations < two->allocations   ? 1
-           : one->allocations > two->allocations ? -1
-                                                 : strcmp(one->name, two->name);
-}
-static int by_name(const void *a, const void *b)
-{
-    return strcmp((*(const struct stats_type_view *const *)a)->name,
-                  (*(const struct stats_type_view *const *)b)->name);
-}
-
-/* sort: NULL or a word that api_types() has checked. */
-json_t *view_types(const struct stats_process_view *process, uint32_t n, const char *sort, size_t limit,
-                   bool histograms)
-{
-    const struct stats_heap_view *heap = n ? view_heap_find(process, n) : NULL;
-    const struct stats_type_view *types = heap ? heap->types : process->types;
-    size_t count = heap ? heap->type_count : process->type_count;
-    const struct stats_type_view **rows = malloc((count + 1) * sizeof *rows);
-    struct details *details = rows ? details_new(process, n) : NULL;
-    if (!details) {
-        free(rows);
-        return NULL;
-    }
-    for (size_t i = 0; i < count; i++)
-        rows[i] = &types[i];
-    qsort(rows, count, sizeof *rows,
-          !sort || !strcmp(sort, "live_bytes") ? by_live_bytes
-          : !strcmp(sort, "live_objects")      ? by_live_objects
-          : !strcmp(sort, "allocations")       ? by_allocations
-                                               : by_name);
-    json_t *json = json_object(), *list = json_array();
-    for (size_t i = 0; i < count && i < limit; i++) {
-        json_t *type = type_json(rows[i]);
-        details_type_set(type, details, rows[i], histograms);
-        json_array_append_new(list, type);
-    }
-    free(details);
-    free(rows);
-    identity_set(json, process);
-    json_object_set_new(json, "types", list);
-    view_stamp(json, process->as_of_wall_ns, process->as_of_mono_ns, process->seq);
-    return json;
-}
-
-static json_t *collection_json(struct api *api, const struct stats_collection_view *from)
+json_t *view_collection(struct api *api, const struct stats_collection_view *from)
 {
     char operation[OPERATION_ID_CHARS];
     bool known = operations_id(api->operations, from->operation, operation);
     json_t *json = json_pack(
         "{s:i, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o}", "heap",
         (int)from->heap, "sequence", view_number(from->sequence), "started_at", view_time(from->start_wall_ns),
-        "start_mono_ns", view_number(from->start_mono_ns), "reason", WORD(reasons, from->reason), "generation",
+        "start_mono_ns", view_number(from->start_mono_ns), "reason", json_string(view_reason(from->reason)), "generation",
         (int)from->generation, "manager", WORD(managers, from->manager), "pause_ns", view_number(from->pause_ns),
         "phases", "find_ns", view_number(from->find_ns), "callback_ns", view_number(from->callback_ns), "free_ns",
         view_number(from->free_ns), "examined", view_number(from->examined), "collected", view_number(from->collected),
@@ -466,17 +410,16 @@ static bool had(const struct stats_process_view *earlier, const struct stats_col
     return false;
 }
 
-/* since: NULL, or an earlier view, whose collections are left out. */
-json_t *view_collections(struct api *api, const struct stats_process_view *process, uint32_t n, size_t limit,
+json_t *view_collections(struct api *api, const struct stats_process_view *process, size_t limit,
                          const struct stats_process_view *since)
 {
     json_t *json = json_object(), *list = json_array();
     for (size_t i = 0; i < process->collection_count && json_array_size(list) < limit; i++) {
         const struct stats_collection_view *collection = &process->collections[i];
-        if ((!n || collection->heap == n) && !had(since, collection))
-            json_array_append_new(list, collection_json(api, collection));
+        if (!had(since, collection))
+            json_array_append_new(list, view_collection(api, collection));
     }
-    identity_set(json, process);
+    view_identity(json, process);
     json_object_set_new(json, "collections", list);
     view_stamp(json, process->as_of_wall_ns, process->as_of_mono_ns, process->seq);
     return json;
@@ -485,7 +428,7 @@ json_t *view_collections(struct api *api, const struct stats_process_view *proce
 json_t *view_config(const struct stats_process_view *process, uint32_t n)
 {
     json_t *json = json_object(), *heaps = json_array();
-    identity_set(json, process);
+    view_identity(json, process);
     if (n) {
         const struct stats_heap_view *heap = view_heap_find(process, n);
         config_set(json, heap);

@@ -1,6 +1,7 @@
 /* Wiring: intake ──▶ stats ──▶ api, and api ──▶ operations ──▶ intake. */
 #include <errno.h>
 #include <jansson.h>
+#include <zlib.h>
 #include <microhttpd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -106,7 +107,7 @@ static void released(void *arg, void *process)
 
 static void print_versions(void)
 {
-    printf("tallyd %s\nlibmicrohttpd %s\njansson %s\n", TALLY_VERSION, MHD_get_version(), JANSSON_VERSION);
+    printf("tallyd %s\nlibmicrohttpd %s\njansson %s\nzlib %s\n", TALLY_VERSION, MHD_get_version(), JANSSON_VERSION, zlibVersion());
 }
 
 /* The default address gives way to any free port; one that was asked for does not. */

@@ -10,7 +10,7 @@ import { World } from "./world.mjs";
 const folder = new URL("cases/", import.meta.url);
 const files = (await readdir(folder)).filter((name) => name.endsWith(".mjs"));
 const cases = (await Promise.all(files.map((name) => import(new URL(name, folder))))).flatMap((file) => file.cases);
-const succeeds = (one) => (one.status ?? 200) < 400;
+const succeeds = (one) => [one.status ?? 200].flat()[0] < 400;
 
 describe("the API", () => {
     const world = new World();
@@ -66,7 +66,7 @@ describe("the API", () => {
             const { operation } = document.operations.find(({ route }) => route === one.route);
             const answer = await send(one);
             const what = `${one.route} ${target(one)}`;
-            assert.equal(answer.status, one.status ?? 200, `${what}: ${answer.text.slice(0, 500)}`);
+            assert.ok([one.status ?? 200].flat().includes(answer.status), `${what}: ${answer.status}: ${answer.text.slice(0, 500)}`);
             document.checkAnswer(operation, answer, what);
             if (one.code) {
                 assert.equal(answer.json.code, one.code, what);

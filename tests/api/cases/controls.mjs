@@ -9,9 +9,13 @@ export const cases = [
     ...[["", {}], ["/heaps/{n}", { n: 1 }]].flatMap(([heap, n]) => [
         { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "live", ...n }, query: { wait: "5s" }, body: { generation: 2, deadline_ms: 5000 }, check: finished },
         { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "live", ...n }, ...sink, check: finished },
-        { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "live", ...n }, body: {}, status: 202,
+        { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "live", ...n }, body: {}, status: [202, 200],
           check: ({ headers, json }) => assert.equal(headers.location, `/v1/operations/${json.id}`) },
-        { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "gone", ...n }, body: {}, status: 410, code: "process_gone" },
+        { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "gone", ...n }, body: {}, status: 410, code: "process_gone",
+          check: ({ headers, json }, { names }) => {
+              assert.equal(json.post_mortem, `/v1/processes/${names.gone}`);
+              assert.equal(headers.link, `<${json.post_mortem}>; rel="related"`);
+          } },
         { route: `POST /v1/processes/{id}${heap}/collect`, at: { id: "nobody", ...n }, body: {}, status: 404, code: "no_such_process" },
         { route: `PATCH /v1/processes/{id}${heap}/config`, at: { id: "live", ...n },
           body: { thresholds: [700, 10, 10], debug: [], events: "all", max_pause_us: 0, memory_limit_bytes: 0, enabled: true, deadline_ms: 5000 } },

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 /* route     as the document has it               at     its {…}: a name of the world, or the value itself
  * query, body, headers, tcp                      what is sent
- * status    that is wanted (200)                 code   of the problem that is wanted
+ * status    that is wanted (200), or several     code   of the problem that is wanted
  * check     (answer, world, document) => {}      frames of a stream to wait for
  * A route needs one case that succeeds; wrong input is made from its first one. */
 const heap = { id: "live", n: 1 };

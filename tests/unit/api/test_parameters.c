@@ -32,12 +32,12 @@ static void test_kinds(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char detail[DETAIL_BYTES] = "";
+        struct fault fault = {.detail = ""};
         struct parameter_row row = {.name = "it", .kind = rows[i].kind, .allowed = rows[i].allowed};
-        if (parameter_check(&row, rows[i].value, detail, sizeof detail) != rows[i].good)
+        if (parameter_check(&row, rows[i].value, &fault) != rows[i].good)
             fail_msg("%s as %s", rows[i].value, rows[i].allowed);
-        if (!rows[i].good && strncmp(detail, "it must be ", 11))
-            fail_msg("%s", detail);
+        if (!rows[i].good && strncmp(fault.detail, "it must be ", 11))
+            fail_msg("%s", fault.detail);
     }
 }
 
@@ -55,14 +55,15 @@ static void test_queries(void **state)
     static struct request request;
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char detail[DETAIL_BYTES] = "", allow[64];
+        char allow[64];
+        const char *detail = request.fault.detail;
         const char *why;
         bool known;
         memset(&request, 0, sizeof request);
         snprintf(request.target, sizeof request.target, "/v1/processes%s", rows[i].query);
         assert_true(target_parse(&request, &why));
         request.route = route_find(&request, "GET", &known, allow, sizeof allow);
-        bool good = parameters_read(&request, detail, sizeof detail);
+        bool good = parameters_read(&request);
         if (good != !rows[i].detail || (rows[i].detail && !strstr(detail, rows[i].detail)))
             fail_msg("%s: %d \"%s\"", rows[i].query, good, detail);
     }

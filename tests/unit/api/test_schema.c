@@ -123,13 +123,13 @@ static void test_values(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char detail[DETAIL_BYTES] = "";
+        struct fault fault = {.detail = ""};
         json_t *schemas = json_object(), *value = parse(rows[i].value);
         json_object_set_new(schemas, "It", parse(rows[i].schema));
         json_object_set_new(schemas, "Other", parse("{\"type\":\"string\"}"));
-        bool good = schema_check(schemas, "It", value, detail, sizeof detail);
-        if (good != !rows[i].detail || (rows[i].detail && !strstr(detail, rows[i].detail)))
-            fail_msg("%s of %s: %d \"%s\"", rows[i].value, rows[i].schema, good, detail);
+        bool good = schema_check(schemas, "It", value, &fault);
+        if (good != !rows[i].detail || (rows[i].detail && !strstr(fault.detail, rows[i].detail)))
+            fail_msg("%s of %s: %d \"%s\"", rows[i].value, rows[i].schema, good, fault.detail);
         json_decref(value);
         json_decref(schemas);
     }

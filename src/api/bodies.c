@@ -1,0 +1,188 @@
+/* Bodies that are kept: built once for a state of what they show, and sent to everybody who asks for it meanwhile. The
+ * table is one of places by the key's hash, four to a hash; what does not fit, or is over the bound of bytes, pushes out
+ * what was unused longest. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/private.h"
+#include "base/clock.h"
+
+#define SETS 128u
+#define WAYS 4u
+
+struct body {
+    atomic_uint references; /* the table's, and those of answers that a worker has made */
+    char key[BODY_KEY_BYTES];
+    uint64_t hash, seq, built_ns;
+    uint64_t used_ns; /* under the lock */
+    size_t bytes;
+    struct MHD_Response *response;
+};
+
+struct bodies {
+    pthread_mutex_t lock;
+    size_t bytes;
+    struct body *sets[SETS][WAYS];
+};
+
+struct bodies *bodies_new(void)
+{
+    struct bodies *bodies = calloc(1, sizeof *bodies);
+    if (bodies)
+        pthread_mutex_init(&bodies->lock, NULL);
+    return bodies;
+}
+
+void body_unref(struct body *body)
+{
+    if (!body || atomic_fetch_sub(&body->references, 1) != 1)
+        return;
+    MHD_destroy_response(body->response);
+    free(body);
+}
+
+struct MHD_Response *body_response(const struct body *body)
+{
+    return body->response;
+}
+
+void bodies_free(struct bodies *bodies)
+{
+    if (!bodies)
+        return;
+    for (size_t i = 0; i < SETS * WAYS; i++)
+        body_unref(bodies->sets[i / WAYS][i % WAYS]);
+    pthread_mutex_destroy(&bodies->lock);
+    free(bodies);
+}
+
+/* FNV-1a; keys are short, and who makes many of them pushes out only his own share of sets. */
+static uint64_t hash_of(const char *key)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *key; key++)
+        hash = (hash ^ (unsigned char)*key) * 0x100000001b3u;
+    return hash ^ hash >> 32;
+}
+
+/* A reference on the body for key and seq, where it is fresh. */
+static struct body *body_find(struct bodies *bodies, const char *key, uint64_t hash, uint64_t seq)
+{
+    uint64_t now = clock_mono_ns();
+    struct body *found = NULL;
+    pthread_mutex_lock(&bodies->lock);
+    for (size_t i = 0; i < WAYS && !found; i++) {
+        struct body *body = bodies->sets[hash % SETS][i];
+        if (body && body->hash == hash && !strcmp(body->key, key) && body->seq == seq &&
+            (!seq || now - body->built_ns < BODY_FRESH_NS))
+            found = body;
+    }
+    if (found) {
+        found->used_ns = now;
+        atomic_fetch_add_explicit(&found->references, 1, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&bodies->lock);
+    return found;
+}
+
+/* The place of the same key, else an empty one, else that of the one unused longest. Under the lock. */
+static struct body **place_of(struct bodies *bodies, const struct body *body)
+{
+    struct body **set = bodies->sets[body->hash % SETS], **best = &set[0];
+    for (size_t i = 0; i < WAYS; i++)
+        if (set[i] && !strcmp(set[i]->key, body->key))
+            return &set[i];
+    for (size_t i = 1; i < WAYS && *best; i++)
+        if (!set[i] || set[i]->used_ns < (*best)->used_ns)
+            best = &set[i];
+    return best;
+}
+
+/* Takes out what was unused longest; NULL: there is nothing but `keep`. Under the lock. */
+static struct body *oldest_take(struct bodies *bodies, const struct body *keep)
+{
+    struct body **oldest = NULL;
+    for (size_t i = 0; i < SETS * WAYS; i++) {
+        struct body **place = &bodies->sets[i / WAYS][i % WAYS];
+        if (*place && *place != keep && (!oldest || (*place)->used_ns < (*oldest)->used_ns))
+            oldest = place;
+    }
+    struct body *body = oldest ? *oldest : NULL;
+    if (oldest)
+        *oldest = NULL;
+    return body;
+}
+
+static void body_keep(struct bodies *bodies, struct body *body)
+{
+    atomic_fetch_add(&body->references, 1);
+    pthread_mutex_lock(&bodies->lock);
+    struct body **place = place_of(bodies, body), *old = *place;
+    *place = body;
+    bodies->bytes += body->bytes - (old ? old->bytes : 0);
+    while (bodies->bytes > BODIES_MAX_BYTES) {
+        struct body *out = oldest_take(bodies, body);
+        if (!out)
+            break;
+        bodies->bytes -= out->bytes;
+        body_unref(out);
+    }
+    pthread_mutex_unlock(&bodies->lock);
+    body_unref(old);
+}
+
+/* The caller's reference, or NULL: out of memory. */
+static struct body *body_build(struct request *request, struct form form, const char *etag, body_fn make, const void *arg)
+{
+    struct body *body = calloc(1, sizeof *body);
+    if (!body)
+        return NULL;
+    body->references = 1;
+    body->response = represent(request, make(request, arg), form, "application/json", etag, &body->bytes);
+    body->bytes += sizeof *body;
+    body->built_ns = body->used_ns = clock_mono_ns();
+    if (body->response)
+        return body;
+    free(body);
+    return NULL;
+}
+
+/* Takes the reference over. */
+static enum MHD_Result body_queue(struct request *request, struct body *body)
+{
+    answer_drop(&request->answer);
+    request->answer = (struct answer){.body = body, .status = MHD_HTTP_OK};
+    return request->aside ? MHD_YES : respond_answer(request);
+}
+
+enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make, const void *arg)
+{
+    struct bodies *bodies = request->api->bodies;
+    struct form form = form_of(request);
+    char etag[64], whole[BODY_KEY_BYTES];
+    bool answered;
+    snprintf(etag, sizeof etag, "\"%s-%llu\"", request->api->start_id, (unsigned long long)seq);
+    enum MHD_Result result = respond_unmodified(request, etag, &answered);
+    if (answered)
+        return result;
+    int length = key ? snprintf(whole, sizeof whole, "%d%d%d %s", form.lines, form.gzip, form.bigint, key) : -1;
+    bool kept = length > 0 && (size_t)length < sizeof whole;
+    uint64_t hash = kept ? hash_of(whole) : 0;
+    struct body *body = kept ? body_find(bodies, whole, hash, seq) : NULL;
+    if (!body && request->route->place == KEPT && !request->aside)
+        return worker_take(request);
+    if (!body) {
+        body = body_build(request, form, etag, make, arg);
+        if (!body)
+            return respond_problem(request, PROBLEM_internal, "out of memory");
+        body->seq = seq;
+        body->hash = hash;
+        if (kept) {
+            memcpy(body->key, whole, (size_t)length + 1);
+            body_keep(bodies, body);
+        }
+    }
+    return body_queue(request, body);
+}

@@ -1,0 +1,122 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/private.h"
+
+/* ---- cursors: where a page ended, as the JSON array [word, down, number, text, id, part] in base64url (RFC 4648, 5) */
+
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static json_t *cursor_encode(const char *text)
+{
+    size_t length = strlen(text), used = 0;
+    char out[CURSOR_BYTES];
+    unsigned bits = 0, value = 0;
+    for (size_t i = 0; i < length && used + 2 < sizeof out; i++) {
+        value = value << 8 | (unsigned char)text[i];
+        for (bits += 8; bits >= 6; bits -= 6)
+            out[used++] = digits[value >> (bits - 6) & 63];
+    }
+    if (bits)
+        out[used++] = digits[value << (6 - bits) & 63];
+    return json_stringn(out, used);
+}
+
+/* false: it holds other characters, or too many. */
+static bool cursor_decode(const char *cursor, char *out, size_t room)
+{
+    unsigned bits = 0, value = 0;
+    size_t used = 0;
+    for (; *cursor; cursor++) {
+        const char *digit = strchr(digits, *cursor);
+        if (!digit || used + 1 >= room)
+            return false;
+        value = value << 6 | (unsigned)(digit - digits);
+        bits += 6;
+        if (bits >= 8)
+            out[used++] = (char)(value >> (bits -= 8) & 255);
+    }
+    out[used] = '\0';
+    return strlen(out) == used;
+}
+
+static json_t *cursor_make(const struct list *list, const struct list_row *row)
+{
+    json_t *json = json_pack("[s, b, I, s, s, I]", list->word, list->down, (json_int_t)row->number, row->text ? row->text : "", row->id,
+                             (json_int_t)row->part);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_t *cursor = text ? cursor_encode(text) : json_null();
+    free(text);
+    json_decref(json);
+    return cursor;
+}
+
+/* The row where the last page ended, whose texts live as long as *json, a new reference; NULL: it is not one of ours. */
+static json_t *cursor_read(const char *cursor, const char *word, bool down, struct list_row *row)
+{
+    char text[CURSOR_BYTES];
+    const char *its_word, *its_text, *id;
+    json_int_t number, part;
+    int its_down;
+    json_t *json = cursor_decode(cursor, text, sizeof text) ? json_loads(text, 0, NULL) : NULL;
+    if (json && !json_unpack(json, "[s, b, I, s, s, I!]", &its_word, &its_down, &number, &its_text, &id, &part) &&
+        !strcmp(word, its_word) && down == its_down) {
+        *row = (struct list_row){.number = (uint64_t)number, .text = its_text, .id = id, .part = (uint64_t)part};
+        return json;
+    }
+    json_decref(json);
+    return NULL;
+}
+
+bool list_cursor_check(struct request *request, const char *word, bool down, enum MHD_Result *answered)
+{
+    const char *cursor = request_parameter(request, "cursor");
+    struct list_row row;
+    json_t *json = cursor ? cursor_read(cursor, word, down, &row) : NULL;
+    if (cursor && !json)
+        *answered = respond_fault(request, "cursor", NULL, "cursor must be the next_cursor of a page of the same sort");
+    json_decref(json);
+    return !cursor || json;
+}
+
+/* ---- pages */
+
+const char *list_sort(const struct request *request, const char *otherwise, bool *down)
+{
+    const char *sort = request_parameter(request, "sort");
+    *down = true;
+    if (!sort)
+        return otherwise;
+    bool sign = *sort == '+' || *sort == '-';
+    *down = sign ? *sort == '-' : strcmp(sort, "name") != 0;
+    return sort + sign;
+}
+
+static int row_order(const void *a, const void *b, void *arg)
+{
+    const struct list_row *one = a, *two = b;
+    const struct list *list = arg;
+    int order = one->number < two->number ? -1 : one->number > two->number;
+    if (!order && one->text && two->text)
+        order = strcmp(one->text, two->text);
+    if (order)
+        return list->down ? -order : order;
+    order = strcmp(one->id, two->id);
+    return order ? order : one->part < two->part ? -1 : one->part > two->part;
+}
+
+json_t *list_page(struct request *request, struct list *list, size_t most, size_t *from, size_t *to)
+{
+    const char *cursor = request_parameter(request, "cursor");
+    uint64_t limit = request_integer(request, "limit", most);
+    struct list_row last;
+    json_t *read = cursor ? cursor_read(cursor, list->word, list->down, &last) : NULL;
+    qsort_r(list->rows, list->count, sizeof *list->rows, row_order, list);
+    *from = 0;
+    while (read && *from < list->count && row_order(&list->rows[*from], &last, list) <= 0)
+        (*from)++;
+    *to = limit < list->count - *from ? *from + (size_t)limit : list->count;
+    json_decref(read);
+    return *to < list->count && *to > *from ? cursor_make(list, &list->rows[*to - 1]) : json_null();
+}

@@ -1,0 +1,68 @@
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/private.h"
+
+static size_t blanks(const char *text)
+{
+    return strspn(text, " \t");
+}
+
+/* The weight of one element's parameters, "a;q=0.5": 1 where there is none. */
+static double weight_of(const char *parameters, const char *end)
+{
+    for (const char *at = parameters; at < end; at++)
+        if (*at == ';') {
+            const char *name = at + 1 + blanks(at + 1);
+            if (name + 2 < end && tolower((unsigned char)*name) == 'q' && name[1] == '=')
+                return strtod(name + 2, NULL);
+        }
+    return 1;
+}
+
+bool accept_names(const char *header, const char *word)
+{
+    while (header && *header) {
+        header += blanks(header);
+        const char *end = header + strcspn(header, ",");
+        size_t length = strcspn(header, ";, \t");
+        if (length == strlen(word) && !strncasecmp(header, word, length))
+            return weight_of(header + length, end) > 0;
+        header = *end ? end + 1 : end;
+    }
+    return false;
+}
+
+bool etag_listed(const char *list, const char *etag)
+{
+    size_t length = strlen(etag);
+    if (!list || !*list)
+        return false;
+    if (!strcmp(list, "*"))
+        return true;
+    while (*list) {
+        list += strspn(list, " \t,");
+        if (!strncmp(list, "W/", 2))
+            list += 2;
+        if (*list != '"')
+            return false; /* it is no list of tags from here on */
+        const char *end = strchr(list + 1, '"');
+        if (!end)
+            return false;
+        if ((size_t)(end - list) + 1 == length && !strncmp(list, etag, length))
+            return true;
+        list = end + 1;
+    }
+    return false;
+}
+
+struct form form_of(const struct request *request)
+{
+    struct form form = {.bigint = request_parameter(request, "bigint")};
+    if (request->route && strstr(request->route->answers, "application/x-ndjson"))
+        form.lines = accept_names(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Accept"), "application/x-ndjson");
+    form.gzip = accept_names(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Accept-Encoding"), "gzip");
+    return form;
+}

@@ -1,0 +1,146 @@
+/* JSON trees as bytes: one document or a row a line, plain or compressed, with large integers as they were asked for. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "api/private.h"
+
+#define EXACT_MAX ((json_int_t)1 << 53) /* below it, and above its negative, doubles are exact */
+
+/* Integers that a double does not hold become strings, everywhere below. */
+static void bigint_weave(json_t *json)
+{
+    const char *name;
+    json_t *part;
+    void *next;
+    size_t at;
+    json_object_foreach_safe(json, next, name, part)
+    {
+        json_int_t value = json_integer_value(part);
+        if (value >= EXACT_MAX || value <= -EXACT_MAX)
+            json_object_set_new(json, name, json_sprintf("%lld", (long long)value));
+        bigint_weave(part);
+    }
+    for (at = 0; at < json_array_size(json); at++) {
+        json_int_t value = json_integer_value(part = json_array_get(json, at));
+        if (value >= EXACT_MAX || value <= -EXACT_MAX)
+            json_array_set_new(json, at, json_sprintf("%lld", (long long)value));
+        bigint_weave(part);
+    }
+}
+
+struct bytes {
+    char *text;
+    size_t used, room;
+};
+
+static int bytes_add(const char *from, size_t count, void *arg)
+{
+    struct bytes *bytes = arg;
+    if (bytes->used + count > bytes->room) {
+        size_t room = (bytes->used + count) * 2;
+        char *text = realloc(bytes->text, room);
+        if (!text)
+            return -1;
+        bytes->text = text;
+        bytes->room = room;
+    }
+    memcpy(bytes->text + bytes->used, from, count);
+    bytes->used += count;
+    return 0;
+}
+
+/* The rows of a list are its first member that is an array. */
+static bool lines_dump(const json_t *json, struct bytes *bytes)
+{
+    const char *name;
+    json_t *part, *rows = NULL;
+    json_object_foreach((json_t *)(uintptr_t)json, name, part)
+        if (!rows && json_is_array(part))
+            rows = part;
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        if (json_dump_callback(json_array_get(rows, i), bytes_add, bytes, JSON_COMPACT) || bytes_add("\n", 1, bytes))
+            return false;
+    return true;
+}
+
+/* gzip, RFC 1952. false: out of memory, and *bytes is as it was. */
+static bool bytes_compress(struct bytes *bytes)
+{
+    z_stream stream = {.next_in = (unsigned char *)bytes->text, .avail_in = (unsigned)bytes->used};
+    if (bytes->used > UINT32_MAX / 2 || deflateInit2(&stream, 5, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return false;
+    size_t room = deflateBound(&stream, bytes->used);
+    unsigned char *out = malloc(room);
+    stream.next_out = out;
+    stream.avail_out = (unsigned)room;
+    bool done = out && deflate(&stream, Z_FINISH) == Z_STREAM_END;
+    if (done) {
+        free(bytes->text);
+        *bytes = (struct bytes){.text = (char *)out, .used = stream.total_out, .room = room};
+    } else {
+        free(out);
+    }
+    deflateEnd(&stream);
+    return done;
+}
+
+/* Link: the same query with the next page's cursor in it. */
+static void link_add(const struct request *request, struct MHD_Response *response, const char *cursor)
+{
+    char text[TARGET_MAX + CURSOR_BYTES + 32];
+    const char *query = strchr(request->target, '?');
+    size_t used = (size_t)snprintf(text, sizeof text, "<%.*s?", (int)strcspn(request->target, "?"), request->target);
+    while (query && query[1]) {
+        const char *word = query + 1;
+        size_t length = strcspn(word, "&");
+        if (length && strncmp(word, "cursor=", 7))
+            used += (size_t)snprintf(text + used, sizeof text - used, "%.*s&", (int)length, word);
+        query = word[length] ? word + length : NULL;
+    }
+    snprintf(text + used, sizeof text - used, "cursor=%s>; rel=\"next\"", cursor);
+    MHD_add_response_header(response, "Link", text);
+}
+
+static void headers_add(const struct request *request, struct MHD_Response *response, struct form form, const char *type,
+                        const char *etag)
+{
+    char weak[96];
+    MHD_add_response_header(response, "Content-Type", form.lines ? "application/x-ndjson" : type);
+    MHD_add_response_header(response, "Vary", "Accept, Accept-Encoding");
+    if (form.gzip)
+        MHD_add_response_header(response, "Content-Encoding", "gzip");
+    snprintf(weak, sizeof weak, "%s%s", form.gzip ? "W/" : "", etag ? etag : "");
+    if (etag)
+        MHD_add_response_header(response, "ETag", weak);
+    (void)request;
+    respond_headers(response, false);
+}
+
+struct MHD_Response *represent(const struct request *request, json_t *json, struct form form, const char *type,
+                               const char *etag, size_t *size)
+{
+    struct bytes bytes = {.text = NULL};
+    char cursor[CURSOR_BYTES] = "";
+    const char *next = json_string_value(json_object_get(json, "next_cursor"));
+    if (next)
+        snprintf(cursor, sizeof cursor, "%s", next);
+    if (form.bigint)
+        bigint_weave(json);
+    bool made = json && (form.lines ? lines_dump(json, &bytes) : !json_dump_callback(json, bytes_add, &bytes, JSON_COMPACT));
+    json_decref(json);
+    form.gzip = made && form.gzip && bytes.used >= GZIP_LEAST_BYTES && bytes_compress(&bytes);
+    struct MHD_Response *response =
+        made ? MHD_create_response_from_buffer(bytes.used, bytes.text, bytes.used ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT) : NULL;
+    if (!response) {
+        free(bytes.text);
+        return NULL;
+    }
+    if (size)
+        *size = bytes.used;
+    headers_add(request, response, form, type, etag);
+    if (*cursor)
+        link_add(request, response, cursor);
+    return response;
+}
