@@ -229,10 +229,19 @@ enum MHD_Result api_collections(struct request *request)
 
 /* ---- operations */
 
+/* Whether it is one of the process's, alone or among others; true where none was named. */
+static bool operation_concerns(const struct operation_view *operation, const char *process)
+{
+    for (size_t i = 0; process && i < operation->process_count; i++)
+        if (!strcmp(operation->processes[i], process))
+            return true;
+    return !process;
+}
+
 static bool operation_fits(const struct request *request, const struct operation_view *operation)
 {
-    const char *process = request_parameter(request, "process"), *kind = request_parameter(request, "kind");
-    return (!process || !strcmp(process, operation->process)) &&
+    const char *kind = request_parameter(request, "kind");
+    return operation_concerns(operation, request_parameter(request, "process")) &&
            (!kind || !strcmp(kind, operation_kind_word(operation->kind))) &&
            among(request_parameter(request, "state"), operation_state_word(operation->state));
 }
