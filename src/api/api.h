@@ -89,7 +89,7 @@
  *                          events: hello {"start_id","seq"} first; fleet (body of GET /v1/processes);
  *                          stats (body of GET …/stats);
  *                          collections {"id","collections":[new ones]}; operation (OPERATION);
- *                          gap {"missed"} when frames were dropped;
+ *                          gap {"missed"} when frames were dropped, and the end;
  *                          bye {} when the daemon drains. fleet and stats at most 4 times a second,
  *                          latest wins.
  *                          events {"id","events":[EVENT + "heap"],"missed","lost"}: as they are read, oldest

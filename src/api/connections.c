@@ -8,6 +8,7 @@
  * `api.sock`. A connection that has to go is shut down, and libmicrohttpd ends it: only it closes a socket. */
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 
 #define DOOR_NS 100000000u  /* between looks at the deadlines; also how long a listener rests that can't accept */
 #define ACCEPTS_A_TURN 32
+#define UNANSWERED_MS 20000      /* a peer that is there acknowledges within this; streams, which say something each 10 s, end */
 #define SEND_BUFFER_BYTES 131072 /* the kernel doubles it: what waits for a reader beside our own queue */
 
 static uint64_t state_make(enum phase phase, uint64_t now)
@@ -143,11 +145,14 @@ void connection_take(struct listener *listener, int fd, const struct sockaddr *a
     struct api *api = listener->api;
     struct connection *connection = calloc(1, sizeof *connection);
     int bytes = SEND_BUFFER_BYTES;
+    unsigned unanswered_ms = UNANSWERED_MS;
     if (!connection) {
         refuse(fd);
         return;
     }
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    if (!listener->is_unix)
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof unanswered_ms);
     connection->listener = listener;
     connection->is_unix = listener->is_unix;
     connection->trusted = listener->is_unix;

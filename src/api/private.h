@@ -27,6 +27,7 @@
 #define STREAMS_MAX 64u
 #define STREAM_TOPICS 16u
 #define STREAM_QUEUE_BYTES ((size_t)262144)
+#define FRAMES_BYTES ((size_t)33554432) /* of all streams together */
 #define HEADER_NS 10000000000u
 #define REQUEST_NS 30000000000u
 #define IDLE_NS 60000000000u
@@ -170,6 +171,8 @@ struct api {
     pthread_mutex_t streams_lock; /* streams and all in them */
     struct stream *streams;
     unsigned stream_count;
+    struct channel *channels;
+    atomic_size_t frame_bytes; /* of all frames there are */
 };
 /* Lock order: none of the three is taken while another is held. */
 

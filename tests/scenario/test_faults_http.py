@@ -216,6 +216,51 @@ class HttpFaults(Scenario):
             pass
         self.assertLess(time.monotonic() - start, 12)
 
+    def test_F25_five_hundred_want_a_stream(self):
+        """500 openers, half of which never read: 64 are let in, the 65th hears 503 and when to come again, memory stays under
+        64 MiB, figures and others' requests go on, and tallyd ends within 2 s."""
+        self.start_daemon()
+        host = self.start_host("ledger")
+        process = self.attached(host)
+        host.type("spin 20000")
+        topics = f"fleet,operations,stats:{process},collections:{process},events:{process}"
+        request = self.filled_in(f"GET /v1/stream?topics={topics} HTTP/1.1\r\n{malformed.AUTHORITY}\r\n", process)
+        openers, statuses = [], []
+        for n in range(500):
+            sock = self.dial(4096 if n % 2 else None)
+            sock.sendall(request)
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                answer += sock.recv(1024)
+            statuses.append(answer[9:12])
+            if answer[9:12] != b"200":
+                self.assertIn(b"Retry-After: 1", answer)
+                sock.close()
+            elif n % 2 == 0:
+                openers.append(sock)
+        self.assertEqual((statuses.count(b"200"), statuses.count(b"503")), (64, 436))
+
+        def read(end):
+            while time.monotonic() < end:
+                for sock in openers:
+                    sock.setblocking(False)
+                    try:
+                        sock.recv(1 << 20)
+                    except BlockingIOError:
+                        pass
+                self.collect(process)
+        times = self.watch_health(5, read)
+        self.assert_well(times, 0.050)
+        view = self.stats(process)
+        self.assertLess(time.monotonic_ns() - view["as_of_mono_ns"], 1_000_000_000)
+        self.figure(f"F25: {self.resident()} KiB resident")
+        if not CHECKED:
+            self.assertLess(self.resident(), 65536)
+        start = time.monotonic()
+        self.daemon.process.terminate()
+        self.assertEqual(self.daemon.wait(), 0)
+        self.assertLess(time.monotonic() - start, 2)
+
     def test_A13_strangers_do_not_grow_us(self):
         """10^5 pipelined requests without a token, whose answers nobody reads: 4 MiB at most."""
         self.start_daemon()

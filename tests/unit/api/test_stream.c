@@ -1,4 +1,5 @@
 /* Streams: what comes first, news, operations, what happens to a slow reader, to the 65th, and at the end. */
+#include "api/stream.h"
 #include "world.h"
 
 #include <signal.h>
@@ -86,19 +87,79 @@ static void collect(const struct world *world)
                      id);
 }
 
-/* A reader that takes nothing costs its queue; when it reads again, it hears what it missed. */
-static void test_slow_reader_hears_of_a_gap(void **state)
+/* A reader that lags too far behind hears what was in its queue, of the gap, and no more. */
+static void test_slow_reader_hears_of_a_gap_and_comes_again(void **state)
 {
     struct world *world = *state;
     int fd = open_stream(world, STREAM("operations"));
     hear(fd, "event: hello");
     for (int i = 0; i < 3000; i++) /* over a megabyte: more than the sockets and the queue hold */
         collect(world);
-    size_t before = strlen(hear(fd, "\n\n:\n\n"));
-    assert_true(before > STREAM_QUEUE_BYTES / 2 && before < 1000000);
+    const char *text = hear(fd, NULL), *gap = strstr(text, "event: gap\ndata: {\"missed\":");
+    assert_non_null(gap);
+    assert_null(strstr(gap, "event: operation"));
+    assert_true(strlen(text) > STREAM_QUEUE_BYTES / 2 && strlen(text) < 1000000);
+    close(fd);
+    fd = open_stream(world, STREAM("operations"));
+    hear(fd, "event: hello");
     collect(world);
-    const char *text = hear(fd, "event: operation");
-    assert_non_null(strstr(text, "event: gap\ndata: {\"missed\":"));
+    assert_non_null(strstr(hear(fd, "event: operation"), "event: operation"));
+    close(fd);
+}
+
+static size_t queued_of_all(struct world *world, size_t *count)
+{
+    size_t queued = 0;
+    *count = 0;
+    pthread_mutex_lock(&world->api->streams_lock);
+    for (const struct stream *stream = world->api->streams; stream; stream = stream->next, ++*count)
+        queued += stream->queued_bytes;
+    pthread_mutex_unlock(&world->api->streams_lock);
+    return queued;
+}
+
+/* What waits for eight readers is kept once. */
+static void test_frames_are_shared(void **state)
+{
+    struct world *world = *state;
+    int fds[8];
+    size_t count, queued;
+    for (size_t i = 0; i < 8; i++) {
+        fds[i] = open_stream(world, STREAM("operations"));
+        hear(fds[i], "event: hello");
+    }
+    for (int i = 0; i < 3000; i++)
+        collect(world);
+    usleep(200000);
+    queued = queued_of_all(world, &count);
+    assert_int_equal(count, 8);
+    assert_true(queued > 4 * STREAM_QUEUE_BYTES && queued <= 8 * STREAM_QUEUE_BYTES);
+    assert_true(world->api->frame_bytes < queued / 3);
+    for (size_t i = 0; i < 8; i++)
+        close(fds[i]);
+}
+
+/* Of figures the newest wins: a reader that sleeps finds what its socket holds and one frame, not all of them. */
+static void test_the_newest_figures_win(void **state)
+{
+    struct world *world = *state;
+    char id[33];
+    size_t count;
+    for (int i = 0; i < 400; i++) { /* a fleet whose frame is larger than the socket's buffer and the bound */
+        snprintf(id, sizeof id, "%032x", i + 1);
+        world_attach(world, id, 5000 + i, "crowd");
+    }
+    world_sample(world, 1, 1, false);
+    int fd = open_stream(world, STREAM("fleet"));
+    hear(fd, "event: hello");
+    for (uint64_t i = 0; i < 12; i++) {
+        world_sample(world, 1, 1000 + i, false);
+        usleep(100000);
+    }
+    size_t queued = queued_of_all(world, &count);
+    assert_int_equal(count, 1); /* it is not cut off */
+    assert_true(queued > 0 && queued < 1500000);
+    assert_non_null(strstr(hear(fd, "\"live_objects\":1011,"), "\"live_objects\":1011,"));
     close(fd);
 }
 
@@ -161,7 +222,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
     const struct CMUnitTest tests[] = {
         TEST(test_hello_then_news), TEST(test_collections_come_once), TEST(test_operations_are_told),
-        TEST(test_no_more_streams_than_the_limit), TEST(test_slow_reader_hears_of_a_gap),
+        TEST(test_no_more_streams_than_the_limit), TEST(test_slow_reader_hears_of_a_gap_and_comes_again),
+        TEST(test_frames_are_shared), TEST(test_the_newest_figures_win),
         cmocka_unit_test_setup(test_bye_at_the_end, world_start), TEST(test_all_at_once)};
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
