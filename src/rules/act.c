@@ -47,20 +47,20 @@ static void action_tell(struct rules *rules, const struct rule *rule, const stru
                         const struct stats_process_view *process)
 {
     struct told *told = told_add(rules);
-    uint32_t *heaps = told ? calloc(process->heap_count + 1, sizeof *heaps) : NULL;
-    char *detail = heaps ? strdup(action->detail) : NULL;
+    struct operation_target *targets = told ? calloc(process->heap_count + 1, sizeof *targets) : NULL;
+    char *detail = targets ? strdup(action->detail) : NULL;
     if (!detail) {
-        free(heaps);
+        free(targets);
         rules->told_count -= told != NULL;
         return;
     }
     told->kind = TELL_ACT;
     told->action = *action;
     told->action.detail = detail;
-    told->heaps = heaps;
+    told->targets = targets;
     for (size_t i = 0; i < process->heap_count; i++)
         if (!process->heaps[i].gone)
-            heaps[told->heap_count++] = process->heaps[i].n;
+            targets[told->target_count++].heap = process->heaps[i].n;
     snprintf(told->alert.rule, sizeof told->alert.rule, "%s", rule->name);
     snprintf(told->alert.process, sizeof told->alert.process, "%s", process->id);
 }
@@ -79,12 +79,14 @@ static int control_start(struct rules *rules, const struct told *told)
     snprintf(asked.kind, sizeof asked.kind, "%s", told->action.kind);
     snprintf(asked.target, sizeof asked.target, "%s", told->alert.process);
     snprintf(asked.detail, sizeof asked.detail, "%s", told->action.detail);
-    if (!told->heap_count)
+    const char *process = told->alert.process;
+    if (!told->target_count)
         return -ESRCH;
     return operations_start(rules->options.operations,
-                            &(struct operation_request){.process = told->alert.process,
-                                                        .heaps = told->heaps,
-                                                        .heap_count = told->heap_count,
+                            &(struct operation_request){.processes = &process,
+                                                        .process_count = 1,
+                                                        .targets = told->targets,
+                                                        .target_count = told->target_count,
                                                         .command = told->action.command,
                                                         .deadline_ms = told->action.deadline_ms,
                                                         .asked = &asked},
@@ -135,7 +137,7 @@ void told_carry_out(struct rules *rules, struct told *told, size_t count)
             log_carry_out(&told[i].alert);
         else if (told[i].kind == TELL_ACT)
             control_carry_out(rules, &told[i]);
-        free(told[i].heaps);
+        free(told[i].targets);
         free(told[i].action.detail);
     }
     free(told);

@@ -150,8 +150,8 @@ struct told { /* what is to be done once the lock is free */
     enum { TELL_ALERT, TELL_LOG, TELL_ACT } kind;
     struct alert alert; /* and of the rule: what, at whom */
     struct action action;
-    size_t heap_count;
-    uint32_t *heaps;
+    size_t target_count;
+    struct operation_target *targets;
 };
 
 struct rules {

@@ -21,6 +21,7 @@ struct rules_world {
     char reason[32], type[64], alerted[64];
     uint64_t number;
     struct wire_command last;
+    char asked[33]; /* whom */
     int refuse; /* -errno of what is sent */
     double now_s;
 };
@@ -38,7 +39,7 @@ static inline void hear_alert(void *arg, const struct rule_alert *alert)
 static inline int take_command(void *arg, const char *process, const struct wire_command *command)
 {
     struct rules_world *world = arg;
-    (void)process;
+    snprintf(world->asked, sizeof world->asked, "%s", process);
     world->sent++;
     world->last = *command;
     return world->refuse;
@@ -110,6 +111,8 @@ static inline void at(struct rules_world *world, double seconds)
     world->now_s = seconds;
     rules_evaluate(world->rules, view, MONO + (uint64_t)(seconds * 1e9), WALL + (uint64_t)(seconds * 1e9));
     stats_view_unref(view);
+    const struct wire_ack ack = {.state = WIRE_ACK_SUCCEEDED, .operation = world->last.operation, .heap_number = world->last.heap_number};
+    operations_ack(world->operations, world->asked, &ack); /* the host has done the last that it was asked */
 }
 
 static inline void tell_live(struct rules_world *world, void *process, uint64_t objects)
