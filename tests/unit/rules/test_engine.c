@@ -102,12 +102,14 @@ static void test_controls_are_operations_of_the_rule(void **state)
     at(world, 1);
     assert_int_equal(world->sent, 1);
     assert_int_equal(world->last.generation, 1);
-    assert_int_equal(audit_list(world->audit, 0, records, 4), 1);
-    assert_string_equal(records[0].who, "rule big");
-    assert_string_equal(records[0].kind, "collect");
-    assert_string_equal(records[0].target, "00000000000000000000000000000001");
-    assert_string_equal(records[0].detail, "{\"generation\":1}");
-    assert_string_equal(records[0].result, "accepted");
+    assert_int_equal(audit_list(world->audit, 0, records, 4), 2); /* its start, and its end */
+    const struct audit_record *start = &records[1];
+    assert_string_equal(start->who, "rule big");
+    assert_string_equal(start->kind, "collect");
+    assert_string_equal(start->target, "00000000000000000000000000000001");
+    assert_string_equal(start->detail, "{\"generation\":1}");
+    assert_string_equal(start->result, "accepted");
+    assert_string_equal(records[0].result, "succeeded");
     for (int i = 2; i < 10; i++)
         at(world, i); /* it goes on firing, and does no more */
     assert_int_equal(world->sent, 1);
