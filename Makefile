@@ -41,8 +41,11 @@ STATS_SRCS := $(addprefix src/stats/,model.c texts.c births.c events.c detail.c 
 OPERATIONS_SRCS := $(addprefix src/operations/,operations.c ride.c rows.c audit.c)
 HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c base.c retain.c writer.c history.c)
 RULES_SRCS := $(addprefix src/rules/,series.c window.c parse.c alerts.c act.c engine.c keep.c rules.c)
-API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c session.c asked.c json.c respond.c negotiate.c represent.c bodies.c list.c lists.c worker.c parameters.c \
-  schema.c openapi.c views.c details.c reads.c controls.c stream.c channel.c files.c)
+API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c parameters.c json.c session.c asked.c \
+  respond.c negotiate.c represent.c bodies.c worker.c repeat.c list.c \
+  schema.c openapi.c files.c \
+  views.c details.c reads.c lists.c controls.c \
+  stream.c channel.c)
 METRICS_SRCS := src/api/answers.c src/api/metrics.c $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
 SANDBOX_SRCS := src/sandbox/sandbox.c
 TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c)

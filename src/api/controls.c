@@ -283,11 +283,16 @@ enum MHD_Result api_config_change(struct request *request)
     return control(request, config_member, &command, 5000000000u);
 }
 
+enum MHD_Result controls_again(struct request *request)
+{
+    wait_set(request, 0);
+    return controls_resume(request);
+}
+
 static enum MHD_Result operation_known(struct request *request)
 {
     snprintf(request->operation, sizeof request->operation, "%.31s", request_segment(request, "{op}"));
-    wait_set(request, 0);
-    return controls_resume(request);
+    return controls_again(request);
 }
 
 enum MHD_Result api_operation(struct request *request)

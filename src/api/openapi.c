@@ -184,6 +184,10 @@ static json_t *operation_of(const struct route *route)
     json_t *json = json_pack("{s:o, s:s, s:o, s:o}", "operationId", operation_id(route), "summary", route->summary,
                              "parameters", query_parameters("bigint", query_parameters(route->parameters, path_parameters(route->path))),
                              "responses", responses_of(route));
+    if (route->scope & (CONTROL | ADMIN) && !strcmp(route->method, "POST"))
+        json_array_append_new(json_object_get(json, "parameters"), json_pack("{s:s}", "$ref", "#/components/parameters/IdempotencyKey"));
+    if (!strcmp(route->method, "GET"))
+        json_array_append_new(json_object_get(json, "parameters"), json_pack("{s:s}", "$ref", "#/components/parameters/IfNoneMatch"));
     if (route->body)
         json_object_set_new(json, "requestBody",
                             json_pack("{s:{s:{s:o}}}", "content", "application/json", "schema", reference(route->body)));
@@ -208,10 +212,19 @@ static json_t *paths_new(void)
     return paths;
 }
 
+static json_t *header_parameter(const char *name, const char *pattern, const char *help)
+{
+    return json_pack("{s:s, s:s, s:s, s:{s:s, s:s}}", "name", name, "in", "header", "description", help, "schema", "type",
+                     "string", "pattern", pattern);
+}
+
 static json_t *openapi_new(const struct api *api)
 {
     json_t *components = json_pack(
-        "{s:O, s:{s:{s:s, s:{s:{s:o}}}}, s:{s:{s:s, s:s, s:s}}}", "schemas", api->schemas, "responses", "Problem",
+        "{s:O, s:{s:o, s:o}, s:{s:{s:s, s:{s:{s:o}}}}, s:{s:{s:s, s:s, s:s}}}", "schemas", api->schemas, "parameters",
+        "IdempotencyKey",
+        header_parameter("Idempotency-Key", "^[!-~]{1,128}$", "What was asked for once with it is not done again for 10 minutes; the answer is the first one's"),
+        "IfNoneMatch", header_parameter("If-None-Match", "", "Tags of what is known already; 304 where one is still right"), "responses", "Problem",
         "description", "What went wrong; code says it to programs", "content", "application/problem+json", "schema",
         reference("Problem"), "securitySchemes", "bearer", "type", "http", "scheme", "bearer", "description",
         "The file token of the runtime directory, or a session's. The Unix socket needs none");

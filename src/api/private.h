@@ -115,6 +115,7 @@ struct request {
     char operation[OPERATION_ID_CHARS];
     uint64_t wait_until_ns;
     const struct stream *stream; /* that it became */
+    bool keyed; /* it is the first with its Idempotency-Key */
     /* aside: with a worker */
     struct request *next_job;
     bool aside, made; /* made: a worker is done with it */
@@ -156,6 +157,7 @@ struct api {
     atomic_bool draining, stopping; /* set once; read without the lock */
 
     struct bodies *bodies;
+    struct repeats *repeats;
 
     pthread_mutex_t jobs_lock; /* jobs, job_count, jobs_end */
     pthread_cond_t jobs_come;
@@ -229,6 +231,14 @@ enum MHD_Result worker_take(struct request *request);
 /* Whether the answer is of no use any more: its client is gone, or the daemon stops. Worker's thread; a system call. */
 bool request_unwanted(const struct request *request);
 
+/* repeat.c: Idempotency-Key. check: true: answered as the first time; false: it has no key, or is the first with it, of
+ * which note tells what it became: the operation in request->operation, else this answer. NULL: it ended without one. note
+ * says whether it has taken the response over. */
+struct repeats *repeats_new(void);
+void repeats_free(struct repeats *repeats);
+bool repeat_check(struct request *request, enum MHD_Result *answered);
+bool repeat_note(struct request *request, unsigned status, struct MHD_Response *response);
+
 /* schema.c: the components of src/api/schemas, and bodies held against them. */
 json_t *schemas_load(void); /* new; name to schema, figures and members woven in; NULL: out of memory */
 /* false: the fault names the member and says what is allowed. Of JSON Schema what schema.c lists. */
@@ -275,6 +285,8 @@ json_t *details_post_mortem(struct api *api, const struct stats_process_view *pr
 #undef ROUTE
 enum MHD_Result files_serve(struct request *request, bool *found);
 enum MHD_Result controls_resume(struct request *request);
+/* Answers with request->operation, after the wait that the request asks for. */
+enum MHD_Result controls_again(struct request *request);
 json_t *processes_json(const struct stats_view *view); /* all of them, as the route lists them */
 /* A process by the request's segment: its view is *view's; answers itself and returns NULL where there is
  * none. */

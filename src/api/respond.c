@@ -56,7 +56,8 @@ enum MHD_Result respond_queue(struct request *request, unsigned status, struct M
         return MHD_YES;
     }
     enum MHD_Result result = queue(request, status, response);
-    MHD_destroy_response(response);
+    if (!repeat_note(request, status, response))
+        MHD_destroy_response(response);
     return result;
 }
 
@@ -70,10 +71,12 @@ void answer_drop(struct answer *answer)
 
 enum MHD_Result respond_answer(struct request *request)
 {
-    const struct answer *answer = &request->answer;
+    struct answer *answer = &request->answer;
     struct MHD_Response *response = answer->body ? body_response(answer->body) : answer->response;
     enum MHD_Result result = response ? queue(request, answer->status, response) : MHD_NO;
-    answer_drop(&request->answer);
+    if (!answer->body && repeat_note(request, answer->status, response))
+        answer->response = NULL;
+    answer_drop(answer);
     return result;
 }
 

@@ -122,6 +122,7 @@ static void request_over(void *arg, struct MHD_Connection *mhd, void **context,
         stream_detach(api, request->stream);
     if (request->connection)
         phase_set(request->connection, PHASE_IDLE);
+    repeat_note(request, 0, NULL);
     answer_drop(&request->answer);
     json_decref(request->json);
     free(request->body);
@@ -290,7 +291,13 @@ static enum MHD_Result request_handle(struct request *request)
         return respond_allow(request, true, request->allow);
     if (request->page)
         return page_handle(request);
-    return route->place == ASIDE ? worker_take(request) : route->handler(request);
+    enum MHD_Result result;
+    if (route->scope & (CONTROL | ADMIN) && !strcmp(route->method, "POST") && repeat_check(request, &result))
+        return result;
+    result = route->place == ASIDE ? worker_take(request) : route->handler(request);
+    if (*request->operation) /* who asks again meanwhile waits for the same */
+        repeat_note(request, 0, NULL);
+    return result;
 }
 
 static enum MHD_Result handle(void *arg, struct MHD_Connection *mhd, const char *url, const char *method,
@@ -380,6 +387,7 @@ static void options_copy(struct api *api, const struct api_options *options)
 static void api_free(struct api *api)
 {
     bodies_free(api->bodies);
+    repeats_free(api->repeats);
     connections_free(api);
     json_decref(api->schemas);
     metrics_free(api->metrics);
@@ -431,6 +439,7 @@ int api_start(const struct api_options *options, struct api **out)
     api->jobs_tail = &api->jobs;
     api->schemas = schemas_load();
     api->bodies = bodies_new();
+    api->repeats = repeats_new();
     options_copy(api, options);
     int error = sessions_load(api);
     if (error)
@@ -440,7 +449,7 @@ int api_start(const struct api_options *options, struct api **out)
                                    .strangers = UNIX_CONNECTIONS};
     operations_on_change(api->operations, operation_changed, api);
     api->metrics = metrics_new(options->metrics_process_series, options->metrics_series);
-    error = api->schemas && api->bodies && api->metrics && answers_init(api) ? threads_start(api) : -ENOMEM;
+    error = api->schemas && api->bodies && api->repeats && api->metrics && answers_init(api) ? threads_start(api) : -ENOMEM;
     if (error) {
         operations_on_change(api->operations, NULL, NULL);
         workers_stop(api);
