@@ -105,6 +105,8 @@ int base_load(struct file *file, struct base *base)
         return code;
     code = file_run(file_statement(file, STATEMENT_LEAVE_PROCESSES, &(int){0}));
     if (!code)
+        code = file_run(file_statement(file, STATEMENT_FORGET_SEEN, &(int){0}));
+    if (!code)
         code = file_number(file, STATEMENT_LAST_PROCESS, &process);
     if (!code)
         code = file_number(file, STATEMENT_LAST_SERIES, &series);

@@ -50,6 +50,8 @@ static const char SCHEMA[] =
     "examined INTEGER NOT NULL, collected INTEGER NOT NULL, freed_bytes INTEGER NOT NULL, "
     "uncollectable INTEGER NOT NULL, live_bytes_before INTEGER NOT NULL, live_bytes_after INTEGER NOT NULL, "
     "safepoint_wait_ns INTEGER NOT NULL, operation INTEGER NOT NULL, missed INTEGER NOT NULL);"
+    "CREATE TABLE seen (process INTEGER, heap INTEGER, sequence INTEGER NOT NULL, PRIMARY KEY (process, heap)) "
+    "WITHOUT ROWID;"
     "CREATE INDEX collections_process ON collections (process);"
     "CREATE TABLE alerts (no INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, rule TEXT NOT NULL, process TEXT NOT NULL, "
     "type TEXT NOT NULL, state TEXT NOT NULL, detail TEXT NOT NULL, heap INTEGER NOT NULL, value REAL NOT NULL, "

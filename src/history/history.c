@@ -1,4 +1,4 @@
-#include "history/private.h"
+#include "history/sampler.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,9 +35,37 @@ void history_status_get(struct history *history, struct history_status *status)
     pthread_mutex_unlock(&history->queue.lock);
 }
 
+const char *history_library(void)
+{
+    return sqlite3_libversion();
+}
+
 bool history_flush(struct history *history, uint64_t wait_ns)
 {
     return queue_flush(&history->queue, wait_ns);
+}
+
+int history_purge(struct history *history, uint64_t before_ns, const char *process, uint64_t wait_ns, uint64_t *forgotten)
+{
+    uint64_t until_ns = clock_mono_ns() + wait_ns;
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u), .tv_nsec = (long)(until_ns % 1000000000u)};
+    int error = 0;
+    pthread_mutex_lock(&history->lock);
+    if (history->purge_state == PURGE_ASKED || history->purge_state == PURGE_RUNS) {
+        pthread_mutex_unlock(&history->lock);
+        return -EBUSY;
+    }
+    history->purge = (struct purge){.before_ns = before_ns};
+    snprintf(history->purge.process, sizeof history->purge.process, "%s", process ? process : "");
+    history->purge_state = PURGE_ASKED;
+    queue_hurry(&history->queue);
+    while (history->purge_state != PURGE_DONE && !error)
+        error = -pthread_cond_timedwait(&history->purged, &history->lock, &until);
+    if (history->purge_state == PURGE_DONE)
+        error = history->purge_error;
+    *forgotten = history->purge_state == PURGE_DONE ? history->purge_forgotten : 0;
+    pthread_mutex_unlock(&history->lock);
+    return error;
 }
 
 static void free_all(struct history *history)
@@ -47,6 +75,7 @@ static void free_all(struct history *history)
     pthread_mutex_destroy(&history->lock);
     pthread_mutex_destroy(&history->reader_lock);
     pthread_cond_destroy(&history->ticked);
+    pthread_cond_destroy(&history->purged);
     free(history);
 }
 
@@ -64,6 +93,7 @@ static struct history *make(const struct history_options *options)
     if (!options->keep_days)
         history->options.keep_days = HISTORY_KEEP_DAYS_DEFAULT;
     history->in_memory = !options->folder;
+    snprintf(history->folder, sizeof history->folder, "%s", options->folder ? options->folder : "");
     if (options->folder)
         snprintf(history->path, sizeof history->path, "%s/history.db", options->folder);
     else
@@ -74,6 +104,7 @@ static struct history *make(const struct history_options *options)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&history->ticked, &monotonic);
+    pthread_cond_init(&history->purged, &monotonic);
     pthread_condattr_destroy(&monotonic);
     return history;
 }
@@ -83,18 +114,42 @@ int history_start(const struct history_options *options, struct history **out)
     struct history *history = make(options);
     if (!history)
         return -ENOMEM;
+    if (options->folder && options->stats) {
+        history->sampler = calloc(1, sizeof *history->sampler);
+        if (!history->sampler) {
+            free_all(history);
+            return -ENOMEM;
+        }
+        history->sampler->queue = &history->queue;
+    }
     int error = pthread_create(&history->writer, NULL, writer_run, history);
     if (error) {
         free_all(history);
         return -error;
     }
     *out = history;
-    return 0;
+    if (!history->sampler)
+        return 0;
+    error = pthread_create(&history->ticker, NULL, ticker_run, history);
+    if (error) {
+        sampler_free(history->sampler);
+        history->sampler = NULL;
+        history_stop(history);
+    }
+    return -error;
 }
 
 void history_stop(struct history *history)
 {
+    pthread_mutex_lock(&history->lock);
+    history->stopping = true;
+    pthread_cond_broadcast(&history->ticked);
+    pthread_mutex_unlock(&history->lock);
+    if (history->sampler)
+        pthread_join(history->ticker, NULL);
     queue_stop(&history->queue);
     pthread_join(history->writer, NULL);
+    if (history->sampler)
+        sampler_free(history->sampler);
     free_all(history);
 }

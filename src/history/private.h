@@ -54,6 +54,12 @@ static inline uint64_t level_block(enum level level, uint64_t at)
 {
     return at / level_shapes[level].step_s >> level_shapes[level].bits;
 }
+/* The end of the window that `at` is in. */
+static inline uint64_t level_label(enum level level, uint64_t at)
+{
+    uint64_t step = level_shapes[level].step_s;
+    return (at + step - 1) / step * step;
+}
 uint64_t key_of(enum level level, uint32_t series, uint64_t at);
 uint64_t key_at(enum level level, uint64_t key); /* the time it is of */
 
@@ -71,7 +77,8 @@ struct figures { /* of one series at one time */
  * roll-up, the extremes of the gauges, else NULL. Returns its bytes, at most RECORD_MAX. */
 size_t record_pack(unsigned char *out, const struct shape *shape, const uint64_t *value, const uint64_t *before,
                    const uint64_t *low, const uint64_t *high);
-/* Brings *figures from the row before in its block to this one. false: it is no row. No bytes: the subject is gone. */
+/* Brings *figures from the row before in its block to this one. false: it is no row. No bytes: the subject is gone. A
+ * part of what is not known changes nothing. */
 bool record_unpack(const unsigned char *data, size_t bytes, const struct shape *shape, bool rollup,
                    struct figures *figures);
 
@@ -160,6 +167,10 @@ void queue_done(struct queue *queue, struct batch *batch, unsigned dropped, uint
 /* For the writer, after it failed: waits until then, or for the end. */
 void queue_rest(struct queue *queue, uint64_t until_ns, bool *stopping);
 void queue_stop(struct queue *queue);
+/* Counts rows that were not even made, for want of room. */
+void queue_drop(struct queue *queue, unsigned rows);
+/* Has what waits written soon. */
+void queue_hurry(struct queue *queue);
 /* Has all that came before written, for a moment at most. false: it was not. */
 bool queue_flush(struct queue *queue, uint64_t wait_ns);
 
@@ -214,29 +225,47 @@ extern const size_t figure_row_count;
 typedef void (*figure_seen_fn)(void *arg, unsigned bit, const char *path);
 int figures_load(struct file *file, enum subject subject, struct shape *shape, figure_seen_fn seen, void *arg);
 
+/* purge.c: forgets for good. between: called between transactions; false: no more. */
+struct purge {
+    uint64_t before_ns;  /* 0: of any age */
+    char process[40];    /* "": all */
+    uint64_t *forgotten; /* rows */
+};
+int purge_run(struct file *file, struct purge *purge, bool (*between)(void *arg), void *arg);
+
 struct sampler;
 struct history {
     struct history_options options;
-    char path[300];
+    char folder[256], path[300];
     bool in_memory;
     struct queue queue;
     pthread_t writer, ticker;
-    bool ticking;
+    struct sampler *sampler; /* the ticker's; NULL: no figures are taken */
 
     pthread_mutex_t lock; /* all below; taken alone or before the queue's */
     pthread_cond_t ticked;
     struct base base;
+    /* A purge: asked for, under way, and how it went (-errno). */
+    enum { PURGE_NONE, PURGE_ASKED, PURGE_RUNS, PURGE_DONE } purge_state;
+    struct purge purge;
+    uint64_t purge_forgotten;
+    int purge_error;
+    pthread_cond_t purged;
+    unsigned breaks; /* counts what makes rows to come be whole */
     bool stopping, degraded, full; /* full: the disk has no room left */
     char why[128];
-    uint64_t rows_written, bytes;
+    uint64_t rows_written, bytes, now; /* now: on the time line */
 
     pthread_mutex_t reader_lock; /* the reader; taken before `lock` */
     struct file reader;
     uint32_t reader_epoch;
+    uint64_t reader_until_ns;
 };
 
 /* writer.c: the thread. */
 void *writer_run(void *history);
+/* ticker.c: likewise. */
+void *ticker_run(void *history);
 
 /* retain.c */
 int sizes_change(struct file *file, const int64_t *rows, const int64_t *bytes);

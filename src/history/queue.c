@@ -74,7 +74,7 @@ bool queue_has_room(struct queue *queue, unsigned rows)
 {
     pthread_mutex_lock(&queue->lock);
     bool room = queue->pending.rows + queue->taken_rows + rows <= HISTORY_QUEUE_ROWS &&
-                queue->pending.used + queue->taken_bytes + rows * (size_t)128 <= HISTORY_QUEUE_BYTES;
+                queue->pending.used + queue->taken_bytes + rows * (size_t)96 <= HISTORY_QUEUE_BYTES;
     pthread_mutex_unlock(&queue->lock);
     return room;
 }
@@ -119,6 +119,21 @@ void queue_stop(struct queue *queue)
     pthread_mutex_lock(&queue->lock);
     queue->stopping = true;
     pthread_cond_broadcast(&queue->changed);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void queue_drop(struct queue *queue, unsigned rows)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->dropped += rows;
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void queue_hurry(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->asked++;
+    pthread_cond_signal(&queue->changed);
     pthread_mutex_unlock(&queue->lock);
 }
 

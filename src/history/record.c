@@ -100,8 +100,10 @@ bool record_unpack(const unsigned char *data, size_t bytes, const struct shape *
     if (!get(&data, end, &mask))
         return false;
     bool whole = mask & 1;
-    if ((mask >>= 1) >> shape->count || (!whole && !figures->known))
+    if ((mask >>= 1) >> shape->count)
         return false;
+    if (!whole && !figures->known)
+        return true; /* the first ones of its block were forgotten */
     for (unsigned i = 0; i < shape->count; i++) {
         uint64_t below = 0, above = 0;
         if (whole)

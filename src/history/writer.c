@@ -16,6 +16,7 @@ struct writer {
     struct batch batch; /* taken, not written yet */
     uint64_t asked;
     int64_t rows[TABLES], bytes[TABLES]; /* that this transaction adds */
+    uint64_t newest; /* key of the seconds, of this transaction; 0: none */
     struct log_limit limit;
 };
 
@@ -94,6 +95,8 @@ static int apply_sample(struct writer *writer, const struct row *row)
         return code;
     sqlite3_bind_int64(insert, 1, (sqlite3_int64)sample->key);
     sqlite3_bind_blob(insert, 2, row->size ? (const void *)(sample + 1) : "", (int)row->size, SQLITE_STATIC);
+    if (row->level == LEVEL_SECONDS && row->size && sample->key > writer->newest)
+        writer->newest = sample->key;
     writer->rows[row->level]++;
     writer->bytes[row->level] += row->size + ROW_OVERHEAD;
     return file_run(insert);
@@ -229,7 +232,11 @@ static int apply_row(struct writer *writer, const struct row *row)
     const struct counted counted = kinds[row->kind].counted;
     writer->rows[counted.table] += counted.bytes ? changes : 0;
     writer->bytes[counted.table] += changes * counted.bytes;
-    return code;
+    if (code || row->kind != ROW_PROCESS || !(statement = file_statement(&writer->file, STATEMENT_INSERT_SEEN, &code)))
+        return code;
+    bind_number(statement, 1, ((const struct row_process *)row)->no);
+    bind_text(statement, 2, ((const struct row_process *)row)->id);
+    return file_run(statement);
 }
 
 static int sample_order(const void *a, const void *b)
@@ -261,6 +268,17 @@ static int apply_samples(struct writer *writer, uint32_t epoch, unsigned *stale)
     return code;
 }
 
+/* A second of which there are figures is one that was watched. */
+static int run_extend(struct writer *writer)
+{
+    int code = SQLITE_OK;
+    sqlite3_stmt *extend = file_statement(&writer->file, STATEMENT_EXTEND_RUN, &code);
+    if (!extend)
+        return code;
+    sqlite3_bind_int64(extend, 1, (sqlite3_int64)key_at(LEVEL_SECONDS, writer->newest));
+    return file_run(extend);
+}
+
 static int batch_apply(struct writer *writer, unsigned *stale)
 {
     uint32_t epoch = writer->history->base.epoch; /* set by this thread */
@@ -268,6 +286,8 @@ static int batch_apply(struct writer *writer, unsigned *stale)
     BATCH_EACH(&writer->batch, row)
         if (!code && row->kind != ROW_SAMPLE && (!row->epoch || row->epoch == epoch))
             code = apply_row(writer, row);
+    if (!code && writer->newest)
+        code = run_extend(writer);
     return code ? code : sizes_change(&writer->file, writer->rows, writer->bytes);
 }
 
@@ -275,6 +295,7 @@ static int batch_write(struct writer *writer, unsigned *stale)
 {
     memset(writer->rows, 0, sizeof writer->rows);
     memset(writer->bytes, 0, sizeof writer->bytes);
+    writer->newest = 0;
     int code = SQLITE_OK;
     sqlite3_stmt *begin = file_statement(&writer->file, STATEMENT_BEGIN, &code);
     sqlite3_stmt *commit = begin ? file_statement(&writer->file, STATEMENT_COMMIT, &code) : NULL;
@@ -334,6 +355,40 @@ static void retain(struct writer *writer)
     set_aside(writer, code, why);
 }
 
+/* Between two transactions of a purge; false: the end has come. */
+static bool between(void *arg)
+{
+    struct writer *writer = arg;
+    bool stopping;
+    queue_take(&writer->history->queue, clock_mono_ns(), &writer->batch, &writer->asked, &stopping);
+    return batch_finish(writer) && !stopping && writer->file.db;
+}
+
+static void purge(struct writer *writer)
+{
+    struct history *history = writer->history;
+    pthread_mutex_lock(&history->lock);
+    struct purge purge = history->purge;
+    uint64_t forgotten = 0;
+    bool asked = history->purge_state == PURGE_ASKED;
+    if (asked)
+        history->purge_state = PURGE_RUNS;
+    pthread_mutex_unlock(&history->lock);
+    if (!asked)
+        return;
+    purge.forgotten = &forgotten;
+    int code = purge_run(&writer->file, &purge, between, writer);
+    if (code)
+        log_warn("history: purging failed: %s", sqlite3_errstr(code));
+    pthread_mutex_lock(&history->lock);
+    history->purge_forgotten = forgotten;
+    history->purge_error = code ? -EIO : 0;
+    history->purge_state = PURGE_DONE;
+    history->breaks++;
+    pthread_cond_broadcast(&history->purged);
+    pthread_mutex_unlock(&history->lock);
+}
+
 void *writer_run(void *arg)
 {
     struct history *history = arg;
@@ -352,6 +407,7 @@ void *writer_run(void *arg)
         if (batch_finish(&writer)) {
             failures = 0;
             retain(&writer);
+            purge(&writer);
         } else {
             if (++failures % 8 == 0) /* a connection may be worn out too */
                 file_close(&writer.file);
