@@ -3,7 +3,7 @@
  * JSON shapes. Every view carries "as_of" (RFC 3339 UTC, ms), "as_of_mono_ns" and "seq";
  *                           ETag "<start id>-<seq>".
  *
- * GET /healthz             {"status":"ok"}
+ * GET /healthz             {"status":"ok"}, or {"status":"degraded","degraded":["history"]}: live figures are right
  * GET /v1/info             {"version","start_id","pid","mode":"user","started_at","uptime_ns","seq",
  *                           "as_of",...,
  *                           "http":"127.0.0.1:7717","runtime_dir","state_dir",
@@ -117,6 +117,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "history/history.h"
 #include "operations/operations.h"
 #include "sandbox/sandbox.h"
 #include "stats/stats.h"
@@ -127,6 +128,7 @@ struct api_options {
     struct stats *stats;
     struct operations *operations;
     struct audit *audit;       /* of operations, too; NULL: none */
+    struct history *history;   /* NULL: none */
     int tcp_fd, unix_fd;       /* listening sockets, taken over */
     const char *tcp_address;   /* HOST:PORT as bound, for the Host check and links */
     const char *public_host;   /* NULL, or a further Host that a proxy sends */

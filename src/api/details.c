@@ -187,11 +187,8 @@ const char *details_type_name(const struct stats_heap_view *heap, uint32_t row)
 
 /* ---- after the end */
 
-static json_t *exit_json(const struct stats_process_view *process)
+json_t *details_exit(int status)
 {
-    int status = process->status;
-    if (!process->ended)
-        return json_null();
     if (WIFSIGNALED(status)) {
         const char *name = sigabbrev_np(WTERMSIG(status));
         return json_pack("{s:s, s:i, s:o, s:b}", "kind", "signal", "signal", WTERMSIG(status), "name",
@@ -218,7 +215,8 @@ json_t *details_post_mortem(struct api *api, const struct stats_process_view *pr
     for (size_t i = 0; i < process->heap_count; i++)
         json_array_append_new(heaps, heap_json(&process->heaps[i]));
     json_t *stats = view_stats(api, process, 0), *runs = view_collections(api, process, LAST_COLLECTIONS, NULL);
-    json_t *json = json_pack("{s:o, s:o, s:O?, s:o}", "exit", exit_json(process), "heaps", heaps, "last_collections",
+    json_t *json = json_pack("{s:o, s:o, s:O?, s:o}", "exit",
+                             process->ended ? details_exit(process->status) : json_null(), "heaps", heaps, "last_collections",
                              json_object_get(runs, "collections"), "stats", stats);
     json_decref(runs);
     return json;

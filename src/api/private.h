@@ -140,6 +140,7 @@ struct api {
     struct stats *stats;
     struct operations *operations;
     struct audit *audit;
+    struct history *history; /* NULL: none */
     char tcp_address[64], public_host[256], start_id[16], token[TOKEN_CHARS], sessions_path[512];
     char runtime_dir[512], state_dir[512];
     uint16_t tcp_port;
@@ -277,6 +278,15 @@ unsigned details_kind(const char *word, size_t bytes);
 json_t *details_event(const struct stats_event *event);
 const char *details_type_name(const struct stats_heap_view *heap, uint32_t row);
 json_t *details_post_mortem(struct api *api, const struct stats_process_view *process);
+json_t *details_exit(int status); /* waitpid(2)'s */
+
+/* history.c: what /healthz and /v1/info say of it */
+json_t *history_health(struct api *api);
+json_t *history_info(struct api *api);
+
+/* times.c: RFC 3339, "now" or "-1h". text: at least 25 bytes */
+bool parse_time(const char *text, uint64_t now_wall_ns, uint64_t *wall_ns);
+void time_text(uint64_t wall_ns, char *text, size_t bytes);
 
 /* The handlers of routes.def, and what else the server calls */
 #define ROUTE(method, path, scope, place, handler, parameters, body, answers, summary)                                             \

@@ -363,6 +363,7 @@ static void options_copy(struct api *api, const struct api_options *options)
     api->stats = options->stats;
     api->operations = options->operations;
     api->audit = options->audit;
+    api->history = options->history;
     snprintf(api->tcp_address, sizeof api->tcp_address, "%s", options->tcp_address);
     snprintf(api->public_host, sizeof api->public_host, "%s",
              options->public_host ? options->public_host : "");

@@ -13,6 +13,7 @@
 
 #include "api/api.h"
 #include "base/log.h"
+#include "history/history.h"
 #include "intake/intake.h"
 #include "operations/operations.h"
 #include "sandbox/sandbox.h"
@@ -32,6 +33,7 @@ struct daemon {
     int tcp_fd, unix_fd;
     struct stats *stats;
     struct audit *audit;
+    struct history *history;
     struct operations *operations;
     struct intake *intake;
     struct api *api;
@@ -213,6 +215,7 @@ static int api_open(struct daemon *daemon, const char *start_id)
     int error = api_start(&(struct api_options){.stats = daemon->stats,
                                                 .operations = daemon->operations,
                                                 .audit = daemon->audit,
+                                                .history = daemon->history,
                                                 .tcp_fd = daemon->tcp_fd,
                                                 .unix_fd = daemon->unix_fd,
                                                 .tcp_address = daemon->address,
@@ -232,6 +235,21 @@ static int api_open(struct daemon *daemon, const char *start_id)
                           &daemon->api);
     if (error)
         log_warn("the api: %s", strerror(-error));
+    return error;
+}
+
+static int history_open(struct daemon *daemon)
+{
+    const struct options *options = &daemon->settings.options;
+    int error = history_start(&(struct history_options){.folder = options->no_history ? NULL : daemon->folders.state,
+                                                        .size_bytes = (uint64_t)options->history_size,
+                                                        .keep_days = (unsigned)(options->history_keep_ns / 86400000000000),
+                                                        .stats = daemon->stats},
+                              &daemon->history);
+    if (error)
+        log_warn("history: %s", strerror(-error));
+    else
+        audit_to(daemon->audit, history_audit, daemon->history);
     return error;
 }
 
@@ -257,7 +275,7 @@ static int stages_open(struct daemon *daemon)
         return EXIT_REFUSAL;
     options_take(daemon);
     stats_sink_init(daemon->stats, &daemon->stats_sink);
-    if (intake_open(daemon) || api_open(daemon, start_id))
+    if (history_open(daemon) || intake_open(daemon) || api_open(daemon, start_id))
         return EXIT_REFUSAL;
     int error = folder_write(daemon->folders.runtime, "http.addr", daemon->address,
                              daemon->settings.options.system ? 0644 : 0600);
@@ -276,6 +294,10 @@ static void stages_close(struct daemon *daemon)
         intake_stop(daemon->intake);
     if (daemon->operations)
         operations_free(daemon->operations);
+    if (daemon->audit)
+        audit_to(daemon->audit, NULL, NULL);
+    if (daemon->history)
+        history_stop(daemon->history);
     if (daemon->audit)
         audit_free(daemon->audit);
     if (daemon->stats)

@@ -83,6 +83,11 @@ export class World {
         const done = await this.call("POST", `/v1/processes/${this.names.live}/collect?wait=5s`, { body: {} });
         assert.equal(done.status, 200, done.text);
         this.names.operation = done.json.id;
+        await until("history has looked at them", async () => {
+            const history = await this.call("GET", `/v1/processes/${this.names.ledger}/history?from=-10s`);
+            const collections = await this.call("GET", `/v1/processes/${this.names.live}/history/collections`);
+            return history.json.series?.[0].last.some((value) => value !== null) && collections.json.collections?.length;
+        });
         this.mal = mal;
     }
 
