@@ -41,7 +41,7 @@ STATS_SRCS := $(addprefix src/stats/,model.c texts.c births.c events.c detail.c 
 OPERATIONS_SRCS := $(addprefix src/operations/,operations.c ride.c rows.c audit.c)
 HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c base.c retain.c writer.c series.c subject.c collected.c sampler.c ticker.c reader.c stretch.c query.c lists.c purge.c history.c)
 RULES_SRCS := $(addprefix src/rules/,series.c window.c parse.c alerts.c act.c engine.c keep.c rules.c)
-API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c parameters.c json.c session.c asked.c \
+API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c parameters.c json.c credentials.c tokens.c session.c asked.c \
   respond.c negotiate.c represent.c bodies.c worker.c repeat.c list.c \
   schema.c openapi.c files.c \
   views.c details.c reads.c lists.c controls.c times.c history.c \
@@ -49,11 +49,11 @@ API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c paramet
 METRICS_SRCS := src/api/answers.c src/api/metrics.c $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
 SANDBOX_SRCS := src/sandbox/sandbox.c
 TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c)
-DAEMON_SRCS := src/base/log.c src/base/pulse.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
-DAEMON_LIBS := -lmicrohttpd -ljansson -lz -linih -lsystemd -lseccomp -lsqlite3
+DAEMON_SRCS := src/base/log.c src/base/pulse.c src/base/file.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
+DAEMON_LIBS := -lmicrohttpd -ljansson -lz -linih -lsystemd -lseccomp -lnettle -lsqlite3
 
 TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/tallyctl/table.c src/tallyctl/place.c src/tallyctl/client.c \
-  src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/setting.c src/tallyctl/control.c src/tallyctl/output_text.c \
+  src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/setting.c src/tallyctl/control.c src/tallyctl/token.c src/tallyctl/output_text.c \
   src/tallyctl/output_json.c src/tallyctl/doctor.c src/tallyctl/doctor_files.c src/tallyctl/doctor_proc.c
 TALLYCTL_LIBS := -lcurl -ljansson
 MAL_SRCS := $(addprefix src/mal/,main.c mal.c values.c symbols.c sequence.c map.c env.c reader.c printer.c eval.c call.c quote.c core.c core_text.c \

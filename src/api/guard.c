@@ -127,11 +127,14 @@ enum problem guard_token(struct request *request, enum scope scope)
     snprintf(request->who, sizeof request->who, "nobody");
     const char *header = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Authorization");
     if (header && !strncasecmp(header, "Bearer ", 7))
-        request->scopes = session_scopes(request->api, header + 7, request->who, sizeof request->who);
+        request->scopes = credentials_check(request->api->credentials, header + 7, request->who, sizeof request->who,
+                                            &request->credential);
     if (request->scopes)
         request->connection->trusted = true;
     if (scope == OPEN)
         return PROBLEM_NONE;
+    if (!request->scopes && header && credentials_bad(request->api->credentials))
+        return PROBLEM_too_many_attempts;
     if (!request->scopes)
         return PROBLEM_unauthorized;
     if (!(request->scopes & scope))

@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "api/respond.h"
+#include "api/credentials.h"
 #include "api/metrics.h"
 
 #define BODY_MAX 65536u
@@ -36,13 +37,10 @@
 #define DEADLINE_DEFAULT_MS 30000u
 #define DEADLINE_MAX_MS 3600000u
 #define PAGE_LIMIT 1000u
-#define SESSIONS_MAX 64u
 #define CODES_MAX 64u
 #define CODE_NS 60000000000u
-#define SESSION_S 43200u
 #define WORKERS 2u
 #define JOBS_MAX 128u
-#define TOKEN_CHARS 65 /* 64 hex digits and NUL */
 
 enum scope { OPEN = 0, READ = 1, CONTROL = 2, ADMIN = 4 };
 
@@ -101,6 +99,7 @@ struct request {
     char allow[64];       /* the methods that there are */
     unsigned scopes;      /* of the token, all on the Unix socket */
     char who[64];         /* for the audit */
+    uint64_t credential;  /* on TCP: the serial of what it has shown */
     const char *segments[SEGMENTS_MAX];
     unsigned segment_count;
     struct parameter parameters[PARAMETERS_MAX];
@@ -127,12 +126,8 @@ struct request {
     size_t decoded_bytes;
 };
 
-struct session {
-    char token[TOKEN_CHARS];
-    int64_t expires_s; /* wall clock */
-};
 struct login_code {
-    char code[TOKEN_CHARS];
+    char code[SECRET_CHARS];
     uint64_t expires_ns;
 };
 
@@ -141,7 +136,7 @@ struct api {
     struct operations *operations;
     struct audit *audit;
     struct history *history; /* NULL: none */
-    char tcp_address[64], public_host[256], start_id[16], token[TOKEN_CHARS], sessions_path[512];
+    char tcp_address[64], public_host[256], start_id[16];
     char runtime_dir[512], state_dir[512];
     uint16_t tcp_port;
     bool remote_control, loopback, system;
@@ -150,10 +145,11 @@ struct api {
     struct listener tcp, unix_;
     pthread_t ticker, door;
 
-    pthread_mutex_t lock; /* connections, waiting, sessions, codes */
+    struct credentials *credentials; /* with locks of its own */
+
+    pthread_mutex_t lock; /* connections, waiting, codes */
     struct connection *connections;
     struct request *waiting;
-    struct session sessions[SESSIONS_MAX];
     struct login_code codes[CODES_MAX];
     atomic_bool draining, stopping; /* set once; read without the lock */
 
@@ -218,10 +214,6 @@ enum problem guard_token(struct request *request, enum scope scope);
 enum problem guard_origin(const struct request *request, char *detail, size_t bytes);
 bool guard_host_known(const struct api *api, const char *host);
 
-/* session.c */
-int sessions_load(struct api *api);
-unsigned session_scopes(struct api *api, const char *token, char *who, size_t who_bytes);
-enum MHD_Result api_session(struct request *request);
 
 /* worker.c: threads that build what takes longer than a listener may. `start` gives 0 or -errno; `stop` returns when
  * no request is with a worker any more, and every one that was has been resumed. */
@@ -319,6 +311,7 @@ void streams_tell(struct api *api, enum topic_kind kind, uint64_t seq, json_t *j
 void streams_tick(struct api *api);
 void stream_detach(struct api *api, const struct stream *gone);
 void streams_end(struct api *api);
+void streams_judge(struct api *api);
 
 /* connections.c. take: a socket that was accepted, taken over; changed: what libmicrohttpd tells of it.
  * free: what is left once the listeners have stopped. */

@@ -121,7 +121,7 @@ bool repeat_check(struct request *request, enum MHD_Result *answered)
     const char *key = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Idempotency-Key");
     enum problem problem = PROBLEM_NONE;
     uint64_t now = clock_mono_ns();
-    if (!key)
+    if (!key || !request->scopes) /* who has shown nothing owns no keys */
         return false;
     if (!key_good(key)) {
         *answered = respond_problem(request, PROBLEM_bad_request, "Idempotency-Key must be 1 to 128 visible characters");

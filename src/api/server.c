@@ -347,13 +347,15 @@ static bool listener_start(struct listener *listener)
 static void *tick(void *arg)
 {
     struct api *api = arg;
-    while (!api->stopping) {
+    for (unsigned turn = 1; !api->stopping; turn++) {
         struct timespec pause = {0, TICK_NS};
         nanosleep(&pause, NULL);
         pulse_beat(PULSE_TICKER);
         operations_tick(api->operations);
         waiting_resume(api, NULL);
         streams_tick(api);
+        if (turn % (1000000000u / TICK_NS) == 0)
+            streams_judge(api);
     }
     return NULL;
 }
@@ -368,8 +370,6 @@ static void options_copy(struct api *api, const struct api_options *options)
     snprintf(api->public_host, sizeof api->public_host, "%s",
              options->public_host ? options->public_host : "");
     snprintf(api->start_id, sizeof api->start_id, "%s", options->start_id);
-    snprintf(api->token, sizeof api->token, "%s", options->token);
-    snprintf(api->sessions_path, sizeof api->sessions_path, "%s", options->sessions_path);
     snprintf(api->runtime_dir, sizeof api->runtime_dir, "%s", options->runtime_dir);
     snprintf(api->state_dir, sizeof api->state_dir, "%s", options->state_dir);
     const char *colon = strrchr(api->tcp_address, ':');
@@ -391,6 +391,7 @@ static void api_free(struct api *api)
     repeats_free(api->repeats);
     connections_free(api);
     json_decref(api->schemas);
+    credentials_free(api->credentials);
     metrics_free(api->metrics);
     free(api->answers);
     pthread_cond_destroy(&api->jobs_come);
@@ -442,15 +443,13 @@ int api_start(const struct api_options *options, struct api **out)
     api->bodies = bodies_new();
     api->repeats = repeats_new();
     options_copy(api, options);
-    int error = sessions_load(api);
-    if (error)
-        log_warn("sessions of before are not known: %s: %s", api->sessions_path, strerror(-error));
+    api->credentials = credentials_new(options->state_dir, options->runtime_dir, options->sessions_path, options->token);
     api->tcp = (struct listener){.api = api, .fd = options->tcp_fd, .wake_fd = -1, .limit = TCP_CONNECTIONS, .strangers = TCP_STRANGERS};
     api->unix_ = (struct listener){.api = api, .is_unix = true, .fd = options->unix_fd, .wake_fd = -1, .limit = UNIX_CONNECTIONS,
                                    .strangers = UNIX_CONNECTIONS};
     operations_on_change(api->operations, operation_changed, api);
     api->metrics = metrics_new(options->metrics_process_series, options->metrics_series);
-    error = api->schemas && api->bodies && api->repeats && api->metrics && answers_init(api) ? threads_start(api) : -ENOMEM;
+    int error = api->schemas && api->credentials && api->bodies && api->repeats && api->metrics && answers_init(api) ? threads_start(api) : -ENOMEM;
     if (error) {
         operations_on_change(api->operations, NULL, NULL);
         workers_stop(api);

@@ -216,15 +216,40 @@ void stream_detach(struct api *api, const struct stream *gone)
     pthread_mutex_unlock(&api->streams_lock);
 }
 
+static void say_bye(struct stream *stream)
+{
+    stream->ending = true;
+    queue_say(stream, frame_new(stream->api, "event: bye\ndata: {}\n\n"));
+    resume(stream);
+}
+
 void streams_end(struct api *api)
 {
     pthread_mutex_lock(&api->streams_lock);
-    for (struct stream *stream = api->streams; stream; stream = stream->next) {
-        stream->ending = true;
-        queue_say(stream, frame_new(api, "event: bye\ndata: {}\n\n"));
-        resume(stream);
-    }
+    for (struct stream *stream = api->streams; stream; stream = stream->next)
+        say_bye(stream);
     pthread_mutex_unlock(&api->streams_lock);
+}
+
+/* Ends those whose token was revoked or has expired. */
+void streams_judge(struct api *api)
+{
+    uint64_t serials[STREAMS_MAX];
+    size_t count = 0;
+    pthread_mutex_lock(&api->streams_lock);
+    for (struct stream *stream = api->streams; stream && count < STREAMS_MAX; stream = stream->next)
+        if (stream->credential && !stream->ending)
+            serials[count++] = stream->credential;
+    pthread_mutex_unlock(&api->streams_lock);
+    for (size_t i = 0; i < count; i++) {
+        if (credentials_stand(api->credentials, serials[i]))
+            continue;
+        pthread_mutex_lock(&api->streams_lock);
+        for (struct stream *stream = api->streams; stream; stream = stream->next)
+            if (stream->credential == serials[i] && !stream->ending)
+                say_bye(stream);
+        pthread_mutex_unlock(&api->streams_lock);
+    }
 }
 
 static bool stream_add(struct api *api, struct stream *stream)
@@ -276,6 +301,7 @@ enum MHD_Result api_stream(struct request *request)
     stream->api = request->api;
     stream->mhd = request->mhd;
     stream->connection = request->connection;
+    stream->credential = request->credential;
     enum problem problem = channels_join(request, request_parameter(request, "topics"), stream, detail, sizeof detail);
     if (problem == PROBLEM_NONE) {
         hello(stream);

@@ -41,6 +41,7 @@ struct stream {
     struct MHD_Connection *mhd;
     struct connection *connection; /* NULL: its request is over */
     bool suspended, ending;
+    uint64_t credential; /* what it was opened with; 0: on the Unix socket */
     uint64_t missed, written_ns, taken_ns; /* taken: what was queued, by the reader */
     unsigned slot_count;
     struct slot slots[STREAM_TOPICS];

@@ -140,6 +140,17 @@ static enum ctl_exit take_option(struct ctl *ctl, int value, ctl_command_fn *ins
         if (text_parse_number(optarg, 1, UINT32_MAX, &ctl->heap))
             return CTL_DONE;
         return ctl_fail(CTL_USAGE, "--heap takes a heap's number, from 1, not '%s'", optarg);
+    case 's':
+        ctl->scope = optarg;
+        if (!strcmp(optarg, "read") || !strcmp(optarg, "control") || !strcmp(optarg, "admin"))
+            return CTL_DONE;
+        return ctl_fail(CTL_USAGE, "--scope takes read, control or admin, not '%s'", optarg);
+    case 'e':
+        ctl->expires = optarg;
+        return CTL_DONE;
+    case 'o':
+        ctl->out = optarg;
+        return CTL_DONE;
     case 'V':
         *instead = command_version;
         return CTL_DONE;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tally.h"
@@ -80,6 +81,26 @@ static void check_sandbox(json_t *findings, const json_t *info)
                    *detail ? "; " : "", detail);
 }
 
+#define EXPIRES_SOON_S (7 * 86400)
+
+/* A token that is no good any more, or soon will not be, is what a scraper stops for. */
+static void check_tokens(json_t *findings, const json_t *list)
+{
+    size_t i;
+    json_t *token;
+    char soon[32];
+    time_t then = time(NULL) + EXPIRES_SOON_S;
+    struct tm utc;
+    strftime(soon, sizeof soon, "%Y-%m-%dT%H:%M:%S", gmtime_r(&then, &utc));
+    json_array_foreach(json_object_get(list, "tokens"), i, token) {
+        const char *expires = client_text(token, "expires_at");
+        bool expired = json_is_true(json_object_get(token, "expired"));
+        if (*expires && strcmp(expires, soon) < 0)
+            doctor_add(findings, DOCTOR_WARN, "tallyctl token revoke, then create another one", "token %s %s at %s",
+                       client_text(token, "name"), expired ? "has expired" : "expires", expires);
+    }
+}
+
 static void check_refused(json_t *findings, const json_t *info)
 {
     size_t i;
@@ -150,6 +171,10 @@ static void ask(const struct ctl *ctl, json_t *findings, const char *directory)
         client_reply_fini(&info);
     } else {
         doctor_add(findings, DOCTOR_FAIL, "restart tallyd", "tallyd accepts connections and does not answer");
+    }
+    if (client_call(client, "GET", "/v1/tokens", NULL, 0, &list) == CTL_DONE) {
+        check_tokens(findings, list.json);
+        client_reply_fini(&list);
     }
     if (client_processes(client, &list) == CTL_DONE) {
         const json_t *processes = json_object_get(list.json, "processes");

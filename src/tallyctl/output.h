@@ -13,6 +13,13 @@ struct output {
     void (*config)(const struct client_reply *reply);
     void (*operation)(const struct client_reply *reply);
     void (*link)(const struct client_reply *reply);
+    void (*tokens)(const struct client_reply *reply);
+    /* A new token's secret, which is shown this once. */
+    void (*secret)(const struct client_reply *reply);
+    /* What was done with a token, "written to" a path or "revoked". */
+    void (*token)(const struct client_reply *reply, const char *done, const char *path);
+    /* directory: where the new one lies. */
+    void (*rotation)(const struct client_reply *reply, const char *directory);
     /* findings: [{"level","finding","advice"|null}] */
     void (*findings)(const json_t *findings);
 };

@@ -38,6 +38,18 @@ static void print_findings(const json_t *findings)
     free(text);
 }
 
+static void print_token(const struct client_reply *reply, const char *done, const char *path)
+{
+    (void)done, (void)path;
+    print_body(reply);
+}
+
+static void print_rotation(const struct client_reply *reply, const char *directory)
+{
+    (void)directory;
+    print_body(reply);
+}
+
 const struct output output_json = {
     .processes = print_body,
     .stats = print_stats,
@@ -46,5 +58,9 @@ const struct output output_json = {
     .config = print_body,
     .operation = print_body,
     .link = print_body,
+    .tokens = print_body,
+    .secret = print_body,
+    .token = print_token,
+    .rotation = print_rotation,
     .findings = print_findings,
 };

@@ -268,6 +268,59 @@ static void print_link(const struct client_reply *reply)
     print_escaped("", client_text(reply->json, "url"), "\n");
 }
 
+static const char *or_word(const json_t *token, const char *member, const char *word)
+{
+    const char *text = client_text(token, member);
+    return *text ? text : word;
+}
+
+static void print_tokens(const struct client_reply *reply)
+{
+    static const char *const headings[] = {"NAME", "SCOPES", "CREATED", "EXPIRES", "USED"};
+    const json_t *tokens = json_object_get(reply->json, "tokens");
+    if (!json_array_size(tokens)) {
+        puts("no tokens but tallyd's own");
+        return;
+    }
+    struct table *table = table_new(headings, COLUMNS(headings));
+    size_t i;
+    json_t *token;
+    json_array_foreach((json_t *)tokens, i, token) {
+        char *scopes = joined(json_object_get(token, "scopes"));
+        cell_text(table, token, "name");
+        table_cell(table, "%s", scopes ? scopes : "");
+        cell_text(table, token, "created_at");
+        table_cell(table, "%s%s", or_word(token, "expires_at", "never"),
+                   json_is_true(json_object_get(token, "expired")) ? " (it has)" : "");
+        table_cell(table, "%s", or_word(token, "used_at", "not since the start"));
+        free(scopes);
+    }
+    table_print_free(table, stdout);
+}
+
+static void print_secret(const struct client_reply *reply)
+{
+    print_escaped("", client_text(reply->json, "token"), "\n");
+}
+
+static void print_token(const struct client_reply *reply, const char *done, const char *path)
+{
+    const char *expires = client_text(reply->json, "expires_at");
+    print_escaped("token ", client_text(reply->json, "name"), " ");
+    fputs(done, stdout);
+    print_escaped(*path ? " " : "", path, "");
+    if (*path && *expires)
+        print_escaped(", good until ", expires, "");
+    putchar('\n');
+}
+
+static void print_rotation(const struct client_reply *reply, const char *directory)
+{
+    print_escaped("the new token is in ", directory, "/token; ");
+    printf("the one before is good for %llu s more, and the dashboard's sessions have ended\n",
+           (unsigned long long)client_number(reply->json, "old_valid_s"));
+}
+
 static void print_findings(const json_t *findings)
 {
     size_t i;
@@ -288,5 +341,9 @@ const struct output output_text = {
     .config = print_config,
     .operation = print_operation,
     .link = print_link,
+    .tokens = print_tokens,
+    .secret = print_secret,
+    .token = print_token,
+    .rotation = print_rotation,
     .findings = print_findings,
 };

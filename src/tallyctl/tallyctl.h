@@ -29,6 +29,7 @@ struct output;
 struct ctl {
     const struct output *output;
     const char *runtime_dir; /* NULL: look for it */
+    const char *scope, *expires, *out; /* of token create; NULL: not said */
     unsigned wait_ms;
     unsigned heap; /* from 1; 0: the whole process */
     int argument_count;

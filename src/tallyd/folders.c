@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "tallyd/service.h"
 #include "tallyd/tallyd.h"
 
@@ -102,22 +103,9 @@ static int folder_take(const char *path, mode_t mode, int *lock, char *why, size
 
 int folder_write(const char *folder, const char *name, const char *text, unsigned mode)
 {
-    char path[300], temporary[310];
+    char path[300], line[320];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    snprintf(temporary, sizeof temporary, "%s.new", path);
-    unlink(temporary);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-    if (fd < 0)
-        return -errno;
-    char line[320];
-    size_t length = (size_t)snprintf(line, sizeof line, "%s\n", text);
-    bool written = write(fd, line, length) == (ssize_t)length;
-    if (close(fd) || !written || rename(temporary, path)) {
-        int error = errno ? errno : EIO;
-        unlink(temporary);
-        return -error;
-    }
-    return 0;
+    return file_replace(path, line, (size_t)snprintf(line, sizeof line, "%s\n", text), mode, false);
 }
 
 /* But for sockets that are the service manager's. */

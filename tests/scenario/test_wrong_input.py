@@ -183,11 +183,16 @@ class OverTcp(Listener, Scenario):
     def authority(self):
         return f"Authorization: Bearer {self.read('token')}\r\n"
 
+    @staticmethod
+    def not_too_many(answer):
+        """Beyond 5 bad tokens a second it is 429."""
+        return answer if answer.status != 429 else None
+
     def test_no_token_is_401(self):
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic " + self.read("token")},
                         {"Authorization": "Bearer " + self.read("token") + "x"}, {"Authorization": ""}):
             for path in ("/v1/info", "/v1/processes", f"/v1/processes/{self.process}/stats", "/v1/stream?topics=fleet"):
-                answer = self.tcp("GET", path, None, headers, token=False)
+                answer = until(lambda: self.not_too_many(self.tcp("GET", path, None, headers, token=False)), "it may ask")
                 self.assert_problem(answer, 401)
                 self.assertTrue(answer.headers["WWW-Authenticate"].startswith("Bearer"))
         answer = self.tcp("POST", f"/v1/processes/{self.process}/collect", {}, token=False)

@@ -198,41 +198,10 @@ static void test_bodies(void **state)
     }
 }
 
-static void test_sessions_survive_a_restart(void **state)
-{
-    char folder[] = "/tmp/tally-session-XXXXXX", who[48] = "";
-    static const char first[] = "00000000000000000000000000000000000000000000000000000000000000aa";
-    static const char old[] = "00000000000000000000000000000000000000000000000000000000000000bb";
-    (void)state;
-    assert_non_null(mkdtemp(folder));
-    struct api *api = calloc(1, sizeof *api);
-    pthread_mutex_init(&api->lock, NULL);
-    snprintf(api->sessions_path, sizeof api->sessions_path, "%s/sessions", folder);
-    snprintf(api->token, sizeof api->token, "%s", "cc");
-    assert_int_equal(sessions_load(api), 0); /* there is none yet */
-    long long now = (long long)(clock_wall_ns() / 1000000000u);
-    FILE *file = fopen(api->sessions_path, "w");
-    fprintf(file, "%s %lld\n%s %lld\nshort 1\n%s\n\n%s x\n", first, now + 100, old, now - 1, old, old);
-    fclose(file);
-    assert_int_equal(sessions_load(api), 0);
-    assert_int_equal(session_scopes(api, first, who, sizeof who), READ | CONTROL);
-    assert_string_equal(who, "session 00000000");
-    assert_int_equal(session_scopes(api, old, who, sizeof who), 0);
-    assert_int_equal(session_scopes(api, "", who, sizeof who), 0);
-    assert_int_equal(session_scopes(api, "c", who, sizeof who), 0);
-    assert_int_equal(session_scopes(api, "ccc", who, sizeof who), 0);
-    assert_int_equal(session_scopes(api, "cc", who, sizeof who), READ | CONTROL | ADMIN);
-    unlink(api->sessions_path);
-    rmdir(folder);
-    pthread_mutex_destroy(&api->lock);
-    free(api);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hosts), cmocka_unit_test(test_targets), cmocka_unit_test(test_routes),
-        cmocka_unit_test(test_durations), cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_sessions_survive_a_restart)};
+        cmocka_unit_test(test_durations), cmocka_unit_test(test_bodies)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
