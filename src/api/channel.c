@@ -97,7 +97,7 @@ static bool topic_parse(const char *word, size_t bytes, struct channel *channel)
 }
 
 /* What narrows the events of a stream. */
-static struct stats_tail_filter filter_of(const struct request *request)
+struct stats_tail_filter tail_filter(const struct request *request)
 {
     struct stats_tail_filter filter = {.heap = (uint32_t)request_integer(request, "heap", 0),
                                        .least_bytes = request_integer(request, "min_bytes", 0)};
@@ -162,7 +162,7 @@ static bool events_wish(const struct request *request, struct channel *like)
     bool ambiguous;
     const struct stats_view *view = stats_view_get_new(request->api->stats);
     const struct stats_process_view *process = stats_find(view, like->id, &ambiguous);
-    like->filter = filter_of(request);
+    like->filter = tail_filter(request);
     if (process) {
         memcpy(like->filter.process, process->id, sizeof like->filter.process);
         memcpy(like->id, process->id, sizeof like->id);
@@ -232,20 +232,18 @@ static json_t *tail_list(const struct stats_process_view *process, const struct 
     return list;
 }
 
-static json_t *tail_json(struct api *api, const struct channel *channel)
+json_t *tail_json(struct api *api, struct stats_tail *tail, const char *id, size_t most)
 {
-    struct stats_tail_event events[TAIL_A_FRAME];
+    struct stats_tail_event events[PAGE_LIMIT];
     uint64_t missed, lost;
     bool ambiguous;
-    size_t count = stats_tail_take(api->stats, channel->tail, events, TAIL_A_FRAME, &missed, &lost);
-    if (!count && !missed && !lost)
-        return NULL;
+    size_t count = stats_tail_take(api->stats, tail, events, most, &missed, &lost);
     const struct stats_view *view = stats_view_get_new(api->stats); /* one that knows what was taken */
-    json_t *list = tail_list(stats_find(view, channel->id, &ambiguous), events, count);
+    json_t *list = tail_list(stats_find(view, id, &ambiguous), events, count);
     stats_view_unref(view);
-    json_int_t most = INT64_MAX; /* what is lost is what a process says */
-    return json_pack("{s:s, s:o, s:I, s:I}", "id", channel->id, "events", list, "missed", (json_int_t)missed, "lost",
-                     lost > INT64_MAX ? most : (json_int_t)lost);
+    /* what is lost is what a process says */
+    return json_pack("{s:s, s:o, s:o, s:o}", "id", id, "events", list, "missed", view_number(missed), "lost",
+                     view_number(lost));
 }
 
 /* Collections that are new since `before` (NULL: all). NULL: none. */
@@ -273,7 +271,9 @@ static void channel_look(struct api *api, struct channel *channel, const struct 
         return;
     bool old = now - channel->sent_ns >= TOPIC_EVERY_NS, changed = channel->seq != seq;
     if (channel->kind == TOPIC_EVENTS) {
-        *news = *full = frame_of(api, channel->kind, seq, tail_json(api, channel));
+        if (stats_tail_ready(api->stats, channel->tail))
+            *news = *full = frame_of(api, channel->kind, seq,
+                                     tail_json(api, channel->tail, channel->id, TAIL_A_FRAME));
         return;
     }
     if (channel->kind == TOPIC_COLLECTIONS) {

@@ -23,6 +23,7 @@ struct listing {
     uint32_t heap;
     const char *sort;
     bool down;
+    const struct stats_process_view *baseline; /* of types: to compare with, or NULL */
 };
 
 /* What a word of `sort` makes of an item. */
@@ -34,8 +35,9 @@ struct listing {
 static const char *key_of(const struct request *request, const struct listing *listing, char *key, size_t bytes)
 {
     const char *query = strchr(request->target, '?');
-    int length = snprintf(key, bytes, "%s %s %u%s", strrchr(request->route->path, '/'),
-                          listing->process ? listing->process->id : "", (unsigned)listing->heap, query ? query : "");
+    unsigned long long since = listing->baseline ? listing->baseline->seq : 0;
+    int length = snprintf(key, bytes, "%s %s %u %llu%s", strrchr(request->route->path, '/'),
+                          listing->process ? listing->process->id : "", (unsigned)listing->heap, since, query ? query : "");
     return length > 0 && (size_t)length < bytes ? key : NULL;
 }
 
@@ -128,6 +130,13 @@ static uint64_t type_number(const struct list *list, const struct stats_type_vie
     return type->live_bytes;
 }
 
+static void baseline_set(json_t *json, const struct stats_process_view *baseline)
+{
+    json_t *stamp = json_object();
+    view_stamp(stamp, baseline->as_of_wall_ns, baseline->as_of_mono_ns, baseline->seq);
+    json_object_set_new(json, "baseline", stamp);
+}
+
 static json_t *types_make(struct request *request, const void *arg)
 {
     const struct listing *listing = arg;
@@ -147,6 +156,8 @@ static json_t *types_make(struct request *request, const void *arg)
     for (size_t i = from; i < to; i++) {
         json_t *type = view_type(list.rows[i].item);
         details_type_set(type, details, list.rows[i].item, request_flag(request, "histograms"));
+        if (listing->baseline)
+            view_since(type, list.rows[i].item, listing->baseline, listing->heap);
         json_array_append_new(rows, type);
     }
     free(details);
@@ -154,6 +165,8 @@ static json_t *types_make(struct request *request, const void *arg)
     view_identity(json, process);
     json_object_set_new(json, "types", rows);
     json_object_set_new(json, "next_cursor", next);
+    if (listing->baseline)
+        baseline_set(json, listing->baseline);
     view_stamp(json, process->as_of_wall_ns, process->as_of_mono_ns, process->seq);
     return json;
 }
@@ -211,8 +224,15 @@ static enum MHD_Result process_list(struct request *request, const char *sort, b
         return result;
     listing.view = stats_view_get_new(request->api->stats);
     listing.process = request_process(request, listing.view, &result);
-    if (listing.process && request_heap(request, listing.process, &listing.heap, &result))
+    bool there = listing.process && request_heap(request, listing.process, &listing.heap, &result);
+    bool compare = there && request_flag(request, "baseline");
+    listing.baseline = compare ? stats_baseline_get_new(request->api->stats, listing.process->id) : NULL;
+    if (compare && !listing.baseline)
+        result = respond_problem(request, PROBLEM_no_baseline, NULL);
+    else if (there)
         result = respond_body(request, key_of(request, &listing, key, sizeof key), listing.process->seq, make, &listing);
+    if (listing.baseline)
+        stats_process_unref(listing.baseline);
     stats_view_unref(listing.view);
     return result;
 }
@@ -262,7 +282,7 @@ enum MHD_Result api_operations(struct request *request)
             rows[list.count++] = (struct list_row){views[i], views[i]->number, NULL, views[i]->id, 0};
     json_t *next = list_page(request, &list, OPERATIONS_KEPT, &from, &to), *json = json_array();
     for (size_t i = from; i < to; i++)
-        json_array_append_new(json, view_operation(rows[i].item));
+        json_array_append_new(json, view_operation(request->api, rows[i].item, false));
     for (size_t i = 0; i < count; i++)
         operations_view_free(views[i]);
     return respond_json(request, MHD_HTTP_OK, json_pack("{s:o, s:o}", "operations", json, "next_cursor", next), 0, NULL);

@@ -111,8 +111,12 @@ struct request {
     /* waiting for an operation */
     struct request *next_waiting;
     bool waiting, suspended;
-    char operation[OPERATION_ID_CHARS];
+    char operation[OPERATION_ID_CHARS]; /* that it waits for; "": it waits for the time alone, or its tail */
     uint64_t wait_until_ns;
+    enum MHD_Result (*resume)(struct request *request); /* when it has waited */
+    struct stats_tail *tail; /* …/events: of tail_process */
+    char tail_process[33];
+    size_t tail_enough; /* events */
     const struct stream *stream; /* that it became */
     bool keyed; /* it is the first with its Idempotency-Key */
     /* aside: with a worker */
@@ -249,7 +253,12 @@ const char *view_reason(uint32_t reason);
 /* Adds id, pid, name, state and complete. */
 void view_identity(json_t *json, const struct stats_process_view *process);
 json_t *view_config(const struct stats_process_view *process, uint32_t heap);
-json_t *view_operation(const struct operation_view *operation);
+/* operations.c. whole: with what was listed, and with the processes of a batch. */
+json_t *view_operation(struct api *api, const struct operation_view *operation, bool whole);
+/* What a change of configuration has put into force. */
+json_t *view_changed(const struct wire_command *command);
+/* Adds how many more or less of a type there are than in a baseline: in the whole process, or in heap n. */
+void view_since(json_t *json, const struct stats_type_view *type, const struct stats_process_view *baseline, uint32_t n);
 json_t *view_time(uint64_t wall_ns);
 json_t *view_number(uint64_t value); /* at most 2^63 - 1 */
 json_t *view_state(uint32_t state);
@@ -286,9 +295,27 @@ void time_text(uint64_t wall_ns, char *text, size_t bytes);
 #include "api/routes.def"
 #undef ROUTE
 enum MHD_Result files_serve(struct request *request, bool *found);
+/* controls.c. fill: the command's members from a body that its schema allows; returns NULL, or the member that is none
+ * of its kind's. run: the command for the route's process or heap, as `fit` completes it (NULL: as it is; false:
+ * answered). start: an operation on what is selected; its deadline, asker and wait are the request's. await: answers
+ * when request->operation has ended, at the latest after ?wait=. */
+const char *controls_fill(const json_t *body, struct wire_command *command);
+typedef bool (*controls_fit_fn)(struct request *request, const struct stats_process_view *process, uint32_t heap,
+                                struct wire_command *command, enum MHD_Result *answered);
+enum MHD_Result controls_run(struct request *request, const struct wire_command *command, uint64_t otherwise_ns,
+                             controls_fit_fn fit);
+enum MHD_Result controls_start(struct request *request, struct operation_request *operation, const char *target,
+                               uint64_t otherwise_ns);
+enum MHD_Result controls_await(struct request *request, uint64_t otherwise_ns);
 enum MHD_Result controls_resume(struct request *request);
 /* Answers with request->operation, after the wait that the request asks for. */
 enum MHD_Result controls_again(struct request *request);
+/* listings.c: what a finished listing has found. */
+json_t *listing_json(struct api *api, const struct operation_view *operation);
+enum MHD_Result listing_answer(struct request *request, const struct operation_view *operation);
+/* channel.c: a tail's filter as the query has it, and what came to one, at most so much. */
+struct stats_tail_filter tail_filter(const struct request *request);
+json_t *tail_json(struct api *api, struct stats_tail *tail, const char *process, size_t most);
 json_t *processes_json(const struct stats_view *view); /* all of them, as the route lists them */
 /* A process by the request's segment: its view is *view's; answers itself and returns NULL where there is
  * none. */

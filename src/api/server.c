@@ -27,10 +27,19 @@ void request_wait(struct request *request)
     MHD_suspend_connection(request->mhd);
     pthread_mutex_unlock(&api->lock);
     /* It may have ended between the look and the suspension. */
+    if (!*request->operation)
+        return;
     struct operation_view *operation = operations_get_new(api->operations, request->operation);
     if (!operation || operation_is_over(operation->state) || api->draining)
         waiting_resume(api, request->operation);
     operations_view_free(operation);
+}
+
+/* Whether it has waited long enough, whatever its operation does. */
+static bool wait_is_over(const struct request *request, uint64_t now_ns)
+{
+    return now_ns >= request->wait_until_ns || request->api->draining ||
+           (request->tail && stats_tail_ready(request->api->stats, request->tail) >= request->tail_enough);
 }
 
 /* operation: NULL: whose time is up. */
@@ -40,8 +49,7 @@ void waiting_resume(struct api *api, const char *operation)
     pthread_mutex_lock(&api->lock);
     for (struct request **link = &api->waiting; *link;) {
         struct request *request = *link;
-        if (operation ? strcmp(request->operation, operation) != 0
-                      : now < request->wait_until_ns && !api->draining) {
+        if (operation ? strcmp(request->operation, operation) != 0 : !wait_is_over(request, now)) {
             link = &request->next_waiting;
             continue;
         }
@@ -57,7 +65,7 @@ static void operation_changed(void *arg, const char *id)
     struct api *api = arg;
     struct operation_view *operation = operations_get_new(api->operations, id);
     if (operation)
-        streams_tell(api, TOPIC_OPERATIONS, operation->number, view_operation(operation));
+        streams_tell(api, TOPIC_OPERATIONS, operation->number, view_operation(api, operation, false));
     operations_view_free(operation);
     waiting_resume(api, id);
 }
@@ -120,6 +128,8 @@ static void request_over(void *arg, struct MHD_Connection *mhd, void **context,
     pthread_mutex_unlock(&api->lock);
     if (request->stream)
         stream_detach(api, request->stream);
+    if (request->tail)
+        stats_tail_close(api->stats, request->tail);
     if (request->connection)
         phase_set(request->connection, PHASE_IDLE);
     repeat_note(request, 0, NULL);
@@ -318,7 +328,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *mhd, const char 
     if (request->waiting) {
         request->waiting = false;
         phase_set(request->connection, PHASE_REQUEST);
-        return controls_resume(request);
+        return request->resume(request);
     }
     return request_handle(request);
 }

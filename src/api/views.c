@@ -380,6 +380,34 @@ json_t *view_type(const struct stats_type_view *type)
         "refcount", view_number(type->event_frees_refcount), "cycle", view_number(type->event_frees_cycle));
 }
 
+/* The same type in an earlier view of the process, or of its heap n. */
+static const struct stats_type_view *type_then(const struct stats_process_view *then, uint32_t n,
+                                               const struct stats_type_view *type)
+{
+    static const struct stats_type_view none;
+    const struct stats_heap_view *heap = n ? view_heap_find(then, n) : NULL;
+    const struct stats_type_view *types = n ? (heap ? heap->types : NULL) : then->types;
+    size_t count = n ? (heap ? heap->type_count : 0) : then->type_count;
+    for (size_t i = 0; i < count; i++)
+        if (!stats_type_order(&types[i], type))
+            return &types[i];
+    return &none;
+}
+
+/* Live ones may have become fewer; all else only grows. */
+void view_since(json_t *json, const struct stats_type_view *type, const struct stats_process_view *baseline, uint32_t n)
+{
+    const struct stats_type_view *then = type_then(baseline, n, type);
+    json_object_set_new(json, "since_baseline",
+                        json_pack("{s:I, s:I, s:o, s:o, s:{s:o, s:o}}", "live_objects",
+                                  (json_int_t)(type->live_objects - then->live_objects), "live_bytes",
+                                  (json_int_t)(type->live_bytes - then->live_bytes), "allocations",
+                                  view_number(type->allocations - then->allocations), "allocated_bytes",
+                                  view_number(type->allocated_bytes - then->allocated_bytes), "frees", "refcount",
+                                  view_number(type->frees_refcount - then->frees_refcount), "cycle",
+                                  view_number(type->frees_cycle - then->frees_cycle)));
+}
+
 json_t *view_collection(struct api *api, const struct stats_collection_view *from)
 {
     char operation[OPERATION_ID_CHARS];
@@ -450,24 +478,8 @@ json_t *view_config(const struct stats_process_view *process, uint32_t n)
     return json;
 }
 
-static json_t *operation_heaps(const struct operation_view *operation)
-{
-    json_t *heaps = json_array();
-    for (size_t i = 0; i < operation->heap_count; i++) {
-        const struct operation_heap *heap = &operation->heaps[i];
-        json_array_append_new(
-            heaps, json_pack("{s:i, s:s, s:s?, s:s?, s:I, s:o, s:o, s:o}", "n", (int)heap->n, "state",
-                             operation_state_word(heap->state), "code", heap->code, "detail",
-                             operation_sentence(heap->code, heap->error), "collected",
-                             (json_int_t)heap->collected, "freed_bytes", view_number(heap->freed_bytes),
-                             "pause_ns", view_number(heap->pause_ns), "safepoint_wait_ns",
-                             view_number(heap->safepoint_wait_ns)));
-    }
-    return heaps;
-}
-
 /* What a change of configuration has put into force. */
-static json_t *config_result(const struct wire_command *command)
+json_t *view_changed(const struct wire_command *command)
 {
     json_t *json = json_object();
     const struct stats_config config = {.debug = command->debug, .level = command->level,
@@ -491,33 +503,5 @@ static json_t *config_result(const struct wire_command *command)
         json_object_set_new(json, "max_pause_us", view_number(command->max_pause_us));
     if (command->mask & WIRE_CONFIG_MEMORY_LIMIT)
         json_object_set_new(json, "memory_limit_bytes", view_number(command->memory_limit_bytes));
-    return json;
-}
-
-static json_t *operation_result(const struct operation_view *operation)
-{
-    if (operation->state != OPERATION_SUCCEEDED)
-        return json_null();
-    if (operation->kind == WIRE_COMMAND_CONFIG)
-        return config_result(&operation->command);
-    return json_pack("{s:I, s:o}", "collected", (json_int_t)operation->collected, "freed_bytes",
-                     view_number(operation->freed_bytes));
-}
-
-json_t *view_operation(const struct operation_view *operation)
-{
-    bool over = operation_is_over(operation->state);
-    json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", operation->id, "kind",
-        operation_kind_word(operation->kind), "process", *operation->processes,
-        "state", operation_state_word(operation->state), "code", operation->code, "detail",
-        operation_sentence(operation->code, operation->error), "deadline_ms", view_number(operation->deadline_ms),
-        "created_at", view_time(operation->created_wall_ns), "finished_at",
-        view_time(operation->finished_wall_ns), "safepoint_wait_ns",
-        over ? view_number(operation->safepoint_wait_ns) : json_null(), "pause_ns",
-        over ? view_number(operation->pause_ns) : json_null(), "result", operation_result(operation), "heaps",
-        operation_heaps(operation));
-    if (operation->kind == WIRE_COMMAND_COLLECT)
-        json_object_set_new(json, "generation", json_integer(operation->command.generation));
     return json;
 }

@@ -477,6 +477,7 @@ static void gone_prune(struct stats *stats)
             stats->processes_end = link;
         if (stats_process_build(process, stats->seq + 1) || process->published)
             stats->apps = stats_apps_leave(stats->apps, process->published);
+        stats_baseline_drop(stats, process->view.id);
         process_free(process);
         stats->dirty = true;
     }
@@ -528,6 +529,7 @@ struct stats *stats_new(void)
         return NULL;
     pthread_mutex_init(&stats->lock, NULL);
     pthread_mutex_init(&stats->tails_lock, NULL);
+    pthread_mutex_init(&stats->baselines_lock, NULL);
     stats->processes_end = &stats->processes;
     stats->births.limit = BIRTHS_IN_ALL;
     stats_gone_keep(stats, 600000000000u, 256);
@@ -548,7 +550,9 @@ void stats_free(struct stats *stats)
     if (stats->view)
         stats_view_unref(stats->view);
     stats_apps_unref(stats->apps);
+    stats_baseline_drop(stats, NULL);
     pthread_mutex_destroy(&stats->lock);
+    pthread_mutex_destroy(&stats->baselines_lock);
     pthread_mutex_destroy(&stats->tails_lock);
     free(stats);
 }

@@ -257,8 +257,15 @@ struct stats_tail_event {
 };
 struct stats_tail *stats_tail_open(struct stats *stats, const struct stats_tail_filter *filter);
 void stats_tail_close(struct stats *stats, struct stats_tail *tail);
+/* How many wait to be taken; at least 1 where some were missed or lost. */
+size_t stats_tail_ready(struct stats *stats, const struct stats_tail *tail);
 size_t stats_tail_take(struct stats *stats, struct stats_tail *tail, struct stats_tail_event *out, size_t most,
                        uint64_t *missed, uint64_t *lost);
+
+/* A process's figures of a moment, to which later ones are compared: the last that was set, kept as long as the process
+ * is. Any thread. set: false: out of memory. get: a reference, for stats_process_unref(), or NULL: none was set. */
+bool stats_baseline_set(struct stats *stats, const struct stats_process_view *process);
+const struct stats_process_view *stats_baseline_get_new(struct stats *stats, const char *id);
 
 /* An order of types, of one process's views (struct stats_type_view), in which 0 means: the same. For qsort(3) and its
  * like. */

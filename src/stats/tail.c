@@ -65,6 +65,14 @@ size_t stats_tail_take(struct stats *stats, struct stats_tail *tail, struct stat
     return count;
 }
 
+size_t stats_tail_ready(struct stats *stats, const struct stats_tail *tail)
+{
+    pthread_mutex_lock(&stats->tails_lock);
+    size_t ready = tail->ready ? tail->ready : tail->missed || tail->lost;
+    pthread_mutex_unlock(&stats->tails_lock);
+    return ready;
+}
+
 static unsigned kind_bit(const struct wire_event_view *event)
 {
     return event->kind == WIRE_EVENT_RARE ? STATS_TAIL_RARE : 1u << event->kind;

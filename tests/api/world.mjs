@@ -65,7 +65,8 @@ export class World {
         await this.populate();
     }
 
-    /** `live` with garbage, types and collections; `ledger`, a program in C; `gone`, one that has ended. */
+    /** `live` with garbage, types and collections; `ledger`, a program in C; `saved`, one whose garbage list is full; `gone`,
+     * one that has ended. */
     async populate() {
         const mal = this.spawn("tally-mal", "--name", "bakery", "--label", "kind=cycles");
         mal.stdin.write(`${PROGRAM}(churn 2000)\n`);
@@ -79,6 +80,7 @@ export class World {
         this.names.gone = (await until("a program is there that will end", () => this.find(short.pid, "live"))).id;
         short.stdin.end();
         await until("it has ended", () => this.find(short.pid, "gone"));
+        await this.save(this.spawn("hosts/ledger", "saved"));
         this.names.nobody = "f".repeat(32);
         const done = await this.call("POST", `/v1/processes/${this.names.live}/collect?wait=5s`, { body: {} });
         assert.equal(done.status, 200, done.text);
@@ -89,6 +91,16 @@ export class World {
             return history.json.series?.[0].last.some((value) => value !== null) && collections.json.collections?.length;
         });
         this.mal = mal;
+    }
+
+    async save(child) {
+        child.stdin.write("automatic 0\n");
+        this.names.saved = (await until("it is attached", () => this.find(child.pid, "live"))).id;
+        const path = `/v1/processes/${this.names.saved}`;
+        const changed = await this.call("PATCH", `${path}/config`, { body: { debug: ["saveall"] } });
+        assert.equal(changed.status, 200, changed.text);
+        child.stdin.write("ring 10\ncollect 2\n");
+        await until("its garbage is kept", async () => (await this.call("GET", `${path}/stats`)).json.garbage);
     }
 
     spawn(program, ...options) {
