@@ -18,7 +18,7 @@ struct body {
     uint64_t hash, seq, built_ns;
     uint64_t used_ns; /* under the lock */
     size_t bytes;
-    struct MHD_Response *response;
+    struct MHD_Response *response, *unmodified; /* the 304 in its stead */
 };
 
 struct bodies {
@@ -40,12 +40,13 @@ void body_unref(struct body *body)
     if (!body || atomic_fetch_sub(&body->references, 1) != 1)
         return;
     MHD_destroy_response(body->response);
+    MHD_destroy_response(body->unmodified);
     free(body);
 }
 
-struct MHD_Response *body_response(const struct body *body)
+struct MHD_Response *body_response(const struct body *body, unsigned status)
 {
-    return body->response;
+    return status == MHD_HTTP_NOT_MODIFIED ? body->unmodified : body->response;
 }
 
 void bodies_free(struct bodies *bodies)
@@ -70,7 +71,7 @@ static uint64_t hash_of(const char *key)
 /* A reference on the body for key and seq, where it is fresh. */
 static struct body *body_find(struct bodies *bodies, const char *key, uint64_t hash, uint64_t seq)
 {
-    uint64_t now = clock_mono_ns();
+    uint64_t now = clock_mono_coarse_ns();
     struct body *found = NULL;
     pthread_mutex_lock(&bodies->lock);
     for (size_t i = 0; i < WAYS && !found; i++) {
@@ -140,49 +141,64 @@ static struct body *body_build(struct request *request, struct form form, const 
     if (!body)
         return NULL;
     body->references = 1;
-    body->response = represent(request, make(request, arg), form, "application/json", etag, &body->bytes);
+    body->unmodified = unmodified_new(etag);
+    body->response = body->unmodified ? represent(request, make(request, arg), form, "application/json", etag, &body->bytes) : NULL;
     body->bytes += sizeof *body;
-    body->built_ns = body->used_ns = clock_mono_ns();
+    body->built_ns = body->used_ns = clock_mono_coarse_ns();
     if (body->response)
         return body;
+    if (body->unmodified)
+        MHD_destroy_response(body->unmodified);
     free(body);
     return NULL;
 }
 
 /* Takes the reference over. */
-static enum MHD_Result body_queue(struct request *request, struct body *body)
+static enum MHD_Result body_queue(struct request *request, struct body *body, unsigned status)
 {
     answer_drop(&request->answer);
-    request->answer = (struct answer){.body = body, .status = MHD_HTTP_OK};
+    request->answer = (struct answer){.body = body, .status = status};
     return request->aside ? MHD_YES : respond_answer(request);
+}
+
+/* The key with what the form adds to it; its length, or 0: it is too long. */
+static size_t key_whole(const char *key, struct form form, char *whole)
+{
+    size_t length = key ? strlen(key) : BODY_KEY_BYTES;
+    if (length + 2 > BODY_KEY_BYTES)
+        return 0;
+    memcpy(whole, key, length);
+    whole[length] = (char)('0' + form.lines + 2 * form.gzip + 4 * form.bigint);
+    whole[length + 1] = '\0';
+    return length + 1;
 }
 
 enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make, const void *arg)
 {
     struct bodies *bodies = request->api->bodies;
     struct form form = form_of(request);
-    char etag[64], whole[BODY_KEY_BYTES];
-    bool answered;
-    snprintf(etag, sizeof etag, "\"%s-%llu\"", request->api->start_id, (unsigned long long)seq);
-    enum MHD_Result result = respond_unmodified(request, etag, &answered);
-    if (answered)
-        return result;
-    int length = key ? snprintf(whole, sizeof whole, "%d%d%d %s", form.lines, form.gzip, form.bigint, key) : -1;
-    bool kept = length > 0 && (size_t)length < sizeof whole;
-    uint64_t hash = kept ? hash_of(whole) : 0;
-    struct body *body = kept ? body_find(bodies, whole, hash, seq) : NULL;
-    if (!body && request->route->place == KEPT && !request->aside)
+    char etag[ETAG_BYTES], whole[BODY_KEY_BYTES];
+    size_t length = key_whole(key, form, whole);
+    uint64_t hash = length ? hash_of(whole) : 0;
+    struct body *body = length ? body_find(bodies, whole, hash, seq) : NULL;
+    const char *known = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match");
+    if (!body || known)
+        etag_write(etag, request->api->start_id, seq);
+    bool same = known && etag_listed(known, etag);
+    if (body)
+        return body_queue(request, body, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK);
+    if (same)
+        return respond_queue(request, MHD_HTTP_NOT_MODIFIED, unmodified_new(etag));
+    if (request->route->place == KEPT && !request->aside)
         return worker_take(request);
-    if (!body) {
-        body = body_build(request, form, etag, make, arg);
-        if (!body)
-            return respond_problem(request, PROBLEM_internal, "out of memory");
-        body->seq = seq;
-        body->hash = hash;
-        if (kept) {
-            memcpy(body->key, whole, (size_t)length + 1);
-            body_keep(bodies, body);
-        }
+    body = body_build(request, form, etag, make, arg);
+    if (!body)
+        return respond_problem(request, PROBLEM_internal, "out of memory");
+    body->seq = seq;
+    body->hash = hash;
+    if (length) {
+        memcpy(body->key, whole, length + 1);
+        body_keep(bodies, body);
     }
-    return body_queue(request, body);
+    return body_queue(request, body, MHD_HTTP_OK);
 }

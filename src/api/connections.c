@@ -33,9 +33,11 @@ static uint64_t state_make(enum phase phase, uint64_t now)
     return (now & ~(uint64_t)7) | phase;
 }
 
+/* Deadlines are seconds; only who has been idle longest is told apart by less. */
 void phase_set(struct connection *connection, enum phase phase)
 {
-    atomic_store_explicit(&connection->state, state_make(phase, clock_mono_ns()), memory_order_relaxed);
+    uint64_t now = phase == PHASE_IDLE ? clock_mono_ns() : clock_mono_coarse_ns();
+    atomic_store_explicit(&connection->state, state_make(phase, now), memory_order_relaxed);
 }
 
 enum phase phase_get(const struct connection *connection)

@@ -12,13 +12,17 @@ struct header_form {
     bool torn;
 };
 
+/* Visible characters without the separators of RFC 9110, 5.6.2. */
 static bool is_token(const char *name)
 {
+    static const bool separator[128] = {['"'] = true, ['('] = true, [')'] = true, [','] = true, ['/'] = true,
+                                        [':'] = true, [';'] = true, ['<'] = true, ['='] = true, ['>'] = true,
+                                        ['?'] = true, ['@'] = true, ['['] = true, ['\\'] = true, [']'] = true,
+                                        ['{'] = true, ['}'] = true};
     if (!*name)
         return false;
     for (; *name; name++)
-        if ((unsigned char)*name <= ' ' || (unsigned char)*name >= 0x7f ||
-            strchr("\"(),/:;<=>?@[\\]{}", *name))
+        if ((unsigned char)*name <= ' ' || (unsigned char)*name >= 0x7f || separator[(unsigned char)*name])
             return false;
     return true;
 }
@@ -95,14 +99,16 @@ enum problem guard_form(struct request *request, const char *method, const char 
  */
 bool guard_host_known(const struct api *api, const char *host)
 {
-    char known[64];
     static const char *const names[] = {"127.0.0.1", "[::1]", "localhost"};
+    if (!strcmp(host, api->tcp_address) || (*api->public_host && !strcmp(host, api->public_host)))
+        return true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char known[64];
         snprintf(known, sizeof known, "%s:%u", names[i], api->tcp_port);
         if (!strcmp(host, known) || (api->tcp_port == 80 && !strcmp(host, names[i])))
             return true;
     }
-    return !strcmp(host, api->tcp_address) || (*api->public_host && !strcmp(host, api->public_host));
+    return false;
 }
 
 enum problem guard_host(const struct request *request, char *detail, size_t bytes)
@@ -124,7 +130,7 @@ enum problem guard_token(struct request *request, enum scope scope)
         snprintf(request->who, sizeof request->who, "uid %u", (unsigned)request->connection->uid);
         return PROBLEM_NONE;
     }
-    snprintf(request->who, sizeof request->who, "nobody");
+    memcpy(request->who, "nobody", sizeof "nobody");
     const char *header = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Authorization");
     if (header && !strncasecmp(header, "Bearer ", 7))
         request->scopes = credentials_check(request->api->credentials, header + 7, request->who, sizeof request->who,
@@ -152,7 +158,8 @@ enum problem guard_origin(const struct request *request, char *detail, size_t by
         return PROBLEM_NONE;
     const char *origin = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Origin");
     const char *site = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Sec-Fetch-Site");
-    snprintf(detail, bytes, "only pages of this daemon may ask");
+    if (origin || site)
+        snprintf(detail, bytes, "only pages of this daemon may ask");
     bool ours = !site || !strcmp(site, "same-origin") || !strcmp(site, "none");
     if (!ours && request->route) /* the page's own files may be reached by a link from elsewhere */
         return PROBLEM_bad_origin;

@@ -61,7 +61,7 @@ bool etag_listed(const char *list, const char *etag)
 struct form form_of(const struct request *request)
 {
     struct form form = {.bigint = request_parameter(request, "bigint")};
-    if (request->route && strstr(request->route->answers, "application/x-ndjson"))
+    if (request->route && route_lists(request->route))
         form.lines = accept_names(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Accept"), "application/x-ndjson");
     form.gzip = accept_names(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Accept-Encoding"), "gzip");
     return form;

@@ -125,9 +125,8 @@ struct request {
     struct answer answer;
     /* Of what follows only first bytes are cleared when a request begins. */
     struct fault fault; /* what is wrong with a value */
-    char target[TARGET_MAX];
-    char decoded[TARGET_MAX]; /* the texts of segments and parameters */
-    size_t decoded_bytes;
+    char *target, *decoded; /* decoded: the texts of segments and parameters, of no more bytes than twice the target's */
+    size_t decoded_bytes, decoded_room;
 };
 
 struct login_code {
@@ -195,6 +194,8 @@ extern const size_t route_count;
 bool target_parse(struct request *request, const char **detail);
 const struct route *route_find(const struct request *request, const char *method, bool *path_known,
                                char *allow, size_t allow_bytes);
+/* Whether it has a form for application/x-ndjson. */
+bool route_lists(const struct route *route);
 /* Decodes [from, end) behind what the request has decoded before. NULL: malformed, a NUL, or not below `room`. */
 const char *target_decode(struct request *request, const char *from, const char *end, size_t room);
 /* The decoded segment that stands for {id}, {n} or another one of parameters.def in the route's path. */

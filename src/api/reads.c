@@ -138,8 +138,10 @@ static enum MHD_Result show(struct request *request, const char *word, body_fn m
     const struct stats_view *view = stats_view_get_new(request->api->stats);
     subject.process = request_process(request, view, &result);
     if (subject.process && request_heap(request, subject.process, &subject.heap, &result)) {
-        char key[96];
-        snprintf(key, sizeof key, "%s %s %u", word, subject.process->id, (unsigned)subject.heap);
+        char key[BODY_KEY_BYTES];
+        char *at = stpcpy(stpcpy(stpcpy(key, word), " "), subject.process->id); /* an id has 32 digits */
+        if (subject.heap)
+            snprintf(at, 16, " %u", (unsigned)subject.heap);
         result = respond_body(request, key, subject.process->seq, make, &subject);
     }
     stats_view_unref(view);

@@ -22,24 +22,28 @@ const char *problem_code(enum problem problem)
     return problems[problem].code;
 }
 
-#define POLICY \
+#define BARE_POLICY "default-src 'none'; frame-ancestors 'none'"
+#define PAGE_POLICY \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " \
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-void respond_headers(struct MHD_Response *response, bool cacheable)
+void respond_headers(struct MHD_Response *response, bool page)
 {
-    MHD_add_response_header(response, "Cache-Control", cacheable ? "no-cache" : "no-store");
-    MHD_add_response_header(response, "Content-Security-Policy", POLICY);
+    MHD_add_response_header(response, "Cache-Control", page ? "no-cache" : "no-store");
+    MHD_add_response_header(response, "Content-Security-Policy", page ? PAGE_POLICY : BARE_POLICY);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
     MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    if (!page)
+        return;
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
     MHD_add_response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
 }
 
 /* The log leaves the query out, which is the client's own affair. */
 static enum MHD_Result queue(const struct request *request, unsigned status, struct MHD_Response *response)
 {
-    log_debug("%u to %s: %.*s", status, request->who, (int)strcspn(request->target, "?"), request->target);
+    if (log_shows(LOG_LEVEL_DEBUG))
+        log_debug("%u to %s: %.*s", status, request->who, (int)strcspn(request->target, "?"), request->target);
     answers_count(request, status);
     return MHD_queue_response(request->mhd, status, response);
 }
@@ -72,7 +76,7 @@ void answer_drop(struct answer *answer)
 enum MHD_Result respond_answer(struct request *request)
 {
     struct answer *answer = &request->answer;
-    struct MHD_Response *response = answer->body ? body_response(answer->body) : answer->response;
+    struct MHD_Response *response = answer->body ? body_response(answer->body, answer->status) : answer->response;
     enum MHD_Result result = response ? queue(request, answer->status, response) : MHD_NO;
     if (!answer->body && repeat_note(request, answer->status, response))
         answer->response = NULL;
@@ -168,17 +172,32 @@ enum MHD_Result respond_allow(struct request *request, bool allowed, const char 
 
 /* ---- answers that are made for one request */
 
-enum MHD_Result respond_unmodified(struct request *request, const char *etag, bool *answered)
+struct MHD_Response *unmodified_new(const char *etag)
 {
-    *answered = etag_listed(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match"), etag);
-    if (!*answered)
-        return MHD_YES;
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (!response)
-        return MHD_NO;
-    respond_headers(response, false);
+        return NULL;
+    MHD_add_response_header(response, "Cache-Control", "no-store");
     MHD_add_response_header(response, "ETag", etag);
-    return respond_queue(request, MHD_HTTP_NOT_MODIFIED, response);
+    return response;
+}
+
+/* By hand: every request for a view that did not change comes by here. */
+void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq)
+{
+    char digits[20], *at = out;
+    size_t count = 0;
+    do
+        digits[count++] = (char)('0' + seq % 10);
+    while (seq /= 10);
+    *at++ = '"';
+    while (*start && at < out + ETAG_BYTES - sizeof digits - 4)
+        *at++ = *start++;
+    *at++ = '-';
+    while (count)
+        *at++ = digits[--count];
+    *at++ = '"';
+    *at = '\0';
 }
 
 static int hash_add(const char *text, size_t bytes, void *arg)
@@ -202,21 +221,27 @@ static uint64_t content_hash(const json_t *json)
     return hash;
 }
 
+/* The tag of what is asked for by GET; "" of other answers. */
+static void etag_of(const struct request *request, unsigned status, const json_t *json, uint64_t seq, char etag[ETAG_BYTES])
+{
+    *etag = '\0';
+    if (seq)
+        etag_write(etag, request->api->start_id, seq);
+    else if (json && status == MHD_HTTP_OK && request->route && !strcmp(request->route->method, "GET"))
+        snprintf(etag, ETAG_BYTES, "\"%s-%016llx\"", request->api->start_id, (unsigned long long)content_hash(json));
+}
+
 enum MHD_Result respond_json(struct request *request, unsigned status, json_t *json, uint64_t etag_seq,
                              const char *location)
 {
-    char etag[64] = "";
-    bool answered = false;
-    if (etag_seq)
-        snprintf(etag, sizeof etag, "\"%s-%llu\"", request->api->start_id, (unsigned long long)etag_seq);
-    else if (json && status == MHD_HTTP_OK && request->route && !strcmp(request->route->method, "GET"))
-        snprintf(etag, sizeof etag, "\"%s-%016llx\"", request->api->start_id, (unsigned long long)content_hash(json));
-    enum MHD_Result result = *etag ? respond_unmodified(request, etag, &answered) : MHD_YES;
-    if (answered) {
+    char etag[ETAG_BYTES];
+    etag_of(request, status, json, etag_seq, etag);
+    if (*etag && etag_listed(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match"), etag)) {
         json_decref(json);
-        return result;
+        return respond_queue(request, MHD_HTTP_NOT_MODIFIED, unmodified_new(etag));
     }
-    struct MHD_Response *response = represent(request, json, form_of(request), "application/json", *etag ? etag : NULL, NULL);
+    struct MHD_Response *response =
+        represent(request, json, form_of(request), "application/json", *etag ? etag : NULL, NULL);
     if (!response)
         return respond_problem(request, PROBLEM_internal, "out of memory");
     if (location)

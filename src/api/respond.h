@@ -58,14 +58,18 @@ enum MHD_Result respond_json(struct request *request, unsigned status, json_t *j
                              const char *location);
 /* Which methods there are: the answer to OPTIONS (allowed), else the problem. */
 enum MHD_Result respond_allow(struct request *request, bool allowed, const char *allow);
-void respond_headers(struct MHD_Response *response, bool cacheable);
+/* page: a file of the dashboard, which loads others of its origin and is asked for again each time. */
+void respond_headers(struct MHD_Response *response, bool page);
 /* Takes the response over. A stranger that has asked often enough is told to come again. */
 enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response);
 /* Sends what a worker has made. */
 enum MHD_Result respond_answer(struct request *request);
 void answer_drop(struct answer *answer);
-/* 304 with the tag, where If-None-Match lists it; *answered says whether. */
-enum MHD_Result respond_unmodified(struct request *request, const char *etag, bool *answered);
+/* A 304 with the tag; NULL: out of memory. */
+struct MHD_Response *unmodified_new(const char *etag);
+#define ETAG_BYTES 48u
+/* "<start>-<seq>", in quotes. */
+void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq);
 
 /* ---- negotiate.c: which form of a body the client takes */
 struct form {
@@ -90,7 +94,7 @@ struct MHD_Response *represent(const struct request *request, json_t *json, stru
 typedef json_t *(*body_fn)(struct request *request, const void *arg);
 enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make, const void *arg);
 void body_unref(struct body *body);
-struct MHD_Response *body_response(const struct body *body);
+struct MHD_Response *body_response(const struct body *body, unsigned status); /* 200 or 304 */
 struct bodies;
 struct bodies *bodies_new(void);
 void bodies_free(struct bodies *bodies);

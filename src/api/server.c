@@ -81,6 +81,23 @@ static bool parameters_overflow(const char *target)
     return count > 4 * PARAMETERS_MAX;
 }
 
+/* In one piece, with room for a target of so many bytes and what it decodes to: a NUL for each piece of it. */
+static struct request *request_allocate(size_t target_bytes)
+{
+    size_t room = 2 * (target_bytes + 1);
+    struct request *request = malloc(sizeof *request + target_bytes + 1 + room);
+    if (!request)
+        return NULL;
+    memset(request, 0, offsetof(struct request, fault));
+    request->fault.detail[0] = request->fault.parameter[0] = request->fault.pointer[0] = '\0';
+    request->target = (char *)(request + 1);
+    request->target[target_bytes] = '\0';
+    request->decoded = request->target + target_bytes + 1;
+    request->decoded_bytes = 0;
+    request->decoded_room = room;
+    return request;
+}
+
 static void *request_new(void *arg, const char *target, struct MHD_Connection *mhd)
 {
     struct listener *listener = arg;
@@ -91,23 +108,22 @@ static void *request_new(void *arg, const char *target, struct MHD_Connection *m
         connection_refuse(connection);
         return NULL;
     }
-    struct request *request = malloc(sizeof *request);
+    size_t bytes = strlen(target);
+    struct request *request = request_allocate(bytes < TARGET_MAX ? bytes : 0);
     if (!request)
         return NULL;
-    memset(request, 0, offsetof(struct request, target));
-    request->fault.detail[0] = request->fault.parameter[0] = request->fault.pointer[0] = '\0';
-    request->decoded_bytes = 0;
     if (connection && phase_get(connection) == PHASE_IDLE) /* a further request: its header has a deadline too */
         phase_set(connection, PHASE_OPENED);
     request->api = listener->api;
     request->mhd = mhd;
     request->pending = PROBLEM_NONE;
     request->line = target;
-    request->line_bytes = strlen(target);
-    request->target_long = request->line_bytes >= sizeof request->target;
-    snprintf(request->target, sizeof request->target, "%s", target);
-    for (const char *at = request->target; *at; at++)
-        request->target_bad |= (unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f || *at == '#';
+    request->line_bytes = bytes;
+    request->target_long = bytes >= TARGET_MAX;
+    for (size_t i = 0; i < bytes && !request->target_long; i++) {
+        request->target_bad |= (unsigned char)target[i] <= ' ' || (unsigned char)target[i] >= 0x7f || target[i] == '#';
+        request->target[i] = target[i];
+    }
     return request;
 }
 

@@ -16,7 +16,7 @@ static int hex(char digit)
 const char *target_decode(struct request *request, const char *from, const char *end, size_t room)
 {
     char *out = request->decoded + request->decoded_bytes;
-    size_t at = 0, left = sizeof request->decoded - request->decoded_bytes;
+    size_t at = 0, left = request->decoded_room - request->decoded_bytes;
     for (; from < end; from++) {
         int byte = (unsigned char)*from;
         if (byte == '%') {
@@ -65,52 +65,80 @@ const struct route routes[] = {
 };
 const size_t route_count = sizeof routes / sizeof *routes;
 
-/* Whether the path's segments fit; a {x} fits any that is not empty. */
-static bool path_fits(const struct request *request, const char *path)
+/* The routes' paths cut into segments, once. */
+static struct cut {
+    bool lists; /* it can answer a row a line */
+    unsigned count;
+    struct { const char *text; size_t bytes; } segments[SEGMENTS_MAX];
+} cuts[sizeof routes / sizeof *routes];
+static pthread_once_t cut_once = PTHREAD_ONCE_INIT;
+
+static void cut_all(void)
 {
-    for (unsigned i = 0; i < request->segment_count; i++) {
-        const char *segment = request->segments[i];
-        if (*path++ != '/')
-            return false;
-        size_t length = strcspn(path, "/");
-        if (*path == '{' ? !*segment : strncmp(path, segment, length) || segment[length])
-            return false;
-        path += length;
+    for (size_t i = 0; i < route_count; i++) {
+        struct cut *cut = &cuts[i];
+        cut->lists = strstr(routes[i].answers, "application/x-ndjson");
+        for (const char *at = routes[i].path; *at && cut->count < SEGMENTS_MAX; cut->count++) {
+            cut->segments[cut->count].text = ++at;
+            cut->segments[cut->count].bytes = strcspn(at, "/");
+            at += cut->segments[cut->count].bytes;
+        }
     }
-    return !*path;
+}
+
+/* Whether the path's segments fit; a {x} fits any that is not empty. */
+static bool path_fits(const struct request *request, const struct cut *cut)
+{
+    if (cut->count != request->segment_count)
+        return false;
+    for (unsigned i = cut->count; i-- > 0;) { /* most differ in the last one */
+        const char *segment = request->segments[i], *text = cut->segments[i].text;
+        size_t bytes = cut->segments[i].bytes;
+        if (*text == '{' ? !*segment : strncmp(text, segment, bytes) || segment[bytes])
+            return false;
+    }
+    return true;
+}
+
+/* All methods of the path; "" where there is none. */
+static void allow_list(const struct request *request, char *allow, size_t bytes)
+{
+    size_t used = 0;
+    *allow = '\0';
+    for (size_t i = 0; i < route_count; i++)
+        if (path_fits(request, &cuts[i]))
+            used += (size_t)snprintf(allow + used, bytes - used, "%s%s%s", used ? ", " : "", routes[i].method,
+                                     strcmp(routes[i].method, "GET") ? "" : ", HEAD");
+    if (used)
+        snprintf(allow + used, bytes - used, ", OPTIONS");
 }
 
 const struct route *route_find(const struct request *request, const char *method, bool *path_known,
                                char *allow, size_t allow_bytes)
 {
-    const struct route *found = NULL;
-    size_t used = 0;
-    *path_known = false;
-    for (size_t i = 0; i < route_count; i++) {
-        if (!path_fits(request, routes[i].path))
-            continue;
-        bool get = !strcmp(routes[i].method, "GET");
-        int wrote = snprintf(allow + used, allow_bytes - used, "%s%s%s", *path_known ? ", " : "",
-                             routes[i].method, get ? ", HEAD" : "");
-        used += wrote > 0 ? (size_t)wrote : 0;
-        *path_known = true;
-        if (!strcmp(routes[i].method, method) || (get && !strcmp(method, "HEAD")))
-            found = &routes[i];
-    }
-    if (*path_known)
-        snprintf(allow + used, allow_bytes - used, ", OPTIONS");
-    return found;
+    const char *sought = strcmp(method, "HEAD") ? method : "GET";
+    pthread_once(&cut_once, cut_all);
+    for (size_t i = 0; i < route_count; i++)
+        if (path_fits(request, &cuts[i]) && !strcmp(routes[i].method, sought)) {
+            *path_known = true;
+            return &routes[i];
+        }
+    allow_list(request, allow, allow_bytes);
+    *path_known = *allow;
+    return NULL;
+}
+
+bool route_lists(const struct route *route)
+{
+    return cuts[route - routes].lists;
 }
 
 const char *request_segment(const struct request *request, const char *pattern)
 {
-    const char *path = request->route->path;
-    for (unsigned i = 0; i < request->segment_count; i++) {
-        path++;
-        size_t length = strcspn(path, "/");
-        if (length == strlen(pattern) && !strncmp(path, pattern, length))
+    const struct cut *cut = &cuts[request->route - routes];
+    size_t bytes = strlen(pattern);
+    for (unsigned i = 0; i < cut->count; i++)
+        if (cut->segments[i].bytes == bytes && !strncmp(cut->segments[i].text, pattern, bytes))
             return request->segments[i];
-        path += length;
-    }
     return NULL;
 }

@@ -234,6 +234,11 @@ void fatal(const char *format, ...)
 
 /* ---- how */
 
+bool log_shows(enum log_level level)
+{
+    return (int)level <= most;
+}
+
 void log_setup(const char *level, const char *format)
 {
     for (int i = 0; i < (int)(sizeof level_words / sizeof *level_words); i++)

@@ -38,6 +38,9 @@ __attribute__((format(printf, 4, 5))) void log_write(struct log_limit *limit, en
                                                      const struct log_field *fields, const char *format, ...);
 __attribute__((format(printf, 1, 2), noreturn)) void fatal(const char *format, ...);
 
+/* Whether lines of this level are said at all, for who would take pains over one. */
+bool log_shows(enum log_level level);
+
 /* From now on: level "warn", "info" (as at first) or "debug"; format "text" (as at first) or "json". */
 void log_setup(const char *level, const char *format);
 /* Whether entries go to the journal instead, whose fields are MESSAGE, PRIORITY and TALLY_<KEY>. */

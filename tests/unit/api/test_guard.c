@@ -46,9 +46,12 @@ static void test_hosts(void **state)
 static bool parse(struct request *request, const char *target)
 {
     const char *detail;
-    memset(request, 0, offsetof(struct request, target));
-    request->decoded_bytes = 0;
-    snprintf(request->target, sizeof request->target, "%s", target);
+    static char texts[3 * TARGET_MAX];
+    memset(request, 0, sizeof *request);
+    request->target = texts;
+    request->decoded = texts + TARGET_MAX;
+    request->decoded_room = 2 * TARGET_MAX;
+    snprintf(request->target, TARGET_MAX, "%s", target);
     return target_parse(request, &detail);
 }
 

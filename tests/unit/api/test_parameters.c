@@ -53,6 +53,7 @@ static void test_queries(void **state)
         {"?state=%00", "state is malformed"},
     };
     static struct request request;
+    static char texts[3 * TARGET_MAX];
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char allow[64];
@@ -60,7 +61,10 @@ static void test_queries(void **state)
         const char *why;
         bool known;
         memset(&request, 0, sizeof request);
-        snprintf(request.target, sizeof request.target, "/v1/processes%s", rows[i].query);
+        request.target = texts;
+        request.decoded = texts + TARGET_MAX;
+        request.decoded_room = 2 * TARGET_MAX;
+        snprintf(request.target, TARGET_MAX, "/v1/processes%s", rows[i].query);
         assert_true(target_parse(&request, &why));
         request.route = route_find(&request, "GET", &known, allow, sizeof allow);
         bool good = parameters_read(&request);
