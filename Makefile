@@ -295,6 +295,11 @@ PAIRS ?= 5
 bench: all ## tally-bench and the peers that are installed in turn, PAIRS times; ONLY=W1,..., PEERS='FOLDER ...'
 	@$(PYTHON) tests/bench/bench.py --build $(BUILD) --pairs $(PAIRS) --only '$(ONLY)' $(PEERS:%=--peers %)
 
+SOAK_SECONDS ?= 1800
+.PHONY: soak
+soak: all hosts ## everything that tallyd does at once for SOAK_SECONDS (default 1800): memory flat, ledgers exact
+	@SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) tests/scenario/run.py --build $(BUILD) -v -k test_soak
+
 COUNT ?= 200
 .PHONY: check-mutation
 check-mutation: ## COUNT (default 200) random changes of src/heap, of which its tests must notice 90 %

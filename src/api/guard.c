@@ -76,6 +76,8 @@ enum problem guard_form(struct request *request, const char *method, const char 
         wrong = "the target holds bytes that no target may";
     else if (form.torn)
         wrong = "it holds a NUL, or a line that is folded, has no name, or ends without CR";
+    else if (!is_token(method))
+        wrong = "the method is not a token";
     else if (form.bad_name)
         wrong = "a header's name is not a token";
     else if (form.bad_value)

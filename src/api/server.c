@@ -265,7 +265,9 @@ static enum MHD_Result header_handle(struct request *request, const char *method
     phase_set(request->connection, PHASE_REQUEST);
     request->pending = header_check(request, method, version);
     asked_refused(request, request->pending);
-    bool now = request->pending == PROBLEM_bad_request || (request->pending != PROBLEM_NONE && has_body(request));
+    /* Before the request's end an answer costs the connection. That is meant where it was malformed or a stranger's. */
+    bool now = request->pending == PROBLEM_bad_request || request->pending == PROBLEM_wrong_host ||
+               (request->pending != PROBLEM_NONE && (has_body(request) || !request->connection->trusted));
     return now ? pending_respond(request) : MHD_YES;
 }
 
