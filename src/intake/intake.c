@@ -308,9 +308,9 @@ static void commands_send(struct intake *intake)
         pthread_mutex_lock(&intake->lock);
         bool any = intake->command_count > 0;
         if (any) {
-            command = intake->commands[0];
+            command = intake->commands[intake->command_first];
+            intake->command_first = (intake->command_first + 1) % COMMANDS_MAX;
             intake->command_count--;
-            memmove(&intake->commands[0], &intake->commands[1], intake->command_count * sizeof command);
         }
         pthread_mutex_unlock(&intake->lock);
         if (!any)
@@ -361,11 +361,25 @@ static void event_handle(struct intake *intake, void *tag)
     }
 }
 
-/* Looks at the clients that are due, and finds when the next one is. */
+/* What has come by now, or comes within wait_ms. */
+static void events_take(struct intake *intake, int wait_ms)
+{
+    struct epoll_event events[EVENTS_A_TURN];
+    int count = epoll_wait(intake->epoll_fd, events, EVENTS_A_TURN, wait_ms);
+    for (int i = 0; i < count; i++)
+        event_handle(intake, events[i].data.ptr);
+}
+
+/* Looks at the clients that are due, and finds when the next one is. Many busy ones must not hold up a command or its
+ * answer: what comes meanwhile is taken in between. (Nobody leaves the list before the turn is over.) */
 static void sweep(struct intake *intake)
 {
-    uint64_t now = clock_mono_ns(), next = now + POLL_IDLE_NS;
+    uint64_t now = clock_mono_ns(), next = now + POLL_IDLE_NS, taken = now;
     for (struct client *client = intake->clients; client; client = client->next) {
+        if (clock_mono_ns() - taken > TURN_NS) {
+            events_take(intake, 0);
+            taken = clock_mono_ns();
+        }
         if (client->over && client->pidfd >= 0 && client->exited_ns && client->due_ns <= now)
             ending_look(client, now);
         if (client->over)
@@ -395,12 +409,9 @@ static void *run(void *arg)
     struct intake *intake = arg;
     uint64_t turn_ns = 0;
     while (!stopping(intake)) {
-        struct epoll_event events[EVENTS_A_TURN];
         uint64_t now = clock_mono_ns();
         uint64_t wait_ns = intake->due_ns > now ? intake->due_ns - now : 0;
-        int count = epoll_wait(intake->epoll_fd, events, EVENTS_A_TURN, (int)((wait_ns + 999999) / 1000000));
-        for (int i = 0; i < count; i++)
-            event_handle(intake, events[i].data.ptr);
+        events_take(intake, (int)((wait_ns + 999999) / 1000000));
         now = clock_mono_ns();
         if (now >= intake->due_ns && now - turn_ns >= TURN_NS) {
             turn_ns = now;
@@ -511,7 +522,7 @@ int intake_command(struct intake *intake, const char *id, const struct wire_comm
     if (!error && intake->command_count == COMMANDS_MAX)
         error = -ENOBUFS;
     if (!error) {
-        struct command *to = &intake->commands[intake->command_count++];
+        struct command *to = &intake->commands[(intake->command_first + intake->command_count++) % COMMANDS_MAX];
         memcpy(to->id, id, INTAKE_ID_CHARS);
         to->wire = *command;
     }

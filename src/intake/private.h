@@ -129,7 +129,7 @@ struct intake {
 
     pthread_mutex_t lock; /* the fields below */
     struct command commands[COMMANDS_MAX];
-    unsigned command_count;
+    unsigned command_first, command_count; /* a ring */
     bool stopping;
     /* ids that are attached, for intake_command() */
     char (*ids)[INTAKE_ID_CHARS];
