@@ -333,6 +333,11 @@ $(filter-out %.3,$(MANUALS)): config/manuals.py config/manpage.py config/tables.
 .PHONY: man
 man: $(MANUALS) ## the manual pages, in $(BUILD): man build/tallyd.8
 
+.PHONY: documents
+documents: ## write anew what tables make and git keeps: config/tallyd.conf, src/api/API.md
+	$(Q)$(PYTHON) config/conffile.py src/tallyd/options.def > config/tallyd.conf.new && mv config/tallyd.conf.new config/tallyd.conf
+	$(Q)$(PYTHON) config/apidoc.py > src/api/API.md.new && mv src/api/API.md.new src/api/API.md
+
 # ---- installation
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin

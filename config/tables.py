@@ -18,7 +18,8 @@ def tokens(text):
 
 
 def rows(path, columns):
-    """Each ROW(...) of the file as a dict by the words of `columns`; "row" is the macro's name, NULL is None."""
+    """Each ROW(...) of the file as a dict by the words of `columns`; "row" is the macro's name, NULL is None. Where a file
+    has several macros, `columns` is a dict of their words by their names."""
     with open(path, encoding="utf-8") as file:
         stream = list(tokens(file.read()))
     at = 0
@@ -35,7 +36,8 @@ def rows(path, columns):
                 values[-1] = None if word == "NULL" else word
             at += 1
         at += 1
-        yield {"row": name} | dict(zip(columns.split(), values, strict=True))
+        words = columns[name] if isinstance(columns, dict) else columns
+        yield {"row": name} | dict(zip(words.split(), values, strict=True))
 
 
 def options(path):

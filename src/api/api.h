@@ -1,115 +1,21 @@
 /* The daemon's whole interface: HTTP on two listeners, TCP (`http.addr`) and the Unix socket `api.sock`.
  *
- * JSON shapes. Every view carries "as_of" (RFC 3339 UTC, ms), "as_of_mono_ns" and "seq";
- *                           ETag "<start id>-<seq>".
+ * What it is made of stands in tables: routes.def (routes, where each runs, what it takes and answers), parameters.def,
+ * problems.def, topics.def, and schemas/ (JSON Schema of all bodies and answers). GET /v1/openapi.json and API.md, which
+ * has the conventions too, are made of them; so are the checks that a request passes before its handler sees it.
  *
- * GET /healthz             {"status":"ok"}, or {"status":"degraded","degraded":["history"]}: live figures are right
- * GET /v1/info             {"version","start_id","pid","mode":"user","started_at","uptime_ns","seq",
- *                           "as_of",...,
- *                           "http":"127.0.0.1:7717","runtime_dir","state_dir",
- *                           "libraries":{"libmicrohttpd","jansson"},
- *                           "processes":{"live","gone"},"refused":[{"reason","count","last_at","last_pid",
- *                           "last_uid"}],
- *                           "limits":{...},"managers":["none",...],
- *                           "fields":[{"path","kind","unit","label","help"}]}
- * GET /v1/processes        {...,"processes":[SUMMARY],
- *                           "next_cursor":null|"…"}   ?state=live|gone &label=k:v &limit=1..1000 &cursor=
- *                           &sort=
- *   SUMMARY = {"id","pid"|null,"uid","name","state":"live"|"gone","labels":{},"library","attached_at",
- *                           "gone_at"|null,
- *              "end"|null,"complete","safepoint_age_ns","live_objects","live_bytes","allocations",
- *              "frees":{"refcount","cycle"},
- *              "collections","enabled":true|false|null,"manager":"cycle"|…|null,"heaps":[{"n",
- *              "live_objects","live_bytes","state"}]}
- * GET /v1/processes/{id}   SUMMARY + view members, "post_mortem":POST_MORTEM, null while it lives
- *   POST_MORTEM = {"exit":{"kind":"exit","code"}|{"kind":"signal","signal","name":"SIGKILL"|null,"core"}|null,
- *              "heaps":[{"n","was":"running"|…: what it was doing,"gone_before": whether it had ended before
- *              the process did,"last_events":[EVENT], at most 64, oldest first}],
- *              "last_collections":[16, newest first, as in …/collections],"stats":{as …/stats}}
- *                           exit: told a moment after the end, by Linux 6.15 or later, else null. While it is
- *                           kept (--gone-keep, --gone-count), all views of it answer.
- *   EVENT = {"kind":"alloc"|"free_refcount"|"free_cycle"|"collection_start"|"collection_stop","type"|null,
- *              "bytes","object": a number that is its own while it lives,"at_mono_ns"|null: a collection's
- *              (bytes and object are null then),"after_mono_ns": of the heap's last safepoint before it}
- * GET …/stats              {view…,"id","pid","name","state","complete", all paths of stats/fields.def nested
- *                           ("frees":{"refcount","cycle"}, "events":{"level","written","lost","seen"},
- *                           "slices":{"count","missed","longest_ns"} …),"rates":RATES,"enabled","manager",
- *                           "thresholds":[3],"debug":[],"max_pause_us","memory_limit_bytes","counts":[3],
- *                           "generations":[{"collections","collected","uncollectable"}×3],
- *                           "last_pause_ns","safepoint_age_ns","heaps":[{"n","state","gone","complete",
- *                           the same members}]}
- *                           Where heaps differ in enabled, manager, thresholds, debug, max_pause_us,
- *                           memory_limit_bytes, events.level: null at the top.
- *   RATES = {"allocations_per_s","frees_per_s":{"refcount","cycle"}}: over the last second or so; 0 at rest,
- *                           and of what is gone
- * GET …/types              {view…,"types":[{"name","tracked","size_bytes"|null,"live_objects",
- *                           "live_bytes","allocations",
- *                           "allocated_bytes","moved":{"in","out"},"frees":{"refcount","cycle"},
- *                           "freed_bytes":{…},
- *                           "events":{"allocations","frees":{"refcount",
- *                           "cycle"}},"rates":RATES,"lifetimes":LIFETIMES|null}]}
- *                           most live bytes first; ?sort=name|live_bytes|… &limit= &histograms=true
- *   LIFETIMES = {"known": deaths whose birth was seen,"unknown": other deaths,"short_lived": of the known, before
- *                           short_lived_below_bytes more were allocated in their heap,
- *                           "short_lived_below_bytes","one_page_in": lifetimes are of objects on one page in
- *                           so many}; null: no event of the type was seen. A second old at most, as rates are.
- *   histograms              add to each type "sizes":[{"bytes","or_more","count"}] of its allocations,
- *                           "lifetime_ns" and "lifetime_bytes":[{"from","count"}]: from 0 and from powers of
- *                           two on, those that hold something
- * GET …/collections        {view…,"collections":[{"heap","sequence","started_at","start_mono_ns","reason",
- *                           "generation","manager","scope":"generations"|"candidates"|"heap","slices",
- *                           "pause_ns","phases":{"find_ns","callback_ns","free_ns"},"examined",
- *                           "collected","freed_bytes","uncollectable",
- *                           "live_bytes_before","live_bytes_after","safepoint_wait_ns",
- *                           "operation":null|"…"}]}  newest first; ?limit=
- * GET …/config             {view…,"enabled","manager","thresholds","debug":["saveall"],"max_pause_us",
- *                           "memory_limit_bytes","access":"control"|"observe": what the host allows,
- *                           "events":"all","heaps":[{"n",…}]}
- * PATCH …/config           body: any of enabled, manager (a word of /v1/info), thresholds, debug (stats,
- *                           collectable, uncollectable, saveall; leak: the last three), events, max_pause_us
- *                           (0..10000000), memory_limit_bytes (0: no limit, as with the pause), and
- *                           deadline_ms; ?wait=; 200 config in force | 202 operation. A heap takes all of it
- *                           or nothing.
- * POST …/collect           {"generation":0..2 (default 2),"deadline_ms":1..3600000 (default 30000)}; ?wait=5s
- *                          200 finished operation | 202 + Location
- * …/heaps/{n} and …/heaps/{n}/stats|types|collections|config|collect: the same for one heap.
- * OPERATION = {"id","kind":"collect"|"config","process","state","code"|null,"detail"|null,"deadline_ms",
- *                           "created_at","finished_at"|null,
- *              "safepoint_wait_ns"|null,"pause_ns"|null,"result":{"collected","freed_bytes"}|{…config}|null,
- *              "heaps":[{"n","state","collected","pause_ns","safepoint_wait_ns"}]}
- *              collect: also "generation"; heaps also carry "code", "detail" and "freed_bytes";
- *              …/heaps/{n}/stats also "heap_state"
- * GET /v1/operations       {"operations":[OPERATION]} newest first; GET|DELETE /v1/operations/{op}  ?wait=5s
- * POST /v1/session         on api.sock, {} : 201 {"code","expires_in_s":60,
- *                           "url":"http://HOST:PORT/#login=CODE"}
- *                          on TCP (no token needed), {"code"} : 200 {"token","scopes":["read","control"]}
- * GET /v1/stream?topics=fleet,stats:{id},collections:{id},events:{id},operations   at most 16
- *                          text/event-stream; "id: <start id>-<seq>", "retry: 1000";
- *                          comment heartbeat each 10 s.
- *                          events: hello {"start_id","seq"} first; fleet (body of GET /v1/processes);
- *                          stats (body of GET …/stats);
- *                          collections {"id","collections":[new ones]}; operation (OPERATION);
- *                          gap {"missed"} when frames were dropped, and the end;
- *                          bye {} when the daemon drains. fleet and stats at most 4 times a second,
- *                          latest wins.
- *                          events {"id","events":[EVENT + "heap"],"missed","lost"}: as they are read, oldest
- *                          first, at most 256 in a frame and 20 frames a second. missed: what passed the
- *                          filter since the last frame, and came faster than that; lost: what was
- *                          overwritten before it was read, filter or not. &heap=n &kind=alloc,free_refcount,
- *                          free_cycle,collection &type=name &min_bytes=; what is wrong answers 422. With a
- *                          type or min_bytes no collections are told. An id that is a pid means the process
- *                          that had it when the stream began.
- * Problems: application/problem+json {"type":"/problems/<code>","title","status","detail","instance","code"}
+ * The way of a request: connections.c lets its socket in; server.c takes its header through the checks (guard.c who may,
+ * target.c the path and its route, parameters.c the query), its body through json.c and schema.c, repeat.c knows it by its
+ * Idempotency-Key, and the route's handler (reads.c, lists.c, controls.c, …) answers by respond.h. What takes long goes
+ * through worker.c; what waits for an operation, or is a stream (stream.c), is suspended.
  *
  * What is always true
- *  - GET never changes anything. Requests are checked in one order: form, Host, token, Origin, route and
- *    method, content type, JSON.
- *  - A body is built once per view and reused;
- *                           handlers run in the listeners' threads and never wait: a client that
- *    waits is suspended, and resumed by what it waits for or by the ticker.
- *  - Every connection has an absolute deadline for its header, its request and its idleness,
- *                           and every stream a
- *    bound on what may wait for its reader.
+ *  - GET never changes anything. Requests are checked in one order: form, Host, token, Origin, route and method,
+ *    parameters, content type, JSON, schema.
+ *  - A body is built once per view and reused. Handlers in the listeners' threads never wait and touch no file: a client
+ *    that waits is suspended, and resumed by what it waits for or by the ticker.
+ *  - Every connection has an absolute deadline for its header, its request and its idleness, and every stream a bound on
+ *    what may wait for its reader.
  */
 #ifndef TALLY_API_API_H
 #define TALLY_API_API_H
