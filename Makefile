@@ -152,14 +152,14 @@ web/node_modules/.stamp: web/package.json web/package-lock.json
 $(BUILD)/web_files.c: src/api/embed.sh $(WEB_FILES) web/node_modules/.stamp
 	$(call say,EMBED,web)
 	@mkdir -p $(@D)
-	$(Q)src/api/embed.sh web $(foreach f,$(WEB_FILES),/$(notdir $(f))=$(f)) $(VENDOR_FILES) > $@.new && mv $@.new $@
+	$(Q)src/api/embed.sh web $(BUILD)/packed $(foreach f,$(WEB_FILES),/$(notdir $(f))=$(f)) $(VENDOR_FILES) > $@.new && mv $@.new $@
 
 SCHEMA_FILES := $(wildcard src/api/schemas/*.json)
 
 $(BUILD)/schema_files.c: src/api/embed.sh $(SCHEMA_FILES)
 	$(call say,EMBED,src/api/schemas)
 	@mkdir -p $(@D)
-	$(Q)src/api/embed.sh schema $(foreach f,$(SCHEMA_FILES),$(notdir $(f))=$(f)) > $@.new && mv $@.new $@
+	$(Q)src/api/embed.sh schema $(BUILD)/packed $(foreach f,$(SCHEMA_FILES),$(notdir $(f))=$(f)) > $@.new && mv $@.new $@
 
 $(BUILD)/obj/%_files.o: $(BUILD)/%_files.c
 	@mkdir -p $(@D)

@@ -26,14 +26,20 @@ enum MHD_Result files_serve(struct request *request, bool *found)
     *found = file;
     if (!file)
         return MHD_NO;
-    const char *known = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match");
-    bool same = known && !strcmp(known, file->etag);
+    bool same = etag_listed(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match"), file->etag);
+    bool packed = file->packed_end - file->packed < file->end - file->start && form_of(request).gzip;
+    const char *start = packed ? file->packed : file->start, *end = packed ? file->packed_end : file->end;
     struct MHD_Response *response = MHD_create_response_from_buffer(
-        same ? 0 : (size_t)(file->end - file->start), (void *)(uintptr_t)file->start, MHD_RESPMEM_PERSISTENT);
+        same ? 0 : (size_t)(end - start), (void *)(uintptr_t)start, MHD_RESPMEM_PERSISTENT);
+    char etag[64];
     if (!response)
         return MHD_NO;
+    snprintf(etag, sizeof etag, "%s%s", packed ? "W/" : "", file->etag);
     MHD_add_response_header(response, "Content-Type", file->type);
-    MHD_add_response_header(response, "ETag", file->etag);
+    MHD_add_response_header(response, "ETag", etag);
+    MHD_add_response_header(response, "Vary", "Accept-Encoding");
+    if (packed && !same)
+        MHD_add_response_header(response, "Content-Encoding", "gzip");
     respond_headers(response, true);
     return respond_queue(request, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response);
 }

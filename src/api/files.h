@@ -7,6 +7,7 @@
 struct embedded_file {
     const char *path, *type, *etag;
     const char *start, *end;
+    const char *packed, *packed_end; /* the same, by gzip */
 };
 extern const struct embedded_file web_files[], schema_files[];
 extern const size_t web_file_count, schema_file_count;

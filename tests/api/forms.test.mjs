@@ -177,6 +177,19 @@ describe("forms of answers", () => {
         assert.equal((await get("/healthz", { "Accept-Encoding": "gzip" })).headers["content-encoding"], undefined);
     });
 
+    test("the page's files are compressed when they are built in", async () => {
+        let sent = 0;
+        for (const file of ["/", "/main.js", "/style.css", "/vendor/uplot.js", "/vendor/htm-preact.js"]) {
+            const [plain, packed] = [await get(file), await get(file, { "Accept-Encoding": "gzip" })];
+            assert.equal(packed.headers["content-encoding"], "gzip", file);
+            assert.ok(gunzipSync(packed.bytes).equals(plain.bytes), file);
+            assert.equal(packed.headers.etag, `W/${plain.headers.etag}`);
+            assert.equal((await get(file, { "If-None-Match": `"x", ${packed.headers.etag}` })).status, 304);
+            sent += packed.bytes.length;
+        }
+        assert.ok(sent < 60_000, `${sent} bytes`);
+    });
+
     test("integers are exact, and strings beyond 2^53 - 1 where that is asked for", async () => {
         for (const [limit, as] of [["9007199254740991", '9007199254740991'], ["9007199254740992", '"9007199254740992"'], ["9223372036854775807", '"9223372036854775807"']]) {
             const body = `{"memory_limit_bytes":${limit}}`;

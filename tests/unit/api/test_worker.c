@@ -1,0 +1,88 @@
+/* Requests that go aside: many at once, clients that hang up, a full queue, a daemon that stops. */
+#include "world.h"
+
+#define MANY 24
+
+static int ask_aside(const struct world *world, unsigned i)
+{
+    char request[256];
+    int fd = dial_unix(world);
+    snprintf(request, sizeof request, "GET /v1/processes/" PROCESS "/types?limit=%u HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", i + 1);
+    say(world, fd, request);
+    return fd;
+}
+
+static void test_many_at_once_and_some_hang_up(void **state)
+{
+    struct world *world = *state;
+    int fds[MANY];
+    for (unsigned i = 0; i < MANY; i++)
+        fds[i] = ask_aside(world, i);
+    for (unsigned i = 0; i < MANY; i += 3)
+        close(fds[i]);
+    for (unsigned i = 0; i < MANY; i++)
+        if (i % 3) {
+            const char *answer = hear(fds[i], NULL);
+            if (status_of(answer) != 200 || !strstr(answer, "\"types\":[{\"name\":\"node\""))
+                fail_msg("%s", answer);
+            close(fds[i]);
+        }
+    assert_int_equal(world->api->job_count, 0);
+}
+
+static void test_a_full_queue_is_503(void **state)
+{
+    struct world *world = *state;
+    pthread_mutex_lock(&world->api->jobs_lock);
+    world->api->job_count += JOBS_MAX;
+    pthread_mutex_unlock(&world->api->jobs_lock);
+    const char *answer = ask_on(world, ask_aside(world, 0), "");
+    assert_int_equal(status_of(answer), 503);
+    assert_non_null(strstr(answer, "Retry-After: 1\r\n"));
+    assert_non_null(strstr(answer, "\"code\":\"busy\",\"retry_after_ms\":1000"));
+    pthread_mutex_lock(&world->api->jobs_lock);
+    world->api->job_count -= JOBS_MAX;
+    pthread_mutex_unlock(&world->api->jobs_lock);
+    assert_int_equal(status_of(ask_on(world, ask_aside(world, 0), "")), 200);
+}
+
+/* A body that is fresh is answered where the request came in: no worker has to be free for it. */
+static void test_kept_bodies_need_no_worker(void **state)
+{
+    struct world *world = *state;
+    static const char ask[] = "GET /v1/processes/" PROCESS "/types HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    char request[512];
+    for (int tries = 0; tries < 5; tries++) { /* it is fresh for a quarter of a second */
+        snprintf(request, sizeof request, "%s\r\n", ask);
+        assert_int_equal(status_of(ask_on(world, dial_unix(world), request)), 200);
+        pthread_mutex_lock(&world->api->jobs_lock);
+        world->api->job_count += JOBS_MAX;
+        pthread_mutex_unlock(&world->api->jobs_lock);
+        int kept = status_of(ask_on(world, dial_unix(world), request));
+        snprintf(request, sizeof request, "%sIf-None-Match: *\r\n\r\n", ask);
+        int known = status_of(ask_on(world, dial_unix(world), request));
+        pthread_mutex_lock(&world->api->jobs_lock);
+        world->api->job_count -= JOBS_MAX;
+        pthread_mutex_unlock(&world->api->jobs_lock);
+        assert_int_equal(known, 304);
+        if (kept == 200)
+            return;
+    }
+    fail_msg("no body was kept");
+}
+
+/* The teardown stops the daemon and is timed: nothing is left suspended. */
+static void test_stop_with_requests_aside(void **state)
+{
+    struct world *world = *state;
+    for (unsigned i = 0; i < MANY; i++)
+        ask_aside(world, i); /* left open */
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
+    const struct CMUnitTest tests[] = {TEST(test_many_at_once_and_some_hang_up), TEST(test_a_full_queue_is_503),
+                                       TEST(test_kept_bodies_need_no_worker), TEST(test_stop_with_requests_aside)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
