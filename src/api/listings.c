@@ -116,8 +116,11 @@ enum MHD_Result listing_answer(struct request *request, const struct operation_v
     bool any = !operation->heap_count;
     for (size_t i = 0; i < operation->heap_count; i++)
         any |= operation->heaps[i].state == OPERATION_SUCCEEDED;
-    if (!any)
-        return respond_problem(request, problem_of(operation), operation_sentence(operation->code, operation->error));
+    enum problem problem = problem_of(operation);
+    if (!any) /* "out of range" says less than the title */
+        return respond_problem(request, problem,
+                               problem == PROBLEM_no_such_entry ? NULL
+                                                                : operation_sentence(operation->code, operation->error));
     json_t *json = listing_json(request->api, operation);
     json_object_set_new(json, "id", json_string(*operation->processes));
     json_object_set_new(json, "operation", json_string(operation->id));

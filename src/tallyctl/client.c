@@ -121,6 +121,7 @@ static enum ctl_exit refused(const struct client_reply *reply)
 {
     enum ctl_exit status = reply->status == 404   ? CTL_NO_PROCESS
                            : reply->status == 410 ? CTL_GONE
+                           : reply->status == 504 ? CTL_LATE
                                                   : CTL_FAILED;
     const char *detail = client_text(reply->json, "detail");
     if (!*detail)

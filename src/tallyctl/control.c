@@ -30,31 +30,46 @@ static enum ctl_exit outcome(const json_t *operation)
                     state, deadline, client_text(operation, "created_at"));
 }
 
-/* Sends the request to the process and shows the answer: an operation, or the configuration now in force. */
-static enum ctl_exit control(const struct ctl *ctl, const char *method, const char *leaf, const char *body)
+/* Shows an answer: an operation, or what `show` is for. */
+static enum ctl_exit answer(const struct ctl *ctl, const struct client_reply *reply,
+                            void (*show)(const struct client_reply *reply))
+{
+    bool is_operation = json_object_get(reply->json, "state") && json_object_get(reply->json, "deadline_ms");
+    (is_operation ? ctl->output->operation : show)(reply);
+    fflush(stdout);
+    return is_operation ? outcome(reply->json) : CTL_DONE;
+}
+
+/* Sends the request to the process and shows the answer. more: further words of the query, each behind an &. */
+static enum ctl_exit ask(const struct ctl *ctl, const char *method, const char *leaf, const char *more, const char *body,
+                         void (*show)(const struct client_reply *reply))
 {
     char query[REQUEST_PATH_MAX], path[REQUEST_PATH_MAX];
     struct client *client = NULL;
     struct client_reply reply;
-    snprintf(query, sizeof query, "%s?wait=%ums", leaf, ctl->wait_ms);
-    enum ctl_exit status = client_open(ctl, &client);
+    int length = snprintf(query, sizeof query, "%s?wait=%ums%s", leaf, ctl->wait_ms, more);
+    enum ctl_exit status = length > 0 && (size_t)length < sizeof query ? client_open(ctl, &client)
+                                                                       : ctl_fail(CTL_USAGE, "that is too long");
     if (status == CTL_DONE)
         status = request_path(ctl, client, query, path);
     if (status == CTL_DONE)
         status = client_call(client, method, path, body, ctl->wait_ms, &reply);
     if (status == CTL_DONE) {
-        bool is_operation =
-            json_object_get(reply.json, "state") && json_object_get(reply.json, "deadline_ms");
-        if (is_operation)
-            ctl->output->operation(&reply);
-        else
-            ctl->output->config(&reply);
-        fflush(stdout);
-        status = is_operation ? outcome(reply.json) : CTL_DONE;
+        status = answer(ctl, &reply, show);
         client_reply_fini(&reply);
     }
     client_close(client);
     return status;
+}
+
+static enum ctl_exit control(const struct ctl *ctl, const char *method, const char *leaf, const char *body)
+{
+    return ask(ctl, method, leaf, "", body, ctl->output->config);
+}
+
+static enum ctl_exit list(const struct ctl *ctl, const char *leaf, const char *more)
+{
+    return ask(ctl, "GET", leaf, more, NULL, ctl->output->listing);
 }
 
 enum ctl_exit command_collect(const struct ctl *ctl)
@@ -85,4 +100,59 @@ enum ctl_exit command_enable(const struct ctl *ctl)
 enum ctl_exit command_disable(const struct ctl *ctl)
 {
     return control(ctl, "PATCH", "config", "{\"enabled\":false}");
+}
+
+enum ctl_exit command_freeze(const struct ctl *ctl)
+{
+    return control(ctl, "POST", "freeze", "{}");
+}
+
+enum ctl_exit command_unfreeze(const struct ctl *ctl)
+{
+    return control(ctl, "POST", "unfreeze", "{}");
+}
+
+enum ctl_exit command_baseline(const struct ctl *ctl)
+{
+    if (ctl->heap)
+        return ctl_fail(CTL_USAGE, "a baseline is of a whole process");
+    return control(ctl, "POST", "baseline", "{}");
+}
+
+enum ctl_exit command_garbage(const struct ctl *ctl)
+{
+    if (ctl->argument_count == 1)
+        return list(ctl, "garbage", "&limit=1000");
+    if (strcmp(ctl->arguments[1], "clear") != 0)
+        return ctl_fail(CTL_USAGE, "garbage takes `clear` or nothing, not '%s'", ctl->arguments[1]);
+    return control(ctl, "POST", "garbage/clear", "{}");
+}
+
+enum ctl_exit command_referrers(const struct ctl *ctl)
+{
+    unsigned index;
+    char leaf[48];
+    if (!text_parse_number(ctl->arguments[1], 0, INT32_MAX, &index))
+        return ctl_fail(CTL_USAGE, "an index is a number from 0, not '%s'", ctl->arguments[1]);
+    snprintf(leaf, sizeof leaf, "garbage/%u/referrers", index);
+    return list(ctl, leaf, "&limit=1000");
+}
+
+enum ctl_exit command_objects(const struct ctl *ctl)
+{
+    char more[3 * 256 + 16] = "";
+    size_t used = 0;
+    for (const char *at = ctl->argument_count == 2 ? ctl->arguments[1] : ""; *at && used + 4 < sizeof more; at++)
+        used += (size_t)snprintf(more + used, sizeof more - used, "%s%%%02X", used ? "" : "&type=", (unsigned char)*at);
+    return list(ctl, "objects", more);
+}
+
+enum ctl_exit command_cycles(const struct ctl *ctl)
+{
+    enum ctl_exit status = CTL_DONE;
+    if (ctl->argument_count == 2 && strcmp(ctl->arguments[1], "find") != 0)
+        return ctl_fail(CTL_USAGE, "cycles takes `find` or nothing, not '%s'", ctl->arguments[1]);
+    if (ctl->argument_count == 2)
+        status = control(ctl, "POST", "collect", "{\"dry_run\":true}");
+    return status == CTL_DONE ? list(ctl, "cycles", "&limit=1000") : status;
 }

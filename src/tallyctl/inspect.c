@@ -1,5 +1,6 @@
 /* The commands that only look. */
 #include <stdio.h>
+#include <string.h>
 
 #include "tallyctl/client.h"
 #include "tallyctl/match.h"
@@ -67,7 +68,9 @@ enum ctl_exit command_stats(const struct ctl *ctl)
 
 enum ctl_exit command_types(const struct ctl *ctl)
 {
-    return show(ctl, "types", ctl->output->types);
+    if (ctl->argument_count == 2 && strcmp(ctl->arguments[1], "since") != 0)
+        return ctl_fail(CTL_USAGE, "types takes `since` or nothing, not '%s'", ctl->arguments[1]);
+    return show(ctl, ctl->argument_count == 2 ? "types?baseline=true" : "types", ctl->output->types);
 }
 
 enum ctl_exit command_collections(const struct ctl *ctl)

@@ -12,6 +12,8 @@ struct output {
     void (*collections)(const struct client_reply *reply);
     void (*config)(const struct client_reply *reply);
     void (*operation)(const struct client_reply *reply);
+    /* Objects or shapes of cycles, whichever the answer lists. */
+    void (*listing)(const struct client_reply *reply);
     void (*link)(const struct client_reply *reply);
     void (*tokens)(const struct client_reply *reply);
     /* A new token's secret, which is shown this once. */

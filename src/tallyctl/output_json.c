@@ -57,6 +57,7 @@ const struct output output_json = {
     .collections = print_body,
     .config = print_body,
     .operation = print_body,
+    .listing = print_body,
     .link = print_body,
     .tokens = print_body,
     .secret = print_body,

@@ -132,6 +132,17 @@ static void cell_limit(struct table *table, const json_t *value,
         table_cell(table, "%s", limit ? figure(text, limit * scale) : "none");
 }
 
+/* Nothing where it is off, as it is but for those who look for a fault. */
+static void print_stress(const json_t *stress)
+{
+    unsigned long long nth = client_number(stress, "nth");
+    bool decref = json_is_true(json_object_get(stress, "every_decref"));
+    if (nth)
+        printf("stress: a collection at every allocation, or every so many: %llu\n", nth);
+    if (decref)
+        puts("stress: a collection at every reference given back that leaves a count");
+}
+
 static void print_configuration(const json_t *json)
 {
     static const char *const headings[] = {"AUTOMATIC", "MANAGER",   "THRESHOLDS",  "DEBUG",
@@ -149,6 +160,7 @@ static void print_configuration(const json_t *json)
     cell_limit(table, json_object_get(json, "max_pause_us"), text_duration, 1000);
     cell_limit(table, json_object_get(json, "memory_limit_bytes"), text_bytes, 1);
     table_print_free(table, stdout);
+    print_stress(json_object_get(json, "stress"));
 }
 
 static void print_generations(const json_t *generations)
@@ -195,11 +207,18 @@ static void print_stats(const struct client_reply *reply, const json_t *fields)
     print_configuration(reply->json);
 }
 
+static void cell_difference(struct table *table, const json_t *object, const char *path)
+{
+    table_cell(table, "%+lld", (long long)json_integer_value(client_member(object, path)));
+}
+
+/* The last two columns stand beside a baseline alone. */
 static void print_types(const struct client_reply *reply)
 {
-    static const char *const headings[] = {"TYPE",       ">SIZE",     ">OBJECTS",  ">BYTES",
-                                           ">ALLOCATED", ">BY COUNT", ">BY CYCLE", "TRACKED"};
-    struct table *table = table_new(headings, COLUMNS(headings));
+    static const char *const headings[] = {"TYPE",       ">SIZE",     ">OBJECTS",  ">BYTES",        ">ALLOCATED",
+                                           ">BY COUNT", ">BY CYCLE", "TRACKED", ">OBJECTS SINCE", ">BYTES SINCE"};
+    bool since = json_object_get(reply->json, "baseline");
+    struct table *table = table_new(headings, COLUMNS(headings) - (since ? 0 : 2));
     size_t i;
     json_t *type;
     json_array_foreach(json_object_get(reply->json, "types"), i, type) {
@@ -214,6 +233,10 @@ static void print_types(const struct client_reply *reply)
         cell_number(table, type, "frees.refcount");
         cell_number(table, type, "frees.cycle");
         table_cell(table, "%s", json_is_true(json_object_get(type, "tracked")) ? "yes" : "no");
+        if (since) {
+            cell_difference(table, type, "since_baseline.live_objects");
+            cell_difference(table, type, "since_baseline.live_bytes");
+        }
     }
     table_print_free(table, stdout);
 }
@@ -250,17 +273,86 @@ static void print_config(const struct client_reply *reply)
     print_configuration(reply->json);
 }
 
-/* A finished collection; what became of the others is the command's to say. */
+/* What a finished operation came to; what became of the others is the command's to say. */
 static void print_operation(const struct client_reply *reply)
 {
+    static const struct { const char *kind, *path, *sentence; } counts[] = {
+        {"freeze", "result.frozen", "objects are frozen"},
+        {"unfreeze", "result.frozen", "objects are frozen"},
+        {"garbage_clear", "result.cleared", "references of the garbage list were given back"},
+        {"find_cycles", "result.unreachable", "objects are garbage that a full collection would find"}};
+    const char *kind = client_text(reply->json, "kind");
     char pause[TEXT_FIGURE_MAX], wait[TEXT_FIGURE_MAX], freed[TEXT_FIGURE_MAX];
     if (strcmp(client_text(reply->json, "state"), "succeeded") != 0)
+        return;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (!strcmp(kind, counts[i].kind))
+            printf("%llu %s\n", (unsigned long long)client_number(reply->json, counts[i].path), counts[i].sentence);
+    if (!strcmp(kind, "baseline"))
+        print_escaped("the baseline is that of ", client_text(reply->json, "created_at"), "\n");
+    if (!json_is_integer(client_member(reply->json, "result.collected")))
         return;
     printf("collected %llu objects, %s, in %s after waiting %s for a safepoint\n",
            (unsigned long long)client_number(reply->json, "result.collected"),
            text_bytes(freed, client_number(reply->json, "result.freed_bytes")),
            text_duration(pause, client_number(reply->json, "pause_ns")),
            text_duration(wait, client_number(reply->json, "safepoint_wait_ns")));
+}
+
+/* ---- what heaps list */
+
+static void print_cycles(const json_t *list)
+{
+    static const char *const headings[] = {">HEAP", ">CYCLES", ">OBJECTS", ">BYTES", "SHAPE"};
+    struct table *table = table_new(headings, COLUMNS(headings));
+    size_t i;
+    json_t *row;
+    json_array_foreach((json_t *)list, i, row) {
+        cell_number(table, row, "heap");
+        cell_number(table, row, "count");
+        cell_number(table, row, "objects");
+        cell_bytes(table, row, "bytes");
+        cell_text(table, row, "shape");
+    }
+    table_print_free(table, stdout);
+}
+
+static void print_objects(const json_t *list)
+{
+    static const char *const headings[] = {">HEAP", ">INDEX", ">OBJECT", "TYPE", ">BYTES", ">REFERENCES", "GENERATION"};
+    struct table *table = table_new(headings, COLUMNS(headings));
+    size_t i;
+    json_t *row;
+    json_array_foreach((json_t *)list, i, row) {
+        const json_t *index = json_object_get(row, "index"), *generation = json_object_get(row, "generation");
+        cell_number(table, row, "heap");
+        if (index)
+            cell_number(table, row, "index");
+        else
+            table_cell(table, "-");
+        cell_number(table, row, "object");
+        cell_text(table, row, "type");
+        cell_bytes(table, row, "bytes");
+        cell_number(table, row, "references");
+        if (json_is_integer(generation))
+            cell_number(table, row, "generation");
+        else
+            table_cell(table, "%s", json_is_string(generation) ? json_string_value(generation) : "-");
+    }
+    table_print_free(table, stdout);
+}
+
+static void print_listing(const struct client_reply *reply)
+{
+    static const char *const names[] = {"objects", "garbage", "referrers"};
+    const json_t *cycles = json_object_get(reply->json, "cycles");
+    if (cycles)
+        print_cycles(cycles);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (json_object_get(reply->json, names[i]))
+            print_objects(json_object_get(reply->json, names[i]));
+    if (json_is_false(json_object_get(reply->json, "complete")))
+        puts("There are more, or a heap gave no answer: --json says where each goes on.");
 }
 
 static void print_link(const struct client_reply *reply)
@@ -340,6 +432,7 @@ const struct output output_text = {
     .collections = print_collections,
     .config = print_config,
     .operation = print_operation,
+    .listing = print_listing,
     .link = print_link,
     .tokens = print_tokens,
     .secret = print_secret,

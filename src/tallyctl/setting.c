@@ -23,6 +23,25 @@ static json_t *read_pause(const char *value)
     return good ? json_integer((json_int_t)us) : NULL;
 }
 
+/* "none", "N", "decref" or "N,decref". */
+static json_t *read_stress(const char *value)
+{
+    char number[16] = "0";
+    unsigned nth = 0;
+    bool none = strcmp(value, "none") == 0, decref = strcmp(value, "decref") == 0;
+    size_t bytes = strcspn(value, ",");
+    if (!none && !decref && bytes < sizeof number) {
+        memcpy(number, value, bytes);
+        number[bytes] = '\0';
+        decref = strcmp(value + bytes, ",decref") == 0;
+        if ((value[bytes] && !decref) || !text_parse_number(number, 1, INT32_MAX, &nth))
+            return NULL;
+    } else if (!none && !decref) {
+        return NULL;
+    }
+    return json_pack("{s:i, s:b}", "nth", (int)nth, "every_decref", decref);
+}
+
 static json_t *read_bytes(const char *value)
 {
     uint64_t bytes = 0;

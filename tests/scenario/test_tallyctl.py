@@ -1,6 +1,7 @@
 """Every command of tallyctl and every way it ends."""
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -118,6 +119,48 @@ class Ctl(Scenario):
         self.assertIn('member "manager"', self.fails(1, "set", "ledger", "manager=boehm"))
         for words in (["max-pause=soon"], ["manager"], ["speed=1"], ["events=all", "events=off"], []):
             self.fails(2, "set", "ledger", *words)
+
+    def test_freeze_garbage_objects_and_cycles(self):
+        host, process = self.host()
+        for line in ("automatic 0", "hold 5", "ring 3"):
+            host.ask(line)
+        self.assertRegex(self.succeeds("freeze", "ledger"), r"^\d+ objects are frozen\n$")
+        self.assertEqual(self.succeeds("unfreeze", "ledger"), "0 objects are frozen\n")
+        found = self.succeeds("cycles", "ledger", "find")
+        self.assertRegex(found, r"^6 objects are garbage .*\nHEAP +CYCLES .*\n +1 +3 +6 +144 B +node.next")
+        self.succeeds("set", "ledger", "debug=saveall")
+        self.succeeds("collect", "ledger")
+        garbage = self.succeeds("garbage", "ledger")
+        self.assertEqual(len(re.findall(r"(?m)^ +1 +[0-5] +\d+ +node +", garbage)), 6, garbage)
+        self.assertRegex(self.succeeds("referrers", "ledger", "0"), r"(?m)^ +1 +- +\d+ +node ")
+        self.assertIn("entry", self.fails(4, "referrers", "ledger", "6"))
+        self.assertRegex(self.succeeds("objects", "ledger", "leaf", "--heap", "1"), r"(?m)^ +1 +- +\d+ +leaf ")
+        self.assertIn("type", self.fails(1, "objects", "ledger", "100% unknown & more"))
+        self.assertEqual(self.succeeds("garbage", "ledger", "clear"), "6 references of the garbage list were given back\n")
+        self.assertEqual(json.loads(self.succeeds("garbage", "ledger", "--json"))["garbage"], [])
+        for words in (["garbage", "ledger", "clean"], ["cycles", "ledger", "all"], ["referrers", "ledger", "x"], ["types", "ledger", "then"]):
+            self.fails(2, *words)
+
+    def test_a_baseline_and_what_came_since(self):
+        host, process = self.host()
+        self.assertIn("baseline", self.fails(1, "types", "ledger", "since"))
+        host.ask("hold 5")
+        until(lambda: "leaf" in self.types(process), "the view shows them")
+        self.assertRegex(self.succeeds("baseline", "ledger"), "^the baseline is that of 20")
+        self.fails(2, "baseline", "ledger", "--heap", "1")
+        before = self.types(process)["leaf"]["live_objects"]
+        host.ask("hold 7")
+        until(lambda: self.types(process)["leaf"]["live_objects"] != before, "the view shows them")
+        since = self.types(process)["leaf"]["live_objects"] - before
+        self.assertRegex(self.succeeds("types", "ledger", "since"), rf"(?m)^leaf .* \+{since} +\+\d+$")
+
+    def test_stress_is_set_and_shown(self):
+        host, process = self.host()
+        self.assertIn("stress", self.succeeds("set", "ledger", "stress=50,decref"))
+        self.assertEqual(self.get(f"/v1/processes/{process}/config")["stress"], {"nth": 50, "every_decref": True})
+        host.ask("make 200")
+        until(lambda: [c for c in self.get(f"/v1/processes/{process}/collections")["collections"] if c["reason"] == "stress"], "it is stressed")
+        self.assertNotIn("stress", self.succeeds("set", "ledger", "stress=none"))
 
     def test_login_prints_a_link_that_works(self):
         link = self.succeeds("login").strip()

@@ -302,6 +302,12 @@ static void deaf(unsigned long ms)
         usleep(2000);
 }
 
+/* What the daemon may do: 0 control, 1 observe, 2 nothing. */
+static void access_set(unsigned long number)
+{
+    printf("access %d\n", tally_set_access(heap, (enum tally_access)number));
+}
+
 static void status(unsigned long unused)
 {
     char sentence[256];
@@ -464,6 +470,7 @@ static const struct {
                 {"timer", timer},
                 {"deaf", deaf},
                 {"status", status},
+                {"access", access_set},
                 {"show", show},
                 {"descriptors", list_descriptors},
                 {"child", have_child},

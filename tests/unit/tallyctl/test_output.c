@@ -108,6 +108,35 @@ static void test_output_text_operation(void **state)
           "\"result\":{\"collected\":3,\"freed_bytes\":72}}",
           "collected 3 objects, 72 B, in 81.0 us after waiting 1.50 ms for a safepoint\n");
     check(output_text.operation, "{\"state\":\"expired\",\"result\":null}", "");
+    check(output_text.operation, "{\"kind\":\"freeze\",\"state\":\"succeeded\",\"result\":{\"frozen\":7}}",
+          "7 objects are frozen\n");
+    check(output_text.operation, "{\"kind\":\"find_cycles\",\"state\":\"succeeded\",\"result\":{\"unreachable\":2}}",
+          "2 objects are garbage that a full collection would find\n");
+    check(output_text.operation, "{\"kind\":\"garbage_clear\",\"state\":\"succeeded\",\"result\":{\"cleared\":3}}",
+          "3 references of the garbage list were given back\n");
+    check(output_text.operation, "{\"kind\":\"baseline\",\"state\":\"succeeded\",\"result\":{},\"created_at\":\"T\"}",
+          "the baseline is that of T\n");
+}
+
+static void test_output_text_listing(void **state)
+{
+    (void)state;
+    check(output_text.listing,
+          "{\"garbage\":[{\"heap\":1,\"index\":4,\"object\":17,\"type\":\"no\\u001bde\",\"bytes\":32,\"references\":2,"
+          "\"generation\":2},{\"heap\":1,\"index\":5,\"object\":18,\"type\":null,\"bytes\":8,\"references\":1,"
+          "\"generation\":\"frozen\"}],\"complete\":true}",
+          "HEAP  INDEX  OBJECT  TYPE      BYTES  REFERENCES  GENERATION\n"
+          "   1      4      17  no\\x1bde   32 B           2  2\n"
+          "   1      5      18              8 B           1  frozen\n");
+    check(output_text.listing,
+          "{\"cycles\":[{\"heap\":1,\"count\":3,\"objects\":6,\"bytes\":96,\"shape\":\"a.b -> b.a\"}],\"complete\":false}",
+          "HEAP  CYCLES  OBJECTS  BYTES  SHAPE\n"
+          "   1       3        6   96 B  a.b -> b.a\n"
+          "There are more, or a heap gave no answer: --json says where each goes on.\n");
+    check(output_text.types,
+          "{\"baseline\":{},\"types\":[{\"name\":\"node\",\"since_baseline\":{\"live_objects\":-3,\"live_bytes\":48}}]}",
+          "TYPE    SIZE  OBJECTS  BYTES  ALLOCATED  BY COUNT  BY CYCLE  TRACKED  OBJECTS SINCE  BYTES SINCE\n"
+          "node  varies        0    0 B          0         0         0  no                  -3          +48\n");
 }
 
 static void test_output_text_stats_has_the_catalogues_words(void **state)
@@ -152,11 +181,14 @@ static void test_output_text_survives_strange_answers(void **state)
         "\"debug\":7}",
         "{\"processes\":[7,null],\"types\":[7],\"collections\":[[]],\"url\":5,\"thresholds\":[null,\"x\"],"
         "\"events\":{}}",
+        "{\"cycles\":7,\"objects\":[7,{},{\"generation\":[]}],\"garbage\":{},\"referrers\":[[]],\"kind\":\"freeze\","
+        "\"state\":\"succeeded\",\"baseline\":7,\"types\":[{}]}",
         "{\"processes\":7,\"types\":{},\"collections\":null,\"state\":{}}",
     };
     void (*const prints[])(const struct client_reply *) = {output_text.processes,   output_text.types,
                                                            output_text.collections, output_text.config,
-                                                           output_text.operation,   output_text.link};
+                                                           output_text.operation,   output_text.link,
+                                                           output_text.listing};
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
         struct client_reply reply = {.json = json_loads(strange[i], 0, NULL)};
         assert_non_null(reply.json);
@@ -184,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_output_text_config),
         cmocka_unit_test(test_output_text_collections),
         cmocka_unit_test(test_output_text_operation),
+        cmocka_unit_test(test_output_text_listing),
         cmocka_unit_test(test_output_text_stats_has_the_catalogues_words),
         cmocka_unit_test(test_output_text_survives_strange_answers),
         cmocka_unit_test(test_output_json_is_the_body_on_one_line),

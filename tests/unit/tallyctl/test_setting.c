@@ -23,6 +23,10 @@ static void test_settings_become_a_body(void **state)
         {{"debug=none"}, "{\"debug\":[]}"},
         {{"debug=stats,leak"}, "{\"debug\":[\"stats\",\"leak\"]}"},
         {{"events=off"}, "{\"events\":\"off\"}"},
+        {{"stress=none"}, "{\"stress\":{\"nth\":0,\"every_decref\":false}}"},
+        {{"stress=100"}, "{\"stress\":{\"nth\":100,\"every_decref\":false}}"},
+        {{"stress=decref"}, "{\"stress\":{\"nth\":0,\"every_decref\":true}}"},
+        {{"stress=7,decref"}, "{\"stress\":{\"nth\":7,\"every_decref\":true}}"},
         {{"max-pause=2ms"}, "{\"max_pause_us\":2000}"},
         {{"max-pause=none"}, "{\"max_pause_us\":0}"},
         {{"memory-limit=64KiB"}, "{\"memory_limit_bytes\":65536}"},
@@ -45,7 +49,8 @@ static void test_wrong_settings_are_refused(void **state)
     static const char *const wrong[] = {"", "=", "manager", "manager=", "Manager=cycle", "managers=cycle",
                                         "automatic=yes", "thresholds=", "thresholds=1,,2", "thresholds=1,x",
                                         "thresholds=2147483648", "debug=", "debug=stats,", "max-pause=5",
-                                        "max-pause=11s", "memory-limit=1KB", "memory-limit=", "manager=\xff"};
+                                        "max-pause=11s", "stress=", "stress=0", "stress=1,", "stress=,decref", "stress=1,decre", "stress=decref,1",
+                                        "stress=99999999999999999999", "memory-limit=1KB", "memory-limit=", "manager=\xff"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_null(setting_body_new((char **)(uintptr_t)&wrong[i], 1));
     const char *const twice[] = {"manager=cycle", "events=off", "manager=full"};
