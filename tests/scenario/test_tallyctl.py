@@ -145,14 +145,14 @@ class Ctl(Scenario):
         host, process = self.host()
         self.assertIn("baseline", self.fails(1, "types", "ledger", "since"))
         host.ask("hold 5")
-        until(lambda: "leaf" in self.types(process), "the view shows them")
+        until(lambda: "text" in self.types(process), "the view shows them")
         self.assertRegex(self.succeeds("baseline", "ledger"), "^the baseline is that of 20")
         self.fails(2, "baseline", "ledger", "--heap", "1")
-        before = self.types(process)["leaf"]["live_objects"]
+        before = self.types(process)["text"]["live_objects"]
         host.ask("hold 7")
-        until(lambda: self.types(process)["leaf"]["live_objects"] != before, "the view shows them")
-        since = self.types(process)["leaf"]["live_objects"] - before
-        self.assertRegex(self.succeeds("types", "ledger", "since"), rf"(?m)^leaf .* \+{since} +\+\d+$")
+        until(lambda: self.types(process)["text"]["live_objects"] != before, "the view shows them")
+        since = self.types(process)["text"]["live_objects"] - before
+        self.assertRegex(self.succeeds("types", "ledger", "since"), rf"(?m)^text .* \+{since} +\+\d+$")
 
     def test_stress_is_set_and_shown(self):
         host, process = self.host()
