@@ -106,9 +106,11 @@ def main():
                  for row in sorted(parameters.values(), key=lambda row: (row["name"], row["word"]))])
     print("## Events of `/v1/stream?topics=`\n")
     print("`text/event-stream`. At most 16 topics, separated by commas; a topic with `:{id}` is of one process. Each event has\n"
-          "`id: <start_id>-<seq>`. `hello` comes first, then of every topic that has a state the whole of it, then what\n"
-          "changes: so a reader that comes again, after a `gap` or a broken connection, is up to date with the first frames.\n"
-          "Silence is broken by a comment every 10 s.\n")
+          "`id: <start_id>-<seq>`, the newest state then. `hello` comes first, then of every topic that has a state (fleet, stats,\n"
+          "collections) the whole of it, then what changes: so a reader that comes again, after a `gap` or a broken connection,\n"
+          "is up to date with the first frames. It sends the last id as `Last-Event-ID`, and `hello` tells it as `since`: where\n"
+          "that is less than `seq`, operations may have changed (`GET /v1/operations`), and events of objects have passed; where\n"
+          "it is null, this is another daemon, and nothing is as it was. Silence is broken by a comment every 10 s.\n")
     print_table(["Topic", "Event", "Data", ""], [event_row(row) for row in table("api/topics.def", {
         "TOPIC": "name word object event schema help", "EVENT": "event schema help"})])
     print("## Problem codes\n")

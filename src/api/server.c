@@ -60,12 +60,21 @@ void waiting_resume(struct api *api, const char *operation)
     pthread_mutex_unlock(&api->lock);
 }
 
+/* Of the newest state: the number in every event's id. */
+static uint64_t view_seq(struct api *api)
+{
+    const struct stats_view *view = stats_view_get_new(api->stats);
+    uint64_t seq = view->seq;
+    stats_view_unref(view);
+    return seq;
+}
+
 static void operation_changed(void *arg, const char *id)
 {
     struct api *api = arg;
     struct operation_view *operation = operations_get_new(api->operations, id);
     if (operation)
-        streams_tell(api, TOPIC_OPERATIONS, operation->number, view_operation(api, operation, false));
+        streams_tell(api, TOPIC_OPERATIONS, view_seq(api), view_operation(api, operation, false));
     operations_view_free(operation);
     waiting_resume(api, id);
 }

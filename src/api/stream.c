@@ -267,15 +267,27 @@ static bool stream_add(struct api *api, struct stream *stream)
     return room;
 }
 
-static void hello(struct stream *stream)
+/* The state that a reader who comes again has heard of last, by its Last-Event-ID; false: none of this daemon's. */
+static bool heard_last(const struct request *request, uint64_t seq, uint64_t *last)
+{
+    const char *id = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Last-Event-ID");
+    size_t length = strlen(request->api->start_id);
+    return id && !strncmp(id, request->api->start_id, length) && id[length] == '-' &&
+           parse_number(id + length + 1, seq, last);
+}
+
+static void hello(const struct request *request, struct stream *stream)
 {
     struct api *api = stream->api;
     const struct stats_view *view = stats_view_get_new(api->stats);
-    unsigned long long seq = view->seq;
+    uint64_t seq = view->seq, last;
+    char since[24] = "null";
     stats_view_unref(view);
+    if (heard_last(request, seq, &last))
+        snprintf(since, sizeof since, "%llu", (unsigned long long)last);
     pthread_mutex_lock(&api->streams_lock);
-    queue_say(stream, frame_new(api, "retry: 1000\nid: %s-%llu\nevent: hello\ndata: {\"start_id\":\"%s\",\"seq\":%llu}\n\n",
-                                api->start_id, seq, api->start_id, seq));
+    queue_say(stream, frame_new(api, "retry: 1000\nid: %s-%llu\nevent: hello\ndata: {\"start_id\":\"%s\",\"seq\":%llu,\"since\":%s}\n\n",
+                                api->start_id, (unsigned long long)seq, api->start_id, (unsigned long long)seq, since));
     pthread_mutex_unlock(&api->streams_lock);
 }
 
@@ -304,7 +316,7 @@ enum MHD_Result api_stream(struct request *request)
     stream->credential = request->credential;
     enum problem problem = channels_join(request, request_parameter(request, "topics"), stream, detail, sizeof detail);
     if (problem == PROBLEM_NONE) {
-        hello(stream);
+        hello(request, stream);
         if (!request->head && !stream_add(request->api, stream))
             problem = PROBLEM_too_many_streams;
     }

@@ -25,11 +25,32 @@ static void test_hello_then_news(void **state)
     assert_non_null(strstr(text, "text/event-stream"));
     assert_non_null(strstr(text, "retry: 1000\nid: feedbeef-"));
     assert_non_null(hello);
-    assert_true(hello < strstr(text, "event: fleet"));
-    assert_non_null(strstr(text, "\"processes\":[{\"id\":\"" PROCESS "\""));
+    assert_ptr_equal(strstr(text, "event: "), hello);
+    assert_non_null(strstr(hello, ",\"since\":null}\n\n"));
+    if (!strstr(text, "event: fleet"))
+        text = hear(fd, "event: fleet");
+    assert_non_null(strstr(text, "event: fleet"));
     world_sample(world, 1, 12345, false);
     assert_non_null(strstr(hear(fd, "\"live_objects\":12345"), "\"live_objects\":12345"));
     close(fd);
+}
+
+/* Who comes again hears what it had heard of last, where that was from this daemon. */
+static void test_last_event_id(void **state)
+{
+    static const char *const rows[][2] = {
+        {"feedbeef-1", "1"}, {"feedbeef-0", "0"}, {"feedbeef-999999", "null"}, {"deadbeef-1", "null"}, {"feedbeef", "null"},
+        {"feedbeef-", "null"}, {"feedbeef-1x", "null"}, {"feedbeef1", "null"}, {"", "null"}, {"-1", "null"}};
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char request[256], wanted[32];
+        snprintf(request, sizeof request, "GET /v1/stream?topics=operations HTTP/1.1\r\nHost: x\r\nLast-Event-ID: %s\r\n\r\n", rows[i][0]);
+        snprintf(wanted, sizeof wanted, ",\"since\":%s}", rows[i][1]);
+        int fd = open_stream(world, request);
+        if (!strstr(hear(fd, "\n\n\r\n"), wanted))
+            fail_msg("%s", rows[i][0]);
+        close(fd);
+    }
 }
 
 static void test_collections_come_once(void **state)
@@ -221,7 +242,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
     const struct CMUnitTest tests[] = {
-        TEST(test_hello_then_news), TEST(test_collections_come_once), TEST(test_operations_are_told),
+        TEST(test_hello_then_news), TEST(test_last_event_id), TEST(test_collections_come_once), TEST(test_operations_are_told),
         TEST(test_no_more_streams_than_the_limit), TEST(test_slow_reader_hears_of_a_gap_and_comes_again),
         TEST(test_frames_are_shared), TEST(test_the_newest_figures_win),
         cmocka_unit_test_setup(test_bye_at_the_end, world_start), TEST(test_all_at_once)};
