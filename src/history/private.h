@@ -29,7 +29,7 @@
 #define APPLICATION_ID 0x74616c79 /* "taly" */
 
 /* X(NAME, seconds a row, rows a block as a power of 2, seconds kept or 0: keep_days) */
-#define HISTORY_LEVELS(X) X(SECONDS, 1u, 2u, 3600u) X(TENS, 10u, 3u, 86400u) X(MINUTES, 60u, 4u, 0u)
+#define HISTORY_LEVELS(X) X(SECONDS, 1u, 2u, 3600u) X(TENS, 10u, 3u, 86400u) X(MINUTES, 60u, 5u, 0u)
 enum level {
 #define HISTORY_X(name, step, bits, keep) LEVEL_##name,
     HISTORY_LEVELS(HISTORY_X)

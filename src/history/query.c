@@ -23,7 +23,7 @@ struct question {
     struct file *file;
     struct history_answer *answer;
     enum level level;
-    uint64_t now;
+    uint64_t now, oldest[LEVELS];
     struct run *runs;
     size_t run_count;
     /* of the column at work */
@@ -57,7 +57,7 @@ static int runs_load(struct question *question)
         }
         struct run *run = &question->runs[question->run_count];
         int64_t at = sqlite3_column_int64(list, 0), until = sqlite3_column_int64(list, 1);
-        if (at < 0 || until < at || until > AT_MAX || (question->run_count && (uint64_t)at <= run[-1].until)) {
+        if (at < 1 || until < at || until > AT_MAX || (question->run_count && (uint64_t)at <= run[-1].until)) {
             code = SQLITE_CORRUPT;
             break;
         }
@@ -75,14 +75,17 @@ static int runs_load(struct question *question)
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-/* The oldest time of the time line of which a level has rows; UINT64_MAX: it has none. */
-static uint64_t oldest(struct question *question, enum level level, int *code)
+/* The oldest time of the time line of which each level has rows; UINT64_MAX: it has none. */
+static int oldest_load(struct question *question)
 {
     static const enum statement firsts[LEVELS] = {STATEMENT_FIRST_SECONDS, STATEMENT_FIRST_TENS, STATEMENT_FIRST_MINUTES};
-    int64_t key;
-    int wrong = file_number(question->file, firsts[level], &key);
-    *code = *code ? *code : wrong;
-    return key ? key_at(level, (uint64_t)key) : UINT64_MAX;
+    int code = SQLITE_OK;
+    for (enum level level = 0; level < LEVELS && !code; level++) {
+        int64_t key = 0;
+        code = file_number(question->file, firsts[level], &key);
+        question->oldest[level] = key ? key_at(level, (uint64_t)key) : UINT64_MAX;
+    }
+    return code;
 }
 
 /* When the answer begins, on the time line. */
@@ -97,7 +100,7 @@ static uint64_t first_at(const struct question *question)
 }
 
 /* The coarsest level that is fine enough, or a coarser one where only that one goes back so far. */
-static int level_choose(struct question *question)
+static void level_choose(struct question *question)
 {
     struct history_answer *answer = question->answer;
     const struct history_query *query = question->query;
@@ -111,16 +114,13 @@ static int level_choose(struct question *question)
     uint64_t length = (uint64_t)(answer->to_s - query->from_s), least = (length + query->points_max - 1) / query->points_max;
     uint64_t step = query->step_s > least ? query->step_s : least, from = first_at(question);
     enum level level = LEVELS - 1;
-    int code = SQLITE_OK;
     while (level > LEVEL_SECONDS && level_shapes[level].step_s > step)
         level--;
-    uint64_t start = oldest(question, level, &code);
-    for (; level + 1 < LEVELS && start > from && !code; level++) {
-        uint64_t coarser = oldest(question, level + 1, &code);
-        if (coarser == UINT64_MAX || start <= coarser + level_shapes[level + 1].step_s)
-            break;
-        start = coarser;
-    }
+    const uint64_t *oldest = question->oldest;
+    while (level + 1 < LEVELS && oldest[level] > from && oldest[level + 1] != UINT64_MAX &&
+           oldest[level] > oldest[level + 1] + level_shapes[level + 1].step_s)
+        level++;
+    uint64_t start = oldest[level];
     uint32_t resolution = level_shapes[level].step_s;
     question->level = level;
     answer->resolution_s = resolution;
@@ -131,7 +131,6 @@ static int level_choose(struct question *question)
     answer->point_count = (size_t)((answer->to_s - answer->start_s + answer->step_s - 1) / answer->step_s);
     if (question->run_count && start != UINT64_MAX && start > question->runs[0].at + resolution)
         answer->oldest_s = (int64_t)start + question->runs[0].wall_s;
-    return code;
 }
 
 /* The times between runs. */
@@ -290,7 +289,7 @@ static int interval_read(struct question *question, const struct interval *inter
             continue;
         question->known = false;
         question->filled = stretch.from - 1;
-        code = stretch_read(question->file, question->level, &stretch, &question->shape, row_take, question);
+        code = stretch_read(question->file, question->level, &stretch, &question->shape, question->oldest, row_take, question);
         if (!code)
             fill(question, &stretch, stretch.to);
     }
@@ -335,7 +334,9 @@ static int ask(struct question *question)
     if (!code)
         code = runs_load(question);
     if (!code)
-        code = level_choose(question);
+        code = oldest_load(question);
+    if (!code)
+        level_choose(question);
     if (!code)
         code = points_make(question->answer, question->query->column_count);
     if (!code)

@@ -24,7 +24,8 @@ struct stretch {
  * `window` seconds long; 0 seconds: as they were at `at`. */
 typedef void (*stretch_fn)(void *arg, const struct stretch *stretch, uint64_t at, uint32_t window,
                            const struct figures *figures);
+/* oldest: of each level, the time of its first row. */
 int stretch_read(struct file *file, enum level level, const struct stretch *stretch, const struct shape *shape,
-                 stretch_fn row, void *arg);
+                 const uint64_t *oldest, stretch_fn row, void *arg);
 
 #endif

@@ -127,8 +127,7 @@ static void end_tell(struct sampler *sampler, struct process_state *process, con
 
 static void end_series(struct sampler *sampler, struct series *series, const void *arg)
 {
-    (void)arg;
-    series_end(sampler, series);
+    series_end(sampler, series, *(const uint64_t *)arg);
 }
 
 /* Heaps have series of their own from when there is a second one; before, the process's are theirs too. */
@@ -153,7 +152,7 @@ static void heaps_sample(struct sampler *sampler, struct process_state *process,
         if (heap->subject && !from->gone)
             subject_sample(sampler, process->no, heap->subject, &from->figures, from->types, from->type_count);
         else if (heap->subject)
-            subject_each(sampler, heap->subject, end_series, NULL);
+            subject_each(sampler, heap->subject, end_series, &(uint64_t){sampler->at - 1});
     }
 }
 
@@ -163,7 +162,7 @@ static void process_sample(struct sampler *sampler, struct process_state *proces
         if (view->gone && !process->gone) { /* its last figures, once */
             subject_sample(sampler, process->no, &process->all, &view->figures, view->types, view->type_count);
             heaps_sample(sampler, process, view);
-            each_series(sampler, process, end_series, NULL);
+            each_series(sampler, process, end_series, &sampler->at);
         }
         end_tell(sampler, process, view);
     }

@@ -71,13 +71,13 @@ void sampler_free(struct sampler *sampler);
 #define SERIES_LIVE_MAX (HISTORY_QUEUE_ROWS / 8 * 5) /* beyond it no more types: a run begins with a row of each */
 
 /* series.c. new: NULL: out of memory. break: what comes next is written whole. close: the window that ends at label.
- * end: there is nothing more to tell of it, for now. */
+ * end: there is nothing more to tell of it after the second `last`, for now. */
 struct series *series_new(struct sampler *sampler, uint32_t process, uint32_t heap, enum subject subject, const char *type);
 void series_free(struct sampler *sampler, struct series *series); /* NULL is allowed */
 void series_break(struct series *series);
 void series_sample(struct sampler *sampler, struct series *series, const uint64_t *now);
 void series_close(struct sampler *sampler, struct series *series, enum level level, uint64_t label);
-void series_end(struct sampler *sampler, struct series *series);
+void series_end(struct sampler *sampler, struct series *series, uint64_t last);
 
 /* subject.c. types: of the view, which may be of several heaps' merged. */
 void subject_sample(struct sampler *sampler, uint32_t process, struct subject_state *subject,

@@ -1,6 +1,6 @@
 /* One series while it lives: its figures now, what was written of it last at each level, and the extremes of the two
- * windows that are open. A window of a level is (label - step, label]; its extremes are those of the closed interval,
- * so that they hold the value with which it began. */
+ * windows that are open. A window of a level is (label - step, label]; its extremes hold the value with which it began
+ * unless that changed in its very first second. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,10 +87,11 @@ void series_sample(struct sampler *sampler, struct series *series, const uint64_
     memcpy(value, now, shape->count * sizeof *now);
     for (enum level level = LEVEL_TENS; level < LEVELS; level++) {
         uint64_t *low = low_of(series, shape, level), *high = high_of(series, shape, level);
+        bool anew = first || level_label(level, sampler->at - 1) != level_label(level, sampler->at);
         for (unsigned i = 0; i < shape->count; i++) {
             bool counter = !(shape->gauges >> i & 1); /* which has no extremes */
-            low[i] = first || counter || now[i] < low[i] ? now[i] : low[i];
-            high[i] = first || counter || now[i] > high[i] ? now[i] : high[i];
+            low[i] = anew || counter || now[i] < low[i] ? now[i] : low[i];
+            high[i] = anew || counter || now[i] > high[i] ? now[i] : high[i];
         }
         series->moved[level] = true;
     }
@@ -113,15 +114,15 @@ void series_close(struct sampler *sampler, struct series *series, enum level lev
     memcpy(high_of(series, shape, level), array(series, shape, VALUE), shape->count * sizeof(uint64_t));
 }
 
-void series_end(struct sampler *sampler, struct series *series)
+void series_end(struct sampler *sampler, struct series *series, uint64_t last)
 {
     if (series->block[LEVEL_SECONDS] == NO_BLOCK)
         return; /* nothing was told of it since the run began */
     for (enum level level = LEVEL_TENS; level < LEVELS; level++) {
-        uint64_t label = level_label(level, sampler->at);
+        uint64_t label = level_label(level, last);
         series_close(sampler, series, level, label);
         put(sampler, series->no, level, label + level_shapes[level].step_s, NULL, 0);
     }
-    put(sampler, series->no, LEVEL_SECONDS, sampler->at + 1, NULL, 0);
+    put(sampler, series->no, LEVEL_SECONDS, last + 1, NULL, 0);
     series_break(series);
 }

@@ -3,8 +3,6 @@
  * whole window of a level, in the finer ones. */
 #include "history/reader.h"
 
-#define LOOK_BACK (KEYFRAME_MINUTES / 16 + 1) /* blocks of minutes */
-
 static const enum statement reads[LEVELS] = {STATEMENT_READ_SECONDS, STATEMENT_READ_TENS, STATEMENT_READ_MINUTES};
 
 struct reading {
@@ -15,7 +13,6 @@ struct reading {
     void *arg;
     struct figures last; /* as of the last row */
     struct figures now;
-    uint64_t told; /* the end of the last window that was told of */
     int code;
 };
 
@@ -24,7 +21,8 @@ static uint64_t block_start(enum level level, uint64_t block)
     return (block << level_shapes[level].bits) * level_shapes[level].step_s;
 }
 
-/* The rows of a block that are of from..to, each told where `tell`, else only remembered. false: there was none. */
+/* The rows of a block that are of from..to, each told where `tell`, else only remembered, and then also that of the window
+ * that `to` is in, where it says that there is nothing. false: there was none. */
 static bool block_read(struct reading *reading, enum level level, uint64_t block, uint64_t from, uint64_t to, bool tell)
 {
     uint32_t series = reading->stretch->series;
@@ -44,12 +42,11 @@ static bool block_read(struct reading *reading, enum level level, uint64_t block
             code = SQLITE_CORRUPT;
             break;
         }
-        if (at < from || at > to)
+        if (at < from || (at > to && (tell || reading->now.known || at > level_label(level, to))))
             continue;
         if (tell)
             reading->row(reading->arg, reading->stretch, at, level_shapes[level].step_s, &reading->now);
         reading->last = reading->now;
-        reading->told = at;
         found = true;
     }
     sqlite3_reset(read);
@@ -59,15 +56,17 @@ static bool block_read(struct reading *reading, enum level level, uint64_t block
 
 static void levels_read(struct reading *reading, enum level level, uint64_t from, uint64_t to, bool tell)
 {
-    for (uint64_t block = level_block(level, from); block <= level_block(level, to) && !reading->code; block++)
+    uint64_t last = level_block(level, level_label(level, to));
+    for (uint64_t block = level_block(level, from); block <= last && !reading->code; block++)
         block_read(reading, level, block, from, to, tell);
 }
 
 /* What the figures were at `at`, a time of the stretch's run. */
 static void look_back(struct reading *reading, uint64_t at)
 {
-    uint64_t least = reading->stretch->least, block = level_block(LEVEL_MINUTES, at);
-    for (unsigned i = 0; i < LOOK_BACK && block >= level_block(LEVEL_MINUTES, least) && !reading->code; i++, block--)
+    uint64_t least = reading->stretch->least, block = level_block(LEVEL_MINUTES, level_label(LEVEL_MINUTES, at));
+    unsigned blocks = (KEYFRAME_MINUTES >> level_shapes[LEVEL_MINUTES].bits) + 1;
+    for (unsigned i = 0; i < blocks && block >= level_block(LEVEL_MINUTES, least) && !reading->code; i++, block--)
         if (block_read(reading, LEVEL_MINUTES, block, least, at, false) || !block)
             break;
     for (enum level level = LEVEL_MINUTES; level-- > LEVEL_SECONDS && !reading->code;) {
@@ -76,30 +75,31 @@ static void look_back(struct reading *reading, uint64_t at)
     }
 }
 
-/* Whole windows of the level, and what is left at the end from the finer levels. */
-static void read_down(struct reading *reading, enum level level, uint64_t from, uint64_t to)
+/* Windows of the level, and the last one, which may not be closed, from the finer levels, where these have not forgotten
+ * it. */
+static void read_down(struct reading *reading, enum level level, uint64_t from, uint64_t to, const uint64_t *oldest)
 {
-    for (;;) {
-        uint64_t label = level_label(level, to);
-        levels_read(reading, level, from, label, true);
-        uint64_t whole = to / level_shapes[level].step_s * level_shapes[level].step_s;
-        if (reading->code || level == LEVEL_SECONDS || reading->told >= to || whole >= to)
+    for (;; level--) {
+        uint64_t whole = (to - 1) / level_shapes[level].step_s * level_shapes[level].step_s;
+        bool last = level == LEVEL_SECONDS || oldest[level - 1] > whole + level_shapes[level - 1].step_s;
+        uint64_t end = last ? level_label(level, to) : whole;
+        if (end >= from)
+            levels_read(reading, level, from, end, true);
+        if (reading->code || last)
             return;
         from = whole + 1 > from ? whole + 1 : from;
-        level--;
     }
 }
 
 int stretch_read(struct file *file, enum level level, const struct stretch *stretch, const struct shape *shape,
-                 stretch_fn row, void *arg)
+                 const uint64_t *oldest, stretch_fn row, void *arg)
 {
     struct reading reading = {.file = file, .stretch = stretch, .shape = shape, .row = row, .arg = arg};
     if (stretch->from > stretch->least)
         look_back(&reading, stretch->from - 1);
     if (!reading.code && reading.last.known)
         row(arg, stretch, stretch->from - 1, 0, &reading.last);
-    reading.told = 0;
     if (!reading.code)
-        read_down(&reading, level, stretch->from, stretch->to);
+        read_down(&reading, level, stretch->from, stretch->to, oldest);
     return reading.code;
 }

@@ -73,7 +73,7 @@ static void choose(struct sampler *sampler, uint32_t process, struct subject_sta
         uint64_t bytes = bytes_of(sampler, least);
         if (type->live_bytes <= bytes + bytes / 4)
             return;
-        series_end(sampler, least->series);
+        series_end(sampler, least->series, sampler->at - 1);
         least->chosen = false;
         subject->chosen_count--;
     }

@@ -244,7 +244,9 @@ static int sample_order(const void *a, const void *b)
     const struct row_sample *one = *(const struct row_sample *const *)a, *two = *(const struct row_sample *const *)b;
     if (one->row.level != two->row.level)
         return one->row.level < two->row.level ? -1 : 1;
-    return one->key < two->key ? -1 : one->key > two->key;
+    if (one->key != two->key)
+        return one->key < two->key ? -1 : 1;
+    return one < two ? -1 : 1; /* as they were told */
 }
 
 /* Rows of figures in the order of their keys: they fill pages one behind the other. */

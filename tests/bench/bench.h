@@ -71,6 +71,7 @@ void workload_stream(void);
 void workload_ingest(void);
 void workload_attach(long processes);
 void workload_daemon(void);
+void workload_history(long busy, long hours);
 
 /* graph_file.c: a .tgraph or .tgraph.zst file, whole and checked, or the end with a sentence. */
 struct graph {

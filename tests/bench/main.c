@@ -28,6 +28,7 @@ static const char usage[] =
     "  stream               what an event costs its writer, alone and with a reader\n"
     "  ingest               what tallyd makes of an event\n"
     "  attach [PROCESSES]   that attach at once to a tallyd of ours, and idle (default 1,000)\n"
+    "  history [BUSY HOURS] 1,000 processes, BUSY of them busy (default 50), for HOURS (default 24) of a simulated day\n"
     "  daemon               what a tallyd of ours costs, and what its troubles cost a host\n"
     "options:\n"
     "  --manager NAME       none, refcount, generational, cycle (the default) or full\n"
@@ -132,6 +133,8 @@ static void workload_run(int count, char **words)
         workload_ingest();
     else if (!strcmp(word, "attach") && count <= 2)
         workload_attach(count == 2 ? (long)number(first, 1, 4000) : 1000);
+    else if (!strcmp(word, "history") && (count == 1 || count == 3))
+        workload_history(count == 3 ? (long)number(first, 0, 1000) : 50, count == 3 ? (long)number(words[2], 1, 1000) : 24);
     else if (!strcmp(word, "daemon") && count == 1)
         workload_daemon();
     else
