@@ -25,7 +25,7 @@ curl -H "Authorization: Bearer $(cat $XDG_RUNTIME_DIR/tally/token)" http://127.0
   CORS header, and requests of other origins' pages are refused.
 - **Later versions only add**: members, parameters, events, problem codes. Clients ignore what they do not know.
 - **Numbers.** Integers are JSON integers, exact up to 2^63 - 1, where they saturate. A reader that keeps numbers as doubles
-  is exact up to 2^53 - 1; it asks for `?bigint=string`, known on every route, and larger ones come as strings of digits.
+  is exact up to 2^53 - 1; it asks for `?bigint=string`, known on every route that answers JSON, and larger ones come as strings of digits.
   In requests a number is digits and nothing else: signs, blanks, fractions and anything behind them are refused. Names
   carry their unit (`_bytes`, `_ns`, `_us`, `_ms`, `_s`).
 - **Times** are RFC 3339 in UTC, and nanoseconds of CLOCK_MONOTONIC (`_mono_ns`) where differences matter. A view says

@@ -151,6 +151,19 @@ static void answer_add(json_t *responses, const char *text, size_t bytes)
         json_object_set_new(json_object_get(json_object_get(response, "content"), what), "x-events", events_new());
 }
 
+/* The statuses that a route of this kind refuses with; any other is as the last says. */
+static void problems_add(const struct route *route, json_t *responses)
+{
+    bool process = strstr(route->path, "{id}"), control = strcmp(route->method, "GET") != 0;
+    const struct { const char *status; bool there; } rows[] = {
+        {"400", true}, {"401", route->scope != OPEN}, {"403", true}, {"404", strchr(route->path, '{')}, {"409", process},
+        {"410", process && control}, {"413", route->body}, {"415", route->body}, {"421", true}, {"422", true},
+        {"429", control}, {"503", true}, {"default", true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].there)
+            json_object_set_new(responses, rows[i].status, json_pack("{s:s}", "$ref", "#/components/responses/Problem"));
+}
+
 static json_t *responses_of(const struct route *route)
 {
     json_t *responses = json_object();
@@ -160,7 +173,7 @@ static json_t *responses_of(const struct route *route)
         at += bytes;
         at += strspn(at, ", ");
     }
-    json_object_set_new(responses, "default", json_pack("{s:s}", "$ref", "#/components/responses/Problem"));
+    problems_add(route, responses);
     return responses;
 }
 
@@ -182,7 +195,7 @@ static json_t *operation_of(const struct route *route)
 {
     static const char *const scopes[] = {[READ] = "read", [CONTROL] = "control", [ADMIN] = "admin"};
     json_t *json = json_pack("{s:o, s:s, s:o, s:o}", "operationId", operation_id(route), "summary", route->summary,
-                             "parameters", query_parameters("bigint", query_parameters(route->parameters, path_parameters(route->path))),
+                             "parameters", query_parameters(route_json(route) ? "bigint" : "", query_parameters(route->parameters, path_parameters(route->path))),
                              "responses", responses_of(route));
     if (route->scope & (CONTROL | ADMIN) && !strcmp(route->method, "POST"))
         json_array_append_new(json_object_get(json, "parameters"), json_pack("{s:s}", "$ref", "#/components/parameters/IdempotencyKey"));

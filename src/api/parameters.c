@@ -123,14 +123,14 @@ static bool unknown(const struct request *request, const char *name, size_t name
     return false;
 }
 
-/* One "name=value" of the query. bigint is known everywhere. */
+/* One "name=value" of the query. bigint is known wherever JSON is answered. */
 static bool parameter_read(struct request *request, const char *name, const char *end)
 {
     struct fault *fault = &request->fault;
     const char *equals = memchr(name, '=', (size_t)(end - name));
     size_t name_bytes = (size_t)((equals ? equals : end) - name);
     const struct parameter_row *row = row_of(request->route->parameters, name, name_bytes);
-    if (!row)
+    if (!row && route_json(request->route))
         row = row_of("bigint", name, name_bytes);
     snprintf(fault->parameter, sizeof fault->parameter, "%.*s", name_bytes < 31 ? (int)name_bytes : 31, name);
     if (!row)

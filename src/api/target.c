@@ -68,6 +68,7 @@ const size_t route_count = sizeof routes / sizeof *routes;
 /* The routes' paths cut into segments, once. */
 static struct cut {
     bool lists; /* it can answer a row a line */
+    bool json;  /* it answers by a schema */
     unsigned count;
     struct { const char *text; size_t bytes; } segments[SEGMENTS_MAX];
 } cuts[sizeof routes / sizeof *routes];
@@ -78,6 +79,8 @@ static void cut_all(void)
     for (size_t i = 0; i < route_count; i++) {
         struct cut *cut = &cuts[i];
         cut->lists = strstr(routes[i].answers, "application/x-ndjson");
+        for (const char *at = routes[i].answers; (at = strchr(at, ' ')); at++)
+            cut->json |= at[1] >= 'A' && at[1] <= 'Z';
         for (const char *at = routes[i].path; *at && cut->count < SEGMENTS_MAX; cut->count++) {
             cut->segments[cut->count].text = ++at;
             cut->segments[cut->count].bytes = strcspn(at, "/");
@@ -126,6 +129,12 @@ const struct route *route_find(const struct request *request, const char *method
     allow_list(request, allow, allow_bytes);
     *path_known = *allow;
     return NULL;
+}
+
+bool route_json(const struct route *route)
+{
+    pthread_once(&cut_once, cut_all);
+    return cuts[route - routes].json;
 }
 
 bool route_lists(const struct route *route)

@@ -49,8 +49,7 @@ export class Document {
 
     /** Asserts that an answer is one that the operation declares. */
     checkAnswer(operation, answer, what) {
-        const declared = operation.responses[answer.status]
-            ?? (answer.status >= 400 ? this.json.components.responses.Problem : undefined);
+        const declared = answer.status >= 400 ? this.json.components.responses.Problem : operation.responses[answer.status];
         assert.ok(declared, `${what}: ${answer.status} is not declared: ${answer.text.slice(0, 300)}`);
         if (!declared.content) {
             assert.equal(answer.text, "", `${what}: a body that is not declared`);
