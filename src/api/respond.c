@@ -33,8 +33,6 @@ void respond_headers(struct MHD_Response *response, bool page)
     MHD_add_response_header(response, "Content-Security-Policy", page ? PAGE_POLICY : BARE_POLICY);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
-    if (!page)
-        return;
     MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
     MHD_add_response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
 }

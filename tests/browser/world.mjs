@@ -32,7 +32,8 @@ export class World {
     async start() {
         this.dir = await mkdtemp(join(tmpdir(), "tally-page-"));
         this.run = join(this.dir, "run");
-        this.env = { ...process.env, TALLY_RUNTIME_DIR: this.run, TALLY_STATE_DIR: join(this.dir, "state") };
+        this.env = { ...process.env, TALLY_RUNTIME_DIR: this.run, TALLY_STATE_DIR: join(this.dir, "state"),
+            XDG_CONFIG_HOME: this.dir };
         await mkdir(this.run, { mode: 0o700 });
         await mkdir(this.env.TALLY_STATE_DIR, { mode: 0o700 });
         await this.startDaemon("127.0.0.1:0");

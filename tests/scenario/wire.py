@@ -46,6 +46,18 @@ def counters_header(heap, generation):
                        64, strings, 3072, records, 256, 0, 0)
 
 
+def forged_counters(heap, name):
+    """The message and the memory of a heap whose second type has this name, whatever it is."""
+    memory = bytearray(counters_header(heap, 1).ljust(COUNTERS_BYTES, b"\0"))
+    descs, strings = 1024 + 64 * 64, 1024 + 128 * 64
+    for row, (at, text) in enumerate(((0, b"other"), (16, name))):
+        struct.pack_into("<IIIIQ", memory, descs + 64 * row, at, len(text), 0, 0, 8)
+        memory[strings + at:strings + at + len(text)] = text
+    struct.pack_into("<II", memory, 64, 2, 64)  # type_count, string_used
+    fd = sealed(bytes(memory), COUNTERS_BYTES)
+    return message(HEAP_COUNTERS, struct.pack("<IIQ", heap, 1, COUNTERS_BYTES)), fd
+
+
 def sealed(content, size):
     """A memfd with that content, sealed as the library seals its own."""
     fd = os.memfd_create("fake", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
