@@ -693,7 +693,8 @@ TALLY_API int tally_set_label(const char *key, const char *value);
  * the process's helper thread (small stack, all signals blocked) with the first heap. Waits for nothing.
  * The thread looks for a daemon in $TALLY_RUNTIME_DIR alone, where it is set, else in $XDG_RUNTIME_DIR/tally,
  * then /run/tally, and again after each loss.
- * Charged to this process: 64 KiB of shared memory a heap, and 4 KiB of its own; with more than 48 types 176 bytes
+ * Charged to this process: 64 KiB of shared memory a heap, and 8 KiB of its own, up to 64 KiB more while its objects are
+ * listed; with more than 48 types 176 bytes
  * for each further one, doubled at most; on a daemon's request, where many events are written, a ring of up to 4 MiB
  * a heap, but 64 MiB for all heaps together. 64 KiB once, and a thread's stack of 256 KiB, little of it touched.
  * TALLY_EDISABLED: TALLY_DISABLE=1 is set, the program is setuid, setgid or has file capabilities (AT_SECURE), which
@@ -705,7 +706,8 @@ TALLY_API int tally_attach(struct tally_heap *heap);
 TALLY_API void tally_detach(struct tally_heap *heap);
 
 /* What the daemon may do with the heap, whoever asks it: the host has the last word.
- *   control   watch it, collect and configure it (the default)
+ *   control   watch it, collect, freeze and configure it, and list its objects by number, type and size (the
+ *             default); collections begin at most ten times a second, all else takes 5 % of the owner's time at most
  *   observe   watch it; every command fails with TALLY_EVETO, those that wait already, too
  *   none      nothing: the heap is detached, and tally_attach() returns TALLY_EVETO
  * X(NAME, value, word in JSON) */

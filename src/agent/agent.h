@@ -30,6 +30,8 @@
 
 #define AGENT_SLOTS 16u       /* commands that wait or run, a heap */
 #define AGENT_COLLECTS 10u    /* collections that daemons may have begun in a second, a heap */
+#define AGENT_REST 19u /* times what another command took of the owner, before the next: 5 % of his time at most */
+#define AGENT_REST_MAX_NS 1000000000u
 #define AGENT_LIST_NS 10000000u /* that a listing may take of the owner, or the heap's max_pause */
 #define AGENT_LIST_PARKED_NS 2000000u /* and of the agent */
 #define AGENT_OUTBOX 256u     /* messages that wait for room in the socket */
@@ -42,8 +44,7 @@
 enum slot_state { SLOT_FREE, SLOT_HELD, SLOT_POSTED, SLOT_RUNNING, SLOT_DONE };
 #define SLOT_STATE_BITS 3
 
-/* One command. tag = order << SLOT_STATE_BITS | state decides who may touch the rest: FREE, HELD (a collection that is
- * too many in this second) and DONE the agent (under its lock), POSTED nobody, RUNNING the owner. Orders are not reused, so a tag that is unchanged means an
+/* One command. tag = order << SLOT_STATE_BITS | state decides who may touch the rest: FREE, HELD (too many come) and DONE the agent (under its lock), POSTED nobody, RUNNING the owner. Orders are not reused, so a tag that is unchanged means an
  * unchanged command. */
 struct agent_slot {
     _Atomic uint64_t tag;
@@ -90,6 +91,7 @@ struct agent_heap {
     bool orphan;  /* owner: nobody else knows this memory; whoever ends with it releases it */
     uint64_t collects_ns[AGENT_COLLECTS]; /* when the last collections were let through; a ring */
     unsigned collects_next;               /* the oldest of them */
+    uint64_t rest_ns; /* no other command but a configuration before this */
     struct agent_slot *listing; /* the one slot that lists: its rows are whose the slot is */
     uint32_t list_count, list_bytes, list_sent; /* rows; bytes in all, and sent */
     struct agent_slot slots[AGENT_SLOTS];

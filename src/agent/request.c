@@ -309,14 +309,16 @@ static uint64_t collect_next(const struct agent_heap *shown, uint64_t now_ns)
     return oldest_ns && oldest_ns + 1000000000u > now_ns ? oldest_ns + 1000000000u : 0;
 }
 
-/* Lets a held collection through, or returns when it is due. */
+/* Lets a held command through, or returns when it is due. */
 static uint64_t slot_let(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
 {
-    bool alike = posted_alike(shown, what_of(&slot->command));
-    uint64_t next = alike ? 0 : collect_next(shown, now_ns);
+    bool collect = slot->command.kind == WIRE_COMMAND_COLLECT;
+    bool alike = collect && posted_alike(shown, what_of(&slot->command));
+    uint64_t rest = shown->rest_ns > now_ns ? shown->rest_ns : 0;
+    uint64_t next = !collect ? rest : alike ? 0 : collect_next(shown, now_ns);
     if (next)
         return next;
-    if (!alike) {
+    if (collect && !alike) {
         shown->collects_ns[shown->collects_next] = now_ns;
         shown->collects_next = (shown->collects_next + 1) % AGENT_COLLECTS;
     }
@@ -328,7 +330,7 @@ static uint64_t slot_let(struct agent_heap *shown, struct agent_slot *slot, uint
 static void post(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot,
                  const struct wire_command *command, uint64_t now_ns)
 {
-    bool collect = command->kind == WIRE_COMMAND_COLLECT;
+    bool held = command->kind != WIRE_COMMAND_CONFIG;
     slot->connection = agent->connection;
     slot->received_ns = now_ns;
     slot->running_told = false;
@@ -340,9 +342,9 @@ static void post(struct agent *agent, struct agent_heap *shown, struct agent_slo
     if (wire_command_lists(command->kind))
         shown->listing = slot;
     atomic_store_explicit(&slot->what, what_of(command), memory_order_relaxed);
-    atomic_store_explicit(&slot->tag, tag_make(++agent->order, collect ? SLOT_HELD : SLOT_POSTED),
+    atomic_store_explicit(&slot->tag, tag_make(++agent->order, held ? SLOT_HELD : SLOT_POSTED),
                           memory_order_release);
-    if (collect)
+    if (held)
         slot_let(shown, slot, now_ns);
     else
         agent_ring(shown);
@@ -373,6 +375,16 @@ void agent_command(struct agent *agent, const struct wire_command *command, uint
     }
 }
 
+/* What a command took of the owner is paid for before the next one may begin. */
+static void owner_rests(struct agent_heap *shown, const struct agent_slot *slot, uint64_t begun_ns)
+{
+    uint64_t took_ns = begun_ns ? slot->result.pause_ns : 0;
+    uint64_t rest_ns = AGENT_REST * took_ns < AGENT_REST_MAX_NS ? AGENT_REST * took_ns : AGENT_REST_MAX_NS;
+    bool paid = slot->command.kind == WIRE_COMMAND_COLLECT || slot->command.kind == WIRE_COMMAND_CONFIG;
+    if (!paid && begun_ns + took_ns + rest_ns > shown->rest_ns)
+        shown->rest_ns = begun_ns + took_ns + rest_ns;
+}
+
 /* Sends what a slot's progress asks for; a slot of an earlier connection has nobody to tell. */
 static void slot_report(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot,
                         enum slot_state state)
@@ -390,6 +402,7 @@ static void slot_report(struct agent *agent, struct agent_heap *shown, struct ag
     }
     if (state != SLOT_DONE)
         return;
+    owner_rests(shown, slot, begun_ns);
     if (ours && shown->listing == slot && !agent_list_send(agent, shown, slot))
         return; /* when there is room */
     if (ours)

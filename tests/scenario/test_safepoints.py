@@ -1,8 +1,12 @@
 """Requests reach their process, wherever it is; or say that they did not, and then never take effect."""
+import json
+import os
 import signal
 import time
 
-from harness import Scenario, until
+from harness import Scenario, UnixConnection, until
+
+CHECKED = bool(os.environ.get("TALLY_TEST_LINK"))  # a build with sanitizers
 
 
 class Safepoints(Scenario):
@@ -40,6 +44,33 @@ class Safepoints(Scenario):
         self.assertEqual(answer.status, 200, answer)
         self.assertEqual(answer.json["result"]["collected"], 60)
         self.assertNotIn("ok spin", host.log())
+
+    def collect_often(self, process, count=12):
+        """Milliseconds beyond the collection's own time, sorted. Ten a second are let through."""
+        connection, took = UnixConnection(self.path("api.sock"), 20), []
+        for _ in range(count):
+            start = time.perf_counter_ns()
+            connection.request("POST", f"/v1/processes/{process}/collect?wait=5s", "{}", {"Content-Type": "application/json"})
+            answer = json.loads(connection.getresponse().read())
+            took.append((time.perf_counter_ns() - start - answer["pause_ns"]) / 1e6)
+            self.assertEqual(answer["state"], "succeeded")
+            time.sleep(0.1)
+        connection.close()
+        return sorted(took)
+
+    def test_a_remote_collection_is_answered_at_once(self):
+        """Whether the host waits in its event loop, allocates or is parked: within 5 ms after the collection's own time.
+        The figures are for a quiet machine; here the half of them must keep to it."""
+        for what, line in (("notified", None), ("allocating", "churn 30000"), ("parked", "park 30000")):
+            host, process = self.host()
+            host.ask("automatic 1")
+            if line:
+                host.type(line)
+            took = self.collect_often(process)
+            self.figure(f"remote collect, {what}: {took[len(took) // 2]:.2f} ms at half of them, {took[-1]:.2f} ms at worst, "
+                        "beyond the collection's own time")
+            self.assertLess(took[len(took) // 2], 5 * (10 if CHECKED else 1), took)
+            host.process.kill()
 
     def test_every_generation_can_be_collected(self):
         host, process = self.host()

@@ -10,6 +10,7 @@ import time
 VERSION = 1
 HELLO, WELCOME, HEAP_COUNTERS, HEAP_RING, HEAP_GONE, COMMAND, ACK, BYE, ROWS = range(1, 10)
 COLLECT, CONFIG, CANCEL = 1, 2, 3
+FREEZE, UNFREEZE, GARBAGE, GARBAGE_CLEAR, OBJECTS, REFERRERS, CYCLES, FIND = range(5, 13)
 WAITING, RUNNING, SUCCEEDED, FAILED, CANCELLED, EXPIRED = range(1, 7)
 COUNTERS_BYTES = 45056
 SEALS = 0x2 | 0x4 | 0x10 | 0x1  # SHRINK, GROW, FUTURE_WRITE, SEAL
@@ -37,6 +38,11 @@ def command(operation, heap, kind=COLLECT, generation=2, within_s=30, more=b"", 
                        *config.get("thresholds", (0, 0, 0)), config.get("manager", 0), 0, config.get("max_pause_us", 0),
                        config.get("memory_limit_bytes", 0))
     return message(COMMAND, body + more)
+
+
+def listing(operation, heap, kind, limit=1000, after=0, index=0):
+    """OBJECTS with everything, and its like."""
+    return command(operation, heap, kind, generation=-1, more=struct.pack("<QIIQQII", 0, 0, 0, after, index, limit, 0))
 
 
 def counters_header(heap, generation):

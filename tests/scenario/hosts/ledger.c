@@ -302,6 +302,19 @@ static void deaf(unsigned long ms)
         usleep(2000);
 }
 
+/* Waits parked: the helper thread may collect meanwhile, where no hook of ours has to run. */
+static void park(unsigned long ms)
+{
+    tally_remove_collection_hook(heap, collection_note, NULL);
+    for (uint64_t end = now_ms() + ms; now_ms() < end && !stop;) {
+        if (tally_park(heap))
+            abort();
+        usleep(100000);
+        tally_unpark(heap);
+    }
+    tally_add_collection_hook(heap, collection_note, NULL);
+}
+
 /* What the daemon may do: 0 control, 1 observe, 2 nothing. */
 static void access_set(unsigned long number)
 {
@@ -471,6 +484,7 @@ static const struct {
                 {"deaf", deaf},
                 {"status", status},
                 {"access", access_set},
+                {"park", park},
                 {"show", show},
                 {"descriptors", list_descriptors},
                 {"child", have_child},

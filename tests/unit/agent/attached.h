@@ -64,6 +64,16 @@ static inline uint64_t live(struct tally_heap *heap)
     return stats.live_objects;
 }
 
+/* Comes by until a command has run: it may have to wait for its turn. */
+static inline void come_by(struct tally_heap *heap)
+{
+    uint64_t give_up_ns = clock_mono_ns() + 10000000000u;
+    while (!tally_safepoint(heap)) {
+        assert_true(clock_mono_ns() < give_up_ns);
+        usleep(100);
+    }
+}
+
 /* Once, before the tests: a folder for the daemon, and the type. */
 static inline void attached_prepare(void)
 {

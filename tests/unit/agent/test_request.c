@@ -126,7 +126,7 @@ static struct wire_ack command_run(struct world *world, enum wire_command_kind k
                  &(struct wire_command){.operation = ++operation, .heap_number = world->shown.number, .kind = kind, .generation = 2,
                                         .deadline_ns = clock_mono_ns() + 20000000000u});
     fake_ack(world->connection, operation, WIRE_ACK_WAITING);
-    tally_safepoint(world->heap);
+    come_by(world->heap);
     uint64_t before_ns = clock_mono_ns(), started_ns = fake_ack(world->connection, operation, WIRE_ACK_RUNNING).started_ns;
     struct wire_ack ack = fake_ack(world->connection, operation, state);
     assert_true(started_ns && started_ns < before_ns);
@@ -190,7 +190,7 @@ static void test_observers_may_do_none_of_it(void **state)
         if (waits) {
             fake_ack(world->connection, 900 + i, WIRE_ACK_WAITING);
             tally_set_access(world->heap, TALLY_ACCESS_OBSERVE);
-            tally_safepoint(world->heap);
+            come_by(world->heap);
         }
         assert_int_equal(fake_ack(world->connection, 900 + i, WIRE_ACK_FAILED).error, TALLY_EVETO);
     }
@@ -229,6 +229,33 @@ static void test_no_more_collections_than_so_many_a_second(void **state)
     }
     tally_get_stats(world->heap, &stats, sizeof stats);
     assert_int_equal(stats.generations[2].collections, AGENT_COLLECTS + 1);
+}
+
+/* What looks or freezes takes 5 % of the owner's time at most, whoever asks how often. */
+static void test_the_owner_rests_between_commands(void **state)
+{
+    struct world *world = *state;
+    void *head = NULL;
+    for (int i = 0; i < 50000; i++) {
+        struct node *node = tally_new(world->heap, node_type);
+        tally_store_steal(node, &node->next, head);
+        head = node;
+    }
+    uint64_t start_ns = clock_mono_ns(), took_ns = 0, last_ns = 0;
+    for (uint64_t operation = 3000; operation < 3005; operation++) {
+        fake_command(world->connection, &(struct wire_command){.operation = operation, .heap_number = world->shown.number,
+                                                               .kind = WIRE_COMMAND_FIND,
+                                                               .deadline_ns = clock_mono_ns() + 20000000000u});
+        fake_ack(world->connection, operation, WIRE_ACK_WAITING);
+        come_by(world->heap);
+        fake_ack(world->connection, operation, WIRE_ACK_RUNNING);
+        last_ns = fake_ack(world->connection, operation, WIRE_ACK_SUCCEEDED).pause_ns;
+        assert_true(last_ns > 0);
+        took_ns += last_ns;
+    }
+    assert_true(clock_mono_ns() - start_ns >= (took_ns - last_ns) * 20);
+    configure(world, &(struct wire_command){.mask = WIRE_CONFIG_ENABLED, .enabled = 1}, WIRE_ACK_SUCCEEDED); /* at once */
+    tally_decref(head);
 }
 
 static const struct tally_type *final_type;
@@ -413,6 +440,7 @@ int main(void)
         ROW(test_the_garbage_list_is_cleared),
         ROW(test_observers_may_do_none_of_it),
         ROW(test_no_more_collections_than_so_many_a_second),
+        ROW(test_the_owner_rests_between_commands),
 #undef ROW
     };
     attached_prepare();
