@@ -44,6 +44,7 @@ struct api_options {
     const char *token;         /* the bearer token of all scopes */
     const char *sessions_path; /* file of the page's session tokens */
     const char *runtime_dir, *state_dir;
+    const char *service; /* who looks after us, in a phrase; NULL or "": nobody */
     const struct sandbox *sandbox; /* what is in force; NULL: nothing */
     bool system;
     const char *metrics_detail; /* app, process or heaps; NULL or "auto": by the number of processes */

@@ -144,6 +144,7 @@ struct api {
     uint16_t tcp_port;
     bool remote_control, loopback, system;
     struct sandbox sandbox;
+    char service[160];
     uint64_t started_ns, started_wall_ns;
     struct listener tcp, unix_;
     pthread_t ticker, door;

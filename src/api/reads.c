@@ -63,7 +63,7 @@ enum MHD_Result api_info(struct request *request)
     for (size_t i = 0; i < view->process_count; i++)
         live += !view->processes[i]->gone;
     json_t *json = json_pack(
-        "{s:s, s:s, s:i, s:s, s:o, s:I, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "{s:s, s:s, s:i, s:s, s:o, s:I, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o, s:s?, s:o}",
         "version", TALLY_VERSION, "start_id", api->start_id, "pid", (int)getpid(), "mode",
         api->system ? "system" : "user", "started_at", view_time(api->started_wall_ns), "uptime_ns",
         (json_int_t)(clock_mono_ns() - api->started_ns), "http", api->tcp_address, "runtime_dir",
@@ -71,7 +71,7 @@ enum MHD_Result api_info(struct request *request)
         "jansson", JANSSON_VERSION, "zlib", zlibVersion(), "sqlite", history_library(),
         "processes", "live", (int)live, "gone", (int)(view->process_count - live),
         "refused", refusals(view), "limits", limits(), "managers",
-        view_managers(), "fields", fields(), "sandbox", sandbox(api), "history", history_info(api));
+        view_managers(), "fields", fields(), "sandbox", sandbox(api), "service", *api->service ? api->service : NULL, "history", history_info(api));
     if (json)
         view_stamp(json, view->as_of_wall_ns, view->as_of_mono_ns, view->seq);
     stats_view_unref(view);

@@ -416,6 +416,7 @@ static void options_copy(struct api *api, const struct api_options *options)
     if (options->metrics_detail && strcmp(options->metrics_detail, "auto") != 0)
         metrics_detail_parse(options->metrics_detail, &api->metrics_scope, NULL, 0);
     api->system = options->system;
+    snprintf(api->service, sizeof api->service, "%s", options->service ? options->service : "");
     if (options->sandbox)
         api->sandbox = *options->sandbox;
     api->started_ns = clock_mono_ns();

@@ -101,6 +101,29 @@ static void check_tokens(json_t *findings, const json_t *list)
     }
 }
 
+static void check_service(json_t *findings, const json_t *info)
+{
+    const char *service = client_text(info, "service");
+    if (*service)
+        doctor_add(findings, DOCTOR_OK, NULL, "service: %s", service);
+    else
+        doctor_add(findings, DOCTOR_OK, NULL, "no service manager looks after tallyd");
+}
+
+static void check_history(json_t *findings, const json_t *info)
+{
+    char bytes[TEXT_FIGURE_MAX], size[TEXT_FIGURE_MAX];
+    const json_t *history = json_object_get(info, "history");
+    if (json_is_true(json_object_get(history, "degraded")))
+        doctor_add(findings, DOCTOR_WARN, "see the state folder and its disk", "history is degraded: %s; %llu rows were dropped",
+                   client_text(history, "why"), (unsigned long long)client_number(history, "rows_dropped"));
+    else if (json_is_false(json_object_get(history, "figures")))
+        doctor_add(findings, DOCTOR_OK, NULL, "history: off");
+    else
+        doctor_add(findings, DOCTOR_OK, NULL, "history: %s of %s", text_bytes(bytes, client_number(history, "bytes")),
+                   text_bytes(size, client_number(history, "size_bytes")));
+}
+
 static void check_refused(json_t *findings, const json_t *info)
 {
     size_t i;
@@ -167,6 +190,8 @@ static void ask(const struct ctl *ctl, json_t *findings, const char *directory)
     if (client_call(client, "GET", "/v1/info", NULL, 0, &info) == CTL_DONE) {
         check_info(findings, info.json);
         check_sandbox(findings, info.json);
+        check_service(findings, info.json);
+        check_history(findings, info.json);
         check_refused(findings, info.json);
         client_reply_fini(&info);
     } else {

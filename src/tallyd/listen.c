@@ -42,6 +42,18 @@ int listen_tcp(const char *host, const char *port)
     return fd;
 }
 
+int listen_is_loopback(const char *host, bool *loopback)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *info;
+    if (getaddrinfo(host, NULL, &hints, &info))
+        return -EADDRNOTAVAIL;
+    *loopback = true;
+    for (const struct addrinfo *at = info; at; at = at->ai_next)
+        *loopback &= is_loopback(at->ai_addr);
+    freeaddrinfo(info);
+    return 0;
+}
+
 int listen_name(int fd, char *bound, size_t bound_bytes, bool *loopback)
 {
     struct sockaddr_storage address;

@@ -112,6 +112,23 @@ static void print_versions(void)
     printf("tallyd %s\nlibmicrohttpd %s\njansson %s\nzlib %s\n", TALLY_VERSION, MHD_get_version(), JANSSON_VERSION, zlibVersion());
 }
 
+static const char off_loopback[] =
+    "is not loopback, and tallyd speaks no TLS: give --public-host NAME of a TLS proxy, or --insecure-http";
+
+static bool may_leave_loopback(const struct options *options)
+{
+    return options->insecure_http || options->public_host;
+}
+
+/* Before anything is bound. A name that has no address now may have one later: that is for the bind to say. */
+static bool address_allowed(const struct options *options)
+{
+    char host[64], port[8];
+    bool loopback;
+    address_split(options->http_listen, host, sizeof host, port, sizeof port);
+    return may_leave_loopback(options) || listen_is_loopback(host, &loopback) || loopback;
+}
+
 /* The default address gives way to any free port; one that was asked for does not. */
 static int address_bind(struct daemon *daemon)
 {
@@ -134,6 +151,10 @@ static int address_open(struct daemon *daemon)
 {
     const struct options *options = &daemon->settings.options;
     daemon->tcp_fd = service_socket(SERVICE_HTTP);
+    if (daemon->tcp_fd < 0 && !address_allowed(options)) {
+        log_warn("--http-listen %s %s", options->http_listen, off_loopback);
+        return EXIT_REFUSAL;
+    }
     int code = daemon->tcp_fd < 0 ? address_bind(daemon) : EXIT_OK;
     if (code)
         return code;
@@ -142,12 +163,10 @@ static int address_open(struct daemon *daemon)
         log_warn("the TCP socket: %s", strerror(-error));
         return EXIT_REFUSAL;
     }
-    if (!daemon->loopback && !options->insecure_http && !options->public_host) {
-        log_warn("%s is not loopback, and we speak no TLS: give --public-host NAME of a TLS proxy, or --insecure-http",
-                 daemon->address);
-        return EXIT_REFUSAL;
-    }
-    return EXIT_OK;
+    if (daemon->loopback || may_leave_loopback(options))
+        return EXIT_OK;
+    log_warn("%s %s", daemon->address, off_loopback);
+    return EXIT_REFUSAL;
 }
 
 static void path_of(const struct daemon *daemon, const char *name, char *out, size_t bytes)
@@ -227,6 +246,7 @@ static int api_open(struct daemon *daemon, const char *start_id)
                                                 .sessions_path = sessions,
                                                 .runtime_dir = daemon->folders.runtime,
                                                 .state_dir = daemon->folders.state,
+                                                .service = service_text(),
                                                 .sandbox = &daemon->sandbox,
                                                 .system = options->system,
                                                 .metrics_detail = options->metrics_detail,
@@ -360,9 +380,11 @@ static int ask(const struct daemon *daemon)
     } else if (options->version) {
         print_versions();
     } else {
-        const char *unnamed = folders_find(&folders, options);
-        if (unnamed) {
-            fprintf(stderr, "tallyd: %s\n", unnamed);
+        const char *wrong = folders_find(&folders, options);
+        if (!wrong && !address_allowed(options))
+            wrong = off_loopback;
+        if (wrong) {
+            fprintf(stderr, "tallyd: %s%s\n", wrong == off_loopback ? "http-listen: " : "", wrong);
             return EXIT_REFUSAL;
         }
         printf("# runtime folder %s\n# state folder %s\n", folders.runtime, folders.state);

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,6 +26,7 @@ static const struct {
                             {"agent", AF_UNIX, SOCK_SEQPACKET}};
 static int sockets[SERVICE_SOCKETS] = {-1, -1, -1};
 static uint64_t watchdog_us; /* 0: nobody watches */
+static char described[160];
 
 static const char *socket_take(const char *name, int fd)
 {
@@ -41,6 +44,35 @@ static const char *socket_take(const char *name, int fd)
     return NULL;
 }
 
+__attribute__((format(printf, 1, 2))) static void add(const char *format, ...)
+{
+    size_t at = strlen(described);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(described + at, sizeof described - at, format, arguments);
+    va_end(arguments);
+}
+
+static void describe(void)
+{
+    char *unit = NULL;
+    bool found = sd_pid_get_unit(0, &unit) >= 0 || sd_pid_get_user_unit(0, &unit) >= 0;
+    add("%.80s", found ? unit : "a service manager");
+    free(unit);
+    if (watchdog_us)
+        add(", watchdog %g s", (double)watchdog_us / 1e6);
+    for (size_t i = 0, first = 1; i < SERVICE_SOCKETS; i++)
+        if (sockets[i] >= 0) {
+            add("%s%s", first ? ", sockets " : " ", kinds[i].name);
+            first = 0;
+        }
+}
+
+const char *service_text(void)
+{
+    return described;
+}
+
 bool service_open(char *why, size_t why_bytes)
 {
     char **names = NULL;
@@ -55,6 +87,8 @@ bool service_open(char *why, size_t why_bytes)
     free(names);
     if (sd_watchdog_enabled(1, &watchdog_us) <= 0)
         watchdog_us = 0;
+    if (getenv("NOTIFY_SOCKET") || count > 0)
+        describe();
     return !wrong;
 }
 

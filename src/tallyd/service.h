@@ -16,6 +16,9 @@ bool service_open(char *why, size_t why_bytes);
 /* The listening socket, which remains the manager's in the file system; -1: none was handed over. */
 int service_socket(enum service_socket which);
 
+/* Who looks after us, in a phrase: "tallyd.service, watchdog 20 s, sockets api agent"; "": nobody. */
+const char *service_text(void);
+
 void service_ready(const char *status);
 void service_reloading(void);
 void service_stopping(void);

@@ -129,6 +129,8 @@ void folders_close(struct folders *folders);
 
 /* Listening sockets; -errno on failure. */
 int listen_tcp(const char *host, const char *port);
+/* Whether all addresses of a host, a name or a number, are loopback. -EADDRNOTAVAIL: it has none. */
+int listen_is_loopback(const char *host, bool *loopback);
 /* HOST:PORT that a socket is bound to, and whether that is loopback. 0 or -errno. */
 int listen_name(int fd, char *bound, size_t bound_bytes, bool *loopback);
 int listen_unix(const char *path, unsigned mode, const char *group);

@@ -59,6 +59,16 @@ class Options(Scenario):
             self.assertEqual(done.stderr, f"tallyd: {path}:2: gone-keep: must be a time from 0 to 7d, such as 90s "
                                           "(ms, s, m, h, d)\n")
 
+    def test_what_does_not_go_together_is_named_too(self):
+        for arguments, status in ((("--http-listen", "0.0.0.0:0"), 2), (("--http-listen", "[::]:0"), 2),
+                                  (("--http-listen", "127.0.0.1:0"), 0), (("--http-listen", "[::1]:0"), 0),
+                                  (("--http-listen", "0.0.0.0:0", "--insecure-http"), 0),
+                                  (("--http-listen", "0.0.0.0:0", "--public-host", "tally.example.org"), 0)):
+            done = self.tallyd("--check-config", *arguments)
+            self.assertEqual(done.returncode, status, arguments)
+            if status:
+                self.assertIn("http-listen: is not loopback, and tallyd speaks no TLS", done.stderr)
+
     def test_the_file_of_the_mode_is_found(self):
         for name, place in (("XDG_CONFIG_HOME", "tally"), ("HOME", ".config/tally")):
             home = os.path.join(self.dir, name)

@@ -111,6 +111,17 @@ class Service(Manager):
             self.addCleanup(daemon.terminate)
             self.assertEqual(client.getresponse().status, 200)
 
+    def test_doctor_tells_who_looks_after_it(self):
+        self.environment["WATCHDOG_USEC"] = "20000000"
+        self.activated(["api", int(socket.AF_UNIX), int(socket.SOCK_STREAM), self.path("api.sock")],
+                       arguments=("--http-listen", "127.0.0.1:0"))
+        self.until_heard("READY=1")
+        self.assertRegex(self.get("/v1/info")["service"], r", watchdog 20 s, sockets api$")
+        said = self.ctl("doctor").stdout
+        self.assertRegex(said, r"(?m)^ok +service: .*, watchdog 20 s, sockets api$")
+        self.assertRegex(said, r"(?m)^ok +history: ")
+        self.assertRegex(said, r"(?m)^ok +sandbox: no new privileges")
+
     def test_sockets_of_no_use_are_refused(self):
         for sockets, why in (
                 ([["web", int(socket.AF_INET), int(socket.SOCK_STREAM), ["127.0.0.1", 0]]], "'web' is none of"),
