@@ -39,7 +39,12 @@ curl -H "Authorization: Bearer $(cat $XDG_RUNTIME_DIR/tally/token)" http://127.0
 - **gzip** for who accepts it, from 4 KiB on.
 - **Controls are operations.** A POST answers 202 with an operation and its `Location`, or 200 with the finished one within
   `?wait=`. `deadline_ms` in the body counts from receipt (30,000 where it is not given): what has not begun by then never
-  will. `GET /v1/operations/{op}?wait=` waits for it, DELETE cancels it.
+  will. `GET /v1/operations/{op}?wait=` waits for it, DELETE cancels it. What asks the same of a heap while the first waits
+  to begin shares its run. Operations end with tallyd, the last 1,000 are kept; of a batch (`POST /v1/batch`) there is one,
+  with `processes` where it alone is shown.
+- **GETs that ask the program** (`garbage`, its referrers, `objects`, `cycles`) change nothing, but cost it a pause of 10 ms
+  at most, or of its `max_pause`: they need the scope control and leave an operation and an audit record. Where the time
+  was up they have a `next_cursor` of each heap. 409 `vetoed`: the program does not allow it; 504: it did not answer in time.
 - **`Idempotency-Key`** on a POST (1 to 128 visible characters): the same key, path and body from the same asker within 10
   minutes is the same operation (or the same answer, where there is none), whatever happened to the first answer. Of more
   than 1024 keys the oldest is forgotten.

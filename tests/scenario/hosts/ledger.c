@@ -302,17 +302,14 @@ static void deaf(unsigned long ms)
         usleep(2000);
 }
 
-/* Waits parked: the helper thread may collect meanwhile, where no hook of ours has to run. */
+/* Waits parked, for good: the helper thread may collect, since no hook of ours has to run. */
 static void park(unsigned long ms)
 {
     tally_remove_collection_hook(heap, collection_note, NULL);
-    for (uint64_t end = now_ms() + ms; now_ms() < end && !stop;) {
-        if (tally_park(heap))
-            abort();
+    for (uint64_t end = now_ms() + ms; now_ms() < end && !stop; tally_unpark(heap)) {
+        tally_park(heap);
         usleep(100000);
-        tally_unpark(heap);
     }
-    tally_add_collection_hook(heap, collection_note, NULL);
 }
 
 /* What the daemon may do: 0 control, 1 observe, 2 nothing. */
