@@ -123,6 +123,8 @@ int base_load(struct file *file, struct base *base)
     base->next_series = (uint32_t)series + 1;
     base->at = (uint64_t)at;
     base->wall_s = wall_s;
-    int end = file_run(file_statement(file, code ? STATEMENT_ROLLBACK : STATEMENT_COMMIT, &(int){0}));
-    return code ? code : end;
+    if (!code)
+        code = file_run(file_statement(file, STATEMENT_COMMIT, &(int){0}));
+    file_rollback(file);
+    return code;
 }

@@ -198,7 +198,7 @@ static bool in_memory(const char *path)
     return !strncmp(path, "file:", 5);
 }
 
-int file_open(struct file *file, const char *path, char *why, size_t why_bytes)
+int file_open(struct file *file, const char *path, bool *made, char *why, size_t why_bytes)
 {
     bool memory = in_memory(path);
     int error = memory ? 0 : file_make(path);
@@ -207,9 +207,9 @@ int file_open(struct file *file, const char *path, char *why, size_t why_bytes)
     if (error)
         return SQLITE_CANTOPEN;
     int code = open_with(file, path, SQLITE_OPEN_READWRITE | (memory ? SQLITE_OPEN_CREATE | SQLITE_OPEN_URI : 0));
-    bool empty = false;
+    *made = false;
     if (!code)
-        code = recognise(file->db, path, &empty, why, why_bytes);
+        code = recognise(file->db, path, made, why, why_bytes);
     if (!code)
         code = pragma(file->db, "PRAGMA auto_vacuum = INCREMENTAL");
     if (!code)
@@ -220,7 +220,7 @@ int file_open(struct file *file, const char *path, char *why, size_t why_bytes)
         code = pragma(file->db, "PRAGMA journal_size_limit = 16777216");
     if (!code)
         code = pragma(file->db, "PRAGMA cache_size = -16384");
-    if (!code && empty)
+    if (!code && *made)
         code = new_schema(file->db);
     if (code && !*why)
         snprintf(why, why_bytes, "%s", file->db ? sqlite3_errmsg(file->db) : sqlite3_errstr(code));
@@ -270,6 +270,12 @@ sqlite3_stmt *file_statement(struct file *file, enum statement statement, int *c
         *code = sqlite3_prepare_v3(file->db, statement_texts[statement], -1, SQLITE_PREPARE_PERSISTENT,
                                    &file->statements[statement], NULL);
     return file->statements[statement];
+}
+
+void file_rollback(struct file *file)
+{
+    if (!sqlite3_get_autocommit(file->db))
+        file_run(file_statement(file, STATEMENT_ROLLBACK, &(int){0}));
 }
 
 int file_run(sqlite3_stmt *statement)

@@ -92,6 +92,8 @@ static struct history *make(const struct history_options *options)
         history->options.size_bytes = HISTORY_SIZE_DEFAULT;
     if (!options->keep_days)
         history->options.keep_days = HISTORY_KEEP_DAYS_DEFAULT;
+    if (!options->retry_ns)
+        history->options.retry_ns = RETRY_NS;
     history->in_memory = !options->folder;
     snprintf(history->folder, sizeof history->folder, "%s", options->folder ? options->folder : "");
     if (options->folder)
@@ -141,6 +143,9 @@ int history_start(const struct history_options *options, struct history **out)
 
 void history_stop(struct history *history)
 {
+    pthread_mutex_lock(&history->reader_lock);
+    file_close(&history->reader); /* who closes last takes the log back into the file: the writer, for the reader cannot */
+    pthread_mutex_unlock(&history->reader_lock);
     pthread_mutex_lock(&history->lock);
     history->stopping = true;
     pthread_cond_broadcast(&history->ticked);

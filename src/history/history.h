@@ -39,6 +39,7 @@ struct history_options {
     uint64_t size_bytes;  /* that the file may have; 0: the default */
     unsigned keep_days;   /* 0: the default */
     struct stats *stats;  /* whose views are sampled; NULL: none */
+    uint64_t retry_ns;    /* between two attempts at a file that fails; 0: a second */
 };
 
 /* Starts the threads; opening and checking the file is the writer's, so that a start never waits for it. 0 or -errno:

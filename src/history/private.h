@@ -198,9 +198,9 @@ struct file {
     sqlite3_stmt *statements[STATEMENTS]; /* prepared when they are first used */
 };
 /* Opens what the writer writes: makes it where there is none, checks it, and brings an older version up. path: of the
- * file, or file:/NAME?vfs=memdb, which is memory. why: what is wrong. SQLITE_OK; SQLITE_CORRUPT or SQLITE_NOTADB: it is damaged, or not
+ * file, or file:/NAME?vfs=memdb, which is memory. made: it is new. why: what is wrong. SQLITE_OK; SQLITE_CORRUPT or SQLITE_NOTADB: it is damaged, or not
  * ours; SQLITE_SCHEMA: its version is newer than we are; others may pass. */
-int file_open(struct file *file, const char *path, char *why, size_t why_bytes);
+int file_open(struct file *file, const char *path, bool *made, char *why, size_t why_bytes);
 /* The same for those who only read; the file must have been opened by file_open() before. */
 int file_open_reading(struct file *file, const char *path);
 void file_close(struct file *file);
@@ -209,6 +209,8 @@ bool file_set_aside(const char *path, const char *word, char *name, size_t name_
 sqlite3_stmt *file_statement(struct file *file, enum statement statement, int *code);
 /* Runs a statement that gives no row; it is reset. */
 int file_run(sqlite3_stmt *statement);
+/* Ends a transaction that did not commit, if there is one. */
+void file_rollback(struct file *file);
 bool file_is_damaged(int code);
 
 /* base.c. A new figure is added to the file. */

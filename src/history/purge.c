@@ -60,8 +60,7 @@ static void commit(struct purging *purging)
     if (!purging->code)
         purging->code = sizes_change(purging->file, purging->rows, purging->bytes);
     run(purging, STATEMENT_COMMIT);
-    if (purging->code && !sqlite3_get_autocommit(purging->file->db))
-        file_run(file_statement(purging->file, STATEMENT_ROLLBACK, &(int){0}));
+    file_rollback(purging->file);
     if (!purging->code && !purging->between(purging->arg))
         purging->code = SQLITE_INTERRUPT;
 }

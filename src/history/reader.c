@@ -64,8 +64,7 @@ int reader_give(struct history *history, int code)
 {
     struct file *file = &history->reader;
     sqlite3_progress_handler(file->db, 0, NULL, NULL);
-    if (!sqlite3_get_autocommit(file->db))
-        file_run(file_statement(file, STATEMENT_ROLLBACK, &(int){0}));
+    file_rollback(file);
     if (file_is_damaged(code)) /* the writer finds out, too */
         file_close(file);
     pthread_mutex_unlock(&history->reader_lock);

@@ -182,7 +182,6 @@ int retain_step(struct file *file, const struct history_options *options, int64_
     code = steps(file, options, inserted > STEP_ROWS / 2 ? 2 * inserted : STEP_ROWS);
     if (!code)
         code = file_run(file_statement(file, STATEMENT_COMMIT, &(int){0}));
-    if (code && !sqlite3_get_autocommit(file->db))
-        file_run(file_statement(file, STATEMENT_ROLLBACK, &(int){0}));
+    file_rollback(file);
     return code;
 }

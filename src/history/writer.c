@@ -13,6 +13,7 @@
 struct writer {
     struct history *history;
     struct file file;
+    bool loaded; /* the sampler knows this file */
     struct batch batch; /* taken, not written yet */
     uint64_t asked;
     int64_t rows[TABLES], bytes[TABLES]; /* that this transaction adds */
@@ -54,6 +55,7 @@ static bool set_aside(struct writer *writer, int code, const char *why)
     if (history->in_memory || (!newer && !file_is_damaged(code)))
         return false;
     file_close(&writer->file);
+    writer->loaded = false;
     if (!file_set_aside(history->path, newer ? "newer" : "corrupt", name, sizeof name))
         return false;
     log_warn("history: %s: %s; it is kept as %s, and a new one begins", history->path, why, name);
@@ -66,14 +68,18 @@ static bool open_file(struct writer *writer)
     char why[128] = "";
     for (int attempt = 0; attempt < 2; attempt++) {
         struct base base = {.epoch = 0};
-        int code = file_open(&writer->file, history->path, why, sizeof why);
+        bool made;
+        int code = file_open(&writer->file, history->path, &made, why, sizeof why);
+        if (!code && writer->loaded && !made)
+            return true; /* the one that we had before */
         if (!code) {
             code = base_load(&writer->file, &base);
             if (!code) {
+                writer->loaded = true;
                 announce(history, &base);
                 return true;
             }
-            snprintf(why, sizeof why, "%s", sqlite3_errmsg(writer->file.db));
+            snprintf(why, sizeof why, "%s", sqlite3_errstr(code));
         }
         if (!set_aside(writer, code, why))
             break;
@@ -301,16 +307,14 @@ static int batch_write(struct writer *writer, unsigned *stale)
     int code = SQLITE_OK;
     sqlite3_stmt *begin = file_statement(&writer->file, STATEMENT_BEGIN, &code);
     sqlite3_stmt *commit = begin ? file_statement(&writer->file, STATEMENT_COMMIT, &code) : NULL;
-    sqlite3_stmt *rollback = commit ? file_statement(&writer->file, STATEMENT_ROLLBACK, &code) : NULL;
-    if (rollback)
+    if (commit)
         code = file_run(begin);
     if (code)
         return code;
     code = batch_apply(writer, stale);
     if (!code)
         code = file_run(commit);
-    if (code && !sqlite3_get_autocommit(writer->file.db))
-        file_run(rollback);
+    file_rollback(&writer->file);
     return code;
 }
 
@@ -324,13 +328,14 @@ static bool batch_finish(struct writer *writer)
     int code = rows ? batch_write(writer, &stale) : SQLITE_OK;
     if (code) {
         char why[128];
-        snprintf(why, sizeof why, "%s", sqlite3_errmsg(writer->file.db));
+        snprintf(why, sizeof why, "%s", sqlite3_errstr(code));
         degraded_set(history, true, why);
         if (set_aside(writer, code, why))
             return false; /* a new file is opened; its epoch makes these rows stale */
         if ((code & 255) != SQLITE_CONSTRAINT && (code & 255) != SQLITE_ERROR && (code & 255) != SQLITE_TOOBIG)
             return false;
         stale = rows; /* it would be the same again */
+        log_warn("history: %u rows are dropped: %s", rows, why);
     } else {
         degraded_set(history, false, "");
     }
@@ -352,7 +357,7 @@ static void retain(struct writer *writer)
     if (!code)
         return;
     char why[128];
-    snprintf(why, sizeof why, "%s", sqlite3_errmsg(writer->file.db));
+    snprintf(why, sizeof why, "%s", sqlite3_errstr(code));
     log_warn("history: old rows could not be removed: %s", why);
     set_aside(writer, code, why);
 }
@@ -401,7 +406,7 @@ void *writer_run(void *arg)
     while (!stopping || (writer.batch.rows && failures < 2)) {
         if (!writer.file.db && !open_file(&writer)) {
             failures++;
-            queue_rest(&history->queue, clock_mono_ns() + RETRY_NS, &stopping);
+            queue_rest(&history->queue, clock_mono_ns() + history->options.retry_ns, &stopping);
             continue;
         }
         due_ns += COMMIT_NS;
@@ -413,7 +418,7 @@ void *writer_run(void *arg)
         } else {
             if (++failures % 8 == 0) /* a connection may be worn out too */
                 file_close(&writer.file);
-            queue_rest(&history->queue, clock_mono_ns() + RETRY_NS, &stopping);
+            queue_rest(&history->queue, clock_mono_ns() + history->options.retry_ns, &stopping);
         }
         due_ns = clock_mono_ns();
     }
