@@ -18,7 +18,8 @@ struct body {
     uint64_t hash, seq, built_ns;
     uint64_t used_ns; /* under the lock */
     size_t bytes;
-    struct MHD_Response *response, *unmodified; /* the 304 in its stead */
+    struct MHD_Response *response;   /* NULL: whoever asked knew it already */
+    struct MHD_Response *unmodified; /* the 304 in its stead */
 };
 
 struct bodies {
@@ -39,8 +40,10 @@ void body_unref(struct body *body)
 {
     if (!body || atomic_fetch_sub(&body->references, 1) != 1)
         return;
-    MHD_destroy_response(body->response);
-    MHD_destroy_response(body->unmodified);
+    if (body->response)
+        MHD_destroy_response(body->response);
+    if (body->unmodified)
+        MHD_destroy_response(body->unmodified);
     free(body);
 }
 
@@ -68,8 +71,8 @@ static uint64_t hash_of(const char *key)
     return hash ^ hash >> 32;
 }
 
-/* A reference on the body for key and seq, where it is fresh. */
-static struct body *body_find(struct bodies *bodies, const char *key, uint64_t hash, uint64_t seq)
+/* A reference on the body for key and seq, where it is fresh; for its 304 it need not be there itself. */
+static struct body *body_find(struct bodies *bodies, const char *key, uint64_t hash, uint64_t seq, bool unmodified)
 {
     uint64_t now = clock_mono_coarse_ns();
     struct body *found = NULL;
@@ -77,7 +80,7 @@ static struct body *body_find(struct bodies *bodies, const char *key, uint64_t h
     for (size_t i = 0; i < WAYS && !found; i++) {
         struct body *body = bodies->sets[hash % SETS][i];
         if (body && body->hash == hash && !strcmp(body->key, key) && body->seq == seq &&
-            (!seq || now - body->built_ns < BODY_FRESH_NS))
+            (unmodified || (body->response && (!seq || now - body->built_ns < BODY_FRESH_NS))))
             found = body;
     }
     if (found) {
@@ -134,7 +137,7 @@ static void body_keep(struct bodies *bodies, struct body *body)
     body_unref(old);
 }
 
-/* The caller's reference, or NULL: out of memory. */
+/* The caller's reference, or NULL: out of memory. make: NULL: the 304 alone. */
 static struct body *body_build(struct request *request, struct form form, const char *etag, body_fn make, const void *arg)
 {
     struct body *body = calloc(1, sizeof *body);
@@ -142,14 +145,13 @@ static struct body *body_build(struct request *request, struct form form, const 
         return NULL;
     body->references = 1;
     body->unmodified = unmodified_new(etag);
-    body->response = body->unmodified ? represent(request, make(request, arg), form, "application/json", etag, &body->bytes) : NULL;
+    if (make)
+        body->response = represent(request, make(request, arg), form, "application/json", etag, &body->bytes);
     body->bytes += sizeof *body;
     body->built_ns = body->used_ns = clock_mono_coarse_ns();
-    if (body->response)
+    if (body->unmodified && (body->response || !make))
         return body;
-    if (body->unmodified)
-        MHD_destroy_response(body->unmodified);
-    free(body);
+    body_unref(body);
     return NULL;
 }
 
@@ -180,18 +182,18 @@ enum MHD_Result respond_body(struct request *request, const char *key, uint64_t 
     char etag[ETAG_BYTES], whole[BODY_KEY_BYTES];
     size_t length = key_whole(key, form, whole);
     uint64_t hash = length ? hash_of(whole) : 0;
-    struct body *body = length ? body_find(bodies, whole, hash, seq) : NULL;
     const char *known = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match");
-    if (!body || known)
+    if (known)
         etag_write(etag, request->api->start_id, seq);
     bool same = known && etag_listed(known, etag);
+    unsigned status = same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK;
+    struct body *body = length ? body_find(bodies, whole, hash, seq, same) : NULL;
     if (body)
-        return body_queue(request, body, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK);
-    if (same)
-        return respond_queue(request, MHD_HTTP_NOT_MODIFIED, unmodified_new(etag));
-    if (request->route->place == KEPT && !request->aside)
+        return body_queue(request, body, status);
+    if (!same && request->route->place == KEPT && !request->aside)
         return worker_take(request);
-    body = body_build(request, form, etag, make, arg);
+    etag_write(etag, request->api->start_id, seq);
+    body = body_build(request, form, etag, same ? NULL : make, arg);
     if (!body)
         return respond_problem(request, PROBLEM_internal, "out of memory");
     body->seq = seq;
@@ -200,5 +202,5 @@ enum MHD_Result respond_body(struct request *request, const char *key, uint64_t 
         memcpy(body->key, whole, length + 1);
         body_keep(bodies, body);
     }
-    return body_queue(request, body, MHD_HTTP_OK);
+    return body_queue(request, body, status);
 }

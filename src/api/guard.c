@@ -38,14 +38,28 @@ static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name
     form->bad_name |= !is_token(name);
     for (const char *at = value ? value : ""; *at; at++)
         form->bad_value |= ((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f;
-    form->hosts += !strcasecmp(name, "Host");
-    form->lengths += !strcasecmp(name, "Content-Length");
-    form->authorizations += !strcasecmp(name, "Authorization");
-    form->origins += !strcasecmp(name, "Origin");
-    form->types += !strcasecmp(name, "Content-Type");
-    if (!strcasecmp(name, "Transfer-Encoding")) {
-        form->encodings++;
-        form->bad_encoding |= !value || strcasecmp(value, "chunked");
+    switch (*name | 0x20) { /* most headers are none of these */
+    case 'h':
+        form->hosts += !strcasecmp(name, "Host");
+        break;
+    case 'c':
+        form->lengths += !strcasecmp(name, "Content-Length");
+        form->types += !strcasecmp(name, "Content-Type");
+        break;
+    case 'a':
+        form->authorizations += !strcasecmp(name, "Authorization");
+        break;
+    case 'o':
+        form->origins += !strcasecmp(name, "Origin");
+        break;
+    case 't':
+        if (!strcasecmp(name, "Transfer-Encoding")) {
+            form->encodings++;
+            form->bad_encoding |= !value || strcasecmp(value, "chunked");
+        }
+        break;
+    default:
+        break;
     }
     return MHD_YES;
 }

@@ -71,6 +71,21 @@ static void test_kept_bodies_need_no_worker(void **state)
     fail_msg("no body was kept");
 }
 
+static void test_who_comes_while_it_drains_is_503(void **state)
+{
+    struct world *world = *state;
+    static const char *const rows[] = {"GET /v1/info", "GET /v1/processes/" PROCESS "/types", "GET /healthz", "HEAD /v1/info"};
+    world->api->draining = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char request[256];
+        snprintf(request, sizeof request, "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", rows[i]);
+        const char *answer = ask_on(world, dial_unix(world), request);
+        assert_int_equal(status_of(answer), 503);
+        assert_non_null(strstr(answer, "Retry-After: 1\r\n"));
+        assert_true(strstr(answer, "\"code\":\"draining\"") || !strncmp(rows[i], "HEAD", 4));
+    }
+}
+
 /* The teardown stops the daemon and is timed: nothing is left suspended. */
 static void test_stop_with_requests_aside(void **state)
 {
@@ -83,6 +98,6 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
     const struct CMUnitTest tests[] = {TEST(test_many_at_once_and_some_hang_up), TEST(test_a_full_queue_is_503),
-                                       TEST(test_kept_bodies_need_no_worker), TEST(test_stop_with_requests_aside)};
+                                       TEST(test_kept_bodies_need_no_worker), TEST(test_who_comes_while_it_drains_is_503), TEST(test_stop_with_requests_aside)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
