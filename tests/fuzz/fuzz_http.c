@@ -20,10 +20,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct api *api;
 static struct operations *operations;
 
+/* Two rows, whatever is listed: one of them with values that no library sends. */
+static void rows_send(const char *process, const struct wire_command *command)
+{
+    struct { struct wire_rows head; struct wire_object rows[2]; } objects = {.rows = {{.object = 1}, {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX, UINT32_MAX}}};
+    struct { struct wire_rows head; struct { struct wire_cycle row; char text[8]; } rows[2]; } cycles = {
+        .rows = {{{.count = 1, .text_bytes = 8}, "node.nex"}, {{.count = UINT64_MAX, .text_bytes = 3}, "\xff\n\x01"}}};
+    bool shapes = command->kind == WIRE_COMMAND_CYCLES;
+    struct wire_rows *rows = shapes ? &cycles.head : &objects.head;
+    *rows = (struct wire_rows){.head = wire_head_make(WIRE_ROWS, shapes ? sizeof cycles : sizeof objects),
+                               .operation = command->operation, .heap_number = command->heap_number,
+                               .kind = command->kind, .count = 2};
+    operations_rows(operations, process, rows);
+}
+
 /* A host that obeys at once. */
 static int obey(void *arg, const char *process, const struct wire_command *command)
 {
     (void)arg;
+    if (wire_command_lists(command->kind))
+        rows_send(process, command);
     operations_ack(operations, process,
                    &(struct wire_ack){.operation = command->operation, .heap_number = command->heap_number,
                                       .state = WIRE_ACK_SUCCEEDED});
