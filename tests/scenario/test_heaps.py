@@ -67,3 +67,23 @@ class Heaps(Scenario):
         answer = self.collect(self.process)
         self.assertEqual(answer.status, 200, answer)
         self.assertEqual(len(answer.json["heaps"]), 1)
+        below = f"/v1/processes/{self.process}/heaps/{gone['n']}"
+        for method, leaf in (("POST", "collect"), ("POST", "freeze"), ("POST", "garbage/clear"), ("GET", "objects"),
+                             ("GET", "cycles"), ("GET", "garbage/0/referrers"), ("GET", "events")):
+            answer = self.unix(method, f"{below}/{leaf}", {} if method == "POST" else None)
+            self.assertEqual((answer.status, answer.json["code"]), (410, "heap_gone"), leaf)
+
+    def test_what_both_heaps_list(self):
+        """Each row names its heap, and each heap has a cursor of its own; numbers are a heap's."""
+        for n in (1, 2):
+            self.tell(n, "ring", 20)
+        self.settled(80)
+        listed = self.get(f"/v1/processes/{self.process}/objects?limit=10")
+        self.assertEqual([row["heap"] for row in listed["objects"]], [1] * 10 + [2] * 10)
+        self.assertEqual((listed["complete"], listed["next_cursor"]), (False, None))
+        for heap in listed["heaps"]:
+            rest = self.heap(heap["n"], f"objects?limit=1000&cursor={heap['next_cursor']}")
+            first = {row["object"] for row in listed["objects"] if row["heap"] == heap["n"]}
+            self.assertEqual(len(first | {row["object"] for row in rest["objects"]}), 40)
+            self.assertEqual((rest["complete"], len(rest["objects"])), (True, 30))
+        self.assertEqual(self.unix("GET", f"/v1/processes/{self.process}/objects?cursor=8193").status, 422)
