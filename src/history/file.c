@@ -168,18 +168,17 @@ static int quick_check(sqlite3 *db, char *why, size_t why_bytes)
 }
 
 /* Which file it is, and whether it is one that we can use; nothing is written to it before that. */
-static int recognise(sqlite3 *db, const char *path, bool *empty, char *why, size_t why_bytes)
+static int recognise(sqlite3 *db, const char *path, sqlite3_int64 *is_version, char *why, size_t why_bytes)
 {
     struct stat status;
     int code;
-    sqlite3_int64 version = number_of(db, "PRAGMA user_version", &code);
+    sqlite3_int64 version = *is_version = number_of(db, "PRAGMA user_version", &code);
     sqlite3_int64 application = code ? -1 : number_of(db, "PRAGMA application_id", &code);
     sqlite3_int64 objects = code ? -1 : number_of(db, "SELECT count(*) FROM sqlite_schema", &code);
     if (code)
         return code;
-    *empty = !version && !application && !objects;
-    if (*empty)
-        return SQLITE_OK;
+    if (!version && !application && !objects)
+        return SQLITE_OK; /* empty */
     if (application != APPLICATION_ID || version < 1) {
         snprintf(why, why_bytes, "it is no history of tallyd");
         return SQLITE_NOTADB;
@@ -207,9 +206,10 @@ int file_open(struct file *file, const char *path, bool *made, char *why, size_t
     if (error)
         return SQLITE_CANTOPEN;
     int code = open_with(file, path, SQLITE_OPEN_READWRITE | (memory ? SQLITE_OPEN_CREATE | SQLITE_OPEN_URI : 0));
-    *made = false;
+    sqlite3_int64 version = 0;
     if (!code)
-        code = recognise(file->db, path, made, why, why_bytes);
+        code = recognise(file->db, path, &version, why, why_bytes);
+    *made = !code && !version;
     if (!code)
         code = pragma(file->db, "PRAGMA auto_vacuum = INCREMENTAL");
     if (!code)
@@ -222,6 +222,11 @@ int file_open(struct file *file, const char *path, bool *made, char *why, size_t
         code = pragma(file->db, "PRAGMA cache_size = -16384");
     if (!code && *made)
         code = new_schema(file->db);
+    else if (!code && version < FORMAT_VERSION) {
+        code = file_migrate(file, (int)version);
+        if (!code)
+            log_info("history: %s is of version %d now, and was of %lld", path, FORMAT_VERSION, (long long)version);
+    }
     if (code && !*why)
         snprintf(why, why_bytes, "%s", file->db ? sqlite3_errmsg(file->db) : sqlite3_errstr(code));
     if (code)

@@ -209,6 +209,8 @@ bool file_set_aside(const char *path, const char *word, char *name, size_t name_
 sqlite3_stmt *file_statement(struct file *file, enum statement statement, int *code);
 /* Runs a statement that gives no row; it is reset. */
 int file_run(sqlite3_stmt *statement);
+/* migrate.c: brings a file of an older version up. */
+int file_migrate(struct file *file, int version);
 /* Ends a transaction that did not commit, if there is one. */
 void file_rollback(struct file *file);
 bool file_is_damaged(int code);

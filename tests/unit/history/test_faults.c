@@ -30,7 +30,7 @@ static void test_F5_full_disk_at_every_write(void **state)
     for (uint64_t n = 1;; n += n < 60 ? 1 : 7) {
         struct simulation simulation = {.world = world, .mono_s = 1000, .wall_s = WALL_S};
         struct history_status status;
-        unlink(world->path);
+        world_remove(world);
         faulty_begin();
         faulty.fail_from = n;
         faulty.fail_to = n + 3;
@@ -102,6 +102,7 @@ static void test_F5_what_finds_no_room_is_counted(void **state)
             assert_true(status.degraded);
         }
     }
+    assert_true(history_flush(simulation.history, PATIENCE_NS));
     history_status_get(simulation.history, &status);
     assert_true(status.rows_dropped > 0 && !status.degraded);
     simulation.history->now = simulation.sampler->at;
@@ -272,7 +273,7 @@ static void test_F8_damaged_files_make_way(void **state)
         slowest = took > slowest ? took : slowest;
         world_close(world);
         aside += world_files(world, "corrupt-") > before;
-        unlink(world->path);
+        world_remove(world);
     }
     print_message("F8: %d damaged files, %u set aside, %llu ms at most\n", rounds, aside, (unsigned long long)slowest / 1000000);
     assert_true(aside > (unsigned)rounds / 3 && slowest < 5ull * SECOND_NS);

@@ -79,6 +79,17 @@ static inline int world_teardown(void **state)
     return 0;
 }
 
+/* The file, and what belongs to it. */
+static inline void world_remove(const struct world *world)
+{
+    static const char *const parts[] = {"", "-wal", "-shm"};
+    char path[128];
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s%s", world->path, parts[i]);
+        unlink(path);
+    }
+}
+
 /* The first column of a query's first row, by a connection of its own. */
 static inline int64_t world_number(const struct world *world, const char *sql)
 {
