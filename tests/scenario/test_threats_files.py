@@ -2,13 +2,14 @@
 live figures are right, no answer takes longer than two seconds, and what cannot be used is set aside unchanged."""
 import os
 import random
+import re
 import shutil
 import sqlite3
 import stat
 import time
 import unittest
 
-from harness import Scenario, until
+from harness import ROOT, Scenario, until
 
 START_S, ANSWER_S = 5, 2
 LEAVES = ("/history?from=-1h", "/history?from=-1h&format=csv", "/history/collections")
@@ -142,6 +143,23 @@ class CraftedFiles(Scenario):
                 os.unlink(path)
         if source:
             shutil.copy(source, self.db)
+
+
+class Promises(unittest.TestCase):
+    def test_each_threat_names_tests_that_there_are(self):
+        """SECURITY.md has a row for each of A1 to A16, and what a row names is there; a scenario holds the number."""
+        with open(os.path.join(ROOT, "SECURITY.md"), encoding="utf-8") as file:
+            table = dict(re.findall(r"(?m)^\| (A\d+) \|.*\| ([^|]+) \|$", file.read()))
+        self.assertEqual(list(table), [f"A{n}" for n in range(1, 17)])
+        for number, shown_by in table.items():
+            folder = "tests/scenario"
+            for name in re.findall(r"`([^`]+)`", shown_by):
+                path = os.path.join(folder, name) if "/" not in name else name
+                folder = os.path.dirname(path)
+                with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+                    text = file.read()
+                if folder != "tests/unit/intake":
+                    self.assertRegex(text, rf"\b(test_)?{number}[_:]", path)
 
 
 if __name__ == "__main__":
