@@ -7,6 +7,8 @@
 #include "operations/private.h"
 #include "tally.h"
 
+#define SEND_AT_ONCE 64u /* heaps; more are the next tick's, so that who asks is not held up */
+
 const char *operation_state_word(enum operation_state state)
 {
     static const char *const words[] = {
@@ -296,7 +298,8 @@ int operations_start(struct operations *operations, const struct operation_reque
     pthread_mutex_unlock(&operations->lock);
     if (result)
         return result;
-    operations__send(operations);
+    if (request->target_count <= SEND_AT_ONCE)
+        operations__send(operations);
     operations__tell(operations, number);
     return 0;
 }

@@ -16,6 +16,7 @@ struct operation {
     uint64_t created_ns, deadline_ns;
     struct audit_record asked; /* kind "": not audited */
     size_t rows_bytes;         /* of its heaps */
+    size_t unasked;            /* the heaps before it ride on some command */
     struct operation_view *view;
     struct ride rides[]; /* by heap */
 };

@@ -69,15 +69,19 @@ static bool next_to_send(struct operations *operations, struct operation **found
     *found = NULL;
     for (struct operation *operation = operations->newest; operation; operation = operation->next) {
         const struct operation_view *view = operation->view;
-        for (size_t i = 0; i < view->heap_count && !operation_is_over(view->state); i++) {
-            if (operation->rides[i].number || operation_is_over(view->heaps[i].state))
+        bool all = true; /* those before i */
+        for (size_t i = operation->unasked; i < view->heap_count && !operation_is_over(view->state); i++) {
+            if (operation->rides[i].number || operation_is_over(view->heaps[i].state)) {
+                operation->unasked += all;
                 continue;
+            }
             const struct operation_heap *ridden;
             enum way way = way_of(operations, operation, i, &ridden, &operation->rides[i].number);
             if (way == WAY_RIDE && ridden->state > view->heaps[i].state) {
                 operation->view->heaps[i].state = ridden->state;
                 operations__reckon(operations, operation);
             }
+            all &= way == WAY_RIDE;
             if (way != WAY_SEND)
                 continue;
             *found = operation;
@@ -117,6 +121,13 @@ static void unsent_end(struct operations *operations, uint64_t number, const cha
         operations__tell(operations, ended[i]);
 }
 
+/* It is to be sent itself, sooner or later. */
+static void unride(struct operation *operation, size_t heap)
+{
+    operation->rides[heap].number = 0;
+    operation->unasked = heap < operation->unasked ? heap : operation->unasked;
+}
+
 /* There is no room: it waits for the next tick. */
 static void unsent_keep(struct operations *operations, const char *id, const char *process, uint32_t n)
 {
@@ -124,7 +135,7 @@ static void unsent_keep(struct operations *operations, const char *id, const cha
     struct operation *operation = operations__find(operations, id);
     for (size_t i = 0; operation && i < operation->view->heap_count; i++)
         if (operations__is_of(operation, i, process, n))
-            operation->rides[i].number = 0;
+            unride(operation, i);
     pthread_mutex_unlock(&operations->lock);
 }
 
@@ -224,7 +235,7 @@ static bool ack_take(struct operations *operations, struct operation *operation,
 {
     if (is_own(operation, at) || !rider_leaves(operation, ack, clock_mono_ns()))
         return ack_fold(operations, operation, at, ack, rows);
-    operation->rides[at].number = 0;
+    unride(operation, at);
     return false;
 }
 
