@@ -173,6 +173,8 @@ static json_t *responses_of(const struct route *route)
         at += bytes;
         at += strspn(at, ", ");
     }
+    if (!strcmp(route->method, "GET") && route_json(route))
+        answer_add(responses, "304", 3);
     problems_add(route, responses);
     return responses;
 }

@@ -35,6 +35,11 @@ describe("the API", () => {
         assert.ok(statuses.includes(answer.status), `${what}: ${answer.status}, not ${statuses}: ${answer.text.slice(0, 300)}`);
         document.checkAnswer(operation, answer, what);
     };
+    const known304 = (answer, what) => {
+        assert.equal(answer.status, 304, `${what}: ${answer.text.slice(0, 300)}`);
+        assert.equal(answer.text, "", what);
+        assert.ok(answer.headers.etag, what);
+    };
     /** Runs `check` for every operation with its first case that succeeds. */
     const each = async (check) => {
         for (const one of document.operations) {
@@ -74,6 +79,20 @@ describe("the API", () => {
             await one.check?.(answer, world, document);
         }
     });
+
+    test("every GET of JSON has an ETag, and is 304 to who has it", () => each(async ({ operation, method }, first) => {
+        if (method !== "GET" || !operation.responses[304]) {
+            return;
+        }
+        const answer = await send(first);
+        if (answer.status !== 200) { /* what another case has cleared away, or still waits for */
+            return;
+        }
+        assert.match(answer.headers.etag ?? "none", /^(W\/)?"[0-9a-f]+-[0-9a-f]+"$/, first.route);
+        const again = await send(first, { headers: { ...first.headers, "If-None-Match": '"x", *, "y"' } });
+        assert.equal(again.status, 200, first.route); /* a star stands alone */
+        known304(await send(first, { headers: { ...first.headers, "If-None-Match": "*" } }), first.route);
+    }));
 
     test("wrong parameters are 422 and named", () => each(async ({ operation }, first) => {
         for (const parameter of operation.parameters.filter((one) => one.in === "query")) {
