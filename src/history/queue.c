@@ -96,10 +96,10 @@ void queue_take(struct queue *queue, uint64_t until_ns, struct batch *batch, uin
         *batch = queue->pending;
         queue->pending = empty;
         queue->pending.used = queue->pending.rows = 0;
+        *asked = queue->asked; /* of those who wait, these wait for no more than this batch */
     }
     queue->taken_rows = batch->rows;
     queue->taken_bytes = batch->used;
-    *asked = queue->asked;
     *stopping = queue->stopping;
     pthread_mutex_unlock(&queue->lock);
 }
