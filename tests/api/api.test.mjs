@@ -2,8 +2,10 @@
  * answer is held against its schema. Cases stand in cases/*.mjs and are found there; a route without one fails. */
 
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { readFile, readdir } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { Document } from "./document.mjs";
 import { World } from "./world.mjs";
 
@@ -59,6 +61,14 @@ describe("the API", () => {
     after(() => world.stop());
 
     test("the document is one by OpenAPI's own schema", async () => assert.deepEqual(await document.faults(), []));
+
+    test("API.md is what the tables make", async () => {
+        const root = fileURLToPath(new URL("../../", import.meta.url));
+        const made = spawnSync("python3", ["config/apidoc.py"], { cwd: root, encoding: "utf8" });
+        assert.equal(made.stderr, "");
+        assert.ok(made.stdout === await readFile(`${root}src/api/API.md`, "utf8"), "it is old: make documents");
+        document.operations.forEach((one) => assert.ok(made.stdout.includes(`| \`${one.route}\` |`), one.route));
+    });
 
     test("every route has a case, and every case a route", () => {
         const routes = document.operations.map((one) => one.route);
