@@ -132,13 +132,14 @@ $(BUILD)/tally-replay: $(call obj,$(REPLAY_SRCS)) $(BUILD)/libtally.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread
 
-BENCH_SRCS := $(addprefix tests/bench/,main.c measure.c counting.c cycles.c pauses.c graph.c graph_file.c growth.c stream.c ingest.c attached.c history.c)
+BENCH_SRCS := $(addprefix tests/bench/,main.c measure.c counting.c cycles.c pauses.c graph.c graph_file.c growth.c stream.c ingest.c daemon.c attached.c history.c client.c http.c \
+  sse.c collect.c)
 BENCH_OBJS := $(call obj,$(STATS_SRCS) $(HISTORY_SRCS) src/base/log.c)
 
-$(BUILD)/tally-bench: $(BENCH_SRCS) tests/bench/bench.h $(BENCH_OBJS) $(BUILD)/libtally.a
+$(BUILD)/tally-bench: $(BENCH_SRCS) $(wildcard tests/bench/*.h) $(BENCH_OBJS) $(BUILD)/libtally.a
 	$(call say,CC,tests/bench)
 	$(Q)$(CC) $(TALLY_CPPFLAGS) $(CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) $(LDFLAGS) $(BENCH_SRCS) $(BENCH_OBJS) $(BUILD)/libtally.a \
-	  -o $@ -lzstd -lm -lsqlite3 -ljansson -lsystemd -pthread
+	  -o $@ -lzstd -lm -lsqlite3 -ljansson -lsystemd -lmicrohttpd -pthread
 
 # ---- web assets: npm's files and ours, embedded by the assembler
 VENDOR_FILES := /vendor/uplot.js=web/node_modules/uplot/dist/uPlot.esm.js /vendor/uplot.css=web/node_modules/uplot/dist/uPlot.min.css \

@@ -53,6 +53,7 @@ struct gaps {
     uint32_t steps[65536];
 };
 void gaps_add(struct gaps *gaps, uint64_t ns);
+double gap_of(const struct gaps *gaps, uint64_t one_in); /* ns: so few are longer, one in 100 for p99 */
 void gaps_put(const struct gaps *gaps, const char *figure, double seconds);
 
 /* The workloads; arguments as main.c has checked them. */
@@ -71,6 +72,10 @@ void workload_stream(void);
 void workload_ingest(void);
 void workload_attach(long processes);
 void workload_daemon(void);
+void workload_http(void);
+void workload_fleet(void);
+void workload_sse(void);
+void workload_collect(void);
 void workload_history(long busy, long hours);
 
 /* graph_file.c: a .tgraph or .tgraph.zst file, whole and checked, or the end with a sentence. */

@@ -30,6 +30,10 @@ static const char usage[] =
     "  attach [PROCESSES]   that attach at once to a tallyd of ours, and idle (default 1,000)\n"
     "  history [BUSY HOURS] 1,000 processes, BUSY of them busy (default 50), for HOURS (default 24) of a simulated day\n"
     "  daemon               what a tallyd of ours costs, and what its troubles cost a host\n"
+    "  http                 a busy process's figures over 8 connections, beside a bare libmicrohttpd\n"
+    "  fleet                the page of metrics and the list of 1,000 processes\n"
+    "  sse                  64 streams, beside a plain loop that sends as much\n"
+    "  collect              collections asked of a heap that allocates, is parked, or is told\n"
     "options:\n"
     "  --manager NAME       none, refcount, generational, cycle (the default) or full\n"
     "  --max-pause US       a pause budget in microseconds\n"
@@ -137,6 +141,14 @@ static void workload_run(int count, char **words)
         workload_history(count == 3 ? (long)number(first, 0, 1000) : 50, count == 3 ? (long)number(words[2], 1, 1000) : 24);
     else if (!strcmp(word, "daemon") && count == 1)
         workload_daemon();
+    else if (!strcmp(word, "http") && count == 1)
+        workload_http();
+    else if (!strcmp(word, "fleet") && count == 1)
+        workload_fleet();
+    else if (!strcmp(word, "sse") && count == 1)
+        workload_sse();
+    else if (!strcmp(word, "collect") && count == 1)
+        workload_collect();
     else
         refuse("there is no such workload, or its arguments are wrong");
 }

@@ -86,7 +86,7 @@ void gaps_add(struct gaps *gaps, uint64_t ns)
 }
 
 /* The gap that one in so many is longer than; the longest, where that is off the scale. */
-static double gap_of(const struct gaps *gaps, uint64_t one_in)
+double gap_of(const struct gaps *gaps, uint64_t one_in)
 {
     uint64_t above = 0;
     unsigned step = 65535;

@@ -19,7 +19,7 @@ class Row(NamedTuple):
     theirs: str | None = None
 
 
-MORE_IS_BETTER = {"Mop/s", "iterations"} # units
+MORE_IS_BETTER = {"Mop/s", "iterations", "req/s"} # units
 WORST_COUNTS = "longest slice"           # none may be longer, in no round
 COLLECTORS = "marksweep go boehm cpython java"
 ROOT_COLLECTORS = "orc marksweep go boehm cpython java"
@@ -83,6 +83,23 @@ ROWS = {
         Row("daemon", "DAEMON pair, daemon stopped", "itself", 1.05), Row("daemon", "DAEMON pair, daemon dead", "itself", 1.05),
         Row("daemon", "DAEMON memory grown by its troubles", "", 0),
     ],
+    # The API: a busy process's figures, and what is not modified, beside a bare libmicrohttpd with a constant of 2 KiB;
+    # an answer that is kept beside the same answer, reused by a server that checks nothing. Then 1,000 processes: the
+    # page of metrics, their list, and what another request waits beside it.
+    "HTTP": [
+        Row("http", "HTTP stats", "itself", 0.9), Row("http", "HTTP stats p99", "itself", 2.0),
+        Row("http", "HTTP 304", "itself", 1.0), Row("http", "HTTP all checks", "itself", 0.95),
+    ],
+    "FLEET": [
+        Row("fleet", "FLEET metrics, 1,000 processes", "", 200), Row("fleet", "FLEET series a process", "", 40),
+        Row("fleet", "FLEET list of 1,000 rows", "", 1000), Row("fleet", "FLEET another request p99", "", 1000),
+    ],
+    "SSE": [
+        Row("sse", "SSE CPU of 64 streams", "", 1), Row("sse", "SSE CPU of 64 streams", "itself"),
+        Row("sse", "SSE delay p99", "", 2000), Row("sse", "SSE delay p99", "itself"),
+    ],
+    "COLLECT": [row for host in ("allocating", "parked", "notified") for row in (
+        Row("collect", f"COLLECT beyond its pause p99, {host}", "", 5), Row("collect", f"COLLECT beyond its pause median, {host}"))],
     # The same work under each manager. Under none and refcount what is in cycles is not freed, under none nothing.
     "MANAGERS": [Row(f"--manager {manager} {words}", figure)
                  for words, figure, managers in (

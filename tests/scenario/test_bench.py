@@ -94,7 +94,7 @@ class Bench(Scenario):
     def test_wrong_words_are_named(self):
         for words in ([], ["w9"], ["w1", "x"], ["w1", "0"], ["header", "1"], ["w2"], ["w2", "3"], ["w2", "nan"], ["w2", "25"], ["w4", "1"],
                       ["w4", "0", "r"], ["w4", "1", "q"], ["w4", "1", "r", "roots"], ["w6"], ["w6", "e"], ["w6", "ab"],
-                      ["w6", "a", "0"], ["w6", "a", "1s"], ["graph"], ["memory", "-1"], ["--manager", "x", "w3"],
+                      ["w6", "a", "0"], ["w6", "a", "1s"], ["graph"], ["http", "x"], ["fleet", "x"], ["sse", "1"], ["collect", "1"], ["memory", "-1"], ["--manager", "x", "w3"],
                       ["--events", "some", "w3"], ["--max-pause", "-1", "w3"], ["--max-pause", "10000001", "w3"],
                       ["--nothing", "w3"], ["--manager"]):
             done = self.bench(*words)
