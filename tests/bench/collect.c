@@ -76,7 +76,7 @@ void workload_collect(void)
             rest_ms(10);
         snprintf(path, sizeof path, "/v1/processes/%d/collect?wait=5s", (int)pid);
         tallyd_request(request, sizeof request, "POST", path, "Content-Type: application/json\r\nContent-Length: 2\r\n");
-        strcat(request, "{}");
+        snprintf(request + strlen(request), sizeof request - strlen(request), "{}");
         memset(&beyond, 0, sizeof beyond);
         for (int n = 0; n < ASKED; n++) {
             gaps_add(&beyond, (uint64_t)asked_ns(tallyd_port(), request));
