@@ -53,7 +53,7 @@ DAEMON_SRCS := src/base/log.c src/base/pulse.c src/base/file.c $(WIRE_SRCS) $(IN
 DAEMON_LIBS := -lmicrohttpd -ljansson -lz -linih -lsystemd -lseccomp -lnettle -lsqlite3
 
 TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/tallyctl/table.c src/tallyctl/place.c src/tallyctl/client.c \
-  src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/setting.c src/tallyctl/control.c src/tallyctl/token.c src/tallyctl/output_text.c \
+  src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/setting.c src/tallyctl/control.c src/tallyctl/token.c src/tallyctl/past.c src/tallyctl/output_text.c \
   src/tallyctl/output_json.c src/tallyctl/doctor.c src/tallyctl/doctor_files.c src/tallyctl/doctor_proc.c
 TALLYCTL_LIBS := -lcurl -ljansson
 MAL_SRCS := $(addprefix src/mal/,main.c mal.c values.c symbols.c sequence.c map.c env.c reader.c printer.c eval.c call.c quote.c core.c core_text.c \

@@ -14,6 +14,9 @@ struct output {
     void (*operation)(const struct client_reply *reply);
     /* Objects or shapes of cycles, whichever the answer lists. */
     void (*listing)(const struct client_reply *reply);
+    void (*history)(const struct client_reply *reply);
+    void (*audit)(const struct client_reply *reply);
+    void (*purged)(const struct client_reply *reply);
     void (*link)(const struct client_reply *reply);
     void (*tokens)(const struct client_reply *reply);
     /* A new token's secret, which is shown this once. */

@@ -425,6 +425,72 @@ static void print_findings(const json_t *findings)
     }
 }
 
+/* A point of a series: its last value, and what it ranged over where it did. */
+static void cell_point(struct table *table, const json_t *series, size_t at)
+{
+    char last[TEXT_FIGURE_MAX], least[TEXT_FIGURE_MAX], most[TEXT_FIGURE_MAX];
+    const char *unit = client_text(series, "unit");
+    const char *(*figure)(char out[TEXT_FIGURE_MAX], uint64_t) = !strcmp(unit, "bytes")         ? text_bytes
+                                                                 : !strcmp(unit, "nanoseconds") ? text_duration
+                                                                                                : text_number;
+    const json_t *value = json_array_get(json_object_get(series, "last"), at);
+    uint64_t low = (uint64_t)json_integer_value(json_array_get(json_object_get(series, "min"), at));
+    uint64_t high = (uint64_t)json_integer_value(json_array_get(json_object_get(series, "max"), at));
+    if (!json_is_integer(value))
+        table_cell(table, "-");
+    else if (json_is_array(json_object_get(series, "min")) && low != high)
+        table_cell(table, "%s (%s..%s)", figure(last, (uint64_t)json_integer_value(value)), figure(least, low), figure(most, high));
+    else
+        table_cell(table, "%s", figure(last, (uint64_t)json_integer_value(value)));
+}
+
+#define HISTORY_COLUMNS 16u
+static void print_history(const struct client_reply *reply)
+{
+    const char *headings[HISTORY_COLUMNS + 1] = {"TIME"};
+    char names[HISTORY_COLUMNS][80];
+    const json_t *list = json_object_get(reply->json, "series"), *times = json_object_get(reply->json, "at");
+    size_t columns = json_array_size(list) < HISTORY_COLUMNS ? json_array_size(list) : HISTORY_COLUMNS;
+    for (size_t i = 0; i < columns; i++) {
+        snprintf(names[i], sizeof names[i], ">%s", client_text(json_array_get(list, i), "name"));
+        headings[i + 1] = names[i];
+    }
+    struct table *table = table_new(headings, columns + 1);
+    bool begun = false; /* nothing is known before */
+    for (size_t at = 0; at < json_array_size(times); at++) {
+        for (size_t i = 0; i < columns; i++)
+            begun |= json_is_integer(json_array_get(json_object_get(json_array_get(list, i), "last"), at));
+        if (!begun)
+            continue;
+        char text[TEXT_FIGURE_MAX];
+        table_cell(table, "%s", text_time(text, json_integer_value(json_array_get(times, at))));
+        for (size_t i = 0; i < columns; i++)
+            cell_point(table, json_array_get(list, i), at);
+    }
+    table_print_free(table, stdout);
+    if (json_is_false(json_object_get(reply->json, "complete")))
+        printf("\nincomplete: tallyd did not watch all the time, or has forgotten the beginning\n");
+}
+
+static void print_audit(const struct client_reply *reply)
+{
+    static const char *const headings[] = {"TIME", "WHO", "FROM", "WHAT", "TARGET", "DETAIL", "RESULT", "CODE"};
+    static const char *const members[] = {"at", "who", "from", "kind", "target", "detail", "result", "code"};
+    struct table *table = table_new(headings, COLUMNS(headings));
+    size_t i;
+    json_t *record;
+    json_array_foreach(json_object_get(reply->json, "records"), i, record)
+        for (size_t m = 0; m < COLUMNS(members); m++)
+            cell_text(table, record, members[m]);
+    table_print_free(table, stdout);
+}
+
+static void print_purged(const struct client_reply *reply)
+{
+    printf("%llu rows were forgotten%s\n", (unsigned long long)client_number(reply->json, "rows"),
+           json_is_false(json_object_get(reply->json, "done")) ? " so far; it goes on" : "");
+}
+
 const struct output output_text = {
     .processes = print_processes,
     .stats = print_stats,
@@ -433,6 +499,9 @@ const struct output output_text = {
     .config = print_config,
     .operation = print_operation,
     .listing = print_listing,
+    .history = print_history,
+    .audit = print_audit,
+    .purged = print_purged,
     .link = print_link,
     .tokens = print_tokens,
     .secret = print_secret,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* The code point at `text` and the bytes it takes, or 0 bytes where that is not well-formed UTF-8. */
 static size_t decode(const unsigned char *text, uint32_t *point)
@@ -96,6 +97,21 @@ const char *text_duration(char out[TEXT_FIGURE_MAX], uint64_t ns)
     const char *unit = ns < 1000000 ? "us" : ns < 1000000000 ? "ms" : "s";
     double value = (double)ns / (ns < 1000000 ? 1e3 : ns < 1000000000 ? 1e6 : 1e9);
     snprintf(out, TEXT_FIGURE_MAX, "%.*f %s", precision(value), value, unit);
+    return out;
+}
+
+const char *text_number(char out[TEXT_FIGURE_MAX], uint64_t number)
+{
+    snprintf(out, TEXT_FIGURE_MAX, "%llu", (unsigned long long)number);
+    return out;
+}
+
+const char *text_time(char out[TEXT_FIGURE_MAX], int64_t seconds)
+{
+    time_t time = (time_t)seconds;
+    struct tm utc;
+    if (!gmtime_r(&time, &utc) || !strftime(out, TEXT_FIGURE_MAX, "%Y-%m-%dT%H:%M:%SZ", &utc))
+        snprintf(out, TEXT_FIGURE_MAX, "?");
     return out;
 }
 

@@ -20,6 +20,9 @@ size_t text_columns(const char *text);
 const char *text_bytes(char out[TEXT_FIGURE_MAX], uint64_t bytes);
 /* "840 ns", "12.4 us", "3.02 ms", "61.0 s". Returns `out`. */
 const char *text_duration(char out[TEXT_FIGURE_MAX], uint64_t ns);
+const char *text_number(char out[TEXT_FIGURE_MAX], uint64_t number);
+/* Seconds since 1970 as RFC 3339 has them, UTC. */
+const char *text_time(char out[TEXT_FIGURE_MAX], int64_t seconds);
 
 /* Reads "500ms", "5s", "1m" or "5" (seconds) up to a minute. False: it is none of these. */
 bool text_parse_duration(const char *text, unsigned *ms);

@@ -104,6 +104,24 @@ class History(Scenario):
     def ctl_purge(self, process):
         return self.unix("DELETE", f"/v1/processes/{process}/history").status
 
+    def test_tallyctl_tells_of_it(self):
+        """history, audit and purge on the command line, for a program that is gone too."""
+        self.start_daemon()
+        host = self.start_host("ledger")
+        process = self.attached(host)
+        self.collect(process)
+        until(lambda: self.last(process, "collections"), "something is recorded")
+        host.end()
+        until(lambda: self.get(f"/v1/history/processes?process={process}")["processes"][0]["gone_at"], "its end is recorded")
+        told = self.ctl("history", process, "collections,type:node.live_bytes", "5m")
+        self.assertEqual((told.returncode, told.stderr), (0, ""))
+        self.assertRegex(told.stdout, r"^TIME +collections +type:node.live_bytes\n2\d{3}-\d\d-\d\dT[0-9:]+Z +[12] +[-\d]")
+        self.assertRegex(self.ctl("audit").stdout, r"collect +" + process + r".* succeeded")
+        self.assertRegex(self.ctl("purge", process).stdout, r"^[1-9]\d* rows were forgotten\n$")
+        self.assertEqual(self.ctl("history", process).returncode, 4)
+        self.assertRegex(self.ctl("purge", "30d").stdout, r"^0 rows were forgotten\n$")
+        self.assertEqual(self.ctl("history", process, "weather").returncode, 4)
+
     def test_without_history_there_are_records_and_no_file(self):
         self.start_daemon("--no-history")
         host = self.start_host("ledger")

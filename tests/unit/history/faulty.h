@@ -208,6 +208,14 @@ static inline void faulty_begin(void)
     pthread_mutex_unlock(&faulty.lock);
     sqlite3_vfs_register(&faulty.vfs, 1);
 }
+/* The operations from..to-1 fail. */
+static inline void faulty_fail(uint64_t from, uint64_t to)
+{
+    pthread_mutex_lock(&faulty.lock);
+    faulty.fail_from = from;
+    faulty.fail_to = to;
+    pthread_mutex_unlock(&faulty.lock);
+}
 static inline void faulty_end(void)
 {
     sqlite3_vfs_unregister(&faulty.vfs);

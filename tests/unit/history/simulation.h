@@ -17,12 +17,14 @@ struct simulation {
     struct intake_sink sink;
     uint64_t mono_s;  /* the clocks */
     int64_t wall_s;
+    uint64_t retry_ns; /* of the writer, as in its options */
 };
 
 static inline void simulation_open_sized(struct simulation *simulation, struct world *world, uint64_t size_bytes)
 {
     simulation->world = world;
-    assert_int_equal(history_start(&(struct history_options){.folder = world->folder, .size_bytes = size_bytes}, &world->history), 0);
+    assert_int_equal(history_start(&(struct history_options){.folder = world->folder, .size_bytes = size_bytes,
+                                                              .retry_ns = simulation->retry_ns}, &world->history), 0);
     simulation->history = world->history;
     if (!simulation->stats) {
         simulation->stats = stats_new();
@@ -63,7 +65,7 @@ static inline void simulation_tick(struct simulation *simulation)
     pthread_mutex_lock(&simulation->history->lock);
     simulation->history->now = simulation->sampler->at;
     pthread_mutex_unlock(&simulation->history->lock);
-    if (simulation->history->queue.pending.rows > HISTORY_QUEUE_ROWS / 2)
+    if (!queue_has_room(&simulation->history->queue, HISTORY_QUEUE_ROWS / 2))
         assert_true(history_flush(simulation->history, PATIENCE_NS));
 }
 

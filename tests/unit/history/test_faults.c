@@ -32,8 +32,7 @@ static void test_F5_full_disk_at_every_write(void **state)
         struct history_status status;
         world_remove(world);
         faulty_begin();
-        faulty.fail_from = n;
-        faulty.fail_to = n + 3;
+        faulty_fail(n, n + 3);
         assert_int_equal(history_start(&(struct history_options){.folder = world->folder, .retry_ns = 1000000}, &world->history), 0);
         simulation.history = world->history;
         simulation.stats = stats_new();
@@ -55,8 +54,8 @@ static void test_F5_full_disk_at_every_write(void **state)
         assert_true(status.ready && !status.degraded);
         assert_int_equal(status.rows_dropped, 0);
         assert_int_equal(simulation_last(&simulation, ID, 0, "live_objects"), 12);
-        bool hit = faulty.failed;
         simulation_close(&simulation, false);
+        bool hit = faulty.failed;
         faulty_end();
         assert_true(world_is_whole(world));
         assert_int_equal(world_number(world, "SELECT count(*) FROM seconds"), 12 * 2);
@@ -73,19 +72,17 @@ static void test_F5_full_disk_at_every_write(void **state)
 static void test_F5_what_finds_no_room_is_counted(void **state)
 {
     struct world *world = *state;
-    struct simulation simulation = {.mono_s = 0};
+    struct simulation simulation = {.retry_ns = 10000000};
     struct history_status status;
     enum { PROCESSES = 400 };
     static void *processes[PROCESSES];
     uint64_t value = 0;
     faulty_begin();
     simulation_open(&simulation, world);
-    simulation.history->options.retry_ns = 10000000;
     for (unsigned i = 0; i < PROCESSES; i++)
         processes[i] = simulation_attach(&simulation, i + 1);
     for (int at = 0; at < 240; at++) {
-        faulty.fail_from = 1;
-        faulty.fail_to = at < 20 || at > 200 ? 1 : UINT64_MAX;
+        faulty_fail(1, at < 20 || at > 200 ? 1 : UINT64_MAX);
         value++;
         for (unsigned i = 0; i < PROCESSES; i++)
             simulation_tell(&simulation, processes[i], 1, 1, &value, &value);

@@ -90,13 +90,12 @@ static void test_migrate_survives_a_failure_at_every_write(void **state)
     for (uint64_t n = 1, hit = 1; hit; n++) {
         version1_make(world);
         faulty_begin();
-        faulty.fail_from = n;
-        faulty.fail_to = n + 2;
+        faulty_fail(n, n + 2);
         assert_int_equal(history_start(&(struct history_options){.folder = world->folder, .retry_ns = 1000000}, &world->history), 0);
         assert_true(history_flush(world->history, PATIENCE_NS));
-        hit = faulty.failed;
         expect_all(world);
         world_close(world);
+        hit = faulty.failed;
         faulty_end();
         assert_int_equal(world_files(world, "corrupt-") + world_files(world, "newer-"), 0);
     }
