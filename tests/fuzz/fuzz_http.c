@@ -11,6 +11,7 @@
 
 #include "api/private.h"
 #include "base/clock.h"
+#include "history/history.h"
 #include "intake/intake.h"
 #include "tallyd/tallyd.h"
 #include "wire/feed.h"
@@ -71,7 +72,12 @@ static void start(void)
     struct stats *stats = stats_new();
     operations = operations_new("feedbeef", obey, NULL, NULL);
     process_add(stats);
+    struct history *history = NULL;
+    if (history_start(&(struct history_options){.stats = stats}, &history))
+        abort();
     struct api_options options = {.stats = stats,
+                                  .history = history,
+                                  .audit = audit_new(),
                                   .operations = operations,
                                   .tcp_address = address,
                                   .loopback = true,

@@ -95,7 +95,7 @@ static void dial_many(const struct world *world, int *fds, unsigned count, const
 /* Waits until so many connections are where they should be. */
 static void phase_expected(struct world *world, enum phase phase, unsigned count)
 {
-    unsigned found = 0;
+    unsigned found = count + 1;
     for (int i = 0; i < 500 && found != count; i++, usleep(10000)) {
         found = 0;
         pthread_mutex_lock(&world->api->lock);
@@ -168,6 +168,32 @@ static void test_full_of_busy_ones_the_next_hears_503(void **state)
     close_many(fds, TCP_CONNECTIONS);
 }
 
+/* F20: an answer that nobody takes waits in the kernel's buffer, not in ours, and not for ever. */
+static void test_a_slow_reader_ends(void **state)
+{
+    struct world *world = *state;
+    char id[33], byte;
+    int small = 4096, fds[8];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(id, sizeof id, "%032x", i + 1);
+        world_attach(world, id, 5000 + i, "crowd");
+    }
+    world_sample(world, 1, 1, false);
+    for (size_t i = 0; i < 8; i++) {
+        fds[i] = dial_tcp(world);
+        setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        say(world, fds[i], "GET /v1/processes HTTP/1.1\r\nHost: 127.0.0.1:$\r\n" BEARER "\r\n");
+        assert_int_equal(recv(fds[i], &byte, 1, 0), 1);
+    }
+    phase_expected(world, PHASE_REQUEST, 8);
+    age(world, REQUEST_NS - 1000000000u);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(recv(fds[i], &byte, 1, 0), 1); /* a byte renews nothing */
+    age(world, 1000000000u);
+    phase_expected(world, PHASE_REQUEST, 0);
+    close_many(fds, 8);
+}
+
 static void test_strangers_get_little(void **state)
 {
     struct world *world = *state;
@@ -197,6 +223,6 @@ int main(void)
                                        TEST(test_the_oldest_stranger_makes_room_for_the_next),
                                        TEST(test_full_of_idle_ones_the_longest_idle_goes),
                                        TEST(test_full_of_busy_ones_the_next_hears_503),
-                                       TEST(test_strangers_get_little)};
+                                       TEST(test_a_slow_reader_ends), TEST(test_strangers_get_little)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
