@@ -309,6 +309,7 @@ class Threats(Scenario):
         until(lambda: self.unix("GET", figures).body.count(b"\r\n") > 2, "figures are kept")
         with open(f"/proc/{host.pid}/maps", encoding="ascii") as maps:
             ranges = [tuple(int(end, 16) for end in line.split()[0].split("-")) for line in maps]
+        ranges = [r for r in ranges if r[1] - r[0] < 1 << 32]  # a sanitizer's shadow is as wide as the clock is far
         views = [self.unix("GET", f"/v1/processes/{process}{leaf}").body for leaf in ("", "/types", "/collections", "/stats", "/events")]
         found = [path for path in (self.state, *glob.glob(self.state + "/**", recursive=True))
                  if stat.S_IMODE(os.lstat(path).st_mode) & 0o077]
