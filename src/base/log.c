@@ -133,7 +133,8 @@ static void line_as_json(struct line *line, enum log_level level, const struct l
 
 /* ---- where it goes */
 
-static void journal_write(enum log_level level, const struct log_field *fields, const char *message)
+/* false: nobody took it. */
+static bool journal_write(enum log_level level, const struct log_field *fields, const char *message)
 {
     static const char priorities[] = {[LOG_LEVEL_FATAL] = '2', [LOG_LEVEL_WARN] = '4', [LOG_LEVEL_INFO] = '6',
                                       [LOG_LEVEL_DEBUG] = '7'};
@@ -161,7 +162,7 @@ static void journal_write(enum log_level level, const struct log_field *fields, 
         }
         parts[count] = (struct iovec){line->bytes, line->at};
     }
-    sd_journal_sendv(parts, count);
+    return sd_journal_sendv(parts, count) >= 0;
 }
 
 /* One write a line, so that lines of several threads do not mix. */
@@ -179,9 +180,7 @@ static void stderr_write(enum log_level level, const struct log_field *fields, c
 
 static void say(enum log_level level, const struct log_field *fields, const char *message)
 {
-    if (to_journal)
-        journal_write(level, fields, message);
-    else
+    if (!to_journal || !journal_write(level, fields, message))
         stderr_write(level, fields, message);
 }
 

@@ -43,7 +43,8 @@ bool log_shows(enum log_level level);
 
 /* From now on: level "warn", "info" (as at first) or "debug"; format "text" (as at first) or "json". */
 void log_setup(const char *level, const char *format);
-/* Whether entries go to the journal instead, whose fields are MESSAGE, PRIORITY and TALLY_<KEY>. */
+/* Whether entries go to the journal instead, whose fields are MESSAGE, PRIORITY and TALLY_<KEY>; where it takes one not, that
+ * one goes to standard error. */
 void log_to_journal(bool journal);
 /* Whether standard error is the journal's own stream, as a service's is ($JOURNAL_STREAM). */
 bool log_is_journal_stream(void);

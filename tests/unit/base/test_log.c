@@ -20,6 +20,7 @@
 static int pipe_ends[2], standard_error;
 static char said[65536];
 static char journal[4096];
+static int journal_says;
 
 int __wrap_sd_journal_sendv(const struct iovec *parts, int count);
 int __wrap_sd_journal_sendv(const struct iovec *parts, int count)
@@ -28,7 +29,7 @@ int __wrap_sd_journal_sendv(const struct iovec *parts, int count)
     for (int i = 0; i < count; i++)
         at += (size_t)snprintf(journal + at, sizeof journal - at, "%.*s|", (int)parts[i].iov_len,
                                (const char *)parts[i].iov_base);
-    return 0;
+    return journal_says;
 }
 
 static int start(void **state)
@@ -156,6 +157,10 @@ static void test_the_journal(void **state)
     LOG_HERE(LOG_LEVEL_WARN, LOG_FIELDS({"who", "uid 0"}, {"operation", "7"}), "a\nb");
     assert_string_equal(journal, "MESSAGE=a\\x0ab|PRIORITY=4|TALLY_WHO=uid 0|TALLY_OPERATION=7|");
     assert_string_equal(heard(), "");
+    journal_says = -2; /* there is none */
+    log_warn("heard all the same");
+    assert_string_equal(heard(), "warn heard all the same\n");
+    journal_says = 0;
 }
 
 static void test_a_stream_of_the_journal_is_known(void **state)
