@@ -81,12 +81,14 @@ static int map_load(struct file *file, enum subject subject, struct figure_map *
 {
     struct mapping mapping = {.subject = subject, .bit = map->bit};
     int code = figures_load(file, subject, &map->shape, map_figure, &mapping);
-    unsigned row = 0;
+    unsigned row = 0, most = subject == SUBJECT_TYPE ? TYPE_FIGURES_MAX : FIGURES_MAX;
+    if (!code && map->shape.count > most)
+        return SQLITE_CORRUPT;
     for (size_t i = 0; i < figure_row_count && !code; i++) {
         if (figure_rows[i].subject != subject)
             continue;
         if (!(mapping.found >> row & 1)) {
-            if (map->shape.count == FIGURES_MAX)
+            if (map->shape.count == most)
                 return SQLITE_FULL;
             map->bit[row] = (uint8_t)map->shape.count;
             map->shape.gauges |= (uint64_t)figure_rows[i].gauge << map->shape.count;

@@ -19,6 +19,7 @@
 #define SERIES_BITS 28
 #define SERIES_MAX ((1u << SERIES_BITS) - 1)
 #define FIGURES_MAX 62u
+#define TYPE_FIGURES_MAX 16u /* of a type's */
 #define RECORD_MAX 2048u /* bytes of a row */
 #define KEYFRAME_MINUTES 256u /* a series that lives has a row a minute table at least so often */
 #define COMMIT_NS 4000000000u /* of the seconds' blocks */

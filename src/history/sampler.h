@@ -17,13 +17,13 @@ struct type_state {
     const char *name; /* the view's one copy */
     struct series *series;
     bool chosen;
-    uint64_t figures[FIGURES_MAX];
+    uint64_t figures[TYPE_FIGURES_MAX];
 };
 struct subject_state { /* a process or a heap of one */
     uint32_t heap; /* 0: the process */
     struct series *totals;
     struct series *rest; /* of the types that are not chosen; NULL: there never were any */
-    size_t type_count, chosen_count;
+    size_t type_count, type_room, chosen_count;
     struct type_state *types;
 };
 struct heap_state {

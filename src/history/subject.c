@@ -36,9 +36,15 @@ static struct type_state *type_find(struct subject_state *subject, const char *n
 /* Room for a further type: a new place, or that of one that is not in. */
 static struct type_state *type_place(struct sampler *sampler, struct subject_state *subject)
 {
-    if (!subject->types && !(subject->types = calloc(TYPES_KEPT, sizeof *subject->types)))
-        return NULL;
-    if (subject->type_count < TYPES_KEPT)
+    if (subject->type_count == subject->type_room && subject->type_room < TYPES_KEPT) {
+        size_t room = subject->type_room ? 2 * subject->type_room : 4;
+        struct type_state *types = realloc(subject->types, room * sizeof *types);
+        if (!types)
+            return NULL;
+        subject->types = types;
+        subject->type_room = room;
+    }
+    if (subject->type_count < subject->type_room)
         return &subject->types[subject->type_count++];
     for (size_t i = 0; i < subject->type_count; i++)
         if (!subject->types[i].chosen) {
