@@ -289,10 +289,10 @@ static void command_send(struct intake *intake, struct command *command)
             continue;
         command->wire.head = wire_head_make(WIRE_COMMAND, sizeof command->wire);
         command->wire.deadline_ns += (uint64_t)client->clock_offset_ns;
-        if (send(client->fd, &command->wire, sizeof command->wire, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-            failed_ack(intake, command, TALLY_EBUSY);
-        else
-            client->commands_open++;
+        bool sent = send(client->fd, &command->wire, sizeof command->wire, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+        client->commands_open += sent;
+        if (!sent && errno == EAGAIN)
+            failed_ack(intake, command, TALLY_EBUSY); /* else it has just ended, which will be told */
         return;
     }
     failed_ack(intake, command, TALLY_ESTATE);

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include "forged_host.h"
+#include "tally.h"
 
 static bool is_inconsistent(const struct stats_process_view *process, uint64_t unused)
 {
@@ -94,6 +95,27 @@ static void test_an_answer_comes_after_its_view(void **state)
     assert_int_equal(intake_command(world->intake, "00000000000000000000000000000000", &command), -ESRCH);
     heap_free(&heap);
     close(host);
+}
+
+/* The process ends before its command is sent: that is what is told, and no other reason. */
+static void test_a_command_to_one_that_has_just_ended(void **state)
+{
+    struct world *world = *state;
+    struct wire_command command = {.operation = 5, .deadline_ns = clock_mono_ns() + 1000000000u, .heap_number = 1,
+                                   .kind = WIRE_COMMAND_COLLECT, .generation = 2};
+    const struct stats_process_view *process = NULL;
+    for (uint8_t id = 1; id <= 100; id++) {
+        char text[33];
+        int host = host_attach(world, id);
+        id_text(id, text);
+        for (unsigned i = 0; i < 100; i++) /* fewer than fill the socket */
+            assert_int_equal(intake_command(world->intake, text, &command), 0);
+        close(host);
+        stats_view_unref(process_wait(world, id, is_gone, 0, &process));
+    }
+    pthread_mutex_lock(&world->lock);
+    assert_true(!world->acks || world->ack.error == TALLY_ESTATE);
+    pthread_mutex_unlock(&world->lock);
 }
 
 /* Records and figures in rings that no honest writer leaves. */
@@ -375,6 +397,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(test_figures_are_exact_and_events_agree),
         WORLD_TEST(test_an_answer_comes_after_its_view),
+        WORLD_TEST(test_a_command_to_one_that_has_just_ended),
         WORLD_TEST(test_rings_that_lie_cost_their_own_process),
         WORLD_TEST(test_counters_that_run_backwards_are_inconsistent),
         WORLD_TEST(test_a_killed_host_leaves_its_last_figures),
