@@ -101,7 +101,8 @@ json_t *view_operation(struct api *api, const struct operation_view *operation, 
 
 static enum MHD_Result known(struct request *request)
 {
-    snprintf(request->operation, sizeof request->operation, "%.31s", request_segment(request, "{op}"));
+    if (!*request->operation) /* else a worker's turn, and the listener may be looking */
+        snprintf(request->operation, sizeof request->operation, "%.31s", request_segment(request, "{op}"));
     return controls_await(request, 0);
 }
 
