@@ -215,14 +215,14 @@ static const struct {
     void (*bind)(sqlite3_stmt *statement, const struct row *row);
     struct counted counted;
 } kinds[] = {
-    [ROW_RUN] = {STATEMENT_INSERT_RUN, bind_run},
-    [ROW_UNTIL] = {STATEMENT_EXTEND_RUN, bind_until},
+    [ROW_RUN] = {STATEMENT_INSERT_RUN, bind_run, {0}},
+    [ROW_UNTIL] = {STATEMENT_EXTEND_RUN, bind_until, {0}},
     [ROW_PROCESS] = {STATEMENT_INSERT_PROCESS, bind_process, {TABLE_PROCESSES, PROCESS_BYTES}},
     [ROW_SERIES] = {STATEMENT_INSERT_SERIES, bind_series, {TABLE_PROCESSES, SERIES_BYTES}},
-    [ROW_END] = {STATEMENT_END_PROCESS, bind_end},
+    [ROW_END] = {STATEMENT_END_PROCESS, bind_end, {0}},
     [ROW_COLLECTION] = {STATEMENT_INSERT_COLLECTION, bind_collection, {TABLE_COLLECTIONS, COLLECTION_BYTES}},
-    [ROW_ALERT] = {STATEMENT_INSERT_ALERT, bind_alert},
-    [ROW_AUDIT] = {STATEMENT_INSERT_AUDIT, bind_audit},
+    [ROW_ALERT] = {STATEMENT_INSERT_ALERT, bind_alert, {0}},
+    [ROW_AUDIT] = {STATEMENT_INSERT_AUDIT, bind_audit, {0}},
 };
 
 static int apply_row(struct writer *writer, const struct row *row)

@@ -274,7 +274,7 @@ void rule_condition(const struct rule *rule, char *text, size_t bytes)
     static const char *const words[] = {[ABOVE] = "above", [BELOW] = "below", [GROWS] = "grows by"};
     const char *over = json_string_value(json_object_get(json_object_get(rule->json, "when"), "over"));
     char bound[32] = "";
-    if (rule->bound || !rule->steadily)
+    if (rule->bound != 0 || !rule->steadily)
         snprintf(bound, sizeof bound, " %.16g%s", rule->bound, rule->percent ? "%" : "");
     snprintf(text, bytes, "%s%s%s%s%s", rule->steadily && !*bound ? "grows" : words[rule->condition], bound,
              rule->steadily ? " steadily" : "", over ? " over " : "", over ? over : "");

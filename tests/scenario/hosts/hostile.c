@@ -17,7 +17,7 @@ static const char *const names[] = {
     "=HYPERLINK(\"http://evil.test\",\"x\")",
     "@SUM(1+1)|cmd",
     "%s%n%x$(id)`id`",
-    "\xe2\x80\xae" "gnp.exe\xe2\x81\xa6 backwards",
+    ("\xe2\x80\xae" "gnp.exe\xe2\x81\xa6 backwards"),
     "\xe2\x80\xa8line\xe2\x80\xa9separators\xef\xbb\xbf",
     "event: stats",
     "tally_up 1",
@@ -38,7 +38,7 @@ int main(int argc, char **argv)
             if (!tally_new(heap, type))
                 return 1;
     }
-    static const char *const refused[] = {"\x1b]0;x\a", "\xff\xfe", "a\n\ndata: x", "\xc2\x9b" "31m", "", "nul\x7f"};
+    static const char *const refused[] = {"\x1b]0;x\a", "\xff\xfe", "a\n\ndata: x", ("\xc2\x9b" "31m"), "", "nul\x7f"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         const struct tally_type *type;
         if (!tally_type_register(&(struct tally_type_info){.name = refused[i], .size = 8}, &type) ||

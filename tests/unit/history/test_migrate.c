@@ -24,7 +24,7 @@ static void hear_process(void *arg, uint64_t number, const struct history_proces
 }
 static void hear_alert(void *arg, uint64_t number, const struct history_alert *alert)
 {
-    ((struct seen *)arg)->alerts += number == 1 && !strcmp(alert->rule, "leak") && alert->value == 1.5 && !alert->threshold;
+    ((struct seen *)arg)->alerts += number == 1 && !strcmp(alert->rule, "leak") && alert->value == 1.5 && alert->threshold == 0;
 }
 static void hear_audit(void *arg, uint64_t number, const struct audit_record *record)
 {
