@@ -134,7 +134,7 @@ $(BUILD)/tally-replay: $(call obj,$(REPLAY_SRCS)) $(BUILD)/libtally.a
 
 BENCH_SRCS := $(addprefix tests/bench/,main.c measure.c counting.c cycles.c pauses.c graph.c graph_file.c growth.c stream.c ingest.c daemon.c attached.c history.c client.c http.c \
   sse.c collect.c)
-BENCH_OBJS := $(call obj,$(STATS_SRCS) $(HISTORY_SRCS) src/base/log.c)
+BENCH_OBJS := $(call obj,$(STATS_SRCS) $(HISTORY_SRCS) src/base/log.c src/base/pulse.c)
 
 $(BUILD)/tally-bench: $(BENCH_SRCS) $(wildcard tests/bench/*.h) $(BENCH_OBJS) $(BUILD)/libtally.a
 	$(call say,CC,tests/bench)

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pulse.h"
 #include "history/private.h"
 
 struct writer {
@@ -404,6 +405,7 @@ void *writer_run(void *arg)
     bool stopping = false;
     unsigned failures = 0;
     while (!stopping || (writer.batch.rows && failures < 2)) {
+        pulse_beat(PULSE_HISTORY);
         if (!writer.file.db && !open_file(&writer)) {
             failures++;
             queue_rest(&history->queue, clock_mono_ns() + history->options.retry_ns, &stopping);
@@ -424,5 +426,6 @@ void *writer_run(void *arg)
     }
     free(writer.batch.memory);
     file_close(&writer.file);
+    pulse_end(PULSE_HISTORY);
     return NULL;
 }

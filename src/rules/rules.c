@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/pulse.h"
 #include "rules/private.h"
 
 int rule_slot(const struct rules *rules, const char *name)
@@ -237,6 +238,7 @@ static void *evaluate(void *arg)
     pthread_mutex_lock(&rules->lock);
     while (!rules->ending) {
         pthread_mutex_unlock(&rules->lock);
+        pulse_beat(PULSE_RULES);
         const struct stats_view *view = stats_view_get_new(rules->stats);
         rules_evaluate(rules, view, clock_mono_ns(), clock_wall_ns());
         stats_view_unref(view);
@@ -247,6 +249,7 @@ static void *evaluate(void *arg)
         }
     }
     pthread_mutex_unlock(&rules->lock);
+    pulse_end(PULSE_RULES);
     return NULL;
 }
 
