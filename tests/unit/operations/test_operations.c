@@ -151,7 +151,7 @@ static void test_how_heaps_add_up(void **state)
     struct world *world = *state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char id[OPERATION_ID_CHARS];
-        begin(world, 3, 1000 - i, id); /* the earlier deadline rides on no later one */
+        begin(world, 3, 60000 - 5000 * i, id); /* the earlier deadline rides on no later one */
         for (uint32_t heap = 1; heap <= 3; heap++)
             if (rows[i].acks[heap - 1])
                 ack(world, i + 1, heap, rows[i].acks[heap - 1], heap);
@@ -265,10 +265,10 @@ static void test_silence_is_unconfirmed_after_the_grace(void **state)
 {
     struct world *world = *state;
     char silent[OPERATION_ID_CHARS], mixed[OPERATION_ID_CHARS];
-    begin(world, 1, 2, silent);
-    begin(world, 2, 1, mixed);
+    begin(world, 1, 200, silent);
+    begin(world, 2, 10, mixed); /* does not ride: its deadline is the earlier one */
     ack(world, 2, 1, WIRE_ACK_RUNNING, 0);
-    usleep(20000);
+    usleep(220000);
     operations_tick(world->operations); /* past the deadline, within the grace */
     assert_int_equal(state_of(world, silent, NULL), OPERATION_QUEUED);
     usleep(OPERATION_GRACE_NS / 1000);
