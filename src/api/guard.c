@@ -10,6 +10,7 @@ struct header_form {
     bool bad_name, bad_value, bad_encoding;
     const char *next; /* where the next header has to lie; NULL: nothing is known of that */
     bool torn;
+    size_t bytes;
 };
 
 /* Visible characters without the separators of RFC 9110, 5.6.2. */
@@ -35,6 +36,7 @@ static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name
         form->torn |= name != form->next || value < name;
         form->next = value + strlen(value) + 2;
     }
+    form->bytes += strlen(name) + strlen(value ? value : "") + sizeof ": \r\n" - 1;
     form->bad_name |= !is_token(name);
     for (const char *at = value ? value : ""; *at; at++)
         form->bad_value |= ((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f;
@@ -105,10 +107,12 @@ enum problem guard_form(struct request *request, const char *method, const char 
         wrong = "Content-Length and Transfer-Encoding exclude each other";
     else if (!form.hosts && !request->connection->is_unix)
         wrong = "there is no Host";
-    if (!wrong)
-        return PROBLEM_NONE;
-    snprintf(detail, bytes, "%s", wrong);
-    return PROBLEM_bad_request;
+    bool large = !wrong && form.bytes + request->line_bytes > HEADER_MAX;
+    if (large)
+        snprintf(detail, bytes, "it may have %u bytes", HEADER_MAX);
+    else
+        snprintf(detail, bytes, "%s", wrong ? wrong : "");
+    return large ? PROBLEM_header_too_large : wrong ? PROBLEM_bad_request : PROBLEM_NONE;
 }
 
 /* Exactly one of ours: the literal loopback names with our port, what we are bound to, or the proxy's name.

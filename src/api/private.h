@@ -12,6 +12,7 @@
 #include "api/credentials.h"
 #include "api/metrics.h"
 
+#define HEADER_MAX 8192u
 #define BODY_MAX 65536u
 #define BODY_SKIP_MAX (128u * BODY_MAX) /* read beyond that so that the client hears of it */
 #define STRANGER_BODY_MAX 1024u  /* without a token */

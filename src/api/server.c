@@ -276,6 +276,7 @@ static enum MHD_Result header_handle(struct request *request, const char *method
     asked_refused(request, request->pending);
     /* Before the request's end an answer costs the connection. That is meant where it was malformed or a stranger's. */
     bool now = request->pending == PROBLEM_bad_request || request->pending == PROBLEM_wrong_host ||
+               request->pending == PROBLEM_header_too_large ||
                (request->pending != PROBLEM_NONE && (has_body(request) || !request->connection->trusted));
     return now ? pending_respond(request) : MHD_YES;
 }

@@ -15,6 +15,20 @@ static void age(struct world *world, uint64_t ns)
     pthread_mutex_unlock(&world->api->lock);
 }
 
+/* Waits until so many connections are where they should be. */
+static void phase_expected(struct world *world, enum phase phase, unsigned count)
+{
+    unsigned found = count + 1;
+    for (int i = 0; i < 500 && found != count; i++, usleep(10000)) {
+        found = 0;
+        pthread_mutex_lock(&world->api->lock);
+        for (struct connection *at = world->api->connections; at; at = at->next)
+            found += phase_get(at) == phase;
+        pthread_mutex_unlock(&world->api->lock);
+    }
+    assert_int_equal(found, count);
+}
+
 static void end_expected(int fd, bool ended)
 {
     struct pollfd gone = {.fd = fd, .events = POLLIN};
@@ -29,19 +43,19 @@ static void test_deadlines_are_absolute(void **state)
 {
     static const struct {
         const char *text;
+        enum phase phase;
         uint64_t limit_ns;
     } rows[] = {
-        {"", HEADER_NS},
-        {"GET /v1/info HTTP/1.1\r\nHost: ", HEADER_NS},
-        {COLLECT "10\r\n\r\n{",
-         REQUEST_NS},
+        {"", PHASE_OPENED, HEADER_NS},
+        {"GET /v1/info HTTP/1.1\r\nHost: ", PHASE_OPENED, HEADER_NS},
+        {COLLECT "10\r\n\r\n{", PHASE_REQUEST, REQUEST_NS},
     };
     struct world *world = *state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int late = 0; late < 2; late++) {
             int fd = dial_tcp(world);
             say(world, fd, rows[i].text);
-            usleep(50000);
+            phase_expected(world, rows[i].phase, 1);
             age(world, rows[i].limit_ns - (late ? 0 : 1000000000u));
             say(world, fd, "x");
             end_expected(fd, late);
@@ -49,11 +63,11 @@ static void test_deadlines_are_absolute(void **state)
     int fd = dial_tcp(world);
     say(world, fd, HEALTH);
     assert_int_equal(status_of(hear(fd, "ok\"}")), 200);
-    usleep(50000); /* it is idle a little after its answer */
+    phase_expected(world, PHASE_IDLE, 1); /* a little after its answer */
     age(world, HEADER_NS);
     say(world, fd, HEALTH); /* kept alive for longer */
     assert_int_equal(status_of(hear(fd, "ok\"}")), 200);
-    usleep(50000);
+    phase_expected(world, PHASE_IDLE, 1);
     age(world, IDLE_NS);
     end_expected(fd, true);
 }
@@ -90,20 +104,6 @@ static void dial_many(const struct world *world, int *fds, unsigned count, const
         if (answer)
             assert_non_null(strstr(hear(fds[i], answer), answer));
     }
-}
-
-/* Waits until so many connections are where they should be. */
-static void phase_expected(struct world *world, enum phase phase, unsigned count)
-{
-    unsigned found = count + 1;
-    for (int i = 0; i < 500 && found != count; i++, usleep(10000)) {
-        found = 0;
-        pthread_mutex_lock(&world->api->lock);
-        for (struct connection *at = world->api->connections; at; at = at->next)
-            found += phase_get(at) == phase;
-        pthread_mutex_unlock(&world->api->lock);
-    }
-    assert_int_equal(found, count);
 }
 
 static void close_many(const int *fds, unsigned count)
@@ -194,6 +194,18 @@ static void test_a_slow_reader_ends(void **state)
     close_many(fds, 8);
 }
 
+static void test_headers_have_a_limit(void **state)
+{
+    struct world *world = *state;
+    char text[16000];
+    for (int bytes = 7500; bytes <= 13000; bytes += 5500 / 2) {
+        snprintf(text, sizeof text, INFO "X: %0*d\r\nConnection: close\r\n\r\n", bytes, 0);
+        const char *answer = ask_on(world, dial_tcp(world), text);
+        assert_int_equal(status_of(answer), bytes < 8000 ? 200 : 431);
+        assert_true(bytes < 8000 || strstr(answer, "header_too_large"));
+    }
+}
+
 static void test_strangers_get_little(void **state)
 {
     struct world *world = *state;
@@ -223,6 +235,7 @@ int main(void)
                                        TEST(test_the_oldest_stranger_makes_room_for_the_next),
                                        TEST(test_full_of_idle_ones_the_longest_idle_goes),
                                        TEST(test_full_of_busy_ones_the_next_hears_503),
-                                       TEST(test_a_slow_reader_ends), TEST(test_strangers_get_little)};
+                                       TEST(test_a_slow_reader_ends), TEST(test_headers_have_a_limit),
+                                       TEST(test_strangers_get_little)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
