@@ -199,7 +199,7 @@ static json_t *operation_of(const struct route *route)
     json_t *json = json_pack("{s:o, s:s, s:o, s:o}", "operationId", operation_id(route), "summary", route->summary,
                              "parameters", query_parameters(route_json(route) ? "bigint" : "", query_parameters(route->parameters, path_parameters(route->path))),
                              "responses", responses_of(route));
-    if (route->scope & (CONTROL | ADMIN) && !strcmp(route->method, "POST"))
+    if (route_repeats(route))
         json_array_append_new(json_object_get(json, "parameters"), json_pack("{s:s}", "$ref", "#/components/parameters/IdempotencyKey"));
     if (!strcmp(route->method, "GET"))
         json_array_append_new(json_object_get(json, "parameters"), json_pack("{s:s}", "$ref", "#/components/parameters/IfNoneMatch"));

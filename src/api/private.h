@@ -196,9 +196,10 @@ extern const size_t route_count;
 bool target_parse(struct request *request, const char **detail);
 const struct route *route_find(const struct request *request, const char *method, bool *path_known,
                                char *allow, size_t allow_bytes);
-/* Whether it has a form for application/x-ndjson; whether it answers JSON at all. */
+/* Whether it has a form for application/x-ndjson; whether it answers JSON at all; whether it honours Idempotency-Key. */
 bool route_lists(const struct route *route);
 bool route_json(const struct route *route);
+bool route_repeats(const struct route *route);
 /* Decodes [from, end) behind what the request has decoded before. NULL: malformed, a NUL, or not below `room`. */
 const char *target_decode(struct request *request, const char *from, const char *end, size_t room);
 /* The decoded segment that stands for {id}, {n} or another one of parameters.def in the route's path. */

@@ -86,17 +86,28 @@ static bool bytes_compress(struct bytes *bytes)
     return done;
 }
 
+/* What a target may hold raw and a Link may not. */
+static size_t link_put(char *out, size_t room, const char *text, size_t bytes)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < bytes && used + 4 < room; i++)
+        used += (size_t)snprintf(out + used, room - used, strchr("<>\"\\^`{|}", text[i]) ? "%%%02X" : "%c", (unsigned char)text[i]);
+    return used;
+}
+
 /* Link: the same query with the next page's cursor in it. */
 static void link_add(const struct request *request, struct MHD_Response *response, const char *cursor)
 {
-    char text[TARGET_MAX + CURSOR_BYTES + 32];
+    char text[3 * TARGET_MAX + CURSOR_BYTES + 32];
     const char *query = strchr(request->target, '?');
     size_t used = (size_t)snprintf(text, sizeof text, "<%.*s?", (int)strcspn(request->target, "?"), request->target);
     while (query && query[1]) {
         const char *word = query + 1;
         size_t length = strcspn(word, "&");
-        if (length && strncmp(word, "cursor=", 7))
-            used += (size_t)snprintf(text + used, sizeof text - used, "%.*s&", (int)length, word);
+        if (length && strncmp(word, "cursor=", 7)) {
+            used += link_put(text + used, sizeof text - used, word, length);
+            text[used++] = '&';
+        }
         query = word[length] ? word + length : NULL;
     }
     snprintf(text + used, sizeof text - used, "cursor=%s>; rel=\"next\"", cursor);

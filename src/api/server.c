@@ -330,7 +330,7 @@ static enum MHD_Result request_handle(struct request *request)
     if (request->page)
         return page_handle(request);
     enum MHD_Result result;
-    if (route->scope & (CONTROL | ADMIN) && !strcmp(route->method, "POST") && repeat_check(request, &result))
+    if (route_repeats(route) && repeat_check(request, &result))
         return result;
     result = route->place == ASIDE ? worker_take(request) : route->handler(request);
     if (*request->operation) /* who asks again meanwhile waits for the same */

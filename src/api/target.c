@@ -137,6 +137,12 @@ bool route_json(const struct route *route)
     return cuts[route - routes].json;
 }
 
+/* Controls. What an administrator asks for may be answered with a secret, which is not to be kept. */
+bool route_repeats(const struct route *route)
+{
+    return route->scope == CONTROL && !strcmp(route->method, "POST");
+}
+
 bool route_lists(const struct route *route)
 {
     return cuts[route - routes].lists;

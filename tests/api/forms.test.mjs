@@ -121,6 +121,17 @@ describe("forms of answers", () => {
         assert.ok(!rows.some((one) => one.name === "aaa"));
     });
 
+    test("a link holds nothing that ends it early", async () => {
+        const { link } = (await get("/v1/processes?limit=1&label=kind:lo%61f&label=kind:loaf")).headers;
+        assert.match(link, /^<\/v1\/processes\?limit=1&label=kind:lo%61f&label=kind:loaf&cursor=[\w-]+>; rel="next"$/);
+        const name = 'a>;"b<';
+        ["x", "y"].forEach(() => world.spawn("tally-mal", "--name", "odd", "--label", `odd=${name}`));
+        const path = `/v1/processes?limit=1&label=odd:${name.replace('"', "%22")}`;
+        while ((await get(path)).headers.link === undefined) { /* until both are there */ }
+        const odd = /^<([^<>]*)>; rel="next"$/.exec((await get(path)).headers.link);
+        assert.equal((await get(odd[1])).json.processes.length, 1);
+    });
+
     test("a cursor of another order, or none of ours, is 422", async () => {
         const { json } = await get("/v1/processes?limit=1");
         for (const path of [`/v1/processes?sort=name&cursor=${json.next_cursor}`, `/v1/processes?cursor=${json.next_cursor}x`, "/v1/processes?cursor=AAAA",
