@@ -38,13 +38,28 @@ static const char *last_word(const char *path, char *word, size_t room)
     return word;
 }
 
+/* What is as long as a secret, and looks like one, is left out. */
+const char *asked_path(const struct request *request, char *path, size_t room)
+{
+    size_t used = 0;
+    for (const char *at = request->target; *at && *at != '?' && used + 1 < room;) {
+        size_t digits = strspn(at, "0123456789abcdef"), step = digits ? digits : 1;
+        if (digits < SECRET_CHARS - 1)
+            for (size_t i = 0; i < step && used + 1 < room; i++)
+                path[used++] = at[i];
+        at += step;
+    }
+    path[used] = '\0';
+    return path;
+}
+
 void asked_refused(const struct request *request, enum problem problem)
 {
-    char word[24];
+    char word[24], path[96];
     bool control = request->route && request->route->scope & (CONTROL | ADMIN);
     bool authority = problem == PROBLEM_unauthorized || problem == PROBLEM_forbidden ||
                      problem == PROBLEM_bad_origin || problem == PROBLEM_remote_control_off;
     if (control && authority)
-        asked_once(request, last_word(request->route->path, word, sizeof word), request->target, "refused",
-                   problem_code(problem));
+        asked_once(request, last_word(request->route->path, word, sizeof word), asked_path(request, path, sizeof path),
+                   "refused", problem_code(problem));
 }

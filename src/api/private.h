@@ -376,6 +376,8 @@ void asked_fill(const struct request *request, const char *kind, const char *tar
 void asked_once(const struct request *request, const char *kind, const char *target, const char *result,
                 const char *code);
 void asked_refused(const struct request *request, enum problem problem);
+/* The target's path for the log, whose query is the client's own affair. */
+const char *asked_path(const struct request *request, char *path, size_t room);
 
 /* json.c */
 json_t *body_parse(const struct request *request, char *detail, size_t bytes);

@@ -37,11 +37,11 @@ void respond_headers(struct MHD_Response *response, bool page)
     MHD_add_response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
 }
 
-/* The log leaves the query out, which is the client's own affair. */
 static enum MHD_Result queue(const struct request *request, unsigned status, struct MHD_Response *response)
 {
+    char path[256];
     if (log_shows(LOG_LEVEL_DEBUG))
-        log_debug("%u to %s: %.*s", status, request->who, (int)strcspn(request->target, "?"), request->target);
+        log_debug("%u to %s: %s", status, request->who, asked_path(request, path, sizeof path));
     answers_count(request, status);
     return MHD_queue_response(request->mhd, status, response);
 }
