@@ -31,7 +31,7 @@ static bool read_one(const void *data, size_t size, struct settings *settings, c
     return read;
 }
 
-/* Values as a config file has them. */
+/* Values as a config file has them: behind a blank, one that begins with a semicolon would be a comment. */
 static void print_again(const struct settings *settings)
 {
     char *text = NULL, why[512];
@@ -42,7 +42,7 @@ static void print_again(const struct settings *settings)
         abort();
     for (int i = 0; i < OPTIONS; i++)
         if (settings->given[i].text && option_rows[i].section)
-            fprintf(out, "[%s]\n%s = %s\n", option_rows[i].section, option_rows[i].name, settings->given[i].text);
+            fprintf(out, "[%s]\n%s=%s\n", option_rows[i].section, option_rows[i].name, settings->given[i].text);
     fclose(out);
     if (bytes < 60000 && !read_one(text, bytes, &again, why, sizeof why)) {
         fprintf(stderr, "%s\n%s", why, text);
