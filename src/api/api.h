@@ -51,6 +51,9 @@ struct api_options {
     size_t metrics_process_series, metrics_series; /* most of a process, and in all; 0: the defaults of api/metrics.h */
 };
 
+/* Tells each library that says its version; inih and libsystemd do not. */
+void api_libraries(void (*tell)(void *arg, const char *name, const char *version), void *arg);
+
 /* Starts both listeners and the ticker. The strings are copied. 0 or -errno. */
 int api_start(const struct api_options *options, struct api **out);
 /* Says goodbye to streams, answers what still comes with 503, ends in less than a second. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <nettle/memops.h>
 #include <nettle/sha2.h>
+#include <nettle/version.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -422,4 +423,11 @@ int credentials_session(struct credentials *credentials, char secret[SECRET_CHAR
     sessions_save(credentials);
     *added = kept.is;
     return 0;
+}
+
+const char *credentials_library(void)
+{
+    static _Thread_local char text[16];
+    snprintf(text, sizeof text, "%d.%d", nettle_version_major(), nettle_version_minor());
+    return text;
 }

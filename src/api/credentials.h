@@ -56,6 +56,9 @@ int credentials_rotate(struct credentials *credentials);
  * -EIO: no randomness. */
 int credentials_session(struct credentials *credentials, char secret[SECRET_CHARS], struct credential *added);
 
+/* The version of the library that is used. */
+const char *credentials_library(void);
+
 /* 64 hex digits. */
 bool secret_make(char secret[SECRET_CHARS]);
 /* In a time that tells nothing of where they differ. */

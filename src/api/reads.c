@@ -55,6 +55,28 @@ static json_t *sandbox(const struct api *api)
                      "system_calls", in->syscalls, "landlock", in->landlock, "detail", *in->detail ? in->detail : NULL);
 }
 
+void api_libraries(void (*tell)(void *arg, const char *name, const char *version), void *arg)
+{
+    tell(arg, "libmicrohttpd", MHD_get_version());
+    tell(arg, "jansson", jansson_version_str());
+    tell(arg, "sqlite", history_library());
+    tell(arg, "zlib", zlibVersion());
+    tell(arg, "nettle", credentials_library());
+    tell(arg, "libseccomp", sandbox_library());
+}
+
+static void library_add(void *arg, const char *name, const char *version)
+{
+    json_object_set_new(arg, name, json_string(version));
+}
+
+static json_t *libraries(void)
+{
+    json_t *json = json_object();
+    api_libraries(library_add, json);
+    return json;
+}
+
 enum MHD_Result api_info(struct request *request)
 {
     struct api *api = request->api;
@@ -63,12 +85,11 @@ enum MHD_Result api_info(struct request *request)
     for (size_t i = 0; i < view->process_count; i++)
         live += !view->processes[i]->gone;
     json_t *json = json_pack(
-        "{s:s, s:s, s:i, s:s, s:o, s:I, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o, s:s?, s:o}",
+        "{s:s, s:s, s:i, s:s, s:o, s:I, s:s, s:s, s:s, s:o, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o, s:s?, s:o}",
         "version", TALLY_VERSION, "start_id", api->start_id, "pid", (int)getpid(), "mode",
         api->system ? "system" : "user", "started_at", view_time(api->started_wall_ns), "uptime_ns",
         (json_int_t)(clock_mono_ns() - api->started_ns), "http", api->tcp_address, "runtime_dir",
-        api->runtime_dir, "state_dir", api->state_dir, "libraries", "libmicrohttpd", MHD_get_version(),
-        "jansson", JANSSON_VERSION, "zlib", zlibVersion(), "sqlite", history_library(),
+        api->runtime_dir, "state_dir", api->state_dir, "libraries", libraries(),
         "processes", "live", (int)live, "gone", (int)(view->process_count - live),
         "refused", refusals(view), "limits", limits(), "managers",
         view_managers(), "fields", fields(), "sandbox", sandbox(api), "service", *api->service ? api->service : NULL, "history", history_info(api));

@@ -206,3 +206,11 @@ void sandbox_enter(struct sandbox *sandbox, const char *runtime_dir, const char 
     files_enter(sandbox, runtime_dir, state_dir, config_file);
     calls_enter(sandbox);
 }
+
+const char *sandbox_library(void)
+{
+    static _Thread_local char text[32];
+    const struct scmp_version *version = seccomp_version();
+    snprintf(text, sizeof text, "%u.%u.%u", version->major, version->minor, version->micro);
+    return text;
+}

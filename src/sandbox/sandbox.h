@@ -16,4 +16,7 @@ struct sandbox {
  * /proc. Sockets that are open stay so. */
 void sandbox_enter(struct sandbox *sandbox, const char *runtime_dir, const char *state_dir, const char *config_file);
 
+/* The version of the library that is used. */
+const char *sandbox_library(void);
+
 #endif

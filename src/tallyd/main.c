@@ -1,8 +1,5 @@
 /* Wiring: intake ──▶ stats ──▶ api, and api ──▶ operations ──▶ intake. */
 #include <errno.h>
-#include <jansson.h>
-#include <zlib.h>
-#include <microhttpd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,9 +104,16 @@ static void released(void *arg, void *process)
     daemon->stats_sink.released(daemon->stats, process);
 }
 
+static void library_print(void *arg, const char *name, const char *version)
+{
+    (void)arg;
+    printf("%s %s\n", name, version);
+}
+
 static void print_versions(void)
 {
-    printf("tallyd %s\nlibmicrohttpd %s\njansson %s\nzlib %s\n", TALLY_VERSION, MHD_get_version(), JANSSON_VERSION, zlibVersion());
+    printf("tallyd %s\n", TALLY_VERSION);
+    api_libraries(library_print, NULL);
 }
 
 static const char off_loopback[] =

@@ -101,7 +101,7 @@ class Daemon(Scenario):
     def test_version(self):
         done = subprocess.run([program("tallyd"), "--version"], capture_output=True, text=True, timeout=5, check=False)
         self.assertEqual(done.returncode, 0)
-        for word in ("tallyd", "libmicrohttpd", "jansson"):
+        for word in ("tallyd", "libmicrohttpd", "jansson", "sqlite", "zlib", "nettle", "libseccomp"):
             self.assertIn(word, done.stdout)
 
     def test_stale_files_are_no_hindrance_and_the_token_stays(self):
