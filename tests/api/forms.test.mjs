@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { World } from "./world.mjs";
+import { World, until } from "./world.mjs";
 
 const MANY = 12;
 
@@ -17,9 +17,8 @@ describe("forms of answers", () => {
         for (let i = 0; i < MANY; i++) {
             world.spawn("tally-mal", "--name", `loaf-${i % 4}`, "--label", "kind=loaf");
         }
-        for (let n = 0; n < MANY;) {
-            n = (await world.call("GET", "/v1/processes?label=kind:loaf")).json.processes.filter((one) => one.heaps.length).length;
-        }
+        await until("all are attached", async () => (await world.call("GET", "/v1/processes?label=kind:loaf"))
+            .json.processes.filter((one) => one.heaps.length).length === MANY);
     });
     after(() => world.stop());
 
@@ -112,7 +111,7 @@ describe("forms of answers", () => {
             if (!changed) {
                 changed = true;
                 const early = world.spawn("tally-mal", "--name", "aaa");
-                while (!await world.find(early.pid, "live")) { /* it sorts before the page that was read */ }
+                await until("it is there, before the page that was read", () => world.find(early.pid, "live"));
             }
         });
         const ids = rows.map((one) => one.id);
@@ -127,7 +126,7 @@ describe("forms of answers", () => {
         const name = 'a>;"b<';
         ["x", "y"].forEach(() => world.spawn("tally-mal", "--name", "odd", "--label", `odd=${name}`));
         const path = `/v1/processes?limit=1&label=odd:${name.replace('"', "%22")}`;
-        while ((await get(path)).headers.link === undefined) { /* until both are there */ }
+        await until("both are there", async () => (await get(path)).headers.link);
         const odd = /^<([^<>]*)>; rel="next"$/.exec((await get(path)).headers.link);
         assert.equal((await get(odd[1])).json.processes.length, 1);
     });
