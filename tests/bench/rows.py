@@ -83,6 +83,11 @@ ROWS = {
         Row("daemon", "DAEMON pair, daemon stopped", "itself", 1.05), Row("daemon", "DAEMON pair, daemon dead", "itself", 1.05),
         Row("daemon", "DAEMON memory grown by its troubles", "", 0),
     ],
+    # An hour of 1,000 programs, 50 of them busy, beside bare SQLite; a month of one series out of ten million rows.
+    "HISTORY": [
+        Row("history 50 1", "HISTORY insert / bare", "", 1.3), Row("history 50 1", "HISTORY day bytes/row", "", 50),
+        Row("history 50 1", "HISTORY month query", "", 20),
+    ],
     # The API: a busy process's figures, and what is not modified, beside a bare libmicrohttpd with a constant of 2 KiB;
     # an answer that is kept beside the same answer, reused by a server that checks nothing. Then 1,000 processes: the
     # page of metrics, their list, and what another request waits beside it.
