@@ -52,6 +52,14 @@ describe("forms of answers", () => {
         }
     });
 
+    test("a change is never 304: it has been made", async () => {
+        for (const tag of ["*", (await get(`${live}/config`)).headers.etag]) {
+            const answer = await world.call("PATCH", `${live}/config`, { body: "{}", headers: { "If-None-Match": tag } });
+            assert.equal(answer.status, 200);
+            assert.equal(answer.json.state, "live");
+        }
+    });
+
     test("HEAD is GET without a body", async () => {
         for (const path of ["/healthz", "/v1/openapi.json", `/v1/processes/${world.names.gone}/stats`, `${live}/nothing`, "/v1/processes?limit=0", "/"]) {
             const [full, head] = [await get(path), await world.call("HEAD", path)];
