@@ -260,6 +260,7 @@ static bool stream_add(struct api *api, struct stream *stream)
         stream->next = api->streams;
         api->streams = stream;
         api->stream_count++;
+        stream->ending = api->draining; /* it came behind streams_end(): none may wait when the listeners stop */
         for (unsigned i = 0; i < stream->slot_count; i++)
             stream->slots[i].channel->fresh = true;
     }
