@@ -22,17 +22,29 @@ static double weight_of(const char *parameters, const char *end)
     return 1;
 }
 
-bool accept_names(const char *header, const char *word)
+/* 0: it does not name it. */
+static double accept_weight(const char *header, const char *word)
 {
     while (header && *header) {
         header += blanks(header);
         const char *end = header + strcspn(header, ",");
         size_t length = strcspn(header, ";, \t");
         if (length == strlen(word) && !strncasecmp(header, word, length))
-            return weight_of(header + length, end) > 0;
+            return weight_of(header + length, end);
         header = *end ? end + 1 : end;
     }
-    return false;
+    return 0;
+}
+
+bool accept_names(const char *header, const char *word)
+{
+    return accept_weight(header, word) > 0;
+}
+
+bool accept_lines(const char *header)
+{
+    double lines = accept_weight(header, "application/x-ndjson");
+    return lines > 0 && lines >= accept_weight(header, "application/json");
 }
 
 bool etag_listed(const char *list, const char *etag)
@@ -62,7 +74,7 @@ struct form form_of(const struct request *request)
 {
     struct form form = {.bigint = request_parameter(request, "bigint")};
     if (request->route && route_lists(request->route))
-        form.lines = accept_names(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Accept"), "application/x-ndjson");
+        form.lines = accept_lines(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Accept"));
     form.gzip = accept_names(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Accept-Encoding"), "gzip");
     return form;
 }

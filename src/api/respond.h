@@ -82,6 +82,8 @@ struct form form_of(const struct request *request);
 bool etag_listed(const char *list, const char *etag);
 /* Whether an Accept or Accept-Encoding names the word with a weight above 0. */
 bool accept_names(const char *header, const char *word);
+/* Whether an Accept header names application/x-ndjson, and application/json with no greater weight. */
+bool accept_lines(const char *header);
 
 /* ---- represent.c */
 /* The bytes of json (stolen) in that form, with their headers; NULL: out of memory. A "next_cursor" becomes a Link. */

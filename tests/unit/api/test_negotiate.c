@@ -41,8 +41,25 @@ static void test_what_is_accepted(void **state)
             fail_msg("%s", rows[i].header);
 }
 
+static void test_lines_for_who_likes_them_no_less(void **state)
+{
+    static const struct {
+        const char *header;
+        bool lines;
+    } rows[] = {
+        {"application/x-ndjson", true}, {"application/x-ndjson;q=0.1, */*", true}, {"application/json;q=0.9, application/x-ndjson", true},
+        {"application/json, application/x-ndjson", true}, {"application/json, application/x-ndjson;q=0.5", false},
+        {"application/x-ndjson;q=0", false}, {"application/json", false}, {"*/*", false}, {NULL, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (accept_lines(rows[i].header) != rows[i].lines)
+            fail_msg("%s", rows[i].header);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lists_of_tags), cmocka_unit_test(test_what_is_accepted)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lists_of_tags), cmocka_unit_test(test_what_is_accepted),
+                                       cmocka_unit_test(test_lines_for_who_likes_them_no_less)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
