@@ -181,7 +181,7 @@ struct MHD_Response *unmodified_new(const char *etag)
 }
 
 /* By hand: every request for a view that did not change comes by here. */
-void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq)
+void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq, bool lines)
 {
     char digits[20], *at = out;
     size_t count = 0;
@@ -189,11 +189,15 @@ void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq)
         digits[count++] = (char)('0' + seq % 10);
     while (seq /= 10);
     *at++ = '"';
-    while (*start && at < out + ETAG_BYTES - sizeof digits - 4)
+    while (*start && at < out + ETAG_BYTES - sizeof digits - 6)
         *at++ = *start++;
     *at++ = '-';
     while (count)
         *at++ = digits[--count];
+    if (lines) {
+        *at++ = '-';
+        *at++ = 'l';
+    }
     *at++ = '"';
     *at = '\0';
 }
@@ -224,9 +228,10 @@ static void etag_of(const struct request *request, unsigned status, const json_t
 {
     *etag = '\0';
     if (seq)
-        etag_write(etag, request->api->start_id, seq);
+        etag_write(etag, request->api->start_id, seq, form_of(request).lines);
     else if (json && status == MHD_HTTP_OK && request->route && !strcmp(request->route->method, "GET"))
-        snprintf(etag, ETAG_BYTES, "\"%s-%016llx\"", request->api->start_id, (unsigned long long)content_hash(json));
+        snprintf(etag, ETAG_BYTES, "\"%s-%016llx%s\"", request->api->start_id, (unsigned long long)content_hash(json),
+                 form_of(request).lines ? "-l" : "");
 }
 
 enum MHD_Result respond_json(struct request *request, unsigned status, json_t *json, uint64_t etag_seq,

@@ -68,8 +68,8 @@ void answer_drop(struct answer *answer);
 /* A 304 with the tag; NULL: out of memory. */
 struct MHD_Response *unmodified_new(const char *etag);
 #define ETAG_BYTES 48u
-/* "<start>-<seq>", in quotes. */
-void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq);
+/* "<start>-<seq>", in quotes; of the form with a row a line, "<start>-<seq>-l". */
+void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq, bool lines);
 
 /* ---- negotiate.c: which form of a body the client takes */
 struct form {

@@ -176,6 +176,12 @@ describe("forms of answers", () => {
                 assert.equal((await get(path, { Accept: accept })).headers["content-type"], "application/json", path);
             }
         }
+        const gone = `/v1/processes/${world.names.gone}/types`;
+        const { etag } = (await get(gone)).headers;
+        assert.equal((await get(gone, { "If-None-Match": etag })).status, 304);
+        const lines = await get(gone, { Accept: "application/x-ndjson", "If-None-Match": etag });
+        assert.equal(lines.status, 200, "the tag is of the document, not of the lines");
+        assert.equal((await get(gone, { Accept: "application/x-ndjson", "If-None-Match": lines.headers.etag })).status, 304);
         assert.match((await get("/v1/processes?limit=2", { Accept: "application/x-ndjson" })).headers.link, /rel="next"/);
     });
 
