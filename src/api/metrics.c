@@ -44,7 +44,7 @@ enum MHD_Result api_metrics(struct request *request)
     size_t bytes;
     if (asked && !metrics_detail_parse(asked, &detail, why, sizeof why)) {
         snprintf(text_why, sizeof text_why, "detail: %s", why);
-        return respond_problem(request, PROBLEM_bad_value, text_why);
+        return respond_fault(request, "detail", NULL, text_why);
     }
     if (!(detail & METRICS_SCOPES))
         detail |= detail & METRICS_TYPES && api->metrics_scope == METRICS_APP ? METRICS_PROCESS : api->metrics_scope;

@@ -157,9 +157,11 @@ enum MHD_Result respond_gone(struct request *request, enum problem problem, cons
 enum MHD_Result respond_allow(struct request *request, bool allowed, const char *allow)
 {
     enum problem problem = PROBLEM_method_not_allowed;
+    char detail[DETAIL_BYTES];
+    snprintf(detail, sizeof detail, "allowed here: %s", allow);
     struct MHD_Response *response =
         allowed ? MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT)
-                : problem_response(request, problem, problem_json(request, problem, allow));
+                : problem_response(request, problem, problem_json(request, problem, detail));
     if (!response)
         return MHD_NO;
     if (allowed)

@@ -323,6 +323,8 @@ enum MHD_Result api_stream(struct request *request)
     }
     if (problem != PROBLEM_NONE) {
         stream_drop(stream);
+        if (problem == PROBLEM_bad_value)
+            return respond_fault(request, "topics", NULL, detail);
         return respond_problem(request, problem, detail);
     }
     if (!request->head)

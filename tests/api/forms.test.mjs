@@ -60,6 +60,14 @@ describe("forms of answers", () => {
         }
     });
 
+    test("a problem names the parameter, and the methods that there are", async () => {
+        for (const [path, name] of [["/v1/stream?topics=nothing", "topics"], ["/v1/stream?topics=events:1", "topics"], ["/metrics?detail=app,heaps", "detail"]]) {
+            const { status, json } = await get(path);
+            assert.deepEqual([status, json.parameter], [422, name], path);
+        }
+        assert.match((await world.call("DELETE", "/v1/processes")).json.detail, /^allowed here: GET/);
+    });
+
     test("HEAD is GET without a body", async () => {
         for (const path of ["/healthz", "/v1/openapi.json", `/v1/processes/${world.names.gone}/stats`, `${live}/nothing`, "/v1/processes?limit=0", "/"]) {
             const [full, head] = [await get(path), await world.call("HEAD", path)];
