@@ -6,7 +6,7 @@
 
 static json_t *heap_json(const struct operation_heap *heap)
 {
-    return json_pack("{s:i, s:s, s:s?, s:s?, s:I, s:o, s:o, s:o}", "n", (int)heap->n, "state",
+    return json_pack("{s:o, s:s, s:s?, s:s?, s:I, s:o, s:o, s:o}", "n", view_number(heap->n), "state",
                      operation_state_word(heap->state), "code", heap->code, "detail",
                      operation_sentence(heap->code, heap->error), "collected", (json_int_t)heap->collected,
                      "freed_bytes", view_number(heap->freed_bytes), "pause_ns", view_number(heap->pause_ns),

@@ -24,7 +24,7 @@ static json_t *refusals(const struct stats_view *view)
                               json_pack("{s:s, s:I, s:o, s:i, s:I}", "reason", refusal->reason, "count",
                                         (json_int_t)refusal->count, "last_at",
                                         view_time(refusal->last_wall_ns), "last_pid", (int)refusal->last_pid,
-                                        "last_uid", (json_int_t)(int32_t)refusal->last_uid));
+                                        "last_uid", refusal->last_uid == (uid_t)-1 ? -1 : (json_int_t)refusal->last_uid));
     }
     return list;
 }

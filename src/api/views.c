@@ -96,8 +96,8 @@ static void figures_set(json_t *json, const struct stats_figures *figures)
 
 static json_t *thresholds_of(const struct stats_config *config)
 {
-    return json_pack("[i, i, i]", (int)config->thresholds[0], (int)config->thresholds[1],
-                     (int)config->thresholds[2]);
+    return json_pack("[o, o, o]", view_number(config->thresholds[0]), view_number(config->thresholds[1]),
+                     view_number(config->thresholds[2]));
 }
 
 static json_t *debug_of(uint32_t flags)
@@ -274,7 +274,7 @@ json_t *view_process(const struct stats_process_view *process, uint64_t now_mono
     agreed_set(json, "manager", process, manager_of_heap);
     for (size_t i = 0; i < process->heap_count; i++) {
         const struct stats_heap_view *heap = &process->heaps[i];
-        json_array_append_new(heaps, json_pack("{s:i, s:o, s:o, s:o}", "n", (int)heap->n, "live_objects",
+        json_array_append_new(heaps, json_pack("{s:o, s:o, s:o, s:o}", "n", view_number(heap->n), "live_objects",
                                                view_number(heap->figures.live_objects), "live_bytes",
                                                view_number(heap->figures.live_bytes), "state",
                                                WORD(states, heap->state)));
@@ -413,10 +413,10 @@ json_t *view_collection(struct api *api, const struct stats_collection_view *fro
     char operation[OPERATION_ID_CHARS];
     bool known = operations_id(api->operations, from->operation, operation);
     json_t *json = json_pack(
-        "{s:i, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o}", "heap",
-        (int)from->heap, "sequence", view_number(from->sequence), "started_at", view_time(from->start_wall_ns),
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o}", "heap",
+        view_number(from->heap), "sequence", view_number(from->sequence), "started_at", view_time(from->start_wall_ns),
         "start_mono_ns", view_number(from->start_mono_ns), "reason", json_string(view_reason(from->reason)), "generation",
-        (int)from->generation, "manager", WORD(managers, from->manager), "pause_ns", view_number(from->pause_ns),
+        view_number(from->generation), "manager", WORD(managers, from->manager), "pause_ns", view_number(from->pause_ns),
         "phases", "find_ns", view_number(from->find_ns), "callback_ns", view_number(from->callback_ns), "free_ns",
         view_number(from->free_ns), "examined", view_number(from->examined), "collected", view_number(from->collected),
         "freed_bytes", view_number(from->freed_bytes), "uncollectable", view_number(from->uncollectable));
@@ -468,7 +468,7 @@ json_t *view_config(const struct stats_process_view *process, uint32_t n)
     for (size_t i = 0; i < process->heap_count; i++) {
         if (n && process->heaps[i].n != n)
             continue;
-        json_t *heap = json_pack("{s:i}", "n", (int)process->heaps[i].n);
+        json_t *heap = json_pack("{s:o}", "n", view_number(process->heaps[i].n));
         config_set(heap, &process->heaps[i]);
         json_object_set_new(heap, "events", level_of_heap(&process->heaps[i]));
         json_array_append_new(heaps, heap);
