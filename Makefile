@@ -49,7 +49,7 @@ API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c paramet
 METRICS_SRCS := src/api/answers.c src/api/metrics.c $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
 SANDBOX_SRCS := src/sandbox/sandbox.c
 TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c)
-DAEMON_SRCS := src/base/log.c src/base/pulse.c src/base/file.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
+DAEMON_SRCS := src/base/log.c src/base/pulse.c src/base/file.c src/base/text.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
 DAEMON_LIBS := -lm -lmicrohttpd -ljansson -lz -linih -lsystemd -lseccomp -lnettle -lsqlite3
 
 TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/tallyctl/table.c src/tallyctl/place.c src/tallyctl/client.c \
@@ -58,7 +58,7 @@ TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/
 TALLYCTL_LIBS := -lcurl -ljansson
 MAL_SRCS := $(addprefix src/mal/,main.c mal.c values.c symbols.c sequence.c map.c env.c reader.c printer.c eval.c call.c quote.c core.c core_text.c \
   core_sequence.c input.c)
-REPLAY_SRCS := $(addprefix src/replay/,script.c lex.c text.c names.c roots.c object.c action.c event.c world.c command.c build.c \
+REPLAY_SRCS := src/base/text.c $(addprefix src/replay/,script.c lex.c lines.c names.c roots.c object.c action.c event.c world.c command.c build.c \
   generate.c control.c print.c query.c run.c main.c)
 
 # Files the dashboard is made of, embedded in tallyd.

@@ -71,13 +71,13 @@ static const char *const words[] = {[GAUGE] = "gauge", [COUNTER] = "counter", [H
 
 static void comment(struct page *page, const char *keyword, const char *value)
 {
-    put_string(&page->text, keyword);
-    put_string(&page->text, page->family->name);
+    text_add_string(&page->text, keyword);
+    text_add_string(&page->text, page->family->name);
     if (!page->open)
-        put_string(&page->text, suffixes[page->family->type]);
-    put_string(&page->text, " ");
-    put_string(&page->text, value);
-    put_string(&page->text, "\n");
+        text_add_string(&page->text, suffixes[page->family->type]);
+    text_add_string(&page->text, " ");
+    text_add_string(&page->text, value);
+    text_add_string(&page->text, "\n");
 }
 
 /* Once a family, with its first series. */
@@ -98,27 +98,27 @@ static void line_begin(struct page *page, const struct subject *subject, const c
 {
     struct text *text = &page->text;
     family_begin(page);
-    put_string(text, page->family->name);
-    put_string(text, suffix);
+    text_add_string(text, page->family->name);
+    text_add_string(text, suffix);
     if (!subject && !*label)
         return;
-    put_string(text, "{");
+    text_add_string(text, "{");
     if (subject)
-        put_bytes(text, subject->labels, subject->label_bytes);
+        text_add(text, subject->labels, subject->label_bytes);
     if (subject && *label)
-        put_string(text, ",");
-    put_string(text, label);
-    put_string(text, "}");
+        text_add_string(text, ",");
+    text_add_string(text, label);
+    text_add_string(text, "}");
 }
 
 static void line_end(struct page *page, uint64_t value)
 {
-    put_string(&page->text, " ");
+    text_add_string(&page->text, " ");
     if (strcmp(page->family->unit, "seconds"))
-        put_number(&page->text, value);
+        text_add_number(&page->text, value);
     else
         put_seconds(&page->text, value);
-    put_string(&page->text, "\n");
+    text_add_string(&page->text, "\n");
 }
 
 /* ---- whose and which */
@@ -228,24 +228,24 @@ static void info_write(struct page *page, const struct subject *subject)
     struct text *text = &page->text;
     char name[WIRE_KEY_MAX + 1];
     family_begin(page);
-    put_string(text, "tally_process_info{app=");
+    text_add_string(text, "tally_process_info{app=");
     put_value(text, stats_app_name(process));
-    put_string(text, ",uid=");
+    text_add_string(text, ",uid=");
     put_value(text, process->id);
-    put_string(text, ",exe=");
+    text_add_string(text, ",exe=");
     put_value(text, process->name);
-    put_string(text, ",lib_version=");
+    text_add_string(text, ",lib_version=");
     put_value(text, process->library);
     for (size_t i = 0; i < process->label_count; i++) {
         label_name(name, process->labels[i].key);
         if (label_known(process, i, name))
             continue;
-        put_string(text, ",label_");
-        put_string(text, name);
-        put_string(text, "=");
+        text_add_string(text, ",label_");
+        text_add_string(text, name);
+        text_add_string(text, "=");
         put_value(text, process->labels[i].value);
     }
-    put_string(text, "} 1\n");
+    text_add_string(text, "} 1\n");
 }
 
 static void infos_write(struct page *page)
@@ -271,14 +271,14 @@ static void pause_write(struct page *page, const struct subject *subject)
     for (unsigned i = 0; i < STATS_PAUSE_BUCKETS; i++) {
         count += runs->pauses[i];
         line_begin(page, subject, "_bucket", bounds[i]);
-        put_string(&page->text, " ");
-        put_number(&page->text, count);
-        put_string(&page->text, "\n");
+        text_add_string(&page->text, " ");
+        text_add_number(&page->text, count);
+        text_add_string(&page->text, "\n");
     }
     line_begin(page, subject, "_count", "");
-    put_string(&page->text, " ");
-    put_number(&page->text, count);
-    put_string(&page->text, "\n");
+    text_add_string(&page->text, " ");
+    text_add_number(&page->text, count);
+    text_add_string(&page->text, "\n");
     line_begin(page, subject, "_sum", "");
     line_end(page, runs->pause_ns);
 }
@@ -297,14 +297,14 @@ static void types_write(struct page *page, bool objects)
         for (size_t t = 0; t < page->types[i].count; t++) {
             const struct typed *type = &page->types[i].rows[t];
             family_begin(page);
-            put_string(&page->text, page->family->name);
-            put_string(&page->text, "{app=");
+            text_add_string(&page->text, page->family->name);
+            text_add_string(&page->text, "{app=");
             put_value(&page->text, stats_app_name(subject->process));
-            put_string(&page->text, ",uid=");
+            text_add_string(&page->text, ",uid=");
             put_value(&page->text, subject->process->id);
-            put_string(&page->text, ",type=");
+            text_add_string(&page->text, ",type=");
             put_value(&page->text, type->name);
-            put_string(&page->text, "}");
+            text_add_string(&page->text, "}");
             line_end(page, objects ? type->live_objects : type->live_bytes);
         }
     }
@@ -323,18 +323,18 @@ static void type_objects_write(struct page *page)
 static void build_write(struct page *page)
 {
     family_begin(page);
-    put_string(&page->text, "tallyd_build_info{version=");
+    text_add_string(&page->text, "tallyd_build_info{version=");
     put_value(&page->text, page->own->version);
-    put_string(&page->text, "} 1\n");
+    text_add_string(&page->text, "} 1\n");
 }
 
 static void refusals_write(struct page *page)
 {
     for (size_t i = 0; i < page->view->refusal_count; i++) {
         family_begin(page);
-        put_string(&page->text, "tallyd_attach_refused_total{reason=");
+        text_add_string(&page->text, "tallyd_attach_refused_total{reason=");
         put_value(&page->text, page->view->refusals[i].reason);
-        put_string(&page->text, "}");
+        text_add_string(&page->text, "}");
         line_end(page, page->view->refusals[i].count);
     }
 }
@@ -344,13 +344,13 @@ static void requests_write(struct page *page)
     for (size_t i = 0; i < page->own->request_count; i++) {
         const struct metrics_request *request = &page->own->requests[i];
         family_begin(page);
-        put_string(&page->text, "tallyd_http_requests_total{route=");
+        text_add_string(&page->text, "tallyd_http_requests_total{route=");
         put_value(&page->text, request->path);
-        put_string(&page->text, ",method=");
+        text_add_string(&page->text, ",method=");
         put_value(&page->text, request->method);
-        put_string(&page->text, ",code=\"");
-        put_number(&page->text, request->code);
-        put_string(&page->text, "\"}");
+        text_add_string(&page->text, ",code=\"");
+        text_add_number(&page->text, request->code);
+        text_add_string(&page->text, "\"}");
         line_end(page, request->count);
     }
 }
@@ -407,7 +407,7 @@ static void page_fill(struct page *page, struct metrics *metrics, struct metrics
     for (size_t i = 0; i < ROWS; i++)
         if (rows[i].name && group_shows(rows[i].group, detail))
             family_write(page, i);
-    put_string(&page->text, "# EOF\n");
+    text_add_string(&page->text, "# EOF\n");
 }
 
 char *metrics_page_new(struct metrics *metrics, const struct stats_view *view, struct metrics_own *own, unsigned detail,
@@ -429,10 +429,10 @@ char *metrics_page_new(struct metrics *metrics, const struct stats_view *view, s
         free(page.types[i].rows);
     free(page.types);
     subjects_free(&page.subjects);
-    *bytes = page.text.count;
+    *bytes = page.text.length;
     if (!page.text.failed)
-        return page.text.bytes;
-    free(page.text.bytes);
+        return page.text.data;
+    free(page.text.data);
     return NULL;
 }
 

@@ -5,16 +5,9 @@
 #include <pthread.h>
 
 #include "api/metrics.h"
+#include "base/text.h"
 
-/* ---- metrics_text.c: a buffer that grows, and what is written into it. One that could not grow takes nothing more. */
-struct text {
-    char *bytes;
-    size_t count, room;
-    bool failed;
-};
-void put_bytes(struct text *text, const char *bytes, size_t count);
-void put_string(struct text *text, const char *string);
-void put_number(struct text *text, uint64_t number);
+/* ---- metrics_text.c: what only metrics write */
 void put_seconds(struct text *text, uint64_t ns); /* exactly */
 /* A label's value in its quotes: escaped, and cut at METRICS_VALUE_BYTES. */
 #define METRICS_VALUE_BYTES 120u

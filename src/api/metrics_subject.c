@@ -92,22 +92,22 @@ static struct subject *subject_add(struct subjects *subjects, const struct stats
 
 static void labels_set(struct subjects *subjects, struct subject *subject, const char *app, const char *uid, uint32_t heap)
 {
-    struct text text = {.bytes = NULL};
-    put_string(&text, "app=");
+    struct text text = {.data = NULL};
+    text_add_string(&text, "app=");
     put_value(&text, app);
     if (uid) {
-        put_string(&text, ",uid=");
+        text_add_string(&text, ",uid=");
         put_value(&text, uid);
     }
     if (heap) {
-        put_string(&text, ",heap=\"");
-        put_number(&text, heap);
-        put_string(&text, "\"");
+        text_add_string(&text, ",heap=\"");
+        text_add_number(&text, heap);
+        text_add_string(&text, "\"");
     }
-    subject->label_bytes = text.count;
-    subject->labels = text.failed ? NULL : realloc(text.bytes, text.count);
+    subject->label_bytes = text.length;
+    subject->labels = text.failed ? NULL : realloc(text.data, text.length);
     if (!subject->labels)
-        free(text.bytes);
+        free(text.data);
     subjects->failed |= !subject->labels;
 }
 

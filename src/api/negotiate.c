@@ -16,24 +16,26 @@ static double weight_of(const char *parameters, const char *end)
     for (const char *at = parameters; at < end; at++)
         if (*at == ';') {
             const char *name = at + 1 + blanks(at + 1);
-            if (name + 2 < end && tolower((unsigned char)*name) == 'q' && name[1] == '=')
+            if (name + 1 < end && tolower((unsigned char)*name) == 'q' && name[1] == '=')
                 return strtod(name + 2, NULL);
         }
     return 1;
 }
 
-/* 0: it does not name it. */
-static double accept_weight(const char *header, const char *word)
+double accept_weight(const char *header, const char *word)
 {
+    double most = 0;
     while (header && *header) {
         header += blanks(header);
         const char *end = header + strcspn(header, ",");
         size_t length = strcspn(header, ";, \t");
+        double weight = 0;
         if (length == strlen(word) && !strncasecmp(header, word, length))
-            return weight_of(header + length, end);
+            weight = weight_of(header + length, end);
+        most = weight > most && weight <= 1 ? weight : most;
         header = *end ? end + 1 : end;
     }
-    return 0;
+    return most;
 }
 
 bool accept_names(const char *header, const char *word)

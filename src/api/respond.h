@@ -80,8 +80,9 @@ struct form {
 struct form form_of(const struct request *request);
 /* Whether a list of tags names this one, or any ("*"). */
 bool etag_listed(const char *list, const char *etag);
-/* Whether an Accept or Accept-Encoding names the word with a weight above 0. */
-bool accept_names(const char *header, const char *word);
+/* The greatest weight with which an Accept or Accept-Encoding names the word; 0: it does not. NULL is no header. */
+double accept_weight(const char *header, const char *word);
+bool accept_names(const char *header, const char *word); /* with a weight above 0 */
 /* Whether an Accept header names application/x-ndjson, and application/json with no greater weight. */
 bool accept_lines(const char *header);
 

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "replay/lines.h"
+
 /* True where the event needs its line. */
 static bool note(struct events *events)
 {

@@ -13,7 +13,7 @@
 #define TALLY_REPLAY_NAMES_H
 
 #include "replay/lex.h"
-#include "replay/text.h"
+#include "base/text.h"
 
 struct prefix;
 

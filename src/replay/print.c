@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "replay/lines.h"
+
 const char *yes_no(bool yes)
 {
     return yes ? "yes" : "no";

@@ -9,24 +9,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *name = malloc(size + 1);
-    struct text text = {.bytes = NULL};
+    struct text text = {.data = NULL};
     if (!name)
         abort();
     memcpy(name, data, size);
     name[size] = '\0';
     put_value(&text, name);
-    if (text.failed || text.count < 2 || text.count > 2 * METRICS_VALUE_BYTES + 2 || text.bytes[0] != '"' ||
-        text.bytes[text.count - 1] != '"')
+    if (text.failed || text.length < 2 || text.length > 2 * METRICS_VALUE_BYTES + 2 || text.data[0] != '"' ||
+        text.data[text.length - 1] != '"')
         abort();
-    for (size_t i = 1; i < text.count - 1; i++) {
-        if (text.bytes[i] == '"' || text.bytes[i] == '\n')
+    for (size_t i = 1; i < text.length - 1; i++) {
+        if (text.data[i] == '"' || text.data[i] == '\n')
             abort();
-        if (text.bytes[i] == '\\' && (++i == text.count - 1 || !strchr("\\\"n", text.bytes[i])))
+        if (text.data[i] == '\\' && (++i == text.length - 1 || !strchr("\\\"n", text.data[i])))
             abort();
     }
     if (value_order(name, name))
         abort();
-    free(text.bytes);
+    free(text.data);
     free(name);
     return 0;
 }

@@ -1,0 +1,22 @@
+/* Bytes that grow. Zeroes are an empty one. Want of memory sets `failed`: what was there stays, and nothing is added any more. */
+#ifndef TALLY_BASE_TEXT_H
+#define TALLY_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct text {
+    char *data;
+    size_t length, room;
+    bool failed;
+};
+
+void text_add(struct text *text, const char *bytes, size_t length);
+void text_add_string(struct text *text, const char *string);
+void text_add_number(struct text *text, uint64_t number);
+/* Forgets the content; keeps the memory unless there is much of it. */
+void text_clear(struct text *text);
+void text_free(struct text *text);
+
+#endif
