@@ -120,6 +120,38 @@ class HttpFaults(Scenario):
             self.assertLessEqual(share, 0.05)
         self.assertLess(self.daemon.log().count("no connection can be accepted"), 20)
 
+    def test_F20_a_hundred_readers_that_do_not_read(self):
+        """100 connections that ask for much and take a byte a second: what waits for them is the kernel's, 256 KiB each at
+        most; others are answered as before, and after 30 s they are gone."""
+        self.start_daemon()
+        request = self.filled_in(f"GET /v1/openapi.json HTTP/1.1\r\n{malformed.AUTHORITY}\r\n", "0")
+        quiet = self.watch_health(1, lambda end: time.sleep(1))
+        before, slow = self.resident(), []
+        for _ in range(100):
+            slow.append(self.dial(4096))
+            slow[-1].sendall(16 * request)  # what answers it is more than the kernel keeps
+            self.assertEqual(slow[-1].recv(1), b"H")  # a stranger no more
+
+        def sip(end):
+            while time.monotonic() < end:
+                for sock in slow:
+                    self.assertEqual(len(sock.recv(1)), 1)
+                time.sleep(1)
+        times = self.watch_health(4, sip)
+        self.assert_small(before, 100 * 64)
+        self.assert_well(times, max(0.050, 2 * statistics.quantiles(quiet, n=100)[98]))
+        if not os.environ.get("TALLY_TEST_FIGURES"):
+            return  # the deadline is held to by test_connections
+        time.sleep(31)
+        for sock in slow:
+            total = 0
+            try:
+                while more := sock.recv(1 << 20):
+                    total += len(more)
+            except ConnectionResetError:
+                pass
+            self.assertLess(total, 512 << 10)
+
     def test_F21_malformed_requests_are_refused_and_the_connection_closed(self):
         """Every row of malformed.TABLE: a status of refusal, the connection closed, nothing behind it obeyed."""
         self.start_daemon()
