@@ -39,7 +39,7 @@ LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c ending.c guard.c)
 STATS_SRCS := $(addprefix src/stats/,baseline.c model.c texts.c births.c events.c detail.c runs.c apps.c tail.c publish.c)
 OPERATIONS_SRCS := $(addprefix src/operations/,operations.c ride.c rows.c audit.c)
-HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c migrate.c base.c retain.c writer.c series.c subject.c collected.c sampler.c ticker.c reader.c stretch.c query.c lists.c purge.c history.c)
+HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c migrate.c check.c base.c retain.c writer.c series.c subject.c collected.c sampler.c ticker.c reader.c stretch.c query.c lists.c purge.c history.c)
 RULES_SRCS := $(addprefix src/rules/,series.c window.c parse.c alerts.c act.c engine.c keep.c rules.c)
 API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c parameters.c json.c credentials.c tokens.c session.c asked.c \
   respond.c negotiate.c represent.c bodies.c worker.c repeat.c list.c \

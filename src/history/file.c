@@ -25,7 +25,7 @@ static const char *const statement_texts[STATEMENTS] = {
 };
 
 /* Version 2. Columns that follow may be added; what they mean stands in history.h and record.c. */
-static const char SCHEMA[] =
+const char file_schema[] =
     "CREATE TABLE sizes (name TEXT PRIMARY KEY, rows INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;"
     "INSERT INTO sizes VALUES ('seconds', 0, 0), ('tens', 0, 0), ('minutes', 0, 0), ('collections', 0, 0), "
     "('processes', 0, 0);"
@@ -143,7 +143,7 @@ static int new_schema(sqlite3 *db)
     if (!code)
         code = pragma(db, text);
     if (!code)
-        code = pragma(db, SCHEMA);
+        code = pragma(db, file_schema);
     if (!code)
         code = pragma(db, "COMMIT");
     if (code)
@@ -167,10 +167,16 @@ static int quick_check(sqlite3 *db, char *why, size_t why_bytes)
     return whole ? SQLITE_OK : code == SQLITE_ROW ? SQLITE_CORRUPT : code;
 }
 
+/* Whether it is read whole before it is used. */
+static bool is_small(const char *path)
+{
+    struct stat status;
+    return !stat(path, &status) && status.st_size <= CHECK_BYTES;
+}
+
 /* Which file it is, and whether it is one that we can use; nothing is written to it before that. */
 static int recognise(sqlite3 *db, const char *path, sqlite3_int64 *is_version, char *why, size_t why_bytes)
 {
-    struct stat status;
     int code;
     sqlite3_int64 version = *is_version = number_of(db, "PRAGMA user_version", &code);
     sqlite3_int64 application = code ? -1 : number_of(db, "PRAGMA application_id", &code);
@@ -187,9 +193,7 @@ static int recognise(sqlite3 *db, const char *path, sqlite3_int64 *is_version, c
         snprintf(why, why_bytes, "it is of version %lld, and we know %d", (long long)version, FORMAT_VERSION);
         return SQLITE_SCHEMA;
     }
-    if (!stat(path, &status) && status.st_size <= CHECK_BYTES)
-        code = quick_check(db, why, why_bytes);
-    return code;
+    return is_small(path) ? quick_check(db, why, why_bytes) : SQLITE_OK;
 }
 
 static bool in_memory(const char *path)
@@ -227,6 +231,8 @@ int file_open(struct file *file, const char *path, bool *made, char *why, size_t
         if (!code)
             log_info("history: %s is of version %d now, and was of %lld", path, FORMAT_VERSION, (long long)version);
     }
+    if (!code && !*made)
+        code = file_check(file->db, is_small(path), why, why_bytes);
     if (code && !*why)
         snprintf(why, why_bytes, "%s", file->db ? sqlite3_errmsg(file->db) : sqlite3_errstr(code));
     if (code)

@@ -39,5 +39,5 @@ int file_migrate(struct file *file, int version)
             code = sqlite3_exec(file->db, "COMMIT", NULL, NULL, NULL);
         file_rollback(file);
     }
-    return code;
+    return code == SQLITE_ERROR ? SQLITE_CORRUPT : code; /* no such table or column */
 }

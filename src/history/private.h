@@ -210,8 +210,12 @@ bool file_set_aside(const char *path, const char *word, char *name, size_t name_
 sqlite3_stmt *file_statement(struct file *file, enum statement statement, int *code);
 /* Runs a statement that gives no row; it is reset. */
 int file_run(sqlite3_stmt *statement);
-/* migrate.c: brings a file of an older version up. */
+extern const char file_schema[]; /* of a file of our version */
+/* migrate.c: brings a file of an older version up. SQLITE_CORRUPT: it is not what its version says. */
 int file_migrate(struct file *file, int version);
+/* check.c: whether a file of our version has our tables. rows: and in each column what belongs there, which reads all of
+ * it. SQLITE_CORRUPT: no, and why. */
+int file_check(sqlite3 *db, bool rows, char *why, size_t why_bytes);
 /* Ends a transaction that did not commit, if there is one. */
 void file_rollback(struct file *file);
 bool file_is_damaged(int code);

@@ -120,6 +120,39 @@ static void test_file_of_a_newer_version_is_set_aside_unchanged(void **state)
     assert_int_equal(world_number(world, "PRAGMA user_version"), 9);
 }
 
+/* Each is whole by SQLite's word. */
+static void test_file_whose_tables_are_not_ours_is_set_aside(void **state)
+{
+    struct world *world = *state;
+    static const char *const harms[] = {
+        "DROP TABLE processes",
+        "DROP TABLE audit",
+        "ALTER TABLE alerts DROP COLUMN threshold",
+        "DELETE FROM sizes WHERE name = 'tens'",
+        "UPDATE runs SET until = 'never'",
+        "UPDATE alerts SET value = x'00'",
+        "INSERT INTO seconds VALUES (1, 'text')",
+        "PRAGMA user_version = 1", /* it has not what that one had */
+    };
+    for (size_t i = 0; i < sizeof harms / sizeof *harms; i++) {
+        struct history_status status;
+        world_open(world);
+        tell(world, "one");
+        assert_true(history_flush(world->history, PATIENCE_NS));
+        world_close(world);
+        sql(world, "INSERT OR IGNORE INTO runs VALUES (1, 2, 3)");
+        sql(world, harms[i]);
+        world_open(world);
+        tell(world, "two");
+        assert_true(history_flush(world->history, PATIENCE_NS));
+        history_status_get(world->history, &status);
+        assert_false(status.degraded);
+        assert_int_equal(world_files(world, "history.db.corrupt-"), i + 1);
+        assert_int_equal(world_number(world, "SELECT count(*) FROM alerts WHERE rule = 'one'"), 0);
+        world_close(world);
+    }
+}
+
 static void test_file_that_cannot_be_is_tried_again(void **state)
 {
     struct world *world = *state;
@@ -158,6 +191,7 @@ int main(void)
         WORLD_TEST(test_file_that_is_none_is_set_aside),
         WORLD_TEST(test_file_of_another_program_is_set_aside_unchanged),
         WORLD_TEST(test_file_of_a_newer_version_is_set_aside_unchanged),
+        WORLD_TEST(test_file_whose_tables_are_not_ours_is_set_aside),
         WORLD_TEST(test_file_that_cannot_be_is_tried_again),
         WORLD_TEST(test_file_behind_a_link_is_not_followed),
     };
