@@ -44,11 +44,11 @@ RULES_SRCS := $(addprefix src/rules/,series.c window.c parse.c alerts.c act.c en
 API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c parameters.c json.c credentials.c tokens.c session.c asked.c \
   respond.c negotiate.c represent.c bodies.c worker.c repeat.c list.c \
   schema.c openapi.c files.c \
-  views.c details.c reads.c lists.c controls.c operations.c listings.c batch.c events.c times.c history.c \
+  views.c details.c reads.c lists.c controls.c operations.c listings.c batch.c events.c times.c history.c rules.c \
   stream.c channel.c)
 METRICS_SRCS := src/api/answers.c src/api/metrics.c $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
 SANDBOX_SRCS := src/sandbox/sandbox.c
-TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c)
+TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c wiring.c)
 DAEMON_SRCS := src/base/log.c src/base/pulse.c src/base/file.c src/base/text.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
 DAEMON_LIBS := -lm -lmicrohttpd -ljansson -lz -linih -lsystemd -lseccomp -lnettle -lsqlite3
 

@@ -25,6 +25,7 @@
 
 #include "history/history.h"
 #include "operations/operations.h"
+#include "rules/rules.h"
 #include "sandbox/sandbox.h"
 #include "stats/stats.h"
 
@@ -33,6 +34,7 @@ struct api;
 struct api_options {
     struct stats *stats;
     struct operations *operations;
+    struct rules *rules;
     struct audit *audit;       /* of operations, too; NULL: none */
     struct history *history;   /* NULL: none */
     int tcp_fd, unix_fd;       /* listening sockets, taken over */
@@ -54,9 +56,14 @@ struct api_options {
 /* Tells each library that says its version; inih and libsystemd do not. */
 void api_libraries(void (*tell)(void *arg, const char *name, const char *version), void *arg);
 
-/* Starts both listeners and the ticker. The strings are copied. 0 or -errno. */
+/* Starts both listeners and the ticker. The strings are copied. *out is set before the first request is heard. 0 or
+ * -errno. */
 int api_start(const struct api_options *options, struct api **out);
 /* Says goodbye to streams, answers what still comes with 503, ends in less than a second. */
 void api_stop(struct api *api);
+/* Tells the streams of an alert. Any thread, until api_stop(). */
+void api_alert(struct api *api, const struct rule_alert *alert);
+/* A rules_command_fn: bodies are held against the schemas of the controls' own routes. Any thread, at any time. */
+bool api_command_read(const char *kind, json_t *body, struct wire_command *command, char *why, size_t why_bytes);
 
 #endif

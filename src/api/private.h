@@ -140,6 +140,7 @@ struct api {
     struct operations *operations;
     struct audit *audit;
     struct history *history; /* NULL: none */
+    struct rules *rules;
     char tcp_address[64], public_host[256], start_id[16];
     char runtime_dir[512], state_dir[512];
     uint16_t tcp_port;

@@ -300,17 +300,21 @@ static bool object_check(struct check *check, const json_t *schema, const json_t
     return true;
 }
 
-/* One of several forms: the sentence is that of the last. */
+/* One of several forms: the sentence is that of the one that went deepest, of equals the last. */
 static bool forms_check(struct check *check, const json_t *forms, const json_t *value)
 {
     struct check before = *check;
+    struct fault fault = *check->fault;
     size_t pointer = strlen(check->fault->pointer);
     for (size_t i = 0; i < json_array_size(forms); i++) {
         *check = before;
         check->fault->pointer[pointer] = '\0';
         if (value_check(check, json_array_get(forms, i), value))
             return true;
+        if (strlen(check->fault->pointer) >= strlen(fault.pointer))
+            fault = *check->fault;
     }
+    *check->fault = fault;
     return false;
 }
 

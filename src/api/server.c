@@ -404,6 +404,7 @@ static void options_copy(struct api *api, const struct api_options *options)
     api->operations = options->operations;
     api->audit = options->audit;
     api->history = options->history;
+    api->rules = options->rules;
     snprintf(api->tcp_address, sizeof api->tcp_address, "%s", options->tcp_address);
     snprintf(api->public_host, sizeof api->public_host, "%s",
              options->public_host ? options->public_host : "");
@@ -488,8 +489,10 @@ int api_start(const struct api_options *options, struct api **out)
                                    .strangers = UNIX_CONNECTIONS};
     operations_on_change(api->operations, operation_changed, api);
     api->metrics = metrics_new(options->metrics_process_series, options->metrics_series);
+    *out = api; /* whom a handler makes call us finds it */
     int error = api->schemas && api->credentials && api->bodies && api->repeats && api->metrics && answers_init(api) ? threads_start(api) : -ENOMEM;
     if (error) {
+        *out = NULL;
         operations_on_change(api->operations, NULL, NULL);
         workers_stop(api);
         listener_stop(&api->tcp);
@@ -497,7 +500,6 @@ int api_start(const struct api_options *options, struct api **out)
         api_free(api);
         return error;
     }
-    *out = api;
     return 0;
 }
 

@@ -142,8 +142,7 @@ json_t *rule_alert_json(const struct rule_alert *alert)
 
 static bool alert_fits(const struct alert *alert, const struct rules_filter *filter)
 {
-    return (!filter->before || alert->number < filter->before) && (!filter->rule || !strcmp(alert->rule, filter->rule)) &&
-           (!filter->process || !strcmp(alert->process, filter->process)) &&
+    return (!filter->rule || !strcmp(alert->rule, filter->rule)) && (!filter->process || !strcmp(alert->process, filter->process)) &&
            (!filter->state || !strcmp(filter->state, alert->firing ? "firing" : "resolved"));
 }
 
@@ -154,19 +153,19 @@ static int newest_first(const void *a, const void *b)
 }
 
 /* Both lists in one order: that in which alerts began. */
-static json_t *alerts_json(const struct alert **found, size_t count, size_t limit)
+static json_t *alerts_json(const struct alert **found, size_t count)
 {
     json_t *list = json_array();
     struct rule_alert view;
     qsort(found, count, sizeof *found, newest_first);
-    for (size_t i = 0; i < count && i < limit; i++) {
+    for (size_t i = 0; i < count; i++) {
         alert_view(found[i], &view);
         json_array_append_new(list, rule_alert_json(&view));
     }
     return list;
 }
 
-json_t *rules_alerts_json(struct rules *rules, const struct rules_filter *filter, bool *more)
+json_t *rules_alerts_json(struct rules *rules, const struct rules_filter *filter)
 {
     size_t count = 0;
     json_t *list = NULL;
@@ -179,9 +178,8 @@ json_t *rules_alerts_json(struct rules *rules, const struct rules_filter *filter
         if (alert_fits(alert, filter))
             found[count++] = alert;
     if (found)
-        list = alerts_json(found, count, filter->limit);
+        list = alerts_json(found, count);
     pthread_mutex_unlock(&rules->lock);
     free(found);
-    *more = count > filter->limit;
     return list;
 }

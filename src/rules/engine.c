@@ -351,8 +351,8 @@ static void state_follow(struct rules *rules, struct rule *rule, const struct st
         entry->since_ns = now->mono_ns;
     } else if (entry->state >= FIRING && !entry->holds && long_enough) {
         clear(rules, rule, process, entry, now);
-    } else if (entry->state == THROTTLED ||
-               (entry->state == FIRING && rule->every_ns && entry->holds && now->mono_ns - entry->acted_ns >= rule->every_ns)) {
+    } else if (entry->state >= FIRING && entry->holds &&
+               (entry->state == THROTTLED || (rule->every_ns && now->mono_ns - entry->acted_ns >= rule->every_ns))) {
         act(rules, rule, process, entry, now);
     }
 }

@@ -89,16 +89,19 @@ static bool selector_take(struct parsing *parsing, json_t *json)
     json_t *value, *selector = json_object_get(json, "selector");
     if (!selector)
         json_object_set_new(json, "selector", selector = json_object());
-    if (!members_known(parsing, "selector", selector, "name labels"))
+    if (!members_known(parsing, "selector", selector, "name label state"))
         return false;
-    json_t *name = json_object_get(selector, "name"), *labels = json_object_get(selector, "labels");
+    json_t *name = json_object_get(selector, "name"), *labels = json_object_get(selector, "label");
     if (name && (!json_is_string(name) || !*json_string_value(name) || json_string_length(name) > 255))
         return wrong(parsing, "member \"name\" of selector must be a text of 1 to 255 bytes");
     if (labels && (!json_is_object(labels) || json_object_size(labels) > WIRE_LABEL_MAX))
-        return wrong(parsing, "member \"labels\" of selector must be an object of at most %u labels", WIRE_LABEL_MAX);
+        return wrong(parsing, "member \"label\" of selector must be an object of at most %u labels", WIRE_LABEL_MAX);
     json_object_foreach(labels, key, value)
         if (!json_is_string(value))
             return wrong(parsing, "label \"%.60s\" of selector must be a text", key);
+    const json_t *state = json_object_get(selector, "state");
+    if (state && (!json_is_string(state) || strcmp(json_string_value(state), "live") != 0))
+        return wrong(parsing, "member \"state\" of selector must be \"live\", where it is there");
     rule->process_name = json_string_value(name);
     rule->labels = labels;
     return true;

@@ -67,7 +67,7 @@ static enum rules_result put(struct rules *rules, struct rule *rule, uint64_t ex
     int known = rule_slot(rules, rule->name);
     const struct rule *old = known < 0 ? NULL : rules->rules[known];
     unsigned slot = known < 0 ? free_slot(rules) : (unsigned)known;
-    if (expected && (!old || old->revision != expected))
+    if (expected != RULES_ANY && (old ? old->revision : RULES_ABSENT) != expected)
         return RULES_CHANGED;
     if (slot == RULES_MAX)
         return RULES_FULL;
@@ -103,7 +103,7 @@ enum rules_result rules_delete(struct rules *rules, const char *name, uint64_t e
     enum rules_result result = RULES_UNKNOWN;
     pthread_mutex_lock(&rules->file_lock);
     int slot = rule_slot(rules, name);
-    if (slot >= 0 && expected && rules->rules[slot]->revision != expected)
+    if (slot >= 0 && expected != RULES_ANY && rules->rules[slot]->revision != expected)
         result = RULES_CHANGED;
     else if (slot >= 0)
         result = change(rules, (unsigned)slot, NULL, "rule_deleted");
@@ -138,31 +138,42 @@ static const char *state_of(const struct rule *rule)
     return state_words[rule->states[THROTTLED] ? THROTTLED : rule->states[FIRING] ? FIRING : rule->states[PENDING] ? PENDING : INACTIVE];
 }
 
-static json_t *rule_json(const struct rules *rules, unsigned slot, bool whole)
+static json_t *rule_json(const struct rule *rule)
 {
-    const struct rule *rule = rules->rules[slot];
-    json_t *json = json_copy(rule->json), *counts = json_object();
-    for (size_t i = 0; i < sizeof state_words / sizeof *state_words; i++)
-        json_object_set_new(counts, state_words[i], json_integer((json_int_t)rule->states[i]));
-    json_t *status = json_pack("{s:s, s:o, s:I, s:I, s:I, s:s?}", "state", state_of(rule), "processes", counts, "controls_last_hour",
-                               (json_int_t)limit_used(rule, clock_wall_ns()), "controls", (json_int_t)rule->controls,
-                               "controls_failed", (json_int_t)rule->controls_failed, "last_error",
-                               *rule->last_error ? rule->last_error : NULL);
-    if (whole)
-        json_object_set_new(status, "states", states_json(rules, slot));
+    json_t *json = json_copy(rule->json);
     json_object_set_new(json, "revision", json_integer((json_int_t)rule->revision));
     json_object_set_new(json, "created_at", time_json(rule->created_wall_ns));
     json_object_set_new(json, "changed_at", time_json(rule->changed_wall_ns));
-    json_object_set_new(json, "status", status);
     return json;
+}
+
+static json_t *status_json(const struct rule *rule)
+{
+    json_t *counts = json_object();
+    for (size_t i = 0; i < sizeof state_words / sizeof *state_words; i++)
+        json_object_set_new(counts, state_words[i], json_integer((json_int_t)rule->states[i]));
+    return json_pack("{s:s, s:o, s:I, s:I, s:I, s:s?}", "state", state_of(rule), "processes", counts, "controls_last_hour",
+                     (json_int_t)limit_used(rule, clock_wall_ns()), "controls", (json_int_t)rule->controls, "controls_failed",
+                     (json_int_t)rule->controls_failed, "last_error", *rule->last_error ? rule->last_error : NULL);
 }
 
 json_t *rules_get_json(struct rules *rules, const char *name, uint64_t *revision)
 {
     pthread_mutex_lock(&rules->lock);
     int slot = rule_slot(rules, name);
-    json_t *json = slot < 0 ? NULL : rule_json(rules, (unsigned)slot, true);
+    json_t *json = slot < 0 ? NULL : rule_json(rules->rules[slot]);
     *revision = slot < 0 ? 0 : rules->rules[slot]->revision;
+    pthread_mutex_unlock(&rules->lock);
+    return json;
+}
+
+json_t *rules_states_json(struct rules *rules, const char *name)
+{
+    pthread_mutex_lock(&rules->lock);
+    int slot = rule_slot(rules, name);
+    json_t *json = slot < 0 ? NULL : status_json(rules->rules[slot]);
+    if (json)
+        json_object_set_new(json, "states", states_json(rules, (unsigned)slot));
     pthread_mutex_unlock(&rules->lock);
     return json;
 }
@@ -173,15 +184,16 @@ static int name_order(const void *a, const void *b)
                   json_string_value(json_object_get(*(json_t *const *)b, "name")));
 }
 
-json_t *rules_list_json(struct rules *rules, uint64_t *revision)
+json_t *rules_list_json(struct rules *rules)
 {
     json_t *found[RULES_MAX], *list = json_array();
     size_t count = 0;
     pthread_mutex_lock(&rules->lock);
     for (unsigned slot = 0; slot < RULES_MAX; slot++)
-        if (rules->rules[slot])
-            found[count++] = rule_json(rules, slot, false);
-    *revision = rules->revision;
+        if (rules->rules[slot]) {
+            found[count] = rule_json(rules->rules[slot]);
+            json_object_set_new(found[count++], "status", status_json(rules->rules[slot]));
+        }
     pthread_mutex_unlock(&rules->lock);
     qsort(found, count, sizeof *found, name_order);
     for (size_t i = 0; i < count; i++)

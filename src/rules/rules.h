@@ -86,22 +86,23 @@ enum rules_result {
     RULES_FULL,             /* RULES_MAX */
     RULES_UNKEPT,           /* the file could not be written; all is as it was */
 };
-/* Any thread but a listener's: they write the file. expected: a revision, or 0: any. body is borrowed. What is put
- * again as it is changes nothing. */
+/* Any thread but a listener's: they write the file. expected: the revision that is to be changed, or one of these. body
+ * is borrowed. What is put again as it is changes nothing. */
+#define RULES_ANY ((uint64_t)0)
+#define RULES_ABSENT UINT64_MAX /* there is no such rule */
 enum rules_result rules_put(struct rules *rules, const char *name, json_t *body, uint64_t expected, char *why, size_t why_bytes);
 enum rules_result rules_delete(struct rules *rules, const char *name, uint64_t expected);
 
-/* Any thread. New references; NULL: out of memory, or no such rule. *revision: of the rule, or of all. */
+/* Any thread. New references; NULL: out of memory, or no such rule. get: the definition, of a revision. states: what
+ * it comes to, and the states of at most 100 processes that are not inactive. list: definitions, each with a "status". */
 json_t *rules_get_json(struct rules *rules, const char *name, uint64_t *revision);
-json_t *rules_list_json(struct rules *rules, uint64_t *revision);
-/* Alerts, newest first, those before a number (0: all), at most `limit`; NULL filters are none. state: "firing" or
- * "resolved". *more: there are older ones. */
+json_t *rules_states_json(struct rules *rules, const char *name);
+json_t *rules_list_json(struct rules *rules);
+/* Alerts, newest first; filters are NULL where they filter nothing. state: "firing" or "resolved". */
 struct rules_filter {
     const char *state, *rule, *process;
-    uint64_t before;
-    size_t limit;
 };
-json_t *rules_alerts_json(struct rules *rules, const struct rules_filter *filter, bool *more);
+json_t *rules_alerts_json(struct rules *rules, const struct rules_filter *filter);
 json_t *rule_alert_json(const struct rule_alert *alert);
 /* {"name","unit","help"} of every series. */
 json_t *rules_series_json(void);

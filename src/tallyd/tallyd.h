@@ -1,4 +1,4 @@
-/* tallyd's own: its options, from command line, environment and config file, and its folders. main.c joins the
+/* tallyd's own: its options, from command line, environment and config file, and its folders. wiring.c joins the
  * stages. */
 #ifndef TALLY_TALLYD_TALLYD_H
 #define TALLY_TALLYD_TALLYD_H

@@ -120,8 +120,12 @@ describe("the API", () => {
     }));
 
     test("what a path names and is not there is 404", () => each(async ({ operation, path }, first) => {
+        const makes = first.route.startsWith("PUT ");
         for (const [, segment] of path.matchAll(/\{(\w+)\}/g)) {
             for (const wrong of ["nobody", "none", "0-0", "4294967296", "-1", "%00", "%zz"]) {
+                if (makes && !wrong.startsWith("%")) {
+                    continue;
+                }
                 const answer = await send(first, { path: target({ ...first, at: { ...first.at, [segment]: wrong } }) });
                 refused(operation, answer, wrong.startsWith("%") ? [400] : [404, 422], `${first.route} ${segment}=${wrong}`);
             }

@@ -79,6 +79,7 @@ static void start(void)
                                   .history = history,
                                   .audit = audit_new(),
                                   .operations = operations,
+                                  .rules = rules_new(&(struct rules_options){.operations = operations, .command = api_command_read}),
                                   .tcp_address = address,
                                   .loopback = true,
                                   .start_id = "feedbeef",

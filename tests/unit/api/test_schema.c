@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "api/files.h"
 #include "api/private.h"
 
 static json_t *parse(const char *text)
@@ -81,6 +82,20 @@ static void test_bodies_use_known_keywords(void **state)
     json_decref(schemas);
 }
 
+static void test_no_name_stands_in_two_files(void **state)
+{
+    json_t *schemas = schemas_load();
+    size_t names = 1; /* Figures */
+    (void)state;
+    for (size_t i = 0; i < schema_file_count; i++) {
+        json_t *some = json_loadb(schema_files[i].start, (size_t)(schema_files[i].end - schema_files[i].start), 0, NULL);
+        names += json_object_size(some);
+        json_decref(some);
+    }
+    assert_int_equal(json_object_size(schemas), names);
+    json_decref(schemas);
+}
+
 static void test_values(void **state)
 {
     static const struct {
@@ -98,6 +113,8 @@ static void test_values(void **state)
         {"{\"enum\":[\"a\",2]}", "2", NULL},
         {"{\"enum\":[\"a\",2]}", "\"b\"", "must be of [\"a\",2]"},
         {"{\"const\":1}", "2", "must be of 1"},
+        {"{\"oneOf\":[{\"type\":\"array\",\"items\":{\"const\":1}},{\"enum\":[\"a\"]}]}", "[2]", "must be of 1"},
+        {"{\"oneOf\":[{\"type\":\"array\",\"items\":{\"const\":1}},{\"enum\":[\"a\"]}]}", "2", "must be of [\"a\"]"},
         {"{\"type\":\"string\",\"minLength\":1,\"maxLength\":2}", "\"\"", "1 to 2 bytes"},
         {"{\"type\":\"string\",\"minLength\":1,\"maxLength\":2}", "\"abc\"", "1 to 2 bytes"},
         {"{\"type\":\"string\",\"pattern\":\"^[a-z]+$\"}", "\"abc\"", NULL},
@@ -137,7 +154,7 @@ static void test_values(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_woven), cmocka_unit_test(test_bodies_use_known_keywords),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_woven), cmocka_unit_test(test_bodies_use_known_keywords), cmocka_unit_test(test_no_name_stands_in_two_files),
                                        cmocka_unit_test(test_values)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

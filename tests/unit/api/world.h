@@ -37,6 +37,7 @@ struct world {
     struct intake_sink sink;
     struct audit *audit;
     struct operations *operations;
+    struct rules *rules;
     struct api *api;
     void *process;
     char folder[64], socket[96], sessions[96], address[64];
@@ -114,6 +115,7 @@ static int world_start(void **state)
     stats_sink_init(world->stats, &world->sink);
     world->audit = audit_new();
     world->operations = operations_new("feedbeef", world_send, world, world->audit);
+    world->rules = rules_new(&(struct rules_options){.operations = world->operations, .command = api_command_read});
     world->host = HOST_SUCCEEDS;
     int tcp = listen_tcp("127.0.0.1", "0");
     assert_int_equal(listen_name(tcp, world->address, sizeof world->address, &loopback), 0);
@@ -123,7 +125,7 @@ static int world_start(void **state)
     world_sample(world, 1, 10, true);
     *state = world;
     return api_start(&(struct api_options){.stats = world->stats, .operations = world->operations,
-                                           .audit = world->audit, .tcp_fd = tcp, .unix_fd = local, .tcp_address = world->address, .loopback = true,
+                                           .audit = world->audit, .rules = world->rules, .tcp_fd = tcp, .unix_fd = local, .tcp_address = world->address, .loopback = true,
                                            .start_id = "feedbeef", .token = TOKEN, .sessions_path = world->sessions,
                                            .runtime_dir = world->folder, .state_dir = world->folder},
                      &world->api);
@@ -135,6 +137,7 @@ static int world_stop(void **state)
     uint64_t start = clock_mono_ns();
     api_stop(world->api);
     assert_true(clock_mono_ns() - start < 1000000000u);
+    rules_free(world->rules);
     operations_free(world->operations);
     audit_free(world->audit);
     world->sink.released(world->stats, world->process);

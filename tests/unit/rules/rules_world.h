@@ -124,9 +124,8 @@ static inline void tell_live(struct rules_world *world, void *process, uint64_t 
 static inline const char *state_word(struct rules_world *world, const char *name)
 {
     static char word[32];
-    uint64_t revision;
-    json_t *json = rules_get_json(world->rules, name, &revision);
-    snprintf(word, sizeof word, "%s", json ? json_string_value(json_object_get(json_object_get(json, "status"), "state")) : "none");
+    json_t *json = rules_states_json(world->rules, name);
+    snprintf(word, sizeof word, "%s", json ? json_string_value(json_object_get(json, "state")) : "none");
     json_decref(json);
     return word;
 }

@@ -30,7 +30,7 @@ static void test_all_of_a_rule_is_read(void **state)
 {
     char why[256], condition[96];
     (void)state;
-    struct rule *rule = parse("r", "{\"name\":\"r\",\"enabled\":false,\"selector\":{\"name\":\"shop\",\"labels\":{\"a\":\"b\"}},"
+    struct rule *rule = parse("r", "{\"name\":\"r\",\"enabled\":false,\"selector\":{\"name\":\"shop\",\"label\":{\"a\":\"b\"}},"
                                    "\"when\":{\"series\":\"type_live_bytes\",\"type\":\"node\",\"grows_by\":\"20%\",\"grows_steadily\":true,"
                                    "\"over\":\"10m\",\"for\":\"1500ms\"},\"do\":[\"alert\",{\"collect\":{\"generation\":1,\"deadline_ms\":900}},"
                                    "{\"config\":{}}],\"every\":\"5m\",\"limit_per_hour\":360}", why, sizeof why);
@@ -92,7 +92,8 @@ static void test_what_is_wrong_is_named(void **state)
         {"{" WHEN "," DO ",\"every\":\"1s\"}", "member \"every\" of the rule must be a time"},
         {"{" WHEN "," DO ",\"selector\":{\"pid\":1}}", "member \"pid\" of selector is unknown"},
         {"{" WHEN "," DO ",\"selector\":{\"name\":\"\"}}", "member \"name\" of selector"},
-        {"{" WHEN "," DO ",\"selector\":{\"labels\":{\"a\":1}}}", "label \"a\" of selector"},
+        {"{" WHEN "," DO ",\"selector\":{\"label\":{\"a\":1}}}", "label \"a\" of selector"},
+        {"{" WHEN "," DO ",\"selector\":{\"state\":\"gone\"}}", "member \"state\" of selector"},
         {"{" WHEN "," DO ",\"selector\":[]}", "selector must be an object"},
         {"{\"when\":{\"series\":\"weather\",\"above\":1}," DO "}", "member \"series\" of when"},
         {"{\"when\":{\"series\":\"\",\"above\":1}," DO "}", "member \"series\" of when"},
