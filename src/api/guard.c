@@ -163,8 +163,11 @@ enum problem guard_token(struct request *request, enum scope scope)
         return PROBLEM_too_many_attempts;
     if (!request->scopes)
         return PROBLEM_unauthorized;
-    if (!(request->scopes & scope))
+    if (!(request->scopes & scope)) { /* every token may read */
+        snprintf(request->fault.detail, sizeof request->fault.detail, "this takes a token of scope %s",
+                 scope == ADMIN ? "admin" : "control or admin");
         return PROBLEM_forbidden;
+    }
     if (scope != READ && !request->api->loopback && !request->api->remote_control)
         return PROBLEM_remote_control_off;
     return PROBLEM_NONE;

@@ -34,9 +34,10 @@ class Tokens(Scenario):
             answers = (self.ask("GET", "/v1/processes", secret), self.ask("POST", collect, secret, {}),
                        self.ask("POST", "/v1/tokens", secret, more))
             self.assertEqual(tuple(answer.status for answer in answers), statuses, scope)
-            for answer, status in zip(answers, statuses):
+            for answer, status, needed in zip(answers, statuses, ("", "control or admin", "admin")):
                 if status == 403:
-                    self.assertEqual(answer.json["code"], "forbidden")
+                    self.assertEqual((answer.json["code"], answer.json["detail"]),
+                                     ("forbidden", "this takes a token of scope " + needed))
         self.assertEqual(self.ask("GET", "/metrics", self.token("create", "prom", "--scope", "read")).status, 200)
 
     def test_what_is_kept_and_what_is_shown(self):
