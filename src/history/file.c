@@ -285,7 +285,7 @@ sqlite3_stmt *file_statement(struct file *file, enum statement statement, int *c
 
 void file_rollback(struct file *file)
 {
-    if (!sqlite3_get_autocommit(file->db))
+    if (file->db && !sqlite3_get_autocommit(file->db))
         file_run(file_statement(file, STATEMENT_ROLLBACK, &(int){0}));
 }
 

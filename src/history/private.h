@@ -216,7 +216,7 @@ int file_migrate(struct file *file, int version);
 /* check.c: whether a file of our version has our tables. rows: and in each column what belongs there, which reads all of
  * it. SQLITE_CORRUPT: no, and why. */
 int file_check(sqlite3 *db, bool rows, char *why, size_t why_bytes);
-/* Ends a transaction that did not commit, if there is one. */
+/* Ends a transaction that did not commit, if there is one; the file may have been closed. */
 void file_rollback(struct file *file);
 bool file_is_damaged(int code);
 
@@ -234,7 +234,7 @@ extern const size_t figure_row_count;
 typedef void (*figure_seen_fn)(void *arg, unsigned bit, const char *path);
 int figures_load(struct file *file, enum subject subject, struct shape *shape, figure_seen_fn seen, void *arg);
 
-/* purge.c: forgets for good. between: called between transactions; false: no more. */
+/* purge.c: forgets for good. between: called between transactions; false: no more, and the file may be closed. */
 struct purge {
     uint64_t before_ns;  /* 0: of any age */
     char process[40];    /* "": all */

@@ -368,6 +368,7 @@ static bool between(void *arg)
 {
     struct writer *writer = arg;
     bool stopping;
+    pulse_beat(PULSE_HISTORY);
     queue_take(&writer->history->queue, clock_mono_ns(), &writer->batch, &writer->asked, &stopping);
     return batch_finish(writer) && !stopping && writer->file.db;
 }
@@ -378,7 +379,7 @@ static void purge(struct writer *writer)
     pthread_mutex_lock(&history->lock);
     struct purge purge = history->purge;
     uint64_t forgotten = 0;
-    bool asked = history->purge_state == PURGE_ASKED;
+    bool asked = history->purge_state == PURGE_ASKED && writer->file.db; /* else of the file that comes */
     if (asked)
         history->purge_state = PURGE_RUNS;
     pthread_mutex_unlock(&history->lock);

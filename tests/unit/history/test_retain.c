@@ -124,6 +124,26 @@ static void test_purge_of_one_process_leaves_the_others(void **state)
     simulation_free(&simulation, processes, 2);
 }
 
+/* What the writer finds between two transactions may be that the file is damaged. */
+static bool between_closes(void *file)
+{
+    file_close(file);
+    return false;
+}
+
+static void test_purge_of_a_file_that_is_set_aside_ends(void **state)
+{
+    struct world *world = *state;
+    struct file file;
+    bool made;
+    char why[128];
+    uint64_t forgotten = 0;
+    struct purge purge = {.forgotten = &forgotten};
+    assert_int_equal(file_open(&file, world->path, &made, why, sizeof why), SQLITE_OK);
+    assert_int_equal(purge_run(&file, &purge, between_closes, &file), SQLITE_INTERRUPT);
+    assert_null(file.db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +151,7 @@ int main(void)
         WORLD_TEST(test_retain_stays_within_the_size),
         WORLD_TEST(test_purge_forgets_what_is_older),
         WORLD_TEST(test_purge_of_one_process_leaves_the_others),
+        WORLD_TEST(test_purge_of_a_file_that_is_set_aside_ends),
     };
     return cmocka_run_group_tests_name("retain", tests, NULL, NULL);
 }
