@@ -36,7 +36,7 @@ AGENT ?= yes
 AGENT_SRCS := $(if $(filter no,$(AGENT)),src/agent/absent.c,$(addprefix src/agent/,attach.c command.c grow.c link.c listing.c memory.c profile.c request.c session.c status.c thread.c))
 LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
-INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c feed.c sample.c ending.c guard.c)
+INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c command.c feed.c sample.c ending.c guard.c)
 STATS_SRCS := $(addprefix src/stats/,baseline.c model.c texts.c births.c events.c detail.c runs.c apps.c tail.c publish.c)
 OPERATIONS_SRCS := $(addprefix src/operations/,operations.c ride.c rows.c audit.c)
 HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c migrate.c check.c base.c retain.c writer.c series.c subject.c collected.c sampler.c ticker.c reader.c stretch.c query.c lists.c purge.c history.c)

@@ -87,6 +87,7 @@ static void fd_leave(const struct intake *intake, int *fd)
 
 void intake_client_close(struct client *client)
 {
+    intake_commands_forget(client);
     fd_leave(client->intake, &client->fd);
 }
 
@@ -274,51 +275,6 @@ static void listener_resume(struct intake *intake)
         intake->paused = false;
 }
 
-static void failed_ack(struct intake *intake, const struct command *command, int error)
-{
-    struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof ack), .operation = command->wire.operation,
-                           .heap_number = command->wire.heap_number, .state = WIRE_ACK_FAILED,
-                           .error = error};
-    intake->sink.ack(intake->sink.arg, command->id, &ack);
-}
-
-static void command_send(struct intake *intake, struct command *command)
-{
-    for (struct client *client = intake->clients; client; client = client->next) {
-        if (client->over || !client->hello || strcmp(client->id, command->id))
-            continue;
-        command->wire.head = wire_head_make(WIRE_COMMAND, sizeof command->wire);
-        command->wire.deadline_ns += (uint64_t)client->clock_offset_ns;
-        bool sent = send(client->fd, &command->wire, sizeof command->wire, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
-        client->commands_open += sent;
-        if (!sent && errno == EAGAIN)
-            failed_ack(intake, command, TALLY_EBUSY); /* else it has just ended, which will be told */
-        return;
-    }
-    failed_ack(intake, command, TALLY_ESTATE);
-}
-
-static void commands_send(struct intake *intake)
-{
-    uint64_t count;
-    ssize_t got = read(intake->wake_fd, &count, sizeof count);
-    (void)got;
-    for (;;) {
-        struct command command;
-        pthread_mutex_lock(&intake->lock);
-        bool any = intake->command_count > 0;
-        if (any) {
-            command = intake->commands[intake->command_first];
-            intake->command_first = (intake->command_first + 1) % COMMANDS_MAX;
-            intake->command_count--;
-        }
-        pthread_mutex_unlock(&intake->lock);
-        if (!any)
-            return;
-        command_send(intake, &command);
-    }
-}
-
 /* The kernel knows once the parent has waited; one that never does is not waited for for ever. */
 static void ending_look(struct client *client, uint64_t now_ns)
 {
@@ -351,7 +307,7 @@ static void event_handle(struct intake *intake, void *tag)
     if (tag == &listen_tag) {
         accept_some(intake);
     } else if (tag == &wake_tag) {
-        commands_send(intake);
+        intake_commands_send(intake);
     } else {
         struct client_event *event = tag;
         if (event->pid)
@@ -417,6 +373,7 @@ static void *run(void *arg)
             turn_ns = now;
             sweep(intake);
         }
+        intake_commands_again(intake);
         intake->sink.swept(intake->sink.arg, false);
         clients_reap(intake);
         listener_resume(intake);

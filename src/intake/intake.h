@@ -117,8 +117,8 @@ int intake_start(const struct intake_options *options, const struct intake_sink 
 void intake_stop(struct intake *intake);
 
 /* Sends a command to a heap of a process. deadline_ns is of our clock. Any thread. 0, -ESRCH (no such
- * process is attached) or -ENOBUFS (too many wait). What cannot be delivered later is answered with a FAILED
- * ack. */
+ * process is attached) or -ENOBUFS (too many wait). What the process has no room for now is sent when it
+ * has, or answered as EXPIRED at its deadline; what cannot be delivered, with a FAILED ack. */
 int intake_command(struct intake *intake, const char *id, const struct wire_command *command);
 
 #endif

@@ -25,6 +25,7 @@
 #define LAST_WORDS ((uint64_t)1 << 22) /* of all its events, when it has ended */
 #define REST 2u           /* times what a look has taken */
 #define COMMANDS_MAX 1024u
+#define WAITING_MAX 4096u /* commands that one client's socket has no room for */
 #define MESSAGES_A_TURN 64u
 #define MESSAGES_NS 2000000u /* or so long, if that is over first */
 #define LAST_TURNS 64u       /* for what has been sent by one that has ended; others may hold its socket open */
@@ -99,6 +100,8 @@ struct client {
     char id[INTAKE_ID_CHARS];
     int64_t clock_offset_ns; /* theirs minus ours, where they differ by more than a second */
     unsigned commands_open; /* sent, and not answered for good */
+    struct waiting *waiting, **waiting_last; /* command.c: to be sent; last: its link, where there are any */
+    unsigned waiting_count;
     unsigned turn; /* of looks at all of its heaps */
     uint64_t interval_ns, due_ns; /* of the looks at its feeds */
     uint64_t rested_ns; /* not before: the last look is paid for by then */
@@ -122,6 +125,7 @@ struct intake {
     struct client *clients;
     struct user *users;
     unsigned client_count, silent_count, over_count; /* silent: no hello yet */
+    unsigned waiting_clients; /* whose sockets are full */
     uint64_t due_ns; /* the earliest look at any client */
     bool paused; /* the listener is out of epoll: no fd was left */
     uint64_t resume_ns;
@@ -166,6 +170,12 @@ void intake_client_end(struct client *client, const char *end);     /* ended; sa
 /* Looks at its feeds, and decides when to come again. whole: takes all the events that there are. */
 bool intake_client_sweep(struct client *client, bool whole);
 void intake_client_ask(struct client *client, struct wire_command *command); /* of our own: nobody waits for it */
+
+/* command.c. send: what was asked for since. again: what waits for room, each turn. forget: its client ends, of which
+ * all hear who wait. */
+void intake_commands_send(struct intake *intake);
+void intake_commands_again(struct intake *intake);
+void intake_commands_forget(struct client *client);
 
 /* ending.c: the status of waitpid(2), once it is there. */
 bool intake_ending(int pidfd, int *status);

@@ -118,6 +118,56 @@ static void test_a_command_to_one_that_has_just_ended(void **state)
     pthread_mutex_unlock(&world->lock);
 }
 
+static unsigned acks_wait(struct world *world, unsigned wanted)
+{
+    unsigned acks = 0;
+    for (unsigned i = 0; i < 2500 && acks < wanted; i++, usleep(2000)) {
+        pthread_mutex_lock(&world->lock);
+        acks = world->acks;
+        pthread_mutex_unlock(&world->lock);
+    }
+    return acks;
+}
+
+/* More commands than a socket holds: the rest comes when there is room, in order; what nobody reads in time expires. */
+static void test_a_full_socket_holds_commands_up_and_fails_none(void **state)
+{
+    struct world *world = *state;
+    struct wire_command command = {.deadline_ns = clock_mono_ns() + 60000000000u, .heap_number = 1,
+                                   .kind = WIRE_COMMAND_COLLECT, .generation = 2}, got;
+    char id[33];
+    id_text(1, id);
+    int host = host_attach(world, 1);
+    for (uint64_t i = 1; i <= 1500; i++) {
+        command.operation = i;
+        for (int error = -ENOBUFS; error; usleep(error ? 1000 : 0))
+            assert_true(!(error = intake_command(world->intake, id, &command)) || error == -ENOBUFS);
+    }
+    usleep(300000);
+    assert_int_equal(acks_wait(world, 0), 0);
+    for (uint64_t i = 1; i <= 1500; i++) {
+        assert_int_equal(host_receive(host, &got, sizeof got), sizeof got);
+        assert_int_equal(got.operation, i);
+    }
+    command.deadline_ns = clock_mono_ns() + 500000000u;
+    for (uint64_t i = 2001; i <= 2900; i++) {
+        command.operation = i;
+        assert_int_equal(intake_command(world->intake, id, &command), 0);
+    }
+    unsigned expired = acks_wait(world, 900);
+    assert_in_range(expired, 100, 899);
+    pthread_mutex_lock(&world->lock);
+    assert_int_equal(world->ack.state, WIRE_ACK_EXPIRED);
+    assert_int_equal(world->ack.operation, 2900);
+    pthread_mutex_unlock(&world->lock);
+    for (uint64_t i = 2001; i <= 2900 - expired; i++) {
+        assert_int_equal(host_receive(host, &got, sizeof got), sizeof got);
+        assert_int_equal(got.operation, i);
+    }
+    assert_int_equal(recv(host, &got, sizeof got, MSG_DONTWAIT), -1); /* what has expired never comes */
+    close(host);
+}
+
 /* Records and figures in rings that no honest writer leaves. */
 static void test_rings_that_lie_cost_their_own_process(void **state)
 {
@@ -398,6 +448,7 @@ int main(void)
         WORLD_TEST(test_figures_are_exact_and_events_agree),
         WORLD_TEST(test_an_answer_comes_after_its_view),
         WORLD_TEST(test_a_command_to_one_that_has_just_ended),
+        WORLD_TEST(test_a_full_socket_holds_commands_up_and_fails_none),
         WORLD_TEST(test_rings_that_lie_cost_their_own_process),
         WORLD_TEST(test_counters_that_run_backwards_are_inconsistent),
         WORLD_TEST(test_a_killed_host_leaves_its_last_figures),
