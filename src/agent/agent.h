@@ -14,7 +14,8 @@
  *  - The helper thread takes no memory from malloc and holds no lock of libc's, so that a child cloned at any
  *    instant can go on.
  *  - Nothing blocks while `lock` is held: sockets are non-blocking, a full socket leaves messages in the
- *    bounded outbox, a full outbox costs the connection and never a heap.
+ *    bounded outbox. While that is half full no commands are read, and while it is full no answers are made; a daemon
+ *    that takes none for AGENT_STUCK_NS loses the connection, and never a heap its time.
  *  - Lock order: agent->lock, then a heap's notify lock. An owner takes agent->lock in attach and detach
  *    only.
  *  - A command runs at most once, and never after the agent claimed its slot (expired, cancelled, detached).
@@ -35,6 +36,7 @@
 #define AGENT_LIST_NS 10000000u /* that a listing may take of the owner, or the heap's max_pause */
 #define AGENT_LIST_PARKED_NS 2000000u /* and of the agent */
 #define AGENT_OUTBOX 256u     /* messages that wait for room in the socket */
+#define AGENT_STUCK_NS 2000000000u /* a daemon that takes no answers for longer is left */
 #define AGENT_PATH_MAX 256u
 #define AGENT_BACKOFF_MIN_NS 50000000u
 #define AGENT_BACKOFF_MAX_NS 1000000000u
@@ -134,6 +136,7 @@ struct agent {
     unsigned window_count; /* so many */
     bool room;     /* the socket took the last message */
     bool overflow; /* the outbox did not: the connection goes */
+    uint64_t stuck_ns; /* since when half the outbox waits and nothing was taken; 0: it moves */
     union agent_message outbox[AGENT_OUTBOX];
     unsigned outbox_first, outbox_count;
 
@@ -196,6 +199,9 @@ void agent_session_bye(struct agent *agent);
 void agent_session_announce(struct agent *agent, struct agent_heap *shown); /* at once, where the socket has room */
 /* Sends what waits, and behind it this, at once; false: there is no room now, or no connection. */
 bool agent_session_send(struct agent *agent, const void *message, size_t bytes);
+/* Whether the outbox has room for so many messages, if need be after sending what the socket takes; true, too, where
+ * nobody is connected. false: there will be, when the socket has. */
+bool agent_session_room(struct agent *agent, unsigned messages);
 bool agent_session_reads(const struct agent *agent, uint64_t now_ns); /* wants to be told of input */
 void agent_send(struct agent *agent, const union agent_message *message); /* no effect unless UP */
 

@@ -370,7 +370,7 @@ void agent_command(struct agent *agent, const struct wire_command *command, uint
         bool second = wire_command_lists(command->kind) && shown->listing;
         struct agent_slot *slot = second ? NULL : slot_free(shown);
         answer(agent, command, slot ? WIRE_ACK_WAITING : WIRE_ACK_FAILED, slot ? 0 : TALLY_EBUSY);
-        if (slot)
+        if (slot && agent->link == LINK_UP) /* else the answer has found that nobody is there */
             post(agent, shown, slot, command, now_ns);
     }
 }
@@ -390,6 +390,8 @@ static void slot_report(struct agent *agent, struct agent_heap *shown, struct ag
                         enum slot_state state)
 {
     bool ours = slot->connection == agent->connection;
+    if (ours && !agent_session_room(agent, 2))
+        return; /* when there is some: the socket wakes us */
     uint64_t begun_ns = atomic_load_explicit(&slot->begun_ns, memory_order_relaxed);
     if (ours && begun_ns && !slot->running_told) {
         slot->running_told = true;
@@ -476,7 +478,7 @@ uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint
             slot_report(agent, shown, slot, state);
         else if (state != SLOT_FREE && now_ns < slot->command.deadline_ns)
             due = slot->command.deadline_ns < due ? slot->command.deadline_ns : due;
-        else if (slot_withdraw(shown, slot))
+        else if (agent_session_room(agent, 2) && slot_withdraw(shown, slot))
             answer(agent, &slot->command, WIRE_ACK_EXPIRED, 0);
         next = due < next ? due : next;
     }

@@ -70,8 +70,10 @@ static bool send_bytes(struct agent *agent, const void *data, size_t bytes, int 
     do
         sent = sendmsg(agent->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
-    if (sent == (ssize_t)bytes)
+    if (sent == (ssize_t)bytes) {
+        agent->stuck_ns = 0;
         return true;
+    }
     if (sent < 0 && errno == EAGAIN)
         agent->room = false;
     else
@@ -96,6 +98,7 @@ void agent_session_open(struct agent *agent, const struct link_result *link, uin
     agent->connection++;
     agent->welcome_by_ns = now_ns + AGENT_WELCOME_NS;
     agent->outbox_first = 0;
+    agent->stuck_ns = 0;
     for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
         shown->known = shown->counters_sent = shown->ring_sent = false;
     agent_fd_note(AGENT_FD_SOCKET, agent->socket);
@@ -110,12 +113,12 @@ void agent_session_open(struct agent *agent, const struct link_result *link, uin
 
 void agent_send(struct agent *agent, const union agent_message *message)
 {
-    if (agent->link != LINK_UP)
-        return;
-    if (agent->outbox_count == AGENT_OUTBOX) {
+    if (!agent_session_room(agent, 1)) {
         agent->overflow = true;
         return;
     }
+    if (agent->link != LINK_UP)
+        return;
     agent->outbox[(agent->outbox_first + agent->outbox_count) % AGENT_OUTBOX] = *message;
     agent->outbox_count++;
 }
@@ -129,6 +132,13 @@ static void outbox_flush(struct agent *agent)
         agent->outbox_first = (agent->outbox_first + 1) % AGENT_OUTBOX;
         agent->outbox_count--;
     }
+}
+
+bool agent_session_room(struct agent *agent, unsigned messages)
+{
+    if (agent->link == LINK_UP && agent->outbox_count + messages > AGENT_OUTBOX)
+        outbox_flush(agent);
+    return agent->link != LINK_UP || agent->outbox_count + messages <= AGENT_OUTBOX;
 }
 
 bool agent_session_send(struct agent *agent, const void *message, size_t bytes)
@@ -204,7 +214,8 @@ static int message_take(struct agent *agent, const void *data, size_t bytes)
 
 bool agent_session_reads(const struct agent *agent, uint64_t now_ns)
 {
-    return agent->window_count < WINDOW_MESSAGES || now_ns >= agent->window_ns + WINDOW_NS;
+    return agent->outbox_count <= AGENT_OUTBOX / 2 &&
+           (agent->window_count < WINDOW_MESSAGES || now_ns >= agent->window_ns + WINDOW_NS);
 }
 
 /* Takes what has arrived. Descriptors that a message carries are thrown away by the kernel: there is no room
@@ -217,7 +228,8 @@ static void receive(struct agent *agent)
         agent->window_ns = now_ns;
         agent->window_count = 0;
     }
-    while (agent->link != LINK_DOWN && agent->window_count < WINDOW_MESSAGES) {
+    while (agent->link != LINK_DOWN && agent->window_count < WINDOW_MESSAGES &&
+           agent_session_room(agent, AGENT_OUTBOX / 2)) {
         ssize_t got = recv(agent->socket, data, sizeof data, MSG_DONTWAIT | MSG_TRUNC);
         if (got < 0 && errno == EINTR)
             continue;
@@ -235,6 +247,18 @@ static void receive(struct agent *agent)
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+/* While answers wait, no commands are read, and a daemon that takes none for long is left. Returns when. */
+static uint64_t stuck_until(struct agent *agent, uint64_t now_ns)
+{
+    if (agent->link != LINK_UP || agent->outbox_count <= AGENT_OUTBOX / 2)
+        return UINT64_MAX;
+    if (!agent->stuck_ns)
+        agent->stuck_ns = now_ns;
+    if (now_ns - agent->stuck_ns >= AGENT_STUCK_NS)
+        agent->overflow = true;
+    return agent->stuck_ns + AGENT_STUCK_NS;
 }
 
 uint64_t agent_session_turn(struct agent *agent)
@@ -255,13 +279,14 @@ uint64_t agent_session_turn(struct agent *agent)
         for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
             heap_announce(agent, shown);
     }
+    next = earlier(next, stuck_until(agent, now_ns));
     if (agent->overflow)
         link_drop(agent, REASON_FULL, 0);
     if (agent->link == LINK_DOWN)
         return agent->retry_ns;
     if (agent->link == LINK_GREETING)
         next = agent->welcome_by_ns;
-    if (!agent_session_reads(agent, now_ns))
+    if (agent->window_count == WINDOW_MESSAGES)
         next = earlier(next, agent->window_ns + WINDOW_NS);
     return next;
 }

@@ -241,6 +241,45 @@ static void test_a_daemon_that_never_reads_is_left(void **state)
     world_connect(world);
 }
 
+/* As many heaps as a process may have, each asked once, by a daemon that takes its time to read: all answer. */
+static void test_many_heaps_answer_a_slow_daemon(void **state)
+{
+    enum { MANY = 600 };
+    struct world *world = *state;
+    static struct tally_heap *heaps[MANY];
+    static uint32_t numbers[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(tally_heap_new(TALLY_ABI, NULL, &heaps[i]), 0);
+        assert_int_equal(tally_attach(heaps[i]), 0);
+        struct fake_heap shown = fake_heap_receive(world->connection);
+        numbers[i] = shown.number;
+        fake_heap_drop(&shown);
+    }
+    unsigned asked = 0, succeeded = 0;
+    uint64_t give_up_ns = clock_mono_ns() + 20000000000u;
+    while (succeeded < MANY && clock_mono_ns() < give_up_ns) {
+        struct wire_command command = {.head = wire_head_make(WIRE_COMMAND, sizeof command), .operation = 1 + asked,
+                                       .heap_number = numbers[asked % MANY], .kind = WIRE_COMMAND_COLLECT,
+                                       .generation = 2, .deadline_ns = UINT64_MAX};
+        if (asked < MANY && send(world->connection, &command, sizeof command, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
+            asked++;
+            continue;
+        }
+        usleep(150000); /* what is asked has been read by then, and has run */
+        for (unsigned i = 0; i < MANY; i++)
+            tally_safepoint(heaps[i]);
+        usleep(50000);
+        while (fake_readable(world->connection, 1)) {
+            union fake_message message;
+            assert_true(fake_receive(world->connection, &message, NULL) > 0);
+            succeeded += message.head.kind == WIRE_ACK && message.ack.state == WIRE_ACK_SUCCEEDED;
+        }
+    }
+    assert_int_equal(succeeded, MANY);
+    for (unsigned i = 0; i < MANY; i++)
+        tally_heap_free(heaps[i]);
+}
+
 static void detach_hook(struct tally_heap *heap, const struct tally_collection *info, void *arg)
 {
     (void)info, (void)arg;
@@ -291,6 +330,7 @@ int main(void)
         ROW(test_commands_of_a_lost_daemon_are_dropped),
         ROW(test_nonsense_costs_the_connection_only),
         ROW(test_a_daemon_that_never_reads_is_left),
+        ROW(test_many_heaps_answer_a_slow_daemon),
 #undef ROW
     };
     tally_set_name("test \xc3\xa4");
