@@ -1,18 +1,16 @@
 /* A request goes aside: its connection is suspended, a worker runs its handler, what that answers waits in the request,
  * and the listener's thread sends it after the resumption. libmicrohttpd leaves a suspended connection alone, so that
  * the worker may read its header; it tells nothing of a client that hangs up meanwhile. */
-#include <errno.h>
-#include <sys/socket.h>
+#include <poll.h>
 
 #include "api/private.h"
 
+/* Who has only shut down its own sending, after its last request, still waits for the answer: on TCP, where a close
+ * looks like that until we send something, it is taken for one who waits. */
 bool request_unwanted(const struct request *request)
 {
-    char byte;
-    if (request->api->draining)
-        return true;
-    ssize_t bytes = recv(request->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return !bytes || (bytes < 0 && errno != EAGAIN && errno != EINTR);
+    struct pollfd client = {.fd = request->connection->fd};
+    return request->api->draining || (poll(&client, 1, 0) > 0 && client.revents & (POLLHUP | POLLERR));
 }
 
 enum MHD_Result worker_take(struct request *request)
