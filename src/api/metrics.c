@@ -15,6 +15,7 @@ static void own_fill(struct api *api, const struct stats_view *view, struct metr
     pthread_mutex_lock(&api->streams_lock);
     own->streams = api->stream_count;
     pthread_mutex_unlock(&api->streams_lock);
+    rules_figures_get(api->rules, &own->rules);
     metrics_own_read(own);
 }
 

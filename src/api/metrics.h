@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "rules/rules.h"
 #include "stats/stats.h"
 
 /* Bits of ?detail= and --metrics-detail. X(NAME, bit, word) */
@@ -53,6 +54,7 @@ struct metrics_own {
     uint64_t cpu_ns, resident_bytes, virtual_bytes, open_fds, max_fds, started_wall_ns;
     size_t request_count;
     const struct metrics_request *requests;
+    struct rules_figures rules;
 };
 /* Fills in the members from cpu_ns to max_fds, as far as the system tells. */
 void metrics_own_read(struct metrics_own *own);

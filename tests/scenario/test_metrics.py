@@ -198,7 +198,10 @@ class Metrics(Scenario):
     def test_prometheus_scrapes_with_a_token_file(self):
         self.start_daemon()
         _, process = self.busy_host()
-        self.start_prometheus(self.path("token"))
+        token = os.path.join(self.dir, "prometheus.token")
+        made = self.ctl("token", "create", "prometheus", "--scope", "read", "--out", token)
+        self.assertEqual((made.returncode, made.stderr), (0, ""))
+        self.start_prometheus(token)
 
         def targets():
             active = self.asks("targets")["activeTargets"]
