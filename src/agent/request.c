@@ -490,7 +490,10 @@ void agent_requests_fail(struct agent *agent, struct agent_heap *shown)
     agent_requests_turn(agent, shown, clock_mono_ns());
     for (unsigned i = 0; i < AGENT_SLOTS; i++) {
         struct agent_slot *slot = &shown->slots[i];
-        if (slot_withdraw(shown, slot))
+        bool unsent = tag_state(tag_get(slot)) == SLOT_DONE; /* the socket has not taken all that it lists */
+        if (unsent)
+            slot_drop(shown, slot);
+        if (unsent ? slot->connection == agent->connection : slot_withdraw(shown, slot))
             answer(agent, &slot->command, WIRE_ACK_FAILED, TALLY_ESTATE);
     }
 }

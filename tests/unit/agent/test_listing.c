@@ -308,6 +308,35 @@ static void test_a_daemon_that_goes_in_the_middle(void **state)
         tally_decref(kept[i]);
 }
 
+/* The heap goes while rows wait for room: each question has an answer all the same. */
+static void test_a_heap_that_goes_while_rows_wait(void **state)
+{
+    enum { ASKED = 20 };
+    struct world *world = *state;
+    struct wire_command command = {.kind = WIRE_COMMAND_OBJECTS, .limit = 1000, .generation = WIRE_ANY_GENERATION,
+                                   .heap_number = world->shown.number};
+    unsigned answers = 0;
+    bool gone = false;
+    for (int i = 0; i < 1000; i++)
+        tally_new(world->heap, node_type);
+    for (int i = 0; i < ASKED; i++) {
+        command.operation = 6000 + (uint64_t)i;
+        command.deadline_ns = clock_mono_ns() + 20000000000u;
+        fake_command(world->connection, &command);
+        for (int turn = 0; turn < 20; turn++, usleep(500))
+            tally_safepoint(world->heap);
+    }
+    tally_heap_free(world->heap);
+    world->heap = NULL;
+    while (!gone) {
+        union fake_message message;
+        assert_true(fake_receive(world->connection, &message, NULL) > 0);
+        answers += message.head.kind == WIRE_ACK && message.ack.state >= WIRE_ACK_SUCCEEDED;
+        gone = message.head.kind == WIRE_HEAP_GONE;
+    }
+    assert_int_equal(answers, ASKED);
+}
+
 /* Rows that the socket does not take wait until it does, and what is asked meanwhile is told so. */
 static void test_a_daemon_that_does_not_read_for_a_while(void **state)
 {
@@ -419,6 +448,7 @@ int main(void)
         ROW(test_a_second_listing_is_refused_until_the_first_is_over),
         ROW(test_a_daemon_that_goes_in_the_middle),
         ROW(test_a_daemon_that_does_not_read_for_a_while),
+        ROW(test_a_heap_that_goes_while_rows_wait),
         ROW(test_a_parked_heap_is_listed),
         ROW(test_unpark_in_the_middle_of_a_listing),
         ROW(test_shapes_go_on_where_they_ended), /* last: it registers types */
