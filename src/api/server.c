@@ -332,10 +332,7 @@ static enum MHD_Result request_handle(struct request *request)
     enum MHD_Result result;
     if (route_repeats(route) && repeat_check(request, &result))
         return result;
-    result = route->place == ASIDE ? worker_take(request) : route->handler(request);
-    if (*request->operation) /* who asks again meanwhile waits for the same */
-        repeat_note(request, 0, NULL);
-    return result;
+    return route->place == ASIDE ? worker_take(request) : route->handler(request); /* it may be a worker's from here on */
 }
 
 static enum MHD_Result handle(void *arg, struct MHD_Connection *mhd, const char *url, const char *method,

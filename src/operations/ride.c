@@ -6,6 +6,7 @@
 #include "operations/private.h"
 #include "tally.h"
 
+#define COLLECTED_MAX (INT64_MAX / OPERATION_TARGETS_MAX) /* whatever a host says, the sums stay sums */
 #define TOLD_HEAPS 16u /* of larger operations only what changes the whole is told */
 
 /* What two commands of one kind must have in common to be answered by one run: all but who asks, whom and until when. */
@@ -201,7 +202,7 @@ static bool ack_fold(struct operations *operations, struct operation *operation,
     enum operation_state state = ack_state(ack);
     if (operation_is_over(heap->state) || state <= heap->state)
         return false;
-    heap->collected = ack->collected;
+    heap->collected = ack->collected < COLLECTED_MAX ? ack->collected : COLLECTED_MAX;
     heap->freed_bytes = ack->freed_bytes;
     heap->pause_ns = ack->pause_ns;
     heap->safepoint_wait_ns = ack->safepoint_wait_ns;

@@ -167,6 +167,19 @@ static void test_how_heaps_add_up(void **state)
     }
 }
 
+static void test_sums_of_hosts_that_lie_are_no_nonsense(void **state)
+{
+    struct world *world = *state;
+    char id[OPERATION_ID_CHARS];
+    begin(world, 3, 60000, id);
+    for (uint32_t heap = 1; heap <= 3; heap++)
+        operations_ack(world->operations, PROCESS,
+                       &(struct wire_ack){.operation = 1, .heap_number = heap, .state = WIRE_ACK_SUCCEEDED, .collected = INT64_MAX});
+    struct operation_view *view = operations_get_new(world->operations, id);
+    assert_true(view->collected > 0 && view->collected == 3 * view->heaps[0].collected);
+    operations_view_free(view);
+}
+
 static void test_the_hosts_reasons(void **state)
 {
     static const struct {
@@ -409,6 +422,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_world, stop_world)
     const struct CMUnitTest tests[] = {TEST(test_every_state_in_order),
                                        TEST(test_how_heaps_add_up),
+                                       TEST(test_sums_of_hosts_that_lie_are_no_nonsense),
                                        TEST(test_the_hosts_reasons),
                                        TEST(test_heaps_fail_for_reasons_of_their_own),
                                        TEST(test_another_process_cannot_speak_for_it),
