@@ -18,15 +18,15 @@ static enum MHD_Result respond_error(struct request *request, int error)
 {
     switch (error) {
     case -EINVAL:
-        return respond_problem(request, PROBLEM_bad_value,
-                               "series: figures of /v1/info, as PATH, or of a type: type:NAME.PATH, rest.PATH with PATH "
-                               "live_objects, live_bytes, allocations, allocated_bytes, frees.refcount or frees.cycle");
+        return respond_fault(request, "series", NULL,
+                             "series: figures of /v1/info, as PATH, or of a type: type:NAME.PATH, rest.PATH with PATH "
+                             "live_objects, live_bytes, allocations, allocated_bytes, frees.refcount or frees.cycle");
     case -ENOENT:
         return respond_problem(request, PROBLEM_no_such_process, NULL);
     case -ENODATA:
         return respond_problem(request, PROBLEM_history_off, NULL);
     case -E2BIG:
-        return respond_problem(request, PROBLEM_bad_value, "step: too many points; a larger one, fewer series or a shorter time");
+        return respond_fault(request, "step", NULL, "step: too many points; a larger one, fewer series or a shorter time");
     case -EBUSY:
         return respond_problem(request, PROBLEM_busy, "another purge goes on");
     case -EAGAIN:
@@ -67,7 +67,7 @@ static bool time_read(struct request *request, const char *name, uint64_t now_ns
     if (!text || parse_time(text, now_ns, wall_ns))
         return true;
     snprintf(detail, sizeof detail, "%s must be a time like 2026-01-31T12:00:00Z, now, or -1h", name);
-    *answered = respond_problem(request, PROBLEM_bad_value, detail);
+    *answered = respond_fault(request, name, NULL, detail);
     return false;
 }
 
@@ -119,15 +119,15 @@ static bool asking_read(struct request *request, struct asking *asking, enum MHD
     asking->query.from_s = (int64_t)(from_ns / 1000000000u);
     asking->query.to_s = (int64_t)((to_ns + 999999999u) / 1000000000u);
     asking->query.points_max = asking->csv ? CSV_POINTS : (size_t)request_integer(request, "points", POINTS_STANDARD);
-    const char *wrong = NULL;
+    const char *wrong = NULL, *which = NULL;
     if (asking->query.from_s >= asking->query.to_s)
-        wrong = "from must be before to";
+        which = "from", wrong = "from must be before to";
     else if (step && (!parse_duration(step, &step_ns) || !step_ns || step_ns % 1000000000u))
-        wrong = "step must be whole seconds";
+        which = "step", wrong = "step must be whole seconds, 1s or more";
     else if (!columns_cut(asking))
-        wrong = "series must name 1 to 16 figures";
+        which = "series", wrong = "series must name 1 to 16 figures";
     if (wrong) {
-        *answered = respond_problem(request, PROBLEM_bad_value, wrong);
+        *answered = respond_fault(request, which, NULL, wrong);
         return false;
     }
     if (n && (!parse_number(n, UINT32_MAX, &heap) || !heap)) {
@@ -307,7 +307,7 @@ static bool listing_read(struct request *request, struct listing *listing, enum 
         return false;
     }
     if (cursor && (!parse_number(cursor, INT64_MAX, &listing->range.before) || !listing->range.before)) {
-        *answered = respond_problem(request, PROBLEM_bad_value, "the cursor is not one of ours");
+        *answered = respond_fault(request, "cursor", NULL, "cursor must be the next_cursor of a page of the same list");
         return false;
     }
     listing->range.limit = (size_t)request_integer(request, "limit", LIST_LIMIT);
@@ -465,7 +465,7 @@ enum MHD_Result api_history_purge(struct request *request)
     if (!request->api->history)
         return respond_problem(request, PROBLEM_history_off, NULL);
     if (before && !parse_time(before, clock_wall_ns(), &before_ns))
-        return respond_problem(request, PROBLEM_bad_value, "before must be a time like 2026-01-31T12:00:00Z, now, or -30d");
+        return respond_fault(request, NULL, "/before", "before must be a time like 2026-01-31T12:00:00Z, now, or -30d");
     return purge(request, before_ns, process);
 }
 

@@ -61,10 +61,15 @@ describe("forms of answers", () => {
     });
 
     test("a problem names the parameter, and the methods that there are", async () => {
-        for (const [path, name] of [["/v1/stream?topics=nothing", "topics"], ["/v1/stream?topics=events:1", "topics"], ["/metrics?detail=app,heaps", "detail"]]) {
+        for (const [path, name] of [["/v1/stream?topics=nothing", "topics"], ["/v1/stream?topics=events:1", "topics"], ["/metrics?detail=app,heaps", "detail"],
+            ["/v1/audit?cursor=x", "cursor"], ["/v1/audit?from=soon", "from"], [`${live}/history?to=later`, "to"], [`${live}/history?from=now&to=-1h`, "from"],
+            [`${live}/history?step=1ms`, "step"], [`${live}/history?step=0s`, "step"], [`${live}/history?series=nothing`, "series"],
+            [`${live}/history?series=,`, "series"]]) {
             const { status, json } = await get(path);
             assert.deepEqual([status, json.parameter], [422, name], path);
         }
+        const { status, json } = await world.call("POST", "/v1/history/purge", { body: JSON.stringify({ before: "soon" }) });
+        assert.deepEqual([status, json.pointer], [422, "/before"]);
         assert.match((await world.call("DELETE", "/v1/processes")).json.detail, /^allowed here: GET/);
     });
 
