@@ -21,7 +21,7 @@ curl -H "Authorization: Bearer $(cat $XDG_RUNTIME_DIR/tally/token)" http://127.0
 
 ## What holds everywhere
 
-- **GET never changes anything.** HEAD is answered as GET, without the body; OPTIONS tells the methods. No answer carries a
+- **GET never changes anything.** HEAD is answered as GET, without the body (and asks no program); OPTIONS tells the methods. No answer carries a
   CORS header, and requests of other origins' pages are refused.
 - **Later versions only add**: members, parameters, events, problem codes. Clients ignore what they do not know.
 - **Numbers.** Integers are JSON integers, exact up to 2^63 - 1, where they saturate. A reader that keeps numbers as doubles

@@ -231,6 +231,8 @@ static enum MHD_Result start_on(struct request *request, const struct stats_proc
             targets[count++].heap = process->heaps[i].n;
     if (heap && !count)
         return respond_gone(request, PROBLEM_heap_gone, process->id);
+    if (request->head) /* a look at the header alone is worth no pause */
+        return respond_head(request, "application/json");
     snprintf(target, sizeof target, heap ? "%s/heaps/%u" : "%s", process->id, (unsigned)heap);
     return controls_start(request,
                           &(struct operation_request){.processes = &id,

@@ -172,6 +172,23 @@ enum MHD_Result respond_allow(struct request *request, bool allowed, const char 
 
 /* ---- answers that are made for one request */
 
+static ssize_t no_body(void *arg, uint64_t position, char *out, size_t room)
+{
+    (void)arg, (void)position, (void)out, (void)room;
+    return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+enum MHD_Result respond_head(struct request *request, const char *type)
+{
+    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, no_body, NULL, NULL);
+    /* Else libmicrohttpd 0.9.75 sends the last chunk behind the header, where the next answer has to begin. */
+    if (!response || MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END) != MHD_YES)
+        return MHD_NO;
+    MHD_add_response_header(response, "Content-Type", form_of(request).lines ? "application/x-ndjson" : type);
+    respond_headers(response, false);
+    return respond_queue(request, MHD_HTTP_OK, response);
+}
+
 struct MHD_Response *unmodified_new(const char *etag)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);

@@ -3,7 +3,8 @@
  * What is always true
  *  - Every answer to a GET that succeeds has an ETag, but for streams and what changes with every look; If-None-Match is
  *    compared weakly (RFC 9110, 13.1.2). A compressed form carries the same tag, marked weak.
- *  - A HEAD is answered as the GET, headers and length, and libmicrohttpd leaves the body out.
+ *  - A HEAD is answered as the GET, headers and length, and libmicrohttpd leaves the body out; but it asks no program and
+ *    opens no stream: respond_head().
  *  - In a worker's thread whatever is answered waits in request->answer; the listener's thread sends it. */
 #ifndef TALLY_API_RESPOND_H
 #define TALLY_API_RESPOND_H
@@ -60,6 +61,8 @@ enum MHD_Result respond_json(struct request *request, unsigned status, json_t *j
 enum MHD_Result respond_allow(struct request *request, bool allowed, const char *allow);
 /* page: a file of the dashboard, which loads others of its origin and is asked for again each time. */
 void respond_headers(struct MHD_Response *response, bool page);
+/* 200 to a HEAD, without the length that only the GET would tell (RFC 9110, 8.6). type: of the body that there would be. */
+enum MHD_Result respond_head(struct request *request, const char *type);
 /* Takes the response over. A stranger that has asked often enough is told to come again. */
 enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response);
 /* Sends what a worker has made. */

@@ -292,19 +292,6 @@ static void hello(const struct request *request, struct stream *stream)
     pthread_mutex_unlock(&api->streams_lock);
 }
 
-/* HEAD: the header of what there would be. */
-static struct MHD_Response *stream_response(const struct request *request, struct stream *stream)
-{
-    struct MHD_Response *response =
-        request->head ? MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT)
-                      : MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_queue, stream, stream_free);
-    if (request->head)
-        stream_drop(stream);
-    else if (!response)
-        stream_free(stream);
-    return response;
-}
-
 enum MHD_Result api_stream(struct request *request)
 {
     char detail[DETAIL_BYTES] = "";
@@ -327,11 +314,16 @@ enum MHD_Result api_stream(struct request *request)
             return respond_fault(request, "topics", NULL, detail);
         return respond_problem(request, problem, detail);
     }
-    if (!request->head)
-        request->stream = stream;
-    struct MHD_Response *response = stream_response(request, stream);
-    if (!response)
+    if (request->head) {
+        stream_drop(stream);
+        return respond_head(request, "text/event-stream");
+    }
+    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_queue, stream, stream_free);
+    if (!response) {
+        stream_free(stream);
         return MHD_NO;
+    }
+    request->stream = stream;
     MHD_add_response_header(response, "Content-Type", "text/event-stream");
     respond_headers(response, false);
     phase_set(request->connection, PHASE_WAITING);

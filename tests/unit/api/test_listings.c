@@ -94,6 +94,29 @@ static void test_filters_become_a_command(void **state)
     assert_int_equal(world->last.generation, WIRE_ANY_GENERATION);
 }
 
+/* HEAD looks whether there is something to ask, and asks nothing. */
+static void test_head_costs_no_pause(void **state)
+{
+    struct world *world = *state;
+    static const char *const words[] = {"garbage", "objects", "cycles", "garbage/0/referrers"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        char path[128];
+        snprintf(path, sizeof path, P "/%s", words[i]);
+        const char *answer = ask(world, "HEAD", path, "");
+        assert_int_equal(status_of(answer), 200);
+        assert_non_null(strstr(answer, "Content-Type: application/json\r\n"));
+        assert_null(strstr(answer, "Content-Length:"));
+        assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
+    }
+    assert_int_equal(world->last.kind, 0);
+    assert_int_equal(status_of(ask(world, "HEAD", P "/objects?type=nothing", "")), 422);
+    assert_int_equal(status_of(ask(world, "HEAD", "/v1/processes/" OTHER "/garbage", "")), 404);
+    assert_int_equal(status_of(ask(world, "HEAD", P "/heaps/9/cycles", "")), 404);
+    json_t *operations = json_of(ask(world, "GET", "/v1/operations", ""));
+    assert_int_equal(json_array_size(json_object_get(operations, "operations")), 0);
+    json_decref(operations);
+}
+
 /* Names are the program's: one that is no text is not shown. */
 static void test_shapes_are_text_or_null(void **state)
 {
@@ -233,7 +256,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
     const struct CMUnitTest tests[] = {TEST(test_rows_of_objects),
-                                       TEST(test_filters_become_a_command),
+                                       TEST(test_filters_become_a_command), TEST(test_head_costs_no_pause),
                                        TEST(test_shapes_are_text_or_null),
                                        TEST(test_refusals_are_problems),
                                        TEST(test_several_heaps),
