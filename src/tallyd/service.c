@@ -161,10 +161,11 @@ static void watchdog_tell(void)
 
 int service_wait(const sigset_t *signals, const char *unix_path, const char *tcp_address)
 {
+    static uint64_t due_ns; /* of the next word to the watchdog: reloads do not put it off */
     int asked[2] = {-1, -1}, number;
-    uint64_t pause_us = watchdog_us / 4 ? watchdog_us / 4 : 1;
-    struct timespec pause = {(time_t)(pause_us / 1000000u), (long)(pause_us % 1000000u * 1000u)};
     for (;;) {
+        uint64_t now_ns = clock_mono_ns(), pause_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+        struct timespec pause = {(time_t)(pause_ns / 1000000000u), (long)(pause_ns % 1000000000u)};
         number = sigtimedwait(signals, NULL, watchdog_us ? &pause : NULL);
         for (int i = 0; i < 2; i++) {
             if (asked[i] >= 0)
@@ -173,8 +174,10 @@ int service_wait(const sigset_t *signals, const char *unix_path, const char *tcp
         }
         if (number > 0)
             return number;
-        if (!watchdog_us)
+        now_ns = clock_mono_ns();
+        if (!watchdog_us || now_ns < due_ns)
             continue; /* EINTR */
+        due_ns = now_ns + watchdog_us * 1000u / 4;
         watchdog_tell();
         asked[0] = unix_ask(unix_path);
         asked[1] = tcp_ask(tcp_address);

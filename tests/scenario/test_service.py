@@ -77,6 +77,15 @@ class Service(Manager):
         self.assertGreater(time.monotonic() - first, 0.5)
         self.assertEqual([text for text in self.heard() if "WATCHDOG" in text and text != "WATCHDOG=1"], [])
 
+    def test_reloads_do_not_silence_the_watchdog(self):
+        self.environment["WATCHDOG_USEC"] = "2000000"
+        self.start_daemon()
+        before = len(self.heard())
+        for _ in range(20):
+            self.daemon.signal(signal.SIGHUP)
+            time.sleep(0.1)
+        self.assertGreaterEqual(sum("WATCHDOG=1" in text for text in self.heard()[before:]), 2)
+
     def test_passed_sockets_are_used_and_left_alone(self):
         def listening(kind, name):
             return [name, int(socket.AF_UNIX), int(kind), self.path(name + ".sock")]
