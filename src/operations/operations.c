@@ -279,6 +279,16 @@ void operations__heap_end(struct operations *operations, struct operation *opera
     operations__reckon(operations, operation);
 }
 
+/* One that says it runs and never ends must not keep others from being asked. A batch is nobody's own. */
+static bool process_is_full(const struct operations *operations, const struct operation_request *request)
+{
+    unsigned open = 0;
+    for (const struct operation *other = operations->newest; other && !request->batch; other = other->next)
+        open += !operation_is_over(other->view->state) && !other->view->batch &&
+                !strcmp(other->view->processes[0], request->processes[0]);
+    return open >= OPERATIONS_OPEN_EACH;
+}
+
 int operations_start(struct operations *operations, const struct operation_request *request, char *id)
 {
     int result = 0;
@@ -287,7 +297,7 @@ int operations_start(struct operations *operations, const struct operation_reque
     if (request->target_count > OPERATION_TARGETS_MAX)
         return -E2BIG;
     pthread_mutex_lock(&operations->lock);
-    if (operations->open >= OPERATIONS_OPEN_MAX)
+    if (operations->open >= OPERATIONS_OPEN_MAX || process_is_full(operations, request))
         result = -EBUSY;
     else if (!(operation = operation_new(operations, request)))
         result = -ENOMEM;
@@ -412,9 +422,11 @@ static void end_each(struct operations *operations, judge_fn judge, const void *
                 if (verdict == GOES_ON)
                     continue;
                 number = view->number;
-                operations__heap_end(operations, operation, i, verdict == EXPIRED ? OPERATION_EXPIRED : OPERATION_FAILED,
-                                     codes[verdict]);
+                operation->view->heaps[i].state = verdict == EXPIRED ? OPERATION_EXPIRED : OPERATION_FAILED;
+                operation->view->heaps[i].code = codes[verdict];
             }
+            if (number)
+                operations__reckon(operations, operation); /* once for all: there may be thousands */
         }
         pthread_mutex_unlock(&operations->lock);
         if (!number)

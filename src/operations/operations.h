@@ -27,6 +27,7 @@
 
 #define OPERATIONS_KEPT 1000u
 #define OPERATIONS_OPEN_MAX 256u
+#define OPERATIONS_OPEN_EACH 128u /* of one process */
 #define OPERATION_ID_CHARS 32
 #define OPERATION_GRACE_NS 1000000000u
 #define OPERATION_TARGETS_MAX 16384u /* heaps of one operation */
@@ -130,7 +131,7 @@ struct operation_request { /* borrowed for the call */
     const struct audit_record *asked; /* who, from, kind, target, detail; NULL: not audited */
 };
 /* id: of at least OPERATION_ID_CHARS. One without targets has succeeded. 0, -ENOMEM, -E2BIG: more than
- * OPERATION_TARGETS_MAX, or -EBUSY: too many go on; then nothing is audited. */
+ * OPERATION_TARGETS_MAX, or -EBUSY: too many go on, in all or of that process; then nothing is audited. */
 int operations_start(struct operations *operations, const struct operation_request *request, char *id);
 /* The operation, or NULL: unknown. */
 struct operation_view *operations_get_new(struct operations *operations, const char *id);

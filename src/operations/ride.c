@@ -6,7 +6,6 @@
 #include "operations/private.h"
 #include "tally.h"
 
-#define COLLECTED_MAX (INT64_MAX / OPERATION_TARGETS_MAX) /* whatever a host says, the sums stay sums */
 #define TOLD_HEAPS 16u /* of larger operations only what changes the whole is told */
 
 /* What two commands of one kind must have in common to be answered by one run: all but who asks, whom and until when. */
@@ -49,7 +48,8 @@ static enum way way_of(const struct operations *operations, const struct operati
         if (other == operation || operation_is_over(other->view->state) ||
             (!asks_the_same(&other->view->command, &view->command) && !(lists && wire_command_lists(other->view->kind))))
             continue;
-        for (size_t i = 0; i < other->view->heap_count; i++) {
+        for (size_t step = 0, count = other->view->heap_count; step < count; step++) {
+            size_t i = (heap + step) % count; /* of two batches of the same it is the first look */
             if (!is_out(other, i) || !operations__is_of(other, i, process, view->heaps[heap].n))
                 continue;
             if (asks_the_same(&other->view->command, &view->command) && other->deadline_ns <= operation->deadline_ns &&
@@ -129,13 +129,13 @@ static void unride(struct operation *operation, size_t heap)
     operation->unasked = heap < operation->unasked ? heap : operation->unasked;
 }
 
-/* There is no room: it waits for the next tick. */
-static void unsent_keep(struct operations *operations, const char *id, const char *process, uint32_t n)
+/* There is no room: it waits for the next tick, and so does who has got on meanwhile. */
+static void unsent_keep(struct operations *operations, uint64_t number, const char *process, uint32_t n)
 {
+    size_t i;
     pthread_mutex_lock(&operations->lock);
-    struct operation *operation = operations__find(operations, id);
-    for (size_t i = 0; operation && i < operation->view->heap_count; i++)
-        if (operations__is_of(operation, i, process, n))
+    for (struct operation *operation = operations->newest; operation; operation = operation->next)
+        if (!operation_is_over(operation->view->state) && rider_find(operation, number, process, n, &i))
             unride(operation, i);
     pthread_mutex_unlock(&operations->lock);
 }
@@ -145,14 +145,13 @@ void operations__send(struct operations *operations)
     for (int error = 0; error != -ENOBUFS;) {
         struct operation *operation;
         struct wire_command command;
-        char id[OPERATION_ID_CHARS], process[33];
+        char process[33];
         size_t heap;
         pthread_mutex_lock(&operations->lock);
         bool any = next_to_send(operations, &operation, &heap);
         if (any) {
             struct operation_view *view = operation->view;
             operation->rides[heap].number = view->number;
-            memcpy(id, view->id, sizeof id);
             memcpy(process, view->processes[view->heaps[heap].process], sizeof process);
             command = view->command;
             command.operation = view->number;
@@ -164,7 +163,7 @@ void operations__send(struct operations *operations)
             return;
         error = operations->send(operations->send_arg, process, &command);
         if (error == -ENOBUFS)
-            unsent_keep(operations, id, process, command.heap_number);
+            unsent_keep(operations, command.operation, process, command.heap_number);
         else if (error)
             unsent_end(operations, command.operation, process, command.heap_number, error);
     }
@@ -193,6 +192,15 @@ static enum operation_state ack_state(const struct wire_ack *ack)
     return ack->state >= WIRE_ACK_WAITING && ack->state <= WIRE_ACK_EXPIRED ? states[ack->state] : OPERATION_QUEUED;
 }
 
+/* What the host says is added up over heaps, which must not overflow: it has no more memory than that. */
+#define FIGURE_MAX (UINT64_C(1) << 48)
+_Static_assert(FIGURE_MAX <= INT64_MAX / OPERATION_TARGETS_MAX, "sums fit");
+
+static uint64_t figure(uint64_t value)
+{
+    return value < FIGURE_MAX ? value : FIGURE_MAX;
+}
+
 /* A state never goes back: acknowledgements of one heap come in order, but a late one may follow our own
  * verdict. Whether it says anything new. */
 static bool ack_fold(struct operations *operations, struct operation *operation, size_t at,
@@ -202,11 +210,11 @@ static bool ack_fold(struct operations *operations, struct operation *operation,
     enum operation_state state = ack_state(ack);
     if (operation_is_over(heap->state) || state <= heap->state)
         return false;
-    heap->collected = ack->collected < COLLECTED_MAX ? ack->collected : COLLECTED_MAX;
-    heap->freed_bytes = ack->freed_bytes;
+    heap->collected = (int64_t)figure((uint64_t)ack->collected);
+    heap->freed_bytes = figure(ack->freed_bytes);
     heap->pause_ns = ack->pause_ns;
     heap->safepoint_wait_ns = ack->safepoint_wait_ns;
-    heap->total = ack->total;
+    heap->total = figure(ack->total);
     heap->after = ack->after;
     if (state == OPERATION_FAILED) {
         heap->code = ack_code(operation->view, ack->error);

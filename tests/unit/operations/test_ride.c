@@ -23,6 +23,7 @@ static const char *const processes[] = {"00000000000000000000000000000001", "000
 struct world {
     struct operations *operations;
     unsigned sent, cancels;
+    void (*full)(struct world *world); /* there is no room for the next one; called then */
     struct wire_command commands[SENT_MAX]; /* without cancels */
     char to[SENT_MAX][33];
 };
@@ -34,6 +35,12 @@ static int send_command(void *arg, const char *process, const struct wire_comman
     if (command->kind == WIRE_COMMAND_CANCEL) {
         world->cancels++;
         return 0;
+    }
+    if (world->full) {
+        void (*full)(struct world *) = world->full;
+        world->full = NULL;
+        full(world);
+        return -ENOBUFS;
     }
     snprintf(world->to[world->sent], sizeof *world->to, "%s", process);
     world->commands[world->sent++] = *command;
@@ -154,6 +161,71 @@ static void test_what_has_begun_is_no_answer_to_who_asks_later(void **state)
     ack(world, between, WIRE_ACK_SUCCEEDED, clock_mono_ns());
     expect(world, between, OPERATION_SUCCEEDED, NULL);
     expect(world, third, OPERATION_SUCCEEDED, NULL);
+}
+
+static void collect_meanwhile(struct world *world)
+{
+    assert_int_equal(collect(world, 30000), 2);
+}
+
+/* Who gets on to a command that then finds no room is sent itself, whatever becomes of that one. */
+static void test_riders_of_what_found_no_room(void **state)
+{
+    struct world *world = *state;
+    world->full = collect_meanwhile;
+    uint64_t first = collect(world, 30000), rider = 2;
+    assert_int_equal(world->sent, 0);
+    assert_true(cancel(world, first));
+    expect(world, first, OPERATION_CANCELLED, NULL);
+    operations_tick(world->operations);
+    assert_int_equal(world->sent, 1);
+    assert_int_equal(world->commands[0].operation, rider);
+    ack(world, rider, WIRE_ACK_SUCCEEDED, clock_mono_ns());
+    expect(world, rider, OPERATION_SUCCEEDED, NULL);
+}
+
+/* One that says it runs and never ends leaves room for others. */
+static void test_a_process_that_never_ends_takes_not_all_there_is(void **state)
+{
+    struct world *world = *state;
+    static const struct operation_target targets[] = {{0, 1}, {1, 1}};
+    char id[OPERATION_ID_CHARS];
+    struct operation_request request = {.processes = processes, .process_count = 1, .targets = targets, .target_count = 1,
+                                        .command = {.kind = WIRE_COMMAND_COLLECT, .generation = 2}, .deadline_ms = 60000};
+    for (unsigned i = 0; i < OPERATIONS_OPEN_EACH; i++) {
+        assert_int_equal(operations_start(world->operations, &request, id), 0);
+        ack(world, i + 1, WIRE_ACK_RUNNING, clock_mono_ns());
+    }
+    assert_int_equal(operations_start(world->operations, &request, id), -EBUSY);
+    request.batch = true;
+    request.process_count = request.target_count = 2;
+    assert_int_equal(operations_start(world->operations, &request, id), 0);
+    request.batch = false;
+    request.processes = &processes[1];
+    request.process_count = request.target_count = 1;
+    assert_int_equal(operations_start(world->operations, &request, id), 0);
+    operations_process_gone(world->operations, processes[0]);
+    request.processes = processes;
+    assert_int_equal(operations_start(world->operations, &request, id), 0);
+}
+
+/* What hosts say is added up: it never overflows. */
+static void test_figures_that_no_host_can_have(void **state)
+{
+    struct world *world = *state;
+    static const struct operation_target targets[] = {{0, 1}, {0, 2}};
+    char id[OPERATION_ID_CHARS];
+    struct operation_request request = {.processes = processes, .process_count = 1, .targets = targets, .target_count = 2,
+                                        .command = {.kind = WIRE_COMMAND_COLLECT, .generation = 2}, .deadline_ms = 60000};
+    assert_int_equal(operations_start(world->operations, &request, id), 0);
+    for (uint32_t n = 1; n <= 2; n++)
+        operations_ack(world->operations, processes[0],
+                       &(struct wire_ack){.operation = 1, .heap_number = n, .state = WIRE_ACK_SUCCEEDED, .collected = INT64_MAX,
+                                          .freed_bytes = UINT64_MAX, .total = UINT64_MAX});
+    struct operation_view *view = get(world, 1);
+    assert_true(view->collected >= view->heaps[0].collected && view->freed_bytes >= view->heaps[0].freed_bytes);
+    assert_true(view->total >= view->heaps[0].total && view->freed_bytes <= INT64_MAX);
+    operations_view_free(view);
 }
 
 /* A library of before says not when it began. */
@@ -385,6 +457,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {TEST(test_a_hundred_askers_share_one_collection),
                                        TEST(test_what_has_begun_is_no_answer_to_who_asks_later),
+                                       TEST(test_riders_of_what_found_no_room),
+                                       TEST(test_a_process_that_never_ends_takes_not_all_there_is),
+                                       TEST(test_figures_that_no_host_can_have),
                                        TEST(test_old_libraries_are_believed),
                                        TEST(test_different_wishes_do_not_ride),
                                        TEST(test_cancelling_one_leaves_the_others),
