@@ -284,9 +284,13 @@ static bool object_check(struct check *check, const json_t *schema, const json_t
     const json_t *required = json_object_get(schema, "required"), *names = json_object_get(schema, "propertyNames");
     const char *name;
     json_t *member;
-    for (size_t i = 0; i < json_array_size(required); i++)
-        if (!json_object_get(value, json_string_value(json_array_get(required, i))))
-            return wrong(check, "lacks ", json_string_value(json_array_get(required, i)));
+    for (size_t i = 0; i < json_array_size(required); i++) {
+        name = json_string_value(json_array_get(required, i));
+        if (json_object_get(value, name))
+            continue;
+        pointer_add(check->fault, name); /* to where it would be */
+        return wrong(check, "lacks ", name);
+    }
     if (!range_check(check, schema, "minProperties", "maxProperties", (double)json_object_size(value), " members"))
         return false;
     json_object_foreach((json_t *)(uintptr_t)value, name, member)

@@ -33,6 +33,7 @@ describe("forms of answers", () => {
                 assert.equal(answer.status, 304, `${path} ${etag}`);
                 assert.equal(answer.text, "");
                 assert.equal(answer.headers.etag, etag);
+                assert.equal(answer.headers.vary, "Accept, Accept-Encoding");
                 return;
             }
         }
@@ -70,6 +71,8 @@ describe("forms of answers", () => {
         }
         const { status, json } = await world.call("POST", "/v1/history/purge", { body: JSON.stringify({ before: "soon" }) });
         assert.deepEqual([status, json.pointer], [422, "/before"]);
+        const lacks = await world.call("POST", "/v1/batch", { body: JSON.stringify({ kind: "collect" }) });
+        assert.deepEqual([lacks.status, lacks.json.pointer], [422, "/selector"]);
         assert.match((await world.call("DELETE", "/v1/processes")).json.detail, /^allowed here: GET/);
     });
 
