@@ -195,6 +195,7 @@ struct MHD_Response *unmodified_new(const char *etag)
     if (!response)
         return NULL;
     MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "Vary", "Accept, Accept-Encoding"); /* as the 200 (RFC 9110, 15.4.5) */
     MHD_add_response_header(response, "ETag", etag);
     return response;
 }
