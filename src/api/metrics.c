@@ -5,7 +5,20 @@
 
 #include "api/private.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "tally.h"
+
+static void history_fill(const struct api *api, struct metrics_own *own)
+{
+    struct history_status status;
+    if (!api->history)
+        return;
+    history_status_get(api->history, &status);
+    own->history_written = status.rows_written;
+    own->history_dropped = status.rows_dropped;
+    own->history_bytes = status.bytes;
+    own->history_degraded = status.degraded;
+}
 
 static void own_fill(struct api *api, const struct stats_view *view, struct metrics_own *own)
 {
@@ -16,6 +29,8 @@ static void own_fill(struct api *api, const struct stats_view *view, struct metr
     own->streams = api->stream_count;
     pthread_mutex_unlock(&api->streams_lock);
     rules_figures_get(api->rules, &own->rules);
+    history_fill(api, own);
+    own->log_left_out = log_left_out();
     metrics_own_read(own);
 }
 

@@ -51,6 +51,7 @@ struct metrics_request { /* an answer's count, for tallyd_http_requests_total */
 struct metrics_own {
     const char *version;
     uint64_t live, gone, seq, streams, series, dropped_process, dropped_daemon;
+    uint64_t history_written, history_dropped, history_bytes, history_degraded, log_left_out;
     uint64_t cpu_ns, resident_bytes, virtual_bytes, open_fds, max_fds, started_wall_ns;
     size_t request_count;
     const struct metrics_request *requests;

@@ -184,6 +184,16 @@ static void say(enum log_level level, const struct log_field *fields, const char
         stderr_write(level, fields, message);
 }
 
+static uint64_t all_left_out; /* under limits_lock */
+
+uint64_t log_left_out(void)
+{
+    pthread_mutex_lock(&limits_lock);
+    uint64_t count = all_left_out;
+    pthread_mutex_unlock(&limits_lock);
+    return count;
+}
+
 /* Whether one more may be said this second, and how many were left out before. */
 static bool limit_passes(struct log_limit *limit, unsigned *left_out)
 {
@@ -195,10 +205,12 @@ static bool limit_passes(struct log_limit *limit, unsigned *left_out)
         *limit = (struct log_limit){.second = second};
     }
     bool passes = limit->lines < LOG_LIMIT_LINES;
-    if (passes)
+    if (passes) {
         limit->lines++;
-    else
+    } else {
         limit->left_out++;
+        all_left_out++;
+    }
     pthread_mutex_unlock(&limits_lock);
     return passes;
 }

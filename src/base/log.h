@@ -38,6 +38,8 @@ __attribute__((format(printf, 4, 5))) void log_write(struct log_limit *limit, en
                                                      const struct log_field *fields, const char *format, ...);
 __attribute__((format(printf, 1, 2), noreturn)) void fatal(const char *format, ...);
 
+/* How many lines the limits have held back since the start. */
+uint64_t log_left_out(void);
 /* Whether lines of this level are said at all, for who would take pains over one. */
 bool log_shows(enum log_level level);
 

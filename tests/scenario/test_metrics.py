@@ -129,6 +129,24 @@ class Metrics(Scenario):
         self.assertEqual(more("page", "", 200), 1)
         self.assertEqual(more("/metrics", "GET", 200), 1)
 
+    def test_tallyd_tells_of_its_rules_and_its_history(self):
+        self.start_daemon()
+        _, process = self.busy_host()
+        rule = {"when": {"series": "live_objects", "above": 0}, "every": "10s", "limit_per_hour": 1, "do": ["alert", {"collect": {}}]}
+        self.assertEqual(self.unix("PUT", "/v1/rules/any", rule).status, 201)
+
+        def fires():
+            found = samples(self.scrape())
+            return found["tallyd_rules_firing", ""] and found["tallyd_history_rows_total", 'result="written"'] and found
+        found = until(fires, "the rule fires")
+        self.assertEqual(found["tallyd_rules", ""], 1)
+        self.assertEqual(found["tallyd_rules_firing", ""], 1)
+        self.assertEqual(found["tallyd_rule_controls_total", 'result="started"'], 1)
+        self.assertEqual(found["tallyd_history_rows_total", 'result="dropped"'], 0)
+        self.assertEqual(found["tallyd_history_degraded", ""], 0)
+        self.assertEqual(found["tallyd_log_lines_left_out_total", ""], 0)
+        self.assertEqual(self.get("/v1/alerts?state=firing")["alerts"][0]["process"], process)
+
     def test_hostile_labels_stay_in_their_quotes(self):
         self.start_daemon()
         host = self.start_mal('a"b\\c} 1', None, 'app=x"} 9 # \\n', stdin=subprocess.PIPE)

@@ -132,9 +132,11 @@ static void test_limits(void **state)
 {
     struct log_limit limit = {.second = 0};
     (void)state;
+    uint64_t before = log_left_out();
     second_begins();
     for (int i = 0; i < 1000; i++)
         log_limited(&limit, "again %d", i);
+    assert_int_equal(log_left_out() - before, 990);
     log_info("another");
     const char *all = heard();
     assert_int_equal(lines(all), LOG_LIMIT_LINES + 1);
