@@ -415,8 +415,10 @@ static void process_evaluate(struct rules *rules, const struct stats_process_vie
     struct watch *watch = watch_get(rules, process);
     if (!watch)
         return;
-    bool changed = watch->seq != process->seq || watch->matched_revision != rules->revision;
     watch->turn = rules->turn;
+    if (!process->heap_count) /* it has just attached, perhaps to a tallyd that has started anew: nothing is known yet */
+        return;
+    bool changed = watch->seq != process->seq || watch->matched_revision != rules->revision;
     watch->seq = process->seq;
     matches_update(rules, watch, process, now);
     for (unsigned slot = 0; slot < RULES_MAX; slot++)

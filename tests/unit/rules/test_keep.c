@@ -85,6 +85,32 @@ static void test_rules_and_what_fires_outlive_a_restart(void **state)
     assert_int_equal(world->sent, 2);
 }
 
+/* A tallyd that starts anew sees the process before it sees its figures. */
+static void test_a_process_without_figures_yet_goes_on_firing(void **state)
+{
+    struct rules_world *world = *state;
+    void *old = world->world, *inner;
+    tell_live(world, attach(world->world, 1, 10, 0), 500);
+    put_rule(world, "big", BIG);
+    at(world, 1);
+    assert_int_equal(alerts_count(world, "firing"), 1);
+    restart(world);
+    setup(&inner);
+    world->world = inner;
+    void *process = attach(world->world, 1, 10, 0);
+    for (int i = 2; i < 6; i++)
+        at(world, i);
+    assert_int_equal(alerts_count(world, "firing"), 1);
+    tell_live(world, process, 500);
+    at(world, 6);
+    assert_string_equal(state_word(world, "big"), "firing");
+    assert_int_equal(alerts_count(world, "resolved"), 0);
+    tell_live(world, process, 50);
+    at(world, 7);
+    assert_int_equal(alerts_count(world, "resolved"), 1);
+    teardown(&old);
+}
+
 static void test_what_does_not_come_back_resolves(void **state)
 {
     struct rules_world *world = *state;
@@ -190,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULES_TEST(test_rules_and_what_fires_outlive_a_restart),
+        RULES_TEST(test_a_process_without_figures_yet_goes_on_firing),
         RULES_TEST(test_what_does_not_come_back_resolves),
         RULES_TEST(test_a_rule_that_is_deleted_takes_its_restored_states_along),
         RULES_TEST(test_a_corrupt_file_is_set_aside),
