@@ -345,6 +345,8 @@ static bool batch_finish(struct writer *writer)
     history->bytes = file_bytes(&writer->file);
     pthread_mutex_unlock(&history->lock);
     queue_done(&history->queue, &writer->batch, stale, writer->asked);
+    if ((code & 255) == SQLITE_ERROR) /* a table may be gone: it is looked at when it is opened again */
+        file_close(&writer->file);
     return true;
 }
 
@@ -416,7 +418,8 @@ void *writer_run(void *arg)
         queue_take(&history->queue, due_ns, &writer.batch, &writer.asked, &stopping);
         if (batch_finish(&writer)) {
             failures = 0;
-            retain(&writer);
+            if (writer.file.db)
+                retain(&writer);
             purge(&writer);
         } else {
             if (++failures % 8 == 0) /* a connection may be worn out too */

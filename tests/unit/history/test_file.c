@@ -153,6 +153,25 @@ static void test_file_whose_tables_are_not_ours_is_set_aside(void **state)
     }
 }
 
+static void test_file_that_loses_a_table_is_set_aside(void **state)
+{
+    struct world *world = *state;
+    struct history_status status;
+    world_open(world);
+    tell(world, "one");
+    assert_true(history_flush(world->history, PATIENCE_NS));
+    sql(world, "DROP TABLE alerts");
+    tell(world, "two"); /* lost with it, and counted */
+    assert_true(history_flush(world->history, PATIENCE_NS));
+    tell(world, "three");
+    assert_true(history_flush(world->history, PATIENCE_NS));
+    assert_int_equal(world_files(world, "history.db.corrupt-"), 1);
+    history_status_get(world->history, &status);
+    assert_false(status.degraded);
+    assert_int_equal(status.rows_dropped, 1);
+    assert_int_equal(world_number(world, "SELECT count(*) FROM alerts WHERE rule = 'three'"), 1);
+}
+
 static void test_file_that_cannot_be_is_tried_again(void **state)
 {
     struct world *world = *state;
@@ -192,6 +211,7 @@ int main(void)
         WORLD_TEST(test_file_of_another_program_is_set_aside_unchanged),
         WORLD_TEST(test_file_of_a_newer_version_is_set_aside_unchanged),
         WORLD_TEST(test_file_whose_tables_are_not_ours_is_set_aside),
+        WORLD_TEST(test_file_that_loses_a_table_is_set_aside),
         WORLD_TEST(test_file_that_cannot_be_is_tried_again),
         WORLD_TEST(test_file_behind_a_link_is_not_followed),
     };
