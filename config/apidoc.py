@@ -30,7 +30,7 @@ curl -H "Authorization: Bearer $(cat $XDG_RUNTIME_DIR/tally/token)" http://127.0
   carry their unit (`_bytes`, `_ns`, `_us`, `_ms`, `_s`).
 - **Times** are RFC 3339 in UTC, and nanoseconds of CLOCK_MONOTONIC (`_mono_ns`) where differences matter. A view says
   `as_of` when it was made, and by `seq`, which grows with every state, of which state it is.
-- **Caching.** Views have an `ETag`: `"<start_id>-<seq>"`, or a hash of the content where a view has no `seq`.
+- **Caching.** Views have an `ETag`: `"<start_id>-<seq>"` (types beside a baseline add its `seq`), or a hash of the content where a view has no `seq`.
   `If-None-Match` takes a list and compares weakly; what has not changed is 304. With a compressed body the tag is weak.
 - **Lists** take `limit` (1 to 1000) and give `next_cursor` and `Link: <...>; rel="next"` while there is more. A cursor is
   opaque, good for its `sort` alone, and finds its place whatever has come or gone. `sort` takes a word, with `+` (upwards)

@@ -175,7 +175,7 @@ static size_t key_whole(const char *key, struct form form, char *whole)
     return length + 1;
 }
 
-enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make, const void *arg)
+enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, uint64_t since, body_fn make, const void *arg)
 {
     struct bodies *bodies = request->api->bodies;
     struct form form = form_of(request);
@@ -184,7 +184,7 @@ enum MHD_Result respond_body(struct request *request, const char *key, uint64_t 
     uint64_t hash = length ? hash_of(whole) : 0;
     const char *known = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match");
     if (known)
-        etag_write(etag, request->api->start_id, seq, form.lines);
+        etag_write(etag, request->api->start_id, seq, since, form.lines);
     bool same = known && etag_listed(known, etag);
     unsigned status = same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK;
     struct body *body = length ? body_find(bodies, whole, hash, seq, same) : NULL;
@@ -192,7 +192,7 @@ enum MHD_Result respond_body(struct request *request, const char *key, uint64_t 
         return body_queue(request, body, status);
     if (!same && request->route->place == KEPT && !request->aside)
         return worker_take(request);
-    etag_write(etag, request->api->start_id, seq, form.lines);
+    etag_write(etag, request->api->start_id, seq, since, form.lines);
     body = body_build(request, form, etag, same ? NULL : make, arg);
     if (!body)
         return respond_problem(request, PROBLEM_internal, "out of memory");

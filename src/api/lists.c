@@ -31,13 +31,18 @@ struct listing {
     if (!strcmp((list)->word, name)) \
         return (value)
 
+static uint64_t since_of(const struct listing *listing)
+{
+    return listing->baseline ? listing->baseline->seq : 0;
+}
+
 /* A key for what depends on the query, and on one process or all. */
 static const char *key_of(const struct request *request, const struct listing *listing, char *key, size_t bytes)
 {
     const char *query = strchr(request->target, '?');
-    unsigned long long since = listing->baseline ? listing->baseline->seq : 0;
     int length = snprintf(key, bytes, "%s %s %u %llu%s", strrchr(request->route->path, '/'),
-                          listing->process ? listing->process->id : "", (unsigned)listing->heap, since, query ? query : "");
+                          listing->process ? listing->process->id : "", (unsigned)listing->heap,
+                          (unsigned long long)since_of(listing), query ? query : "");
     return length > 0 && (size_t)length < bytes ? key : NULL;
 }
 
@@ -114,7 +119,7 @@ enum MHD_Result api_processes(struct request *request)
     if (!list_cursor_check(request, listing.sort, listing.down, &result))
         return result;
     listing.view = stats_view_get_new(request->api->stats);
-    result = respond_body(request, key_of(request, &listing, key, sizeof key), listing.view->seq, processes_make, &listing);
+    result = respond_body(request, key_of(request, &listing, key, sizeof key), listing.view->seq, 0, processes_make, &listing);
     stats_view_unref(listing.view);
     return result;
 }
@@ -230,7 +235,7 @@ static enum MHD_Result process_list(struct request *request, const char *sort, b
     if (compare && !listing.baseline)
         result = respond_problem(request, PROBLEM_no_baseline, NULL);
     else if (there)
-        result = respond_body(request, key_of(request, &listing, key, sizeof key), listing.process->seq, make, &listing);
+        result = respond_body(request, key_of(request, &listing, key, sizeof key), listing.process->seq, since_of(&listing), make, &listing);
     if (listing.baseline)
         stats_process_unref(listing.baseline);
     stats_view_unref(listing.view);

@@ -256,5 +256,5 @@ static json_t *openapi_make(struct request *request, const void *arg)
 
 enum MHD_Result api_openapi(struct request *request)
 {
-    return respond_body(request, "openapi", 0, openapi_make, NULL);
+    return respond_body(request, "openapi", 0, 0, openapi_make, NULL);
 }

@@ -163,7 +163,7 @@ static enum MHD_Result show(struct request *request, const char *word, body_fn m
         char *at = stpcpy(stpcpy(stpcpy(key, word), " "), subject.process->id); /* an id has 32 digits */
         if (subject.heap)
             snprintf(at, 16, " %u", (unsigned)subject.heap);
-        result = respond_body(request, key, subject.process->seq, make, &subject);
+        result = respond_body(request, key, subject.process->seq, 0, make, &subject);
     }
     stats_view_unref(view);
     return result;

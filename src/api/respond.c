@@ -201,19 +201,28 @@ struct MHD_Response *unmodified_new(const char *etag)
 }
 
 /* By hand: every request for a view that did not change comes by here. */
-void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq, bool lines)
+static char *tag_add(char *at, uint64_t number)
 {
-    char digits[20], *at = out;
+    char digits[20];
     size_t count = 0;
     do
-        digits[count++] = (char)('0' + seq % 10);
-    while (seq /= 10);
-    *at++ = '"';
-    while (*start && at < out + ETAG_BYTES - sizeof digits - 6)
-        *at++ = *start++;
+        digits[count++] = (char)('0' + number % 10);
+    while (number /= 10);
     *at++ = '-';
     while (count)
         *at++ = digits[--count];
+    return at;
+}
+
+void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq, uint64_t since, bool lines)
+{
+    char *at = out;
+    *at++ = '"';
+    while (*start && at < out + ETAG_BYTES - 2 * sizeof "-18446744073709551615" - sizeof "-l\"")
+        *at++ = *start++;
+    at = tag_add(at, seq);
+    if (since)
+        at = tag_add(at, since);
     if (lines) {
         *at++ = '-';
         *at++ = 'l';
@@ -248,7 +257,7 @@ static void etag_of(const struct request *request, unsigned status, const json_t
 {
     *etag = '\0';
     if (seq)
-        etag_write(etag, request->api->start_id, seq, form_of(request).lines);
+        etag_write(etag, request->api->start_id, seq, 0, form_of(request).lines);
     else if (json && status == MHD_HTTP_OK && request->route && !strcmp(request->route->method, "GET"))
         snprintf(etag, ETAG_BYTES, "\"%s-%016llx%s\"", request->api->start_id, (unsigned long long)content_hash(json),
                  form_of(request).lines ? "-l" : "");

@@ -70,9 +70,9 @@ enum MHD_Result respond_answer(struct request *request);
 void answer_drop(struct answer *answer);
 /* A 304 with the tag; NULL: out of memory. */
 struct MHD_Response *unmodified_new(const char *etag);
-#define ETAG_BYTES 48u
-/* "<start>-<seq>", in quotes; of the form with a row a line, "<start>-<seq>-l". */
-void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq, bool lines);
+#define ETAG_BYTES 72u
+/* "<start>-<seq>", in quotes; "<start>-<seq>-<since>" beside an earlier state; of the form with a row a line, with "-l". */
+void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq, uint64_t since, bool lines);
 
 /* ---- negotiate.c: which form of a body the client takes */
 struct form {
@@ -96,9 +96,9 @@ struct MHD_Response *represent(const struct request *request, json_t *json, stru
 
 /* ---- bodies.c */
 /* The kept body for key and seq, built by make(arg) where there is none that is fresh. key: NULL, or too long: it is not
- * kept. seq: 0 for what never changes. In a KEPT route it is built by a worker, which runs the handler again. */
+ * kept. seq: 0 for what never changes. since: the seq of what it is compared with, or 0. In a KEPT route it is built by a worker, which runs the handler again. */
 typedef json_t *(*body_fn)(struct request *request, const void *arg);
-enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, body_fn make, const void *arg);
+enum MHD_Result respond_body(struct request *request, const char *key, uint64_t seq, uint64_t since, body_fn make, const void *arg);
 void body_unref(struct body *body);
 struct MHD_Response *body_response(const struct body *body, unsigned status); /* 200 or 304 */
 struct bodies;

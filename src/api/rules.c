@@ -83,7 +83,7 @@ static bool condition_holds(const struct request *request, uint64_t *expected)
     json_t *json = rules_get_json(request->api->rules, name_of(request), &revision);
     bool known = json;
     json_decref(json);
-    etag_write(etag, request->api->start_id, revision, false);
+    etag_write(etag, request->api->start_id, revision, 0, false);
     *expected = match || (none && known) ? revision : none ? RULES_ABSENT : RULES_ANY;
     return (!match || (known && etag_listed(match, etag))) && (!none || !known || !etag_listed(none, etag));
 }

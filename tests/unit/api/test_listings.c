@@ -94,6 +94,24 @@ static void test_filters_become_a_command(void **state)
     assert_int_equal(world->last.generation, WIRE_ANY_GENERATION);
 }
 
+/* A tag of types beside a baseline tells which one that was. */
+static void test_another_baseline_is_another_tag(void **state)
+{
+    struct world *world = *state;
+    static const char path[] = P "/types?baseline=true";
+    char request[512], tag[64];
+    world_sample(world, 1, 10, false);
+    assert_int_equal(status_of(ask(world, "POST", P "/baseline", "{}")), 200);
+    world_sample(world, 1, 20, false);
+    const char *answer = ask(world, "GET", path, "");
+    assert_int_equal(status_of(answer), 200);
+    assert_int_equal(sscanf(strstr(answer, "ETag: "), "ETag: %63[^\r]", tag), 1);
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nIf-None-Match: %s\r\n\r\n", path, tag);
+    assert_int_equal(status_of(ask_on(world, dial_unix(world), request)), 304);
+    assert_int_equal(status_of(ask(world, "POST", P "/baseline", "{}")), 200);
+    assert_int_equal(status_of(ask_on(world, dial_unix(world), request)), 200);
+}
+
 /* HEAD looks whether there is something to ask, and asks nothing. */
 static void test_head_costs_no_pause(void **state)
 {
@@ -256,7 +274,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
     const struct CMUnitTest tests[] = {TEST(test_rows_of_objects),
-                                       TEST(test_filters_become_a_command), TEST(test_head_costs_no_pause),
+                                       TEST(test_filters_become_a_command), TEST(test_head_costs_no_pause), TEST(test_another_baseline_is_another_tag),
                                        TEST(test_shapes_are_text_or_null),
                                        TEST(test_refusals_are_problems),
                                        TEST(test_several_heaps),
