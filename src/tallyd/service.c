@@ -159,6 +159,9 @@ static void watchdog_tell(void)
     missed = silent;
 }
 
+/* The listeners are asked well before they would seem to hang, however seldom the manager wants to hear of us. */
+#define ASK_NS UINT64_C(5000000000)
+
 int service_wait(const sigset_t *signals, const char *unix_path, const char *tcp_address)
 {
     static uint64_t due_ns; /* of the next word to the watchdog: reloads do not put it off */
@@ -177,7 +180,7 @@ int service_wait(const sigset_t *signals, const char *unix_path, const char *tcp
         now_ns = clock_mono_ns();
         if (!watchdog_us || now_ns < due_ns)
             continue; /* EINTR */
-        due_ns = now_ns + watchdog_us * 1000u / 4;
+        due_ns = now_ns + (watchdog_us < ASK_NS / 250 ? watchdog_us * 250 : ASK_NS);
         watchdog_tell();
         asked[0] = unix_ask(unix_path);
         asked[1] = tcp_ask(tcp_address);

@@ -86,6 +86,12 @@ class Service(Manager):
             time.sleep(0.1)
         self.assertGreaterEqual(sum("WATCHDOG=1" in text for text in self.heard()[before:]), 2)
 
+    def test_the_watchdog_is_told_at_least_each_five_seconds(self):
+        """However long it waits: a listener that nobody asks for that long would seem to hang."""
+        self.environment["WATCHDOG_USEC"] = "600000000"
+        self.start_daemon()
+        until(lambda: sum("WATCHDOG=1" in text for text in self.heard()) >= 2, "pings come", 9)
+
     def test_passed_sockets_are_used_and_left_alone(self):
         def listening(kind, name):
             return [name, int(socket.AF_UNIX), int(kind), self.path(name + ".sock")]
