@@ -98,7 +98,7 @@ describe("the API", () => {
         if (answer.status !== 200) { /* what another case has cleared away, or still waits for */
             return;
         }
-        assert.match(answer.headers.etag ?? "none", /^(W\/)?"[0-9a-f]+-[0-9a-f]+"$/, first.route);
+        assert.match(answer.headers.etag ?? "none", /^(W\/)?"[0-9a-f]+(-[0-9a-f]+){1,2}"$/, first.route);
         const again = await send(first, { headers: { ...first.headers, "If-None-Match": '"x", *, "y"' } });
         assert.equal(again.status, 200, first.route); /* a star stands alone */
         known304(await send(first, { headers: { ...first.headers, "If-None-Match": "*" } }), first.route);
