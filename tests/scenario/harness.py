@@ -14,6 +14,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("TALLY_TEST_BUILD", os.path.join(ROOT, "build"))
+os.environ["PATH"] += os.pathsep + os.path.join(ROOT, "build/tools/usr/bin")  # what config/setup.sh has unpacked
 PATIENCE = 10.0  # for what should take a moment; sanitizers make it a long one
 
 
