@@ -182,7 +182,7 @@ enum MHD_Result respond_body(struct request *request, const char *key, uint64_t 
     char etag[ETAG_BYTES], whole[BODY_KEY_BYTES];
     size_t length = key_whole(key, form, whole);
     uint64_t hash = length ? hash_of(whole) : 0;
-    const char *known = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match");
+    const char *known = request->headers[HEADER_KNOWN];
     if (known)
         etag_write(etag, request->api->start_id, seq, since, form.lines);
     bool same = known && etag_listed(known, etag);

@@ -222,7 +222,7 @@ static struct kept *find(struct kept *table, size_t count, const uint8_t hash[HA
 static unsigned own_check(const struct credentials *credentials, const char *secret, uint64_t *serial)
 {
     bool is = secret_same(credentials->own, secret);
-    bool was = secret_same(credentials->before, secret) && now_s() < credentials->before_until_s;
+    bool was = credentials->before_until_s && secret_same(credentials->before, secret) && now_s() < credentials->before_until_s;
     *serial = is ? credentials->own_serial : credentials->before_serial;
     return is || was ? READ | CONTROL | ADMIN : 0;
 }
@@ -236,7 +236,7 @@ unsigned credentials_check(struct credentials *credentials, const char *secret, 
     pthread_mutex_lock(&credentials->lock);
     unsigned scopes = own_check(credentials, secret, serial);
     if (scopes) {
-        snprintf(who, who_bytes, "token");
+        memcpy(who, "token", sizeof "token");
     } else {
         hash_of(secret, hash);
         struct kept *token = find(credentials->tokens, TOKENS_MAX, hash);

@@ -32,7 +32,8 @@ struct credentials *credentials_new(const char *state_dir, const char *runtime_d
                                     const char *own);
 void credentials_free(struct credentials *credentials);
 
-/* What the secret allows now; 0: nothing. `who` gets "token", "token NAME" or "session 1a2b3c4d". */
+/* What the secret allows now; 0: nothing. `who`, of 8 bytes or more, gets "token",
+ * "token NAME" or "session 1a2b3c4d", cut short where that does not fit. */
 unsigned credentials_check(struct credentials *credentials, const char *secret, char *who, size_t who_bytes,
                            uint64_t *serial);
 /* Whether what was checked would be allowed still: it was not revoked, and has not expired. */

@@ -26,7 +26,7 @@ enum MHD_Result files_serve(struct request *request, bool *found)
     *found = file;
     if (!file)
         return MHD_NO;
-    bool same = etag_listed(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match"), file->etag);
+    bool same = etag_listed(request->headers[HEADER_KNOWN], file->etag);
     bool packed = file->packed_end - file->packed < file->end - file->start && form_of(request).gzip;
     const char *start = packed ? file->packed : file->start, *end = packed ? file->packed_end : file->end;
     struct MHD_Response *response = MHD_create_response_from_buffer(

@@ -6,11 +6,24 @@
 #include "api/private.h"
 
 struct header_form {
-    unsigned hosts, lengths, authorizations, origins, types, encodings;
-    bool bad_name, bad_value, bad_encoding;
+    const char **first; /* the request's */
+    unsigned counts[HEADERS];
+    bool bad_name, bad_value;
     const char *next; /* where the next header has to lie; NULL: nothing is known of that */
     bool torn;
     size_t bytes;
+};
+
+static const struct {
+    const char *name;
+    size_t bytes;
+} names[HEADERS] = {
+#define NAME(header, name) [HEADER_##header] = {name, sizeof name - 1}
+    NAME(HOST, "Host"),       NAME(LENGTH, "Content-Length"),      NAME(AUTHORIZATION, "Authorization"),
+    NAME(ORIGIN, "Origin"),   NAME(TYPE, "Content-Type"),          NAME(ENCODING, "Transfer-Encoding"),
+    NAME(SITE, "Sec-Fetch-Site"), NAME(KNOWN, "If-None-Match"),    NAME(ACCEPT, "Accept"),
+    NAME(ACCEPT_ENCODING, "Accept-Encoding"),
+#undef NAME
 };
 
 /* Visible characters without the separators of RFC 9110, 5.6.2. */
@@ -28,41 +41,54 @@ static bool is_token(const char *name)
     return true;
 }
 
+static bool holds_control_slowly(const char *text, size_t bytes)
+{
+    bool bad = false;
+    for (size_t i = 0; i < bytes; i++)
+        bad |= ((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 0x7f;
+    return bad;
+}
+
+/* Eight bytes at a time, where the high bit of one that is below ' ' or is 0x7f comes out set; a borrow sets another's
+ * only above such a one. A tab is looked at again. */
+static bool holds_control(const char *text, size_t bytes)
+{
+    const uint64_t each = 0x0101010101010101u, high = 0x80 * each;
+    size_t at = 0;
+    for (; at + sizeof each <= bytes; at += sizeof each) {
+        uint64_t word;
+        memcpy(&word, text + at, sizeof word);
+        uint64_t rest = word ^ 0x7f * each;
+        if ((((word - ' ' * each) & ~word) | ((rest - each) & ~rest)) & high && holds_control_slowly(text + at, sizeof word))
+            return true;
+    }
+    return holds_control_slowly(text + at, bytes - at);
+}
+
+static void header_note(struct header_form *form, const char *name, size_t bytes, const char *value)
+{
+    for (int i = 0; i < HEADERS; i++)
+        if (names[i].bytes == bytes && !strcasecmp(names[i].name, name)) {
+            if (!form->counts[i]++)
+                form->first[i] = value;
+            return;
+        }
+}
+
 static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct header_form *form = arg;
+    const char *text = value ? value : "";
+    size_t name_bytes = strlen(name), value_bytes = strlen(text);
     (void)kind;
     if (form->next) {
         form->torn |= name != form->next || value < name;
-        form->next = value + strlen(value) + 2;
+        form->next = value + value_bytes + 2;
     }
-    form->bytes += strlen(name) + strlen(value ? value : "") + sizeof ": \r\n" - 1;
+    form->bytes += name_bytes + value_bytes + sizeof ": \r\n" - 1;
     form->bad_name |= !is_token(name);
-    for (const char *at = value ? value : ""; *at; at++)
-        form->bad_value |= ((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f;
-    switch (*name | 0x20) { /* most headers are none of these */
-    case 'h':
-        form->hosts += !strcasecmp(name, "Host");
-        break;
-    case 'c':
-        form->lengths += !strcasecmp(name, "Content-Length");
-        form->types += !strcasecmp(name, "Content-Type");
-        break;
-    case 'a':
-        form->authorizations += !strcasecmp(name, "Authorization");
-        break;
-    case 'o':
-        form->origins += !strcasecmp(name, "Origin");
-        break;
-    case 't':
-        if (!strcasecmp(name, "Transfer-Encoding")) {
-            form->encodings++;
-            form->bad_encoding |= !value || strcasecmp(value, "chunked");
-        }
-        break;
-    default:
-        break;
-    }
+    form->bad_value |= holds_control(text, value_bytes);
+    header_note(form, name, name_bytes, value);
     return MHD_YES;
 }
 
@@ -80,10 +106,12 @@ static void pieces_check(const struct request *request, const char *method, cons
 
 enum problem guard_form(struct request *request, const char *method, const char *version, char *detail, size_t bytes)
 {
-    struct header_form form = {.hosts = 0};
-    const char *wrong = NULL;
+    struct header_form form = {.first = request->headers};
+    const unsigned *counts = form.counts;
+    const char *wrong = NULL, *encoding;
     pieces_check(request, method, version, &form);
     MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, look, &form);
+    encoding = request->headers[HEADER_ENCODING];
     if (form.next) /* the last line and an empty one ended here: what begins with a NUL or colon passes for empty */
         form.torn |= form.next[-1] || form.next[0] || form.next[1];
     if (request->target_long)
@@ -98,20 +126,20 @@ enum problem guard_form(struct request *request, const char *method, const char 
         wrong = "a header's name is not a token";
     else if (form.bad_value)
         wrong = "a header holds control characters";
-    else if (form.hosts > 1 || form.lengths > 1 || form.authorizations > 1 || form.origins > 1 ||
-             form.types > 1)
+    else if (counts[HEADER_HOST] > 1 || counts[HEADER_LENGTH] > 1 || counts[HEADER_AUTHORIZATION] > 1 ||
+             counts[HEADER_ORIGIN] > 1 || counts[HEADER_TYPE] > 1)
         wrong = "a header stands twice that may stand once";
-    else if (form.encodings > 1 || form.bad_encoding)
+    else if (counts[HEADER_ENCODING] > 1 || (encoding && strcasecmp(encoding, "chunked") != 0))
         wrong = "Transfer-Encoding may be chunked, and nothing else";
-    else if (form.encodings && form.lengths)
+    else if (encoding && counts[HEADER_LENGTH])
         wrong = "Content-Length and Transfer-Encoding exclude each other";
-    else if (!form.hosts && !request->connection->is_unix)
+    else if (!counts[HEADER_HOST] && !request->connection->is_unix)
         wrong = "there is no Host";
     bool large = !wrong && form.bytes + request->line_bytes > HEADER_MAX;
     if (large)
         snprintf(detail, bytes, "it may have %u bytes", HEADER_MAX);
-    else
-        snprintf(detail, bytes, "%s", wrong ? wrong : "");
+    else if (wrong)
+        snprintf(detail, bytes, "%s", wrong);
     return large ? PROBLEM_header_too_large : wrong ? PROBLEM_bad_request : PROBLEM_NONE;
 }
 
@@ -119,13 +147,13 @@ enum problem guard_form(struct request *request, const char *method, const char 
  */
 bool guard_host_known(const struct api *api, const char *host)
 {
-    static const char *const names[] = {"127.0.0.1", "[::1]", "localhost"};
+    static const char *const ours[] = {"127.0.0.1", "[::1]", "localhost"};
     if (!strcmp(host, api->tcp_address) || (*api->public_host && !strcmp(host, api->public_host)))
         return true;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         char known[64];
-        snprintf(known, sizeof known, "%s:%u", names[i], api->tcp_port);
-        if (!strcmp(host, known) || (api->tcp_port == 80 && !strcmp(host, names[i])))
+        snprintf(known, sizeof known, "%s:%u", ours[i], api->tcp_port);
+        if (!strcmp(host, known) || (api->tcp_port == 80 && !strcmp(host, ours[i])))
             return true;
     }
     return false;
@@ -135,7 +163,7 @@ enum problem guard_host(const struct request *request, char *detail, size_t byte
 {
     if (request->connection->is_unix)
         return PROBLEM_NONE;
-    const char *host = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Host");
+    const char *host = request->headers[HEADER_HOST];
     if (host && guard_host_known(request->api, host))
         return PROBLEM_NONE;
     snprintf(detail, bytes, "this is %s", request->api->tcp_address);
@@ -151,7 +179,7 @@ enum problem guard_token(struct request *request, enum scope scope)
         return PROBLEM_NONE;
     }
     memcpy(request->who, "nobody", sizeof "nobody");
-    const char *header = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Authorization");
+    const char *header = request->headers[HEADER_AUTHORIZATION];
     if (header && !strncasecmp(header, "Bearer ", 7))
         request->scopes = credentials_check(request->api->credentials, header + 7, request->who, sizeof request->who,
                                             &request->credential);
@@ -179,8 +207,8 @@ enum problem guard_origin(const struct request *request, char *detail, size_t by
 {
     if (request->connection->is_unix)
         return PROBLEM_NONE;
-    const char *origin = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Origin");
-    const char *site = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Sec-Fetch-Site");
+    const char *origin = request->headers[HEADER_ORIGIN];
+    const char *site = request->headers[HEADER_SITE];
     if (origin || site)
         snprintf(detail, bytes, "only pages of this daemon may ask");
     bool ours = !site || !strcmp(site, "same-origin") || !strcmp(site, "none");

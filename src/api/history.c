@@ -101,7 +101,7 @@ static bool columns_cut(struct asking *asking)
 static bool is_csv(const struct request *request)
 {
     const char *format = request_parameter(request, "format");
-    const char *accept = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Accept");
+    const char *accept = request->headers[HEADER_ACCEPT];
     return format ? !strcmp(format, "csv") : accept && !strncmp(accept, "text/csv", 8);
 }
 

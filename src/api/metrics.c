@@ -53,7 +53,7 @@ enum MHD_Result api_metrics(struct request *request)
 {
     struct api *api = request->api;
     const char *asked = request_parameter(request, "detail");
-    bool open = metrics_accept_open(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Accept"));
+    bool open = metrics_accept_open(request->headers[HEADER_ACCEPT]);
     unsigned detail = 0;
     char why[DETAIL_BYTES], text_why[DETAIL_BYTES + 16];
     struct metrics_own own;

@@ -76,7 +76,7 @@ struct form form_of(const struct request *request)
 {
     struct form form = {.bigint = request_parameter(request, "bigint")};
     if (request->route && route_lists(request->route))
-        form.lines = accept_lines(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Accept"));
-    form.gzip = accept_names(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Accept-Encoding"), "gzip");
+        form.lines = accept_lines(request->headers[HEADER_ACCEPT]);
+    form.gzip = accept_names(request->headers[HEADER_ACCEPT_ENCODING], "gzip");
     return form;
 }

@@ -86,6 +86,21 @@ struct connection { /* one socket; in the api's list, newest first, under its lo
 struct route;
 struct stream;
 
+/* Headers that all requests are asked for, found in one walk: guard.c. */
+enum header {
+    HEADER_HOST,
+    HEADER_LENGTH,
+    HEADER_AUTHORIZATION,
+    HEADER_ORIGIN,
+    HEADER_TYPE,
+    HEADER_ENCODING,
+    HEADER_SITE,
+    HEADER_KNOWN, /* If-None-Match */
+    HEADER_ACCEPT,
+    HEADER_ACCEPT_ENCODING,
+    HEADERS
+};
+
 struct request {
     struct api *api;
     struct connection *connection;
@@ -94,6 +109,7 @@ struct request {
     const char *line; /* where the target lies, libmicrohttpd's; never read */
     size_t line_bytes;
     bool checked; /* the header has been looked at */
+    const char *headers[HEADERS]; /* the first value of each, libmicrohttpd's; NULL: there is none */
     bool page;    /* it asks for a file of the dashboard */
     const struct route *route;
     bool head, options;   /* HEAD: as GET, without a body */

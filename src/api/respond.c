@@ -269,7 +269,7 @@ enum MHD_Result respond_json(struct request *request, unsigned status, json_t *j
     char etag[ETAG_BYTES];
     etag_of(request, status, json, etag_seq, etag);
     bool asked = request->route && !strcmp(request->route->method, "GET"); /* a change that was made is no 304 */
-    if (asked && *etag && etag_listed(MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "If-None-Match"), etag)) {
+    if (asked && *etag && etag_listed(request->headers[HEADER_KNOWN], etag)) {
         json_decref(json);
         return respond_queue(request, MHD_HTTP_NOT_MODIFIED, unmodified_new(etag));
     }

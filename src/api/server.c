@@ -173,7 +173,7 @@ static bool is_page(const struct request *request)
 
 static bool type_is_json(const struct request *request)
 {
-    const char *type = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Content-Type");
+    const char *type = request->headers[HEADER_TYPE];
     size_t length = type ? strcspn(type, "; \t") : 0;
     return length == strlen("application/json") && !strncasecmp(type, "application/json", length);
 }
@@ -185,8 +185,8 @@ static size_t body_most(const struct request *request)
 
 static bool has_body(const struct request *request)
 {
-    const char *length = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Content-Length");
-    const char *encoding = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Transfer-Encoding");
+    const char *length = request->headers[HEADER_LENGTH];
+    const char *encoding = request->headers[HEADER_ENCODING];
     return (length && strcmp(length, "0")) || encoding;
 }
 
@@ -202,7 +202,7 @@ static enum problem route_check(struct request *request)
         snprintf(fault->detail, sizeof fault->detail, "no body is taken here");
         return PROBLEM_bad_request;
     }
-    const char *length = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Content-Length");
+    const char *length = request->headers[HEADER_LENGTH];
     uint64_t body_bytes;
     if (length && !parse_number(length, body_most(request), &body_bytes)) {
         snprintf(fault->detail, sizeof fault->detail, "it may have %u bytes", (unsigned)body_most(request));
@@ -237,7 +237,7 @@ static enum problem header_check(struct request *request, const char *method, co
         problem = guard_host(request, fault->detail, sizeof fault->detail);
     if (problem != PROBLEM_NONE)
         return problem;
-    snprintf(request->allow, sizeof request->allow, "GET, HEAD, OPTIONS");
+    memcpy(request->allow, "GET, HEAD, OPTIONS", sizeof "GET, HEAD, OPTIONS");
     request->page = is_page(request);
     request->head = !strcmp(method, "HEAD");
     request->options = !strcmp(method, "OPTIONS");

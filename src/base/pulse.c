@@ -17,7 +17,7 @@ static _Atomic uint64_t last_ns[PULSES]; /* 0: not judged */
 
 void pulse_beat(enum pulse pulse)
 {
-    atomic_store_explicit(&last_ns[pulse], clock_mono_ns(), memory_order_relaxed);
+    atomic_store_explicit(&last_ns[pulse], clock_mono_coarse_ns(), memory_order_relaxed);
 }
 
 void pulse_end(enum pulse pulse)

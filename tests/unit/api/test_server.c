@@ -83,6 +83,11 @@ static void test_malformed(void **state)
         {AS("Host: 127.0.0.1:$\r\n" BEARER "Bad(name): x\r\n"), 400, NULL},
         {AS("Host: 127.0.0.1:$\r\n" BEARER "Space : x\r\n"), 400, NULL},
         {AS("Host: 127.0.0.1:$\r\n" BEARER "X: a\x01\r\n"), 400, NULL},
+        {AS("Host: 127.0.0.1:$\r\n" BEARER "X: aaa\x1f" "aaaaaaaa\r\n"), 400, NULL}, /* of the first eight */
+        {AS("Host: 127.0.0.1:$\r\n" BEARER "X: aaaaaaaaaaaaaaa\x7f\r\n"), 400, NULL},
+        {AS("Host: 127.0.0.1:$\r\n" BEARER "X: aaaaaaaa\ta\x01" "aaaaa\r\n"), 400, NULL},
+        {AS("Host: 127.0.0.1:$\r\n" BEARER "X: aaaaaaaaaaa\x0b\r\n"), 400, NULL}, /* of what is left */
+        {AS("Host: 127.0.0.1:$\r\n" BEARER "X: a\ta ~~a\ta\x80\xff\xa0\x9f !~\xfe\xff\tz\r\n"), 200, NULL},
         {AS("Host: 127.0.0.1:$\r\n evil.example\r\n" BEARER), 400, NULL}, /* folded */
         {AS("Host: 127.0.0.1:$\r\n" BEARER "X: a\r\n Host: evil.example\r\n"), 400, NULL},
         {"GET http://127.0.0.1:$/v1/info HTTP/1.1\r\nHost: 127.0.0.1:$\r\n" BEARER
