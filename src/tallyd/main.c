@@ -1,5 +1,6 @@
 /* tallyd: its options, the sockets it listens at, its privileges, and the signals that it obeys. */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -211,6 +212,7 @@ int main(int argc, char **argv)
     umask(0077);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+    mallopt(M_ARENA_MAX, 2); /* each of one a thread would keep what a burst of its own let go */
     descriptors_allow();
     if (!settings_read(&daemon.settings, argc, argv, why, sizeof why)) {
         fprintf(stderr, "tallyd: %s\n", why);
