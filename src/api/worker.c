@@ -6,7 +6,8 @@
 #include "api/private.h"
 
 /* Who has only shut down its own sending, after its last request, still waits for the answer: on TCP, where a close
- * looks like that until we send something, it is taken for one who waits. */
+ * looks like that until we send something, it is taken for one who waits. libmicrohttpd 0.9.75 may still drop such a
+ * connection when it is resumed and reads the end. */
 bool request_unwanted(const struct request *request)
 {
     struct pollfd client = {.fd = request->connection->fd};
