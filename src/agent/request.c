@@ -85,6 +85,20 @@ static void slot_begin(struct agent_slot *slot, uint64_t now_ns)
     atomic_store_explicit(&slot->begun_ns, slot->result.started_ns, memory_order_relaxed);
 }
 
+/* Begun in a parked heap, and not finished: it has not expired, and cannot be cancelled. */
+static bool slot_goes_on(const struct agent_slot *slot)
+{
+    return atomic_load_explicit(&slot->begun_ns, memory_order_relaxed);
+}
+
+/* Posted again, with nothing done: it may still expire. */
+static void slot_wait(struct agent_slot *slot)
+{
+    slot->result.started_ns = 0;
+    atomic_store_explicit(&slot->begun_ns, 0, memory_order_relaxed);
+    slot_state_set(slot, SLOT_POSTED);
+}
+
 static void slot_finish(struct agent_slot *slot, enum wire_ack_state state, int error)
 {
     slot->result.state = (uint32_t)state;
@@ -97,7 +111,7 @@ static bool slot_starts(const struct tally_heap *heap, struct agent_slot *slot, 
 {
     bool allowed = tally_get_access(heap) == TALLY_ACCESS_CONTROL;
     slot->result.safepoint_wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
-    if (allowed && now_ns < slot->command.deadline_ns) {
+    if (allowed && (now_ns < slot->command.deadline_ns || slot_goes_on(slot))) {
         slot_begin(slot, now_ns);
         return true;
     }
@@ -140,7 +154,7 @@ static bool command_run(struct tally_heap *heap, struct agent_heap *shown, struc
     agent_wake(); /* it may take its time */
     int error = agent_command_run(heap, shown, slot);
     if (error == TALLY_EBUSY) {
-        slot_state_set(slot, SLOT_POSTED);
+        slot_wait(slot);
         return false;
     }
     slot->result.pause_ns = clock_mono_ns() - now_ns;
@@ -276,7 +290,7 @@ static void cancel(struct agent *agent, struct agent_heap *shown, const struct w
 {
     for (unsigned i = 0; i < AGENT_SLOTS; i++) {
         struct agent_slot *slot = &shown->slots[i];
-        if (slot->command.operation == command->operation && slot_withdraw(shown, slot))
+        if (slot->command.operation == command->operation && !slot_goes_on(slot) && slot_withdraw(shown, slot))
             answer(agent, &slot->command, WIRE_ACK_CANCELLED, 0);
     }
 }
@@ -421,8 +435,11 @@ static bool parked_collect(struct agent_heap *shown, struct agent_slot *slot, ui
     enum tally__parked parked =
         tally__heap_collect_parked(shown->heap, slot->command.generation, slot->command.operation, wait_ns,
                                    &result->collected, &result->pause_ns, &result->freed_bytes);
-    if (parked != PARKED_OWNER)
-        slot_begin(slot, now_ns);
+    if (parked == PARKED_OWNER) {
+        slot_wait(slot);
+        return false;
+    }
+    slot_begin(slot, now_ns);
     if (parked == PARKED_DONE) {
         result->safepoint_wait_ns = wait_ns;
         slot_finish(slot, WIRE_ACK_SUCCEEDED, 0);
@@ -449,7 +466,8 @@ static void parked_list(struct agent_heap *shown, struct agent_slot *slot, uint6
 static bool parked_run(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
 {
     bool collect = slot->command.kind == WIRE_COMMAND_COLLECT, more = false;
-    if ((!collect && !wire_command_lists(slot->command.kind)) || now_ns >= slot->command.deadline_ns ||
+    if ((!collect && !wire_command_lists(slot->command.kind)) ||
+        (now_ns >= slot->command.deadline_ns && !slot_goes_on(slot)) ||
         tally_get_access(shown->heap) != TALLY_ACCESS_CONTROL || !tally__heap_guest_enter(shown->heap))
         return false;
     uint64_t tag = tag_get(slot);
@@ -474,7 +492,7 @@ uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint
         if (tag_state(tag_get(slot)) == SLOT_POSTED && parked_run(shown, slot, now_ns))
             due = now_ns;
         enum slot_state state = tag_state(tag_get(slot));
-        if (state == SLOT_RUNNING || state == SLOT_DONE)
+        if (state == SLOT_RUNNING || state == SLOT_DONE || (state == SLOT_POSTED && slot_goes_on(slot)))
             slot_report(agent, shown, slot, state);
         else if (state != SLOT_FREE && now_ns < slot->command.deadline_ns)
             due = slot->command.deadline_ns < due ? slot->command.deadline_ns : due;

@@ -85,6 +85,36 @@ static void test_code_of_the_host_waits_for_the_owner(void **state)
     assert_int_equal(live(world->heap), 0);
 }
 
+/* What the agent has begun in time has not expired when it takes longer; and it is not to be cancelled any more. */
+static void test_what_began_in_time_is_finished(void **state)
+{
+    struct world *world = *state;
+    enum { NODES = 2000000 };
+    void *head = NULL;
+    tally_disable(world->heap);
+    for (int i = 0; i < NODES; i++) {
+        struct node *node = tally_new(world->heap, node_type);
+        tally_store_steal(node, &node->next, head);
+        head = node;
+    }
+    cycle_make(world->heap);
+    assert_int_equal(tally_park(world->heap), 0);
+    struct wire_ack ack = {.state = WIRE_ACK_EXPIRED};
+    uint64_t operation = 302;
+    while (ack.state == WIRE_ACK_EXPIRED && operation < 302 + AGENT_COLLECTS) { /* where the machine is too busy */
+        union fake_message message;
+        fake_collect(world->connection, world->shown.number, ++operation, 30);
+        fake_ack(world->connection, operation, WIRE_ACK_WAITING);
+        assert_int_equal(wire_ack_check(&message, fake_receive(world->connection, &message, NULL), &ack), 0);
+    }
+    assert_int_equal(ack.state, WIRE_ACK_RUNNING);
+    fake_command(world->connection, &(struct wire_command){.operation = operation, .heap_number = world->shown.number,
+                                                           .kind = WIRE_COMMAND_CANCEL});
+    assert_int_equal(fake_ack(world->connection, operation, WIRE_ACK_SUCCEEDED).collected, 1);
+    assert_int_equal(tally_unpark(world->heap), 0);
+    tally_decref(head);
+}
+
 /* Unpark waits for a slice of the agent's, not for the collection: its own CPU time is what counts, and the
  * graph is live whatever the agent has found by then. */
 static void test_unpark_takes_the_heap_back_in_the_middle(void **state)
@@ -156,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_garbage_is_freed_while_the_owner_is_parked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_code_of_the_host_waits_for_the_owner, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_began_in_time_is_finished, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unpark_takes_the_heap_back_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_owner_at_work_misses_no_request, setup, teardown),
     };
