@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -64,18 +66,31 @@ static bool allow_below(int ruleset, const char *path, uint64_t access)
     return !added;
 }
 
+/* A changed file is often another one under its name. */
+static bool allow_folder_of(int ruleset, const char *file)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(file, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash > file ? (int)(slash - file) : 1, slash ? file : ".");
+    return allow_below(ruleset, folder, READS);
+}
+
+/* Where its name leads, too: it may be a link into another folder. */
+static bool allow_config(int ruleset, const char *config_file)
+{
+    char real[PATH_MAX];
+    if (!config_file || !*config_file)
+        return true;
+    return allow_folder_of(ruleset, config_file) &&
+           (!realpath(config_file, real) || allow_folder_of(ruleset, real));
+}
+
 static bool allow_files(int ruleset, uint64_t truncate, const char *runtime_dir, const char *state_dir,
                         const char *config_file)
 {
-    char folder[256] = "";
-    const char *slash = config_file ? strrchr(config_file, '/') : NULL;
-    if (slash) /* a changed file is often another one under its name */
-        snprintf(folder, sizeof folder, "%.*s", slash > config_file ? (int)(slash - config_file) : 1, config_file);
-    else if (config_file && *config_file)
-        snprintf(folder, sizeof folder, ".");
     return allow_below(ruleset, runtime_dir, READS | WRITES | truncate) &&
            allow_below(ruleset, state_dir, READS | WRITES | truncate) &&
-           (!*folder || allow_below(ruleset, folder, READS)) && allow_below(ruleset, "/proc/self", READS) &&
+           allow_config(ruleset, config_file) && allow_below(ruleset, "/proc/self", READS) &&
            allow_below(ruleset, "/sys/devices/system/cpu", READS) &&
            allow_below(ruleset, "/dev/null", LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE) &&
            allow_below(ruleset, "/dev/urandom", LANDLOCK_ACCESS_FS_READ_FILE);

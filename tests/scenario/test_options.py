@@ -79,6 +79,18 @@ class Options(Scenario):
             self.assertIn("gone-count = 11 ; line 2", self.tallyd("--check-config", **{name: home}).stdout, name)
         self.assertIn("# config file /etc/tally/tallyd.conf", self.tallyd("--check-config", "--system").stdout)
 
+    def test_SIGHUP_follows_a_link_to_another_folder(self):
+        other, link = os.path.join(self.dir, "other"), os.path.join(self.dir, "link.conf")
+        os.mkdir(other)
+        os.symlink(os.path.join(other, "tallyd.conf"), link)
+        for level in ("info", "debug"):
+            with open(os.path.join(other, "tallyd.conf"), "w", encoding="utf-8") as file:
+                file.write(f"[log]\nlog-level = {level}\n")
+            if level == "info":
+                self.start_daemon("--config", link)
+        self.daemon.signal(signal.SIGHUP)
+        until(lambda: "reload: log-level = debug" in self.daemon.log(), "it is read")
+
     def test_SIGHUP_takes_over_what_it_may(self):
         path = self.config("[processes]\ngone-count = 256\n")
         self.start_daemon("--config", path)
