@@ -136,6 +136,8 @@ bool config_read(struct settings *settings, const char *path, bool optional, cha
     struct config config = {.settings = settings, .path = path, .at = text, .end = text + bytes, .why = why,
                             .why_bytes = why_bytes};
     int broken = ini_parse_stream(line_read, &config, key_hear, &config);
+    if (broken > 0 && (unsigned)broken < config.line)
+        config.failed = false; /* that is the first, and may be why the later line is wrong */
     if (!config.failed && broken) {
         config.line = broken > 0 ? (unsigned)broken : config.line;
         refuse(&config, "is neither a comment, nor [SECTION], nor KEY = VALUE");

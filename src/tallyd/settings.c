@@ -35,7 +35,9 @@ static bool flag_give(struct settings *settings, int found, char **argv, bool *s
 {
     char where[64];
     if (found == '?' || found == ':') {
-        snprintf(why, why_bytes, "%s: %s", argv[optind - 1], found == ':' ? "needs a value" : "is no option");
+        snprintf(where, sizeof where, "-%c", optopt); /* one letter of several has not brought us on */
+        snprintf(why, why_bytes, "%s: %s", found == '?' && optopt ? where : argv[optind - 1],
+                 found == ':' ? "needs a value" : "is no option");
         return false;
     }
     snprintf(where, sizeof where, "--%s", option_rows[found].name);

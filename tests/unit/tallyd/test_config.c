@@ -84,6 +84,7 @@ static void test_what_it_may_not(void **state)
         ROW("\xff\xfe", 1, "not UTF-8"),
         ROW("# \xc3", 1, "not UTF-8"),
         ROW("[proc", 1, "is neither a comment"),
+        ROW("[processes\ngone-keep = 5m\n", 1, "is neither a comment"),
         ROW("[paths]\nstate-dir = /" "01234567890123456789012345678901234567890123456789"
             "01234567890123456789012345678901234567890123456789012345678901234567890123456789"
             "01234567890123456789012345678901234567890123456789012345678901234567890123456789", 2, "longer than 197"),

@@ -70,6 +70,7 @@ static void test_reasons(void **state)
         {"--nothing", NULL, "--nothing: is no option"},
         {"word", NULL, "word: is no option"},
         {"-h", NULL, "-h: is no option"},
+        {"-xyz", NULL, "-x: is no option"},
         {"--system=maybe", NULL, "--system: must be yes or no"},
         {"--system", "--system", "--system: stands twice"},
         {"--http-listen", "7717", "--http-listen: must be HOST:PORT, such as 127.0.0.1:7717 or [::1]:0"},
