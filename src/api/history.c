@@ -464,6 +464,9 @@ enum MHD_Result api_history_purge(struct request *request)
     uint64_t before_ns = 0;
     if (!request->api->history)
         return respond_problem(request, PROBLEM_history_off, NULL);
+    bool all = json_object_get(request->json, "all");
+    if (all == (before || process))
+        return respond_fault(request, NULL, "/all", all ? "all stands alone" : "one of before, process and all must be there");
     if (before && !parse_time(before, clock_wall_ns(), &before_ns))
         return respond_fault(request, NULL, "/before", "before must be a time like 2026-01-31T12:00:00Z, now, or -30d");
     return purge(request, before_ns, process);

@@ -39,6 +39,16 @@ enum MHD_Result api_tokens(struct request *request)
                         NULL);
 }
 
+enum MHD_Result api_token(struct request *request)
+{
+    struct credential tokens[TOKENS_MAX];
+    size_t sessions, count = credentials_list(request->api->credentials, tokens, &sessions);
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(tokens[i].name, request_segment(request, "{token}")))
+            return respond_json(request, MHD_HTTP_OK, token_view(&tokens[i]), 0, NULL);
+    return respond_problem(request, PROBLEM_no_such_token, NULL);
+}
+
 static enum MHD_Result refuse(struct request *request, const char *kind, const char *name, enum problem problem,
                               const char *detail)
 {

@@ -77,7 +77,7 @@ enum ctl_exit command_purge(const struct ctl *ctl)
 {
     const char *word = ctl->arguments[0];
     struct client *client = NULL;
-    char path[REQUEST_PATH_MAX], body[64] = "{}";
+    char path[REQUEST_PATH_MAX], body[64] = "{\"all\":true}";
     size_t digits = strspn(word, "0123456789");
     bool age = digits && digits < 8 && strlen(word) == digits + 1 && strchr("smhd", word[digits]);
     enum ctl_exit status = client_open(ctl, &client);

@@ -97,6 +97,7 @@ class History(Scenario):
         until(lambda: self.get(f"/v1/history/processes?process={process}")["processes"][0]["gone_at"], "its end is recorded")
         self.assertEqual(self.ctl_purge(process), 200)
         self.assertEqual(self.unix("GET", f"/v1/processes/{process}/history").status, 404)
+        self.assertGreater(self.unix("POST", "/v1/history/purge", {"all": True}).json["rows"], 0)
         for name in ("history.db", "history.db-wal"):
             with open(os.path.join(self.state, name), "rb") as file:
                 self.assertNotIn(b"a-name-to-be-forgotten", file.read(), name)

@@ -30,6 +30,7 @@ export const cases = [
     { route: "GET /v1/history/alerts" },
     { route: "GET /v1/audit", query: { limit: "2", from: "-1h", to: "now" }, check: ({ json }) => assert.ok(json.records.length) },
     { route: "POST /v1/history/purge", body: { before: "-30d" }, check: ({ json }) => assert.equal(json.done, true) },
-    { route: "POST /v1/history/purge", body: { before: "soon" }, status: 422, code: "bad_value" },
+    ...[{ before: "soon" }, {}, { all: false }, { all: true, before: "-30d" }].map((body) => (
+        { route: "POST /v1/history/purge", body, status: 422, code: "bad_value" })),
     { route: "DELETE /v1/processes/{id}/history", at: { id: "gone" } },
 ];
