@@ -46,7 +46,7 @@ curl -H "Authorization: Bearer $(cat $XDG_RUNTIME_DIR/tally/token)" http://127.0
   at most, or of its `max_pause`: they need the scope control and leave an operation and an audit record. Where the time
   was up they have a `next_cursor` of each heap. 409 `vetoed`: the program does not allow it; 504: it did not answer in time.
 - **`Idempotency-Key`** on a POST of scope control (1 to 128 visible characters): the same key, path and body from the same asker within 10
-  minutes is the same operation (or the same answer, where there is none), whatever happened to the first answer. Of more
+  minutes is the same operation, whatever happened to the first answer. Of more
   than 1000 keys the oldest is forgotten.
 - **Errors** are problem documents (RFC 9457), `application/problem+json`: `type` (`/problems/<code>`), `code`, `title`,
   `status`, `detail`, `instance` (the path). `type` and `code` are stable, the sentences are for people. 422 names the

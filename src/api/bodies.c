@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "api/private.h"
 #include "base/clock.h"
@@ -60,15 +61,6 @@ void bodies_free(struct bodies *bodies)
         body_unref(bodies->sets[i / WAYS][i % WAYS]);
     pthread_mutex_destroy(&bodies->lock);
     free(bodies);
-}
-
-/* FNV-1a; keys are short, and who makes many of them pushes out only his own share of sets. */
-static uint64_t hash_of(const char *key)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; *key; key++)
-        hash = (hash ^ (unsigned char)*key) * 0x100000001b3u;
-    return hash ^ hash >> 32;
 }
 
 /* A reference on the body for key and seq, where it is fresh; for its 304 it need not be there itself. */
@@ -181,7 +173,7 @@ enum MHD_Result respond_body(struct request *request, const char *key, uint64_t 
     struct form form = form_of(request);
     char etag[ETAG_BYTES], whole[BODY_KEY_BYTES];
     size_t length = key_whole(key, form, whole);
-    uint64_t hash = length ? hash_of(whole) : 0;
+    uint64_t hash = length ? crc32_z(0, (const unsigned char *)whole, length) : 0;
     const char *known = request->headers[HEADER_KNOWN];
     if (known)
         etag_write(etag, request->api->start_id, seq, since, form.lines);

@@ -215,7 +215,7 @@ enum MHD_Result controls_start(struct request *request, struct operation_request
         return error == -E2BIG
                    ? respond_fault(request, NULL, "/selector", "these processes have too many heaps")
                    : respond_problem(request, error == -EBUSY ? PROBLEM_too_many_operations : PROBLEM_internal, NULL);
-    repeat_note(request, 0, NULL); /* who asks again meanwhile waits for the same */
+    repeat_note(request); /* who asks again meanwhile waits for the same */
     return controls_await(request, otherwise_ns);
 }
 

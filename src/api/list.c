@@ -1,3 +1,4 @@
+#include <nettle/base64.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,37 +7,31 @@
 
 /* ---- cursors: where a page ended, as the JSON array [word, down, number, text, id, part] in base64url (RFC 4648, 5) */
 
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 static json_t *cursor_encode(const char *text)
 {
-    size_t length = strlen(text), used = 0;
-    char out[CURSOR_BYTES];
-    unsigned bits = 0, value = 0;
-    for (size_t i = 0; i < length && used + 2 < sizeof out; i++) {
-        value = value << 8 | (unsigned char)text[i];
-        for (bits += 8; bits >= 6; bits -= 6)
-            out[used++] = digits[value >> (bits - 6) & 63];
-    }
-    if (bits)
-        out[used++] = digits[value << (6 - bits) & 63];
+    size_t length = strlen(text);
+    struct base64_encode_ctx context;
+    char out[BASE64_ENCODE_LENGTH(CURSOR_BYTES) + BASE64_ENCODE_FINAL_LENGTH];
+    if (length > CURSOR_BYTES)
+        return json_null();
+    base64url_encode_init(&context);
+    size_t used = base64_encode_update(&context, out, length, (const uint8_t *)text);
+    used += base64_encode_final(&context, out + used);
+    while (used && out[used - 1] == '=') /* for the URL's sake */
+        used--;
     return json_stringn(out, used);
 }
 
-/* false: it holds other characters, or too many. */
-static bool cursor_decode(const char *cursor, char *out, size_t room)
+/* false: it is none, or too long. */
+static bool cursor_decode(const char *cursor, char out[CURSOR_BYTES])
 {
-    unsigned bits = 0, value = 0;
-    size_t used = 0;
-    for (; *cursor; cursor++) {
-        const char *digit = strchr(digits, *cursor);
-        if (!digit || used + 1 >= room)
-            return false;
-        value = value << 6 | (unsigned)(digit - digits);
-        bits += 6;
-        if (bits >= 8)
-            out[used++] = (char)(value >> (bits -= 8) & 255);
-    }
+    struct base64_decode_ctx context;
+    uint8_t bytes[BASE64_DECODE_LENGTH(CURSOR_BYTES)];
+    size_t length = strlen(cursor), used = sizeof bytes;
+    base64url_decode_init(&context);
+    if (length > CURSOR_BYTES || !base64_decode_update(&context, &used, bytes, length, cursor))
+        return false;
+    memcpy(out, bytes, used);
     out[used] = '\0';
     return strlen(out) == used;
 }
@@ -59,7 +54,7 @@ static json_t *cursor_read(const char *cursor, const char *word, bool down, stru
     const char *its_word, *its_text, *id;
     json_int_t number, part;
     int its_down;
-    json_t *json = cursor_decode(cursor, text, sizeof text) ? json_loads(text, 0, NULL) : NULL;
+    json_t *json = cursor_decode(cursor, text) ? json_loads(text, 0, NULL) : NULL;
     if (json && !json_unpack(json, "[s, b, I, s, s, I!]", &its_word, &its_down, &number, &its_text, &id, &part) &&
         !strcmp(word, its_word) && down == its_down) {
         *row = (struct list_row){.number = (uint64_t)number, .text = its_text, .id = id, .part = (uint64_t)part};

@@ -3,6 +3,7 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "api/metrics_page.h"
 
@@ -84,12 +85,10 @@ static struct type_process *process_get(struct type_memory *memory, const char *
     return memory->list = made;
 }
 
-static uint64_t name_hash(const char *name) /* FNV-1a */
+/* Of two names with one hash the second is shown a place too early. */
+static uint64_t name_hash(const char *name)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t at = 0; name[at] && at < METRICS_VALUE_BYTES; at++)
-        hash = (hash ^ (unsigned char)name[at]) * 0x100000001b3u;
-    return hash;
+    return crc32_z(0, (const unsigned char *)name, strnlen(name, METRICS_VALUE_BYTES));
 }
 
 static bool was_shown(const struct type_process *process, uint64_t hash)

@@ -251,12 +251,11 @@ enum MHD_Result worker_take(struct request *request);
 bool request_unwanted(const struct request *request);
 
 /* repeat.c: Idempotency-Key. check: true: answered as the first time; false: it has no key, or is the first with it, of
- * which note tells what it became: the operation in request->operation, else this answer. NULL: it ended without one. note
- * says whether it has taken the response over. */
+ * which note tells what it became: the operation in request->operation, or none, and the key is free again. */
 struct repeats *repeats_new(void);
 void repeats_free(struct repeats *repeats);
 bool repeat_check(struct request *request, enum MHD_Result *answered);
-bool repeat_note(struct request *request, unsigned status, struct MHD_Response *response);
+void repeat_note(struct request *request);
 
 /* schema.c: the components of src/api/schemas, and bodies held against them. */
 json_t *schemas_load(void); /* new; name to schema, figures and members woven in; NULL: out of memory */

@@ -1,6 +1,7 @@
 /* Idempotency-Key: what was asked for once with a key is not done again with it, for REPEAT_NS. A key belongs to who
- * sent it. The operation that it began is answered again, as it is by then; where it began none, the same answer. What
- * failed may be tried again. REPEATS_MAX keys are known; of more, the oldest is forgotten. */
+ * sent it. The operation that it began is answered again, as it is by then; what began none may be tried again.
+ * REPEATS_MAX keys are known; of more, the oldest is forgotten. */
+#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +16,10 @@
 struct repeat {
     struct repeat *next; /* older */
     char who[sizeof((struct request *)0)->who], key[KEY_BYTES + 1];
-    uint64_t asked;   /* hash of path and body */
+    uint8_t asked[SHA256_DIGEST_SIZE]; /* path and body */
     uint64_t until_ns;
     const struct request *first; /* that has begun and is not answered */
-    char operation[OPERATION_ID_CHARS]; /* "": none */
-    struct MHD_Response *response;      /* then */
-    unsigned status;
+    char operation[OPERATION_ID_CHARS]; /* then */
 };
 
 struct repeats {
@@ -43,8 +42,6 @@ static void unlink_and_free(struct repeats *repeats, struct repeat **link)
     struct repeat *repeat = *link;
     *link = repeat->next;
     repeats->count--;
-    if (repeat->response)
-        MHD_destroy_response(repeat->response);
     free(repeat);
 }
 
@@ -69,17 +66,14 @@ static void forget(struct repeats *repeats, uint64_t now)
             link = &(*link)->next;
 }
 
-static uint64_t hash_add(uint64_t hash, const char *text, size_t bytes)
+static void asked_hash(const struct request *request, uint8_t digest[SHA256_DIGEST_SIZE])
 {
-    for (size_t i = 0; i < bytes; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3u;
-    return hash * 0x100000001b3u;
-}
-
-static uint64_t asked_hash(const struct request *request)
-{
-    uint64_t hash = hash_add(0xcbf29ce484222325u, request->target, strcspn(request->target, "?"));
-    return hash_add(hash, request->body, request->body_bytes);
+    struct sha256_ctx context;
+    sha256_init(&context);
+    sha256_update(&context, strcspn(request->target, "?"), (const uint8_t *)request->target);
+    sha256_update(&context, 1, (const uint8_t *)"?"); /* which no path holds */
+    sha256_update(&context, request->body_bytes, (const uint8_t *)request->body);
+    sha256_digest(&context, SHA256_DIGEST_SIZE, digest);
 }
 
 static bool key_good(const char *key)
@@ -99,14 +93,14 @@ static struct repeat *repeat_find(struct repeats *repeats, const struct request 
     return NULL;
 }
 
-static void repeat_add(struct repeats *repeats, struct request *request, const char *key, uint64_t now)
+static void repeat_add(struct repeats *repeats, struct request *request, const char *key, const uint8_t *asked, uint64_t now)
 {
     struct repeat *repeat = calloc(1, sizeof *repeat);
     if (!repeat)
         return; /* then the key is good for nothing */
     memcpy(repeat->who, request->who, sizeof repeat->who);
     snprintf(repeat->key, sizeof repeat->key, "%s", key);
-    repeat->asked = asked_hash(request);
+    memcpy(repeat->asked, asked, sizeof repeat->asked);
     repeat->until_ns = now + REPEAT_NS;
     repeat->first = request;
     repeat->next = repeats->newest;
@@ -120,6 +114,7 @@ bool repeat_check(struct request *request, enum MHD_Result *answered)
     struct repeats *repeats = request->api->repeats;
     const char *key = MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, "Idempotency-Key");
     enum problem problem = PROBLEM_NONE;
+    uint8_t asked[SHA256_DIGEST_SIZE];
     uint64_t now = clock_mono_ns();
     if (!key || !request->scopes) /* who has shown nothing owns no keys */
         return false;
@@ -127,16 +122,14 @@ bool repeat_check(struct request *request, enum MHD_Result *answered)
         *answered = respond_problem(request, PROBLEM_bad_request, "Idempotency-Key must be 1 to 128 visible characters");
         return true;
     }
+    asked_hash(request, asked);
     pthread_mutex_lock(&repeats->lock);
     forget(repeats, now);
     struct repeat *repeat = repeat_find(repeats, request, key);
-    bool queued = repeat && repeat->asked == asked_hash(request) && repeat->response;
     if (!repeat)
-        repeat_add(repeats, request, key, now);
-    else if (repeat->asked != asked_hash(request))
+        repeat_add(repeats, request, key, asked, now);
+    else if (memcmp(repeat->asked, asked, sizeof asked))
         problem = PROBLEM_key_reused;
-    else if (queued)
-        *answered = MHD_queue_response(request->mhd, repeat->status, repeat->response);
     else if (*repeat->operation)
         memcpy(request->operation, repeat->operation, sizeof request->operation);
     else
@@ -144,36 +137,26 @@ bool repeat_check(struct request *request, enum MHD_Result *answered)
     pthread_mutex_unlock(&repeats->lock);
     if (problem != PROBLEM_NONE)
         *answered = respond_problem(request, problem, NULL);
-    else if (repeat && !queued)
+    else if (repeat)
         *answered = controls_again(request);
     return repeat;
 }
 
-bool repeat_note(struct request *request, unsigned status, struct MHD_Response *response)
+void repeat_note(struct request *request)
 {
     struct repeats *repeats = request->api->repeats;
-    bool taken = false;
     if (!request->keyed)
-        return false;
+        return;
     pthread_mutex_lock(&repeats->lock);
-    for (struct repeat **link = &repeats->newest; *link; link = &(*link)->next) {
-        struct repeat *repeat = *link;
-        if (repeat->first != request)
-            continue;
-        if (*request->operation) {
-            memcpy(repeat->operation, request->operation, sizeof repeat->operation);
-        } else if (!response || status >= 300) {
-            unlink_and_free(repeats, link);
-            break;
-        } else {
-            repeat->response = response;
-            repeat->status = status;
-            taken = true;
-        }
-        repeat->first = NULL;
-        break;
+    struct repeat **link = &repeats->newest;
+    while (*link && (*link)->first != request)
+        link = &(*link)->next;
+    if (*link && *request->operation) {
+        memcpy((*link)->operation, request->operation, sizeof (*link)->operation);
+        (*link)->first = NULL;
+    } else if (*link) {
+        unlink_and_free(repeats, link);
     }
     pthread_mutex_unlock(&repeats->lock);
     request->keyed = false;
-    return taken;
 }

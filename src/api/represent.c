@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include "api/private.h"
+#include "base/text.h"
 
 #define EXACT_MAX ((json_int_t)1 << 53) /* below it, and above its negative, doubles are exact */
 
@@ -30,55 +31,40 @@ static void bigint_weave(json_t *json)
     }
 }
 
-struct bytes {
-    char *text;
-    size_t used, room;
-};
-
-static int bytes_add(const char *from, size_t count, void *arg)
+static int text_take(const char *bytes, size_t count, void *text)
 {
-    struct bytes *bytes = arg;
-    if (bytes->used + count > bytes->room) {
-        size_t room = (bytes->used + count) * 2;
-        char *text = realloc(bytes->text, room);
-        if (!text)
-            return -1;
-        bytes->text = text;
-        bytes->room = room;
-    }
-    memcpy(bytes->text + bytes->used, from, count);
-    bytes->used += count;
-    return 0;
+    text_add(text, bytes, count);
+    return ((struct text *)text)->failed ? -1 : 0;
 }
 
 /* The rows of a list are its first member that is an array. */
-static bool lines_dump(const json_t *json, struct bytes *bytes)
+static void lines_dump(const json_t *json, struct text *text)
 {
     const char *name;
     json_t *part, *rows = NULL;
     json_object_foreach((json_t *)(uintptr_t)json, name, part)
         if (!rows && json_is_array(part))
             rows = part;
-    for (size_t i = 0; i < json_array_size(rows); i++)
-        if (json_dump_callback(json_array_get(rows, i), bytes_add, bytes, JSON_COMPACT) || bytes_add("\n", 1, bytes))
-            return false;
-    return true;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        json_dump_callback(json_array_get(rows, i), text_take, text, JSON_COMPACT);
+        text_add(text, "\n", 1);
+    }
 }
 
-/* gzip, RFC 1952. false: out of memory, and *bytes is as it was. */
-static bool bytes_compress(struct bytes *bytes)
+/* gzip, RFC 1952. false: out of memory, and the text is as it was. */
+static bool text_compress(struct text *text)
 {
-    z_stream stream = {.next_in = (unsigned char *)bytes->text, .avail_in = (unsigned)bytes->used};
-    if (bytes->used > UINT32_MAX / 2 || deflateInit2(&stream, 5, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    z_stream stream = {.next_in = (unsigned char *)text->data, .avail_in = (unsigned)text->length};
+    if (text->length > UINT32_MAX / 2 || deflateInit2(&stream, 5, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return false;
-    size_t room = deflateBound(&stream, bytes->used);
+    size_t room = deflateBound(&stream, text->length);
     unsigned char *out = malloc(room);
     stream.next_out = out;
     stream.avail_out = (unsigned)room;
     bool done = out && deflate(&stream, Z_FINISH) == Z_STREAM_END;
     if (done) {
-        free(bytes->text);
-        *bytes = (struct bytes){.text = (char *)out, .used = stream.total_out, .room = room};
+        free(text->data);
+        *text = (struct text){.data = (char *)out, .length = stream.total_out, .room = room};
     } else {
         free(out);
     }
@@ -114,8 +100,7 @@ static void link_add(const struct request *request, struct MHD_Response *respons
     MHD_add_response_header(response, "Link", text);
 }
 
-static void headers_add(const struct request *request, struct MHD_Response *response, struct form form, const char *type,
-                        const char *etag)
+static void headers_add(struct MHD_Response *response, struct form form, const char *type, const char *etag)
 {
     char weak[96];
     MHD_add_response_header(response, "Content-Type", form.lines ? "application/x-ndjson" : type);
@@ -125,32 +110,35 @@ static void headers_add(const struct request *request, struct MHD_Response *resp
     snprintf(weak, sizeof weak, "%s%s", form.gzip ? "W/" : "", etag ? etag : "");
     if (etag)
         MHD_add_response_header(response, "ETag", weak);
-    (void)request;
     respond_headers(response, false);
 }
 
 struct MHD_Response *represent(const struct request *request, json_t *json, struct form form, const char *type,
                                const char *etag, size_t *size)
 {
-    struct bytes bytes = {.text = NULL};
+    struct text text = {.length = 0};
     char cursor[CURSOR_BYTES] = "";
     const char *next = json_string_value(json_object_get(json, "next_cursor"));
     if (next)
         snprintf(cursor, sizeof cursor, "%s", next);
     if (form.bigint)
         bigint_weave(json);
-    bool made = json && (form.lines ? lines_dump(json, &bytes) : !json_dump_callback(json, bytes_add, &bytes, JSON_COMPACT));
+    if (form.lines)
+        lines_dump(json, &text);
+    else
+        text.failed = json_dump_callback(json, text_take, &text, JSON_COMPACT);
+    bool made = json && !text.failed;
     json_decref(json);
-    form.gzip = made && form.gzip && bytes.used >= GZIP_LEAST_BYTES && bytes_compress(&bytes);
+    form.gzip = made && form.gzip && text.length >= GZIP_LEAST_BYTES && text_compress(&text);
     struct MHD_Response *response =
-        made ? MHD_create_response_from_buffer(bytes.used, bytes.text, bytes.used ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT) : NULL;
+        made ? MHD_create_response_from_buffer(text.length, text.data, text.length ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT) : NULL;
     if (!response) {
-        free(bytes.text);
+        text_free(&text);
         return NULL;
     }
     if (size)
-        *size = bytes.used;
-    headers_add(request, response, form, type, etag);
+        *size = text.length;
+    headers_add(response, form, type, etag);
     if (*cursor)
         link_add(request, response, cursor);
     return response;

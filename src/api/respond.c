@@ -1,3 +1,4 @@
+#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,12 +38,13 @@ void respond_headers(struct MHD_Response *response, bool page)
     MHD_add_response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
 }
 
-static enum MHD_Result queue(const struct request *request, unsigned status, struct MHD_Response *response)
+static enum MHD_Result queue(struct request *request, unsigned status, struct MHD_Response *response)
 {
     char path[256];
     if (log_shows(LOG_LEVEL_DEBUG))
         log_debug("%u to %s: %s", status, request->who, asked_path(request, path, sizeof path));
     answers_count(request, status);
+    repeat_note(request);
     return MHD_queue_response(request->mhd, status, response);
 }
 
@@ -58,8 +60,7 @@ enum MHD_Result respond_queue(struct request *request, unsigned status, struct M
         return MHD_YES;
     }
     enum MHD_Result result = queue(request, status, response);
-    if (!repeat_note(request, status, response))
-        MHD_destroy_response(response);
+    MHD_destroy_response(response);
     return result;
 }
 
@@ -76,8 +77,6 @@ enum MHD_Result respond_answer(struct request *request)
     struct answer *answer = &request->answer;
     struct MHD_Response *response = answer->body ? body_response(answer->body, answer->status) : answer->response;
     enum MHD_Result result = response ? queue(request, answer->status, response) : MHD_NO;
-    if (!answer->body && repeat_note(request, answer->status, response))
-        answer->response = NULL;
     answer_drop(answer);
     return result;
 }
@@ -231,24 +230,25 @@ void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq, uint64_t 
     *at = '\0';
 }
 
-static int hash_add(const char *text, size_t bytes, void *arg)
+static int hash_add(const char *text, size_t bytes, void *context)
 {
-    uint64_t *hash = arg;
-    for (size_t i = 0; i < bytes; i++)
-        *hash = (*hash ^ (unsigned char)text[i]) * 0x100000001b3u;
+    sha256_update(context, bytes, (const uint8_t *)text);
     return 0;
 }
 
 /* Of all that it says, but for when it was said. */
 static uint64_t content_hash(const json_t *json)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
+    struct sha256_ctx context;
+    uint64_t hash;
+    sha256_init(&context);
     json_t *rest = json_copy((json_t *)(uintptr_t)json);
     json_object_del(rest, "as_of");
     json_object_del(rest, "as_of_mono_ns");
     json_object_del(rest, "uptime_ns");
-    json_dump_callback(rest, hash_add, &hash, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_dump_callback(rest, hash_add, &context, JSON_COMPACT | JSON_ENCODE_ANY);
     json_decref(rest);
+    sha256_digest(&context, sizeof hash, (uint8_t *)&hash);
     return hash;
 }
 

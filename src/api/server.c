@@ -157,7 +157,7 @@ static void request_over(void *arg, struct MHD_Connection *mhd, void **context,
         stats_tail_close(api->stats, request->tail);
     if (request->connection)
         phase_set(request->connection, PHASE_IDLE);
-    repeat_note(request, 0, NULL);
+    repeat_note(request);
     answer_drop(&request->answer);
     json_decref(request->json);
     free(request->body);
