@@ -227,6 +227,10 @@ static json_t *tail_list(const struct stats_process_view *process, const struct 
                                     .mono_ns = from->mono_ns};
         json_t *json = details_event(&event);
         json_object_set_new(json, "heap", json_integer(from->heap));
+        if (from->missed_before)
+            json_object_set_new(json, "missed_before", view_number(from->missed_before));
+        if (from->lost_before)
+            json_object_set_new(json, "lost_before", view_number(from->lost_before));
         json_array_append_new(list, json);
     }
     return list;

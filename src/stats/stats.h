@@ -254,6 +254,7 @@ struct stats_tail_event {
     uint32_t heap;
     struct wire_event_view event;
     uint64_t mono_ns;
+    uint64_t missed_before, lost_before; /* between the one before it and it: where in the tail the gap is */
 };
 struct stats_tail *stats_tail_open(struct stats *stats, const struct stats_tail_filter *filter);
 void stats_tail_close(struct stats *stats, struct stats_tail *tail);

@@ -10,7 +10,8 @@
 struct stats_tail {
     struct stats_tail *next;
     struct stats_tail_filter filter;
-    uint64_t missed, lost;
+    uint64_t missed, lost; /* since the last take */
+    uint64_t lost_before;  /* the next event */
     size_t first, count;
     size_t ready; /* of them: published */
     struct stats_tail_event ring[STATS_TAIL_EVENTS];
@@ -90,27 +91,42 @@ static bool passes(const struct stats_tail_filter *filter, const struct model_he
             (event->row < heap->type_count && !strcmp(heap->types[event->row].name, filter->type)));
 }
 
+/* The oldest goes; the one after it says that it and all that it spoke of are not there. */
+static void overwrite(struct stats_tail *tail)
+{
+    const struct stats_tail_event *oldest = &tail->ring[tail->first];
+    tail->first = (tail->first + 1) % STATS_TAIL_EVENTS;
+    struct stats_tail_event *next = &tail->ring[tail->first];
+    next->missed_before += oldest->missed_before + 1;
+    next->lost_before += oldest->lost_before;
+    tail->count--;
+    tail->ready -= tail->ready > 0;
+    tail->missed++;
+}
+
 static void append(struct stats_tail *tail, const struct stats_tail_event *event)
 {
-    if (tail->count == STATS_TAIL_EVENTS) {
-        tail->first = (tail->first + 1) % STATS_TAIL_EVENTS;
-        tail->count--;
-        tail->ready -= tail->ready > 0;
-        tail->missed++;
-    }
+    if (tail->count == STATS_TAIL_EVENTS)
+        overwrite(tail);
     tail->ring[(tail->first + tail->count++) % STATS_TAIL_EVENTS] = *event;
 }
 
 static void feed(struct stats_tail *tail, const struct model_heap *heap, const struct wire_span *span)
 {
     tail->lost += span->lost;
+    tail->lost_before += span->lost;
     for (size_t at = 0; at < span->count;) {
         struct wire_event_view event;
         const uint64_t *words = &span->words[at];
         unsigned length = wire_event_decode(words, &event);
         at += length;
-        if (passes(&tail->filter, heap, &event))
-            append(tail, &(struct stats_tail_event){.heap = heap->view.n, .event = event, .mono_ns = span->clock_ns});
+        if (!passes(&tail->filter, heap, &event))
+            continue;
+        append(tail, &(struct stats_tail_event){.heap = heap->view.n,
+                                                .event = event,
+                                                .mono_ns = span->clock_ns,
+                                                .lost_before = tail->lost_before});
+        tail->lost_before = 0;
     }
 }
 

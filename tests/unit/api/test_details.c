@@ -310,6 +310,9 @@ static void test_stream_of_events_and_its_filters(void **state)
             assert_string_equal(json_string_value(json_object_get(json, "id")), PROCESS);
             assert_json(json_object_get(json, "lost"), "17");
             assert_json(json_object_get(json, "missed"), "0");
+            event = json_array_get(json_object_get(json, "events"), 0);
+            assert_true(!event || json_integer_value(json_object_get(event, "lost_before")) == 17);
+            assert_null(json_object_get(event, "missed_before"));
             json_decref(json);
         }
         close(fds[i]);

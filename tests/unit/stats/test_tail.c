@@ -107,6 +107,8 @@ static void test_overflow_is_missed(void **state)
         assert_int_equal(stats_tail_take(world->stats, tail, events, 10, &missed, &lost), 10);
         assert_int_equal(missed, 100 * round);
         assert_int_equal(events[0].event.granule, first + missed);
+        assert_int_equal(events[0].missed_before, missed);
+        assert_int_equal(events[1].missed_before, 0);
         assert_int_equal(take(world, tail, events, &missed, &lost), STATS_TAIL_EVENTS - 10);
         assert_int_equal(missed, 0);
         assert_int_equal(events[STATS_TAIL_EVENTS - 11].event.granule, next - 1);
@@ -138,6 +140,32 @@ static void test_lost_is_told_once_to_each(void **state)
     tell_events(world, process, 1, &word, 1, 0);
     assert_int_equal(take(world, late, events, &missed, &lost), 1);
     stats_tail_close(world->stats, late);
+}
+
+/* A gap stands before the event that comes after it: what is overwritten, or does not pass, hands its own on. */
+static void test_a_gap_is_where_it_was(void **state)
+{
+    static struct stats_tail_event events[STATS_TAIL_EVENTS];
+    struct world *world = *state;
+    void *process = attach(world, 1, 10, 0);
+    uint64_t missed, lost, word = word_of(WIRE_EVENT_ALLOC, 1, 16, 1), small = word_of(WIRE_EVENT_ALLOC, 1, 8, 1);
+    struct stats_tail *tail = open_tail(world, (struct stats_tail_filter){.least_bytes = 16});
+    tell_events(world, process, 1, &word, 1, 40);
+    tell_events(world, process, 1, &small, 1, 2);
+    tell_events(world, process, 1, &word, 1, 3);
+    assert_int_equal(take(world, tail, events, &missed, &lost), 2);
+    assert_int_equal(lost, 45);
+    assert_int_equal(events[0].lost_before, 40);
+    assert_int_equal(events[1].lost_before, 5);
+    tell_events(world, process, 1, &word, 1, 6);
+    tell_events(world, process, 1, &word, 1, 7);
+    for (unsigned i = 0; i < STATS_TAIL_EVENTS; i++)
+        tell_events(world, process, 1, &word, 1, 0);
+    assert_int_equal(take(world, tail, events, &missed, &lost), STATS_TAIL_EVENTS);
+    assert_int_equal(events[0].missed_before, 2);
+    assert_int_equal(events[0].lost_before, 13);
+    assert_int_equal(events[1].missed_before + events[1].lost_before, 0);
+    stats_tail_close(world->stats, tail);
 }
 
 /* What no view knows of yet waits for one: its type may be new. */
@@ -234,6 +262,7 @@ int main(void)
         WORLD_TEST(test_filters),
         WORLD_TEST(test_overflow_is_missed),
         WORLD_TEST(test_lost_is_told_once_to_each),
+        WORLD_TEST(test_a_gap_is_where_it_was),
         WORLD_TEST(test_events_wait_for_their_view),
         WORLD_TEST(test_a_tail_outlives_connections),
         WORLD_TEST(test_tails_come_and_go_while_events_do),
