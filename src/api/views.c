@@ -270,6 +270,9 @@ json_t *view_process(const struct stats_process_view *process, uint64_t now_mono
     path_set(json, "frees.refcount", view_number(process->figures.frees_refcount));
     path_set(json, "frees.cycle", view_number(process->figures.frees_cycle));
     json_object_set_new(json, "collections", view_number(process->figures.collections));
+    json_object_set_new(json, "pause_ns", view_number(process->figures.pause_ns));
+    json_object_set_new(json, "max_pause_ns", view_number(process->figures.max_pause_ns));
+    json_object_set_new(json, "p99_pause_ns", view_number(stats_pause_quantile(&process->runs, 99, process->figures.max_pause_ns)));
     agreed_set(json, "enabled", process, enabled_of_heap);
     agreed_set(json, "manager", process, manager_of_heap);
     for (size_t i = 0; i < process->heap_count; i++) {

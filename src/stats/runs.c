@@ -52,6 +52,20 @@ void stats_runs_add(struct stats_runs *sum, const struct stats_runs *add)
     sum->live_bytes_after += add->live_bytes_after;
 }
 
+uint64_t stats_pause_quantile(const struct stats_runs *runs, unsigned percent, uint64_t longest_ns)
+{
+    uint64_t count = 0, seen = 0;
+    unsigned bucket = 0;
+    for (unsigned i = 0; i < STATS_PAUSE_BUCKETS; i++)
+        count += runs->pauses[i];
+    uint64_t wanted = count / 100 * percent + (count % 100 * percent + 99) / 100;
+    if (!count)
+        return 0;
+    while (bucket < STATS_PAUSE_BUCKETS - 1 && (seen += runs->pauses[bucket]) < wanted)
+        bucket++;
+    return bucket == STATS_PAUSE_BUCKETS - 1 || bounds_ns[bucket] > longest_ns ? longest_ns : bounds_ns[bucket];
+}
+
 /* Numbers of records have no gaps: what lies between the last one and this was overwritten. */
 static void runs_take(struct model_heap *heap, const struct intake_record *record, uint64_t start_wall_ns)
 {

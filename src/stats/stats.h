@@ -208,6 +208,9 @@ const char *stats_app_name(const struct stats_process_view *process);
 void stats_figures_add(struct stats_figures *sum, const struct stats_figures *add);
 void stats_generations_add(struct stats_generation sum[3], const struct stats_generation add[3]);
 void stats_runs_add(struct stats_runs *sum, const struct stats_runs *add);
+/* What `percent` of the pauses (1 to 100) did not exceed, in nanoseconds: the upper bound of the bucket that it falls
+ * into, or `longest_ns`, the longest of all, where that is less; 0 where there was none. */
+uint64_t stats_pause_quantile(const struct stats_runs *runs, unsigned percent, uint64_t longest_ns);
 
 /* An empty model with an empty view, or NULL: out of memory. Gone processes stay for 600 s, the newest 256 of
  * them. */
