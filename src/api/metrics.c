@@ -31,6 +31,8 @@ static void own_fill(struct api *api, const struct stats_view *view, struct metr
     rules_figures_get(api->rules, &own->rules);
     history_fill(api, own);
     own->log_left_out = log_left_out();
+    for (int i = 0; i < PULSES; i++)
+        own->work[i] = pulse_work_get(i);
     metrics_own_read(own);
 }
 

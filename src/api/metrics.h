@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/pulse.h"
 #include "rules/rules.h"
 #include "stats/stats.h"
 
@@ -56,6 +57,7 @@ struct metrics_own {
     size_t request_count;
     const struct metrics_request *requests;
     struct rules_figures rules;
+    struct pulse_work work[PULSES];
 };
 /* Fills in the members from cpu_ns to max_fds, as far as the system tells. */
 void metrics_own_read(struct metrics_own *own);

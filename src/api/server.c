@@ -385,12 +385,14 @@ static void *tick(void *arg)
     for (unsigned turn = 1; !api->stopping; turn++) {
         struct timespec pause = {0, TICK_NS};
         nanosleep(&pause, NULL);
+        uint64_t start = clock_mono_ns();
         pulse_beat(PULSE_TICKER);
         operations_tick(api->operations);
         waiting_resume(api, NULL);
         streams_tick(api);
         if (turn % (1000000000u / TICK_NS) == 0)
             streams_judge(api);
+        pulse_worked(PULSE_TICKER, start);
     }
     return NULL;
 }

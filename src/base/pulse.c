@@ -14,6 +14,9 @@ static const struct {
 #undef PULSE
 };
 static _Atomic uint64_t last_ns[PULSES]; /* 0: not judged */
+static struct {
+    _Atomic uint64_t rounds, sum_ns, longest_ns;
+} work[PULSES];
 
 void pulse_beat(enum pulse pulse)
 {
@@ -33,4 +36,30 @@ const char *pulse_silent(uint64_t now_ns)
             return rows[i].what;
     }
     return NULL;
+}
+
+static uint64_t get(const _Atomic uint64_t *figure)
+{
+    return atomic_load_explicit(figure, memory_order_relaxed);
+}
+
+static void set(_Atomic uint64_t *figure, uint64_t value)
+{
+    atomic_store_explicit(figure, value, memory_order_relaxed); /* it has one writer */
+}
+
+void pulse_worked(enum pulse pulse, uint64_t start_ns)
+{
+    uint64_t ns = clock_mono_ns() - start_ns;
+    set(&work[pulse].rounds, get(&work[pulse].rounds) + 1);
+    set(&work[pulse].sum_ns, get(&work[pulse].sum_ns) + ns);
+    if (ns > get(&work[pulse].longest_ns))
+        set(&work[pulse].longest_ns, ns);
+}
+
+struct pulse_work pulse_work_get(enum pulse pulse)
+{
+    return (struct pulse_work){.rounds = get(&work[pulse].rounds),
+                               .sum_ns = get(&work[pulse].sum_ns),
+                               .longest_ns = get(&work[pulse].longest_ns)};
 }

@@ -416,7 +416,9 @@ void *writer_run(void *arg)
         }
         due_ns += COMMIT_NS;
         queue_take(&history->queue, due_ns, &writer.batch, &writer.asked, &stopping);
+        uint64_t start = clock_mono_ns();
         if (batch_finish(&writer)) {
+            pulse_worked(PULSE_HISTORY, start);
             failures = 0;
             if (writer.file.db)
                 retain(&writer);

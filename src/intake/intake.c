@@ -330,7 +330,7 @@ static void events_take(struct intake *intake, int wait_ms)
  * answer: what comes meanwhile is taken in between. (Nobody leaves the list before the turn is over.) */
 static void sweep(struct intake *intake)
 {
-    uint64_t now = clock_mono_ns(), next = now + POLL_IDLE_NS, taken = now;
+    uint64_t start = clock_mono_ns(), now = start, next = now + POLL_IDLE_NS, taken = now;
     for (struct client *client = intake->clients; client; client = client->next) {
         if (clock_mono_ns() - taken > TURN_NS) {
             events_take(intake, 0);
@@ -349,6 +349,7 @@ static void sweep(struct intake *intake)
     }
     now = clock_mono_ns();
     intake->due_ns = next > now + TURN_NS ? next : now + TURN_NS;
+    pulse_worked(PULSE_INTAKE, start);
 }
 
 static bool stopping(struct intake *intake)

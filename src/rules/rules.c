@@ -250,10 +250,12 @@ static void *evaluate(void *arg)
     pthread_mutex_lock(&rules->lock);
     while (!rules->ending) {
         pthread_mutex_unlock(&rules->lock);
+        uint64_t start = clock_mono_ns();
         pulse_beat(PULSE_RULES);
         const struct stats_view *view = stats_view_get_new(rules->stats);
-        rules_evaluate(rules, view, clock_mono_ns(), clock_wall_ns());
+        rules_evaluate(rules, view, start, clock_wall_ns());
         stats_view_unref(view);
+        pulse_worked(PULSE_RULES, start);
         pthread_mutex_lock(&rules->lock);
         clock_gettime(CLOCK_MONOTONIC, &next);
         next.tv_sec++;

@@ -145,6 +145,10 @@ class Metrics(Scenario):
         self.assertEqual(found["tallyd_history_rows_total", 'result="dropped"'], 0)
         self.assertEqual(found["tallyd_history_degraded", ""], 0)
         self.assertEqual(found["tallyd_log_lines_left_out_total", ""], 0)
+        for thread in "intake", "ticker", "rules", "history":
+            label = f'thread="{thread}"'
+            self.assertGreater(found["tallyd_rounds_total", label], 0, thread)
+            self.assertLessEqual(found["tallyd_longest_round_seconds", label], found["tallyd_round_seconds_total", label], thread)
         self.assertEqual(self.get("/v1/alerts?state=firing")["alerts"][0]["process"], process)
 
     def test_hostile_labels_stay_in_their_quotes(self):

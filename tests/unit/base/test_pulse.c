@@ -28,8 +28,22 @@ static void test_silence(void **state)
     assert_null(pulse_silent(now + 1000 * second));
 }
 
+static void test_work_is_added_up(void **state)
+{
+    (void)state;
+    uint64_t now = clock_mono_ns();
+    assert_int_equal(pulse_work_get(PULSE_RULES).rounds, 0);
+    pulse_worked(PULSE_RULES, now - 5000000);
+    pulse_worked(PULSE_RULES, now - 2000000);
+    struct pulse_work work = pulse_work_get(PULSE_RULES);
+    assert_int_equal(work.rounds, 2);
+    assert_in_range(work.longest_ns, 5000000, 1000000000);
+    assert_in_range(work.sum_ns, work.longest_ns + 2000000, 2000000000);
+    assert_int_equal(pulse_work_get(PULSE_HISTORY).rounds, 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_silence)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_silence), cmocka_unit_test(test_work_is_added_up)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
