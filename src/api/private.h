@@ -281,6 +281,7 @@ json_t *view_changed(const struct wire_command *command);
 /* Adds how many more or less of a type there are than in a baseline: in the whole process, or in heap n. */
 void view_since(json_t *json, const struct stats_type_view *type, const struct stats_process_view *baseline, uint32_t n);
 json_t *view_time(uint64_t wall_ns);
+json_t *scopes_view(unsigned scopes); /* tokens.c */
 json_t *view_number(uint64_t value); /* at most 2^63 - 1 */
 json_t *view_state(uint32_t state);
 /* The words of all managers. */

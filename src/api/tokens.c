@@ -10,7 +10,7 @@ static json_t *time_or_null(int64_t seconds)
     return seconds ? view_time((uint64_t)seconds * 1000000000u) : json_null();
 }
 
-static json_t *scopes_view(unsigned scopes)
+json_t *scopes_view(unsigned scopes)
 {
     json_t *list = json_array();
     static const struct { unsigned bit; const char *word; } rows[] = {{READ, "read"}, {CONTROL, "control"}, {ADMIN, "admin"}};

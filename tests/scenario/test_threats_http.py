@@ -283,6 +283,8 @@ class Threats(Scenario):
                 answer = self.afar(method, path, body, headers)
                 self.assertEqual((answer.status, answer.json["code"]), (403, "remote_control_off"), path)
             self.assertEqual(self.afar("GET", f"/v1/processes/{process}/stats", None, headers).status, 200)
+            asker = self.afar("GET", "/v1/session", None, headers).json
+            self.assertEqual((asker["scopes"], asker["remote_control_off"]), (["read"], True))
             self.assertEqual(self.afar("GET", "/v1/info", None, {"Host": "evil.test"}).status, 421)
             self.assertEqual(self.collect(process).status, 200)  # api.sock is no listener of TCP
             self.daemon.end()

@@ -88,6 +88,18 @@ class Tokens(Scenario):
         done = self.ctl("doctor")
         self.assertRegex(done.stdout, r"(?m)^warn +token brief has expired at 20")
 
+    def test_who_asks_is_told_what_they_may(self):
+        login = self.unix("POST", "/v1/session", {}).json["code"]
+        session = self.tcp("POST", "/v1/session", {"code": login}, token=False).json["token"]
+        told = [self.ask("GET", "/v1/session", self.token("create", scope, "--scope", scope)).json for scope in ("read", "control", "admin")]
+        told += [self.ask("GET", "/v1/session", session).json, self.unix("GET", "/v1/session").json]
+        self.assertEqual([view["scopes"] for view in told], [["read"], ["read", "control"], ["read", "control", "admin"],
+                                                             ["read", "control"], ["read", "control", "admin"]])
+        self.assertEqual([view["who"] for view in told[:3]], ["token read", "token control", "token admin"])
+        self.assertRegex(told[3]["who"], "^session ")
+        self.assertEqual({view["remote_control_off"] for view in told}, {False})
+        self.assertEqual(self.ask("GET", "/v1/session", "0" * 64).status, 401)
+
     def test_rotation(self):
         old = self.read("token")
         login = self.unix("POST", "/v1/session", {}).json["code"]

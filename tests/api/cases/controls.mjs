@@ -34,6 +34,7 @@ export const cases = [
     { route: "GET /v1/operations/{op}", at: { op: "0-1" }, status: 404, code: "no_such_operation" },
     { route: "DELETE /v1/operations/{op}", at: { op: "operation" } },
     { route: "DELETE /v1/operations/{op}", at: { op: "0-1" }, status: 404, code: "no_such_operation" },
+    { route: "GET /v1/session", check: ({ json }) => assert.deepEqual(json.scopes, ["read", "control", "admin"]) },
     { route: "POST /v1/session", body: {}, status: 201, check: ({ json }, world) => { world.names.code = json.code; } },
     { route: "POST /v1/session", body: { code: "{code}" }, tcp: true },
     { route: "POST /v1/session", body: { code: "0" }, tcp: true, status: 401, code: "unauthorized" },
