@@ -133,18 +133,30 @@ void details_type_set(json_t *json, const struct details *details, const struct 
     json_object_set_new(json, "lifetime_bytes", buckets_json(all->bytes));
 }
 
-json_t *details_rates(const struct stats_process_view *process, uint32_t n)
+struct stats_rates details_rates(const struct stats_process_view *process, uint32_t n)
 {
-    struct stats_type_detail sum = {.allocations_per_s = 0};
+    struct stats_rates sum = {.allocations = 0};
     for (size_t i = 0; i < process->heap_count; i++) {
         const struct stats_heap_detail *detail = process->heaps[i].detail;
-        for (uint32_t t = 0; detail && t < detail->type_count && (!n || process->heaps[i].n == n); t++) {
-            sum.allocations_per_s += detail->types[t].allocations_per_s;
-            sum.frees_refcount_per_s += detail->types[t].frees_refcount_per_s;
-            sum.frees_cycle_per_s += detail->types[t].frees_cycle_per_s;
-        }
+        if (!detail || (n && process->heaps[i].n != n))
+            continue;
+        sum.allocations += detail->per_s.allocations;
+        sum.allocated_bytes += detail->per_s.allocated_bytes;
+        sum.frees_refcount += detail->per_s.frees_refcount;
+        sum.frees_cycle += detail->per_s.frees_cycle;
+        sum.collections += detail->per_s.collections;
+        sum.pause_ns += detail->per_s.pause_ns;
     }
-    return rates_json(&sum);
+    return sum;
+}
+
+json_t *details_rates_json(const struct stats_process_view *process, uint32_t n)
+{
+    struct stats_rates sum = details_rates(process, n);
+    return json_pack("{s:o, s:o, s:{s:o, s:o}, s:o, s:o}", "allocations_per_s", view_number(sum.allocations),
+                     "allocated_bytes_per_s", view_number(sum.allocated_bytes), "frees_per_s", "refcount",
+                     view_number(sum.frees_refcount), "cycle", view_number(sum.frees_cycle), "collections_per_s",
+                     view_number(sum.collections), "pause_ns_per_s", view_number(sum.pause_ns));
 }
 
 /* ---- single events */

@@ -296,12 +296,17 @@ const struct stats_heap_view *view_heap_find(const struct stats_process_view *pr
 struct details;
 struct details *details_new(const struct stats_process_view *process, uint32_t heap);
 void details_type_set(json_t *json, const struct details *details, const struct stats_type_view *type, bool histograms);
-json_t *details_rates(const struct stats_process_view *process, uint32_t heap);
+struct stats_rates details_rates(const struct stats_process_view *process, uint32_t heap);
+json_t *details_rates_json(const struct stats_process_view *process, uint32_t heap);
 unsigned details_kind(const char *word, size_t bytes);
 json_t *details_event(const struct stats_event *event);
 const char *details_type_name(const struct stats_heap_view *heap, uint32_t row);
 json_t *details_post_mortem(struct api *api, const struct stats_process_view *process);
 json_t *details_exit(int status); /* waitpid(2)'s */
+
+/* forecast.c. snapshot: of one heap, or of all (0); null where nothing can be said. */
+json_t *forecast_json(const struct stats_process_view *process, uint32_t heap);
+json_t *forecast_snapshot(const struct stats_process_view *process, uint32_t heap);
 
 /* history.c: what /healthz and /v1/info say of it */
 json_t *history_health(struct api *api);

@@ -144,6 +144,12 @@ static json_t *stats_make(struct request *request, const void *arg)
     const struct subject *subject = arg;
     return view_stats(request->api, subject->process, subject->heap);
 }
+static json_t *forecast_make(struct request *request, const void *arg)
+{
+    const struct subject *subject = arg;
+    (void)request;
+    return forecast_json(subject->process, subject->heap);
+}
 static json_t *config_make(struct request *request, const void *arg)
 {
     const struct subject *subject = arg;
@@ -180,6 +186,10 @@ enum MHD_Result api_heap(struct request *request)
 enum MHD_Result api_stats(struct request *request)
 {
     return show(request, "stats", stats_make);
+}
+enum MHD_Result api_forecast(struct request *request)
+{
+    return show(request, "forecast", forecast_make);
 }
 enum MHD_Result api_config(struct request *request)
 {

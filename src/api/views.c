@@ -253,6 +253,17 @@ void view_identity(json_t *json, const struct stats_process_view *process)
     json_object_set_new(json, "complete", json_boolean(process->complete));
 }
 
+/* What its collections have cost, and what the next full one would. */
+static void costs_set(json_t *json, const struct stats_process_view *process)
+{
+    struct stats_forecast full;
+    bool any = process->collection_count;
+    stats_forecast_full(process, &full);
+    json_object_set_new(json, "predicted_pause_ns", full.unknown ? json_null() : view_number(full.pause_ns));
+    json_object_set_new(json, "pause_ns_per_s", view_number(details_rates(process, 0).pause_ns));
+    json_object_set_new(json, "last_reason", any ? json_string(view_reason(process->collections[0].reason)) : json_null());
+}
+
 json_t *view_process(const struct stats_process_view *process, uint64_t now_mono_ns)
 {
     json_t *json = json_object(), *heaps = json_array();
@@ -273,6 +284,7 @@ json_t *view_process(const struct stats_process_view *process, uint64_t now_mono
     json_object_set_new(json, "pause_ns", view_number(process->figures.pause_ns));
     json_object_set_new(json, "max_pause_ns", view_number(process->figures.max_pause_ns));
     json_object_set_new(json, "p99_pause_ns", view_number(stats_pause_quantile(&process->runs, 99, process->figures.max_pause_ns)));
+    costs_set(json, process);
     agreed_set(json, "enabled", process, enabled_of_heap);
     agreed_set(json, "manager", process, manager_of_heap);
     for (size_t i = 0; i < process->heap_count; i++) {
@@ -349,13 +361,13 @@ json_t *view_stats(const struct api *api, const struct stats_process_view *proce
         view_identity(json, process);
         json_object_set_new(json, "heap_state", own);
         json_object_set_new(json, "complete", json_boolean(view_heap_find(process, n)->complete));
-        json_object_set_new(json, "rates", details_rates(process, n));
+        json_object_set_new(json, "rates", details_rates_json(process, n));
     } else {
         json_t *heaps = json_array();
         json = json_object();
         view_identity(json, process);
         figures_set(json, &process->figures);
-        json_object_set_new(json, "rates", details_rates(process, 0));
+        json_object_set_new(json, "rates", details_rates_json(process, 0));
         agreed_set(json, "events.level", process, level_of_heap);
         config_agreed_set(json, process);
         sums_set(json, process);

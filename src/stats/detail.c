@@ -50,6 +50,18 @@ static void rates_fill(struct stats_type_detail *to, const struct stats_type_vie
     to->deaths = type->frees_refcount + type->frees_cycle;
 }
 
+/* Sums over the types, and what is the heap's alone. */
+static struct stats_rates rates_of(const struct stats_figures *figures, struct stats_rates *before, uint64_t passed_ns)
+{
+    return (struct stats_rates){
+        .allocations = per_second(figures->allocations, &before->allocations, passed_ns),
+        .allocated_bytes = per_second(figures->allocated_bytes, &before->allocated_bytes, passed_ns),
+        .frees_refcount = per_second(figures->frees_refcount, &before->frees_refcount, passed_ns),
+        .frees_cycle = per_second(figures->frees_cycle, &before->frees_cycle, passed_ns),
+        .collections = per_second(figures->collections, &before->collections, passed_ns),
+        .pause_ns = per_second(figures->pause_ns, &before->pause_ns, passed_ns)};
+}
+
 static const char *name_of(const struct model_heap *heap, uint32_t row)
 {
     return row < heap->type_count ? heap->types[row].name : NULL;
@@ -93,17 +105,21 @@ void stats_detail_make(struct model_heap *heap, bool last)
     if (!box)
         return; /* the older one stands */
     struct stats_histograms *histograms = (struct stats_histograms *)&box->types[heap->type_count];
+    passed_ns = last ? 0 : passed_ns; /* nothing happens any more */
     heap->moving = false;
     for (uint32_t row = 0; row < heap->type_count; row++) {
         struct stats_type_detail *type = &box->types[row];
-        rates_fill(type, &heap->types[row], &heap->rated[row], last ? 0 : passed_ns); /* nothing happens any more */
+        rates_fill(type, &heap->types[row], &heap->rated[row], passed_ns);
         heap->moving |= type->allocations_per_s || type->frees_refcount_per_s || type->frees_cycle_per_s;
         if (!events_any(heap->events, row))
             continue;
         events_histograms(heap->events, row, histograms);
         type->histograms = histograms++;
     }
+    struct stats_rates per_s = rates_of(&heap->view.figures, &heap->rated_sums, passed_ns);
+    heap->moving |= per_s.collections || per_s.pause_ns;
     box->detail = (struct stats_heap_detail){.mono_ns = now_ns,
+                                             .per_s = per_s,
                                              .type_count = heap->type_count,
                                              .types = box->types,
                                              .sample_shift = events_sample_shift(heap->events),

@@ -201,6 +201,7 @@ static void types_fold(struct model_process *process, struct model_heap *heap,
         heap->type_count = i + 1;
     }
     struct stats_figures figures = {.live_objects = 0};
+    uint64_t tracked = 0;
     for (uint32_t i = 0; i < heap->type_count && i < sample->type_count; i++) {
         struct stats_type_view before = heap->types[i];
         type_fold(&heap->types[i], &sample->types[i], &sample->rows[i], i == 0);
@@ -209,8 +210,10 @@ static void types_fold(struct model_process *process, struct model_heap *heap,
         heap->view.inconsistent |= type_impossible(&before, &heap->types[i]) ||
                                    (sample->has_ring && !sample->events_lost && told_impossible(&heap->types[i]));
         figures_add(&figures, &heap->types[i]);
+        tracked += heap->types[i].tracked ? heap->types[i].live_objects : 0;
     }
     heap->view.figures = figures;
+    heap->view.tracked_objects = tracked;
 }
 
 static void summary_fold(struct stats_heap_view *view, const struct intake_summary *summary)

@@ -37,6 +37,7 @@ struct model_heap {
     uint32_t type_count, type_room;
     struct stats_type_view *types;
     struct model_rated *rated; /* by row */
+    struct stats_rates rated_sums; /* likewise, of the heap */
     uint64_t rated_ns;
     uint64_t last_record; /* sequence of its newest collection */
     bool moving; /* some rate is not 0, or the detail is older than the last sample */

@@ -2,7 +2,9 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "stats/forecast.h"
 #include "stats/model.h"
+#include "wire/feed.h"
 
 static const uint64_t bounds_ns[] = {
 #define BOUND(ns, seconds) ns##u,
@@ -119,10 +121,18 @@ static void collection_add(struct model_process *process, uint32_t heap, const s
         process->collection_count++;
 }
 
+/* What the views say of the kept ones, so that no reader need go through them. */
+static void runs_sum(struct model_process *process, struct model_heap *heap)
+{
+    heap->view.full_pace = stats_pace_of(process->collections, process->collection_count, heap->view.n, WIRE_SCOPE_HEAP,
+                                         heap->view.tracked_objects);
+}
+
 /* One that is attached again brings its last ones along. */
 void stats_records_take(struct model_process *process, struct model_heap *heap, const struct intake_sample *sample)
 {
     uint64_t wall_ns = clock_wall_ns(), mono_ns = clock_mono_ns();
+    bool any = false;
     for (size_t i = 0; i < sample->record_count; i++) {
         const struct intake_record *record = &sample->records[i];
         uint64_t start_wall_ns = wall_ns - (mono_ns - record->start_ns);
@@ -131,5 +141,8 @@ void stats_records_take(struct model_process *process, struct model_heap *heap, 
         runs_take(heap, record, start_wall_ns);
         collection_add(process, heap->view.n, record, start_wall_ns);
         heap->last_record = record->sequence;
+        any = true;
     }
+    if (any)
+        runs_sum(process, heap);
 }

@@ -62,9 +62,14 @@ struct stats_event {
     uint64_t value, mono_ns; /* mono_ns: of the heap's last safepoint before it */
 };
 
+struct stats_rates { /* of a heap, of the last second */
+    uint64_t allocations, allocated_bytes, frees_refcount, frees_cycle, collections, pause_ns;
+};
+
 /* Made anew once a second while the heap works, and when it ends. */
 struct stats_heap_detail {
     uint64_t mono_ns;
+    struct stats_rates per_s;
     uint32_t type_count; /* by row */
     const struct stats_type_detail *types;
     unsigned sample_shift; /* lifetimes are those of objects on one in 2^shift pages */
@@ -118,6 +123,13 @@ struct stats_generation {
     uint64_t collections, collected, uncollectable;
 };
 
+/* What a collection took for each object that it examined, in picoseconds, callbacks and freeing included: the middle,
+ * the least and the most of so many runs. */
+struct stats_pace {
+    unsigned runs; /* 0: nothing is known */
+    uint64_t object_ps, least_ps, most_ps;
+};
+
 struct stats_heap_view {
     uint32_t n; /* from 1, never reused in its process */
     bool gone;
@@ -132,6 +144,8 @@ struct stats_heap_view {
     struct stats_generation generations[3];
     struct stats_runs runs;
     uint64_t last_pause_ns;
+    uint64_t tracked_objects; /* live ones that the collector looks at */
+    struct stats_pace full_pace; /* of its runs over the whole heap: forecast.h */
     uint64_t peak_live_bytes; /* the most that any look saw */
     const struct stats_heap_detail *detail; /* NULL: nothing yet */
     size_t type_count;
@@ -278,5 +292,8 @@ int stats_type_order(const void *first, const void *second);
 /* Calls `changed` after every publication, in the intake's thread, with no lock held. One listener. */
 typedef void (*stats_changed_fn)(uint64_t seq, void *arg);
 void stats_on_change(struct stats *stats, stats_changed_fn changed, void *arg);
+
+/* The rest of the door: what is told of views by reckoning. */
+#include "stats/forecast.h"
 
 #endif

@@ -25,9 +25,18 @@ export const cases = [
     { route: "GET /v1/processes/{id}/types", at: { id: "live" } },
     { route: "GET /v1/processes/{id}/types", at: { id: "ledger" }, query: { histograms: "true", sort: "name", limit: "2" } },
     { route: "GET /v1/processes/{id}/collections", at: { id: "live" }, check: ({ json }) => assert.ok(json.collections.length) },
+    { route: "GET /v1/processes/{id}/forecast", at: { id: "live" }, check: ({ json }) => {
+        assert.equal(json.collect[2].sliced, false);
+        assert.ok(json.collect[2].runs && json.collect[2].pause_ns >= json.collect[2].least_pause_ns, JSON.stringify(json.collect));
+        assert.equal(json.heaps.length, 1);
+    } },
+    { route: "GET /v1/processes/{id}/forecast", at: { id: "gone" }, check: ({ json }) => {
+        assert.equal(json.collect[2].pause_ns, null);
+        assert.match(json.collect[2].reason, /gone|heap/);
+    } },
     { route: "GET /v1/processes/{id}/config", at: { id: "live" } },
     { route: "GET /v1/processes/{id}/config", at: { id: "gone" } },
-    ...["", "/stats", "/types", "/collections", "/config"].flatMap((part) => [
+    ...["", "/stats", "/types", "/collections", "/config", "/forecast"].flatMap((part) => [
         { route: `GET /v1/processes/{id}/heaps/{n}${part}`, at: heap },
         { route: `GET /v1/processes/{id}/heaps/{n}${part}`, at: { id: "live", n: 99 }, status: 404, code: "no_such_heap" },
     ]),
