@@ -112,11 +112,20 @@ typedef void (*tally_finalize_fn)(struct tally_heap *heap, void *object);
 /* Runs when the object's slots have been released, just before its memory goes: frees
  * native memory that the object owns. Must not touch other objects or call the library. */
 typedef void (*tally_dispose_fn)(void *object);
+/* Names an object for people, where a snapshot shows it: writes at most `room` (TALLY_LABEL_MAX) bytes of UTF-8 to
+ * `text`, without a NUL, and returns how many; 0: it has none. Control characters become blanks. It may read the object
+ * and the native memory that it owns, and nothing else: it must not allocate, lock, wait, write, call the library or
+ * rely on its thread, since it may run in the owner's thread, in the agent's while the owner is parked, or in a
+ * cloned child of the process that has no other thread. What it does there is lost. */
+#define TALLY_LABEL_MAX 64u
+typedef size_t (*tally_label_fn)(const void *object, char *text, size_t room);
 
 enum tally_type_flags {
     TALLY_TYPE_ACYCLIC = 1u << 0, /* its references can never be part of a cycle: not tracked. A wrong
                                      claim leaks, nothing worse */
     TALLY_TYPE_WEAK = 1u << 1,    /* a weak-reference type: the payload begins with struct tally_weak */
+    TALLY_TYPE_LABEL = 1u << 2,   /* tally_type_info.label is there: it was appended later, and is read with this flag
+                                     alone */
 };
 
 enum tally_trailing { TALLY_TRAILING_NONE, TALLY_TRAILING_BYTES, TALLY_TRAILING_SLOTS };
@@ -142,6 +151,7 @@ struct tally_type_info {
     tally_finalize_fn finalize;
     tally_dispose_fn dispose;
     void *user; /* tally_type_user() */
+    tally_label_fn label; /* with TALLY_TYPE_LABEL */
 };
 
 /* Registers a type for the whole process and every heap, for good; at most 65,000 of them.

@@ -64,11 +64,12 @@ static bool info_ok(const struct tally_type_info *info)
 {
     return info && name_ok(info->name) && info->size <= SIZE_LIMIT &&
            (info->align == 0 || info->align == 8 || info->align == 16) &&
-           !(info->flags & ~(unsigned)(TALLY_TYPE_ACYCLIC | TALLY_TYPE_WEAK)) && refs_ok(info) &&
+           !(info->flags & ~(unsigned)(TALLY_TYPE_ACYCLIC | TALLY_TYPE_WEAK | TALLY_TYPE_LABEL)) && refs_ok(info) &&
            trailing_ok(info) &&
            (!info->has_external || (slot_fits(info->external_pointer_offset, info->size) &&
                                     slot_fits(info->external_length_offset, info->size) &&
                                     info->external_pointer_offset != info->external_length_offset)) &&
+           (!(info->flags & TALLY_TYPE_LABEL) || info->label) &&
            (!(info->flags & TALLY_TYPE_WEAK) ||
             (info->size >= sizeof(struct tally_weak) && !(info->flags & TALLY_TYPE_ACYCLIC)));
 }
@@ -114,7 +115,7 @@ static struct tally_type *type_make(const struct tally_type_info *info)
     struct tally_type *type = calloc(1, sizeof *type + refs * sizeof *type->offsets);
     if (!type)
         return NULL;
-    type->info = *info;
+    memcpy(&type->info, info, info->flags & TALLY_TYPE_LABEL ? sizeof *info : offsetof(struct tally_type_info, label));
     type->info.name = type->info.trailing_name = type->info.external_name = NULL;
     type->weak = info->flags & TALLY_TYPE_WEAK;
     type->variable = info->trailing != TALLY_TRAILING_NONE;

@@ -99,6 +99,28 @@ static void test_variable_parts_of_types(void **state)
     RIGHT(info.flags = TALLY_TYPE_WEAK; info.ref_count = 0; info.size = sizeof(struct tally_weak));
 }
 
+static size_t label_of(const void *object, char *text, size_t room)
+{
+    (void)object, (void)text;
+    return room;
+}
+
+/* A program of before there were labels has a shorter struct: what lies behind it is not read. */
+static void test_labels_of_types(void **state)
+{
+    (void)state;
+    const struct tally_type *type;
+    struct tally_type_info labelled = good_info();
+    WRONG(info.flags = TALLY_TYPE_LABEL);
+    RIGHT(info.flags = TALLY_TYPE_LABEL; info.label = label_of);
+    labelled.label = label_of;
+    assert_int_equal(tally_type_register(&labelled, &type), 0);
+    assert_null(type->info.label);
+    labelled.flags = TALLY_TYPE_LABEL;
+    assert_int_equal(tally_type_register(&labelled, &type), 0);
+    assert_ptr_equal(type->info.label, label_of);
+}
+
 /* What a type's members make of it. */
 static void test_which_types_are_tracked(void **state)
 {
@@ -492,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_names_of_types),
         cmocka_unit_test(test_sizes_and_slots_of_types),
         cmocka_unit_test(test_variable_parts_of_types),
+        cmocka_unit_test(test_labels_of_types),
         cmocka_unit_test(test_which_types_are_tracked),
         cmocka_unit_test(test_every_error_has_a_sentence),
         cmocka_unit_test(test_every_report_has_a_word),
