@@ -11,6 +11,7 @@ run       this file's own reading of results
 A kind that runs no test has failed, and so has a program that crashes, hangs or does not say what it ran.
 """
 import argparse
+import concurrent.futures
 import glob
 import os
 import re
@@ -24,6 +25,7 @@ UNIT_SECONDS = 120
 RUNNER_SECONDS = 900
 ORACLE_SCRIPTS = 300
 SHOWN_LINES = 60
+JOBS = os.cpu_count() or 1  # programs side by side, where they may
 THROUGH = []  # an emulator in front of the unit tests
 
 
@@ -101,14 +103,23 @@ def read_closing_line(name, status, output):
     return result
 
 
-def run_units(build):
+def side_by_side(run, what):
+    """The results of run() for each, in their order."""
     result = Result()
-    for program in sorted(glob.glob(os.path.join(build, "unit", "*", "test_*"))):
-        if os.access(program, os.X_OK) and not program.endswith((".d", ".o")):
-            name = os.path.relpath(program, build)
-            command = THROUGH + [program]
-            result.add(read_tap(name, *execute(command, UNIT_SECONDS, CMOCKA_MESSAGE_OUTPUT="TAP")))
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for one in pool.map(run, what):
+            result.add(one)
     return result
+
+
+def run_units(build):
+    programs = [program for program in sorted(glob.glob(os.path.join(build, "unit", "*", "test_*")))
+                if os.access(program, os.X_OK) and not program.endswith((".d", ".o"))]
+
+    def run(program):
+        outcome = execute(THROUGH + [program], UNIT_SECONDS, CMOCKA_MESSAGE_OUTPUT="TAP")
+        return read_tap(os.path.relpath(program, build), *outcome)
+    return side_by_side(run, programs)
 
 
 def run_runner(script, *arguments):
@@ -140,13 +151,11 @@ def run_api(build):
 
 
 def run_node(build, pattern):
-    files = sorted(glob.glob(os.path.join(ROOT, pattern)))
-    result = Result()
-    for file in files:
+    def run(file):
         command = ["node", "--test", "--test-reporter=tap", file]
         outcome = execute(command, RUNNER_SECONDS, TALLY_BUILD=build, TALLY_REQUIRE_ALL="1")
-        result.add(read_node(os.path.relpath(file, ROOT), *outcome))
-    return result
+        return read_node(os.path.relpath(file, ROOT), *outcome)
+    return side_by_side(run, sorted(glob.glob(os.path.join(ROOT, pattern))))
 
 
 def read_node(name, status, output):

@@ -1,12 +1,23 @@
 #!/usr/bin/env python3
-"""Runs the scenarios: a real tallyd and real programs. Ends with "N passed, N failed, N skipped"."""
+"""Runs the scenarios: a real tallyd and real programs. Ends with "N passed, N failed, N skipped".
+
+Each file runs in a process of its own, JOBS of them side by side, since most tests wait most of the time; files that
+measure (ALONE = True) have the machine to themselves, after the others."""
 import argparse
+import concurrent.futures
+import glob
 import os
+import re
 import signal
+import subprocess
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+TEST_SECONDS = 120
+FILE_SECONDS = 900
+JOBS = 2 * (os.cpu_count() or 1)
 
 
 class Result(unittest.TextTestResult):
@@ -19,11 +30,64 @@ class Result(unittest.TextTestResult):
         super().stopTest(test)
 
 
-TEST_SECONDS = 120
-
-
 def hung(*_):
     raise TimeoutError(f"the test took more than {TEST_SECONDS} s")
+
+
+def counts_line(counts):
+    return "{} passed, {} failed, {} skipped".format(*counts)
+
+
+def load(name, patterns):
+    loader = unittest.TestLoader()
+    loader.testNamePatterns = [f"*{pattern}*" for pattern in patterns] if patterns else None
+    return loader.loadTestsFromName(name)
+
+
+def run_here(name, options):
+    """One file's tests, in this process; ends with its counts."""
+    signal.signal(signal.SIGALRM, hung)
+    runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2 if options.v else 1, resultclass=Result)
+    result = runner.run(load(name, options.k))
+    failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
+    skipped = len(result.skipped)
+    print(counts_line((max(result.testsRun - failed - skipped, 0), failed, skipped)))
+    return 1 if failed else 0
+
+
+def run_apart(name):
+    """One file in a process of its own: (name, seconds, counts, output)."""
+    start = time.monotonic()
+    command = [sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--file", name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as child:
+        try:
+            output, _ = child.communicate(timeout=FILE_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            output = child.communicate()[0] + f"\n{name} took more than {FILE_SECONDS} s\n"
+    closing = re.search(r"^(\d+) passed, (\d+) failed, (\d+) skipped\s*\Z", output, re.M)
+    counts = [int(count) for count in closing.groups()] if closing else [0, 1, 0]
+    if child.returncode != 0 and not counts[1]:
+        counts[1] = 1
+    return name, time.monotonic() - start, counts, output
+
+
+def report(name, seconds, counts, output, verbose):
+    print(f"{name:24} {counts_line(counts)}  ({seconds:.1f} s)", flush=True)
+    if counts[1] or verbose:
+        print(output, flush=True)
+
+
+def run_all(names, options):
+    total = [0, 0, 0]
+    alone = [name for name in names if getattr(sys.modules[name], "ALONE", False)]
+    for jobs, some in ((options.jobs, [name for name in names if name not in alone]), (1, alone)):
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            for run in concurrent.futures.as_completed([pool.submit(run_apart, name) for name in some]):
+                report(*run.result(), options.v)
+                total = [sum(pair) for pair in zip(total, run.result()[2])]
+    print(counts_line(total))
+    return 1 if total[1] else 0
 
 
 def main():
@@ -31,20 +95,17 @@ def main():
     parser.add_argument("--build", default=os.path.join(HERE, "../../build"))
     parser.add_argument("-k", action="append", help="only tests whose name holds this")
     parser.add_argument("-v", action="store_true")
+    parser.add_argument("--jobs", type=int, default=JOBS, help=f"files side by side (default {JOBS})")
+    parser.add_argument("--file", help="this file's tests alone, here")
     options = parser.parse_args()
     os.environ["TALLY_TEST_BUILD"] = os.path.abspath(options.build)
     if options.v:
         os.environ["TALLY_TEST_FIGURES"] = "1"
     sys.path.insert(0, HERE)
-    signal.signal(signal.SIGALRM, hung)
-    loader = unittest.TestLoader()
-    loader.testNamePatterns = [f"*{pattern}*" for pattern in options.k] if options.k else None
-    suite = loader.discover(HERE, "test_*.py", HERE)
-    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2 if options.v else 1, resultclass=Result).run(suite)
-    failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
-    skipped = len(result.skipped)
-    print(f"{max(result.testsRun - failed - skipped, 0)} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed else 0
+    if options.file:
+        return run_here(options.file, options)
+    names = sorted(os.path.basename(path)[:-3] for path in glob.glob(os.path.join(HERE, "test_*.py")))
+    return run_all([name for name in names if load(name, options.k).countTestCases()], options)
 
 
 if __name__ == "__main__":

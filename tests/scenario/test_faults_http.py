@@ -12,6 +12,7 @@ import time
 import malformed
 from harness import PATIENCE, Scenario, UnixConnection, program, until
 
+ALONE = True  # what is measured here is not others' load
 CHECKED = bool(os.environ.get("TALLY_TEST_LINK"))  # a build with sanitizers: slower, and larger
 
 

@@ -151,7 +151,8 @@ static void test_frames_are_shared(void **state)
     }
     for (int i = 0; i < 3000; i++)
         collect(world);
-    usleep(200000);
+    for (int turn = 0; turn < 200 && queued_of_all(world, &count) <= 4 * STREAM_QUEUE_BYTES; turn++)
+        usleep(10000);
     queued = queued_of_all(world, &count);
     assert_int_equal(count, 8);
     assert_true(queued > 4 * STREAM_QUEUE_BYTES && queued <= 8 * STREAM_QUEUE_BYTES);
