@@ -353,8 +353,12 @@ enum MHD_Result api_audit(struct request *request)
     enum MHD_Result result;
     if (!listing_read(request, &listing, &result))
         return result;
+    const struct history_audit_filter filter = {.who = request_parameter(request, "who"),
+                                                .kind = request_parameter(request, "kind"),
+                                                .target = request_parameter(request, "target"),
+                                                .result = request_parameter(request, "result")};
     return listing_respond(request, &listing, "records",
-                           history_audit_list(request->api->history, &listing.range, audit_add, &listing));
+                           history_audit_list(request->api->history, &listing.range, &filter, audit_add, &listing));
 }
 
 static void alert_add(void *arg, uint64_t number, const struct history_alert *alert)

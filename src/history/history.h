@@ -130,8 +130,12 @@ struct history_range {
     uint64_t from_ns, to_ns, before;
     size_t limit;
 };
+struct history_audit_filter { /* NULL: any. target: this one, and what is below it ("ID" and "ID/heaps/1") */
+    const char *who, *kind, *target, *result;
+};
 typedef void (*history_audit_fn)(void *arg, uint64_t number, const struct audit_record *record);
-int history_audit_list(struct history *history, const struct history_range *range, history_audit_fn each, void *arg);
+int history_audit_list(struct history *history, const struct history_range *range, const struct history_audit_filter *filter,
+                       history_audit_fn each, void *arg);
 typedef void (*history_alert_fn)(void *arg, uint64_t number, const struct history_alert *alert);
 int history_alert_list(struct history *history, const struct history_range *range, history_alert_fn each, void *arg);
 /* heap 0: all. missed: collections of its heap before it that were not recorded. */

@@ -45,13 +45,20 @@ static void audit_row(sqlite3_stmt *list, const void *to, void *arg)
     ((const struct audit_to *)to)->each(arg, number(list, 0), &record);
 }
 
-int history_audit_list(struct history *history, const struct history_range *range, history_audit_fn each, void *arg)
+int history_audit_list(struct history *history, const struct history_range *range, const struct history_audit_filter *filter,
+                       history_audit_fn each, void *arg)
 {
     struct file *file;
     int code = reader_take(history, &file);
     if (code)
         return code;
     sqlite3_stmt *list = file_statement(file, STATEMENT_LIST_AUDIT, &code);
+    if (list) { /* NULL binds NULL */
+        sqlite3_bind_text(list, 5, filter->who, -1, SQLITE_STATIC);
+        sqlite3_bind_text(list, 6, filter->kind, -1, SQLITE_STATIC);
+        sqlite3_bind_text(list, 7, filter->target, -1, SQLITE_STATIC);
+        sqlite3_bind_text(list, 8, filter->result, -1, SQLITE_STATIC);
+    }
     return list_run(history, list, range, audit_row, &(struct audit_to){each}, arg, code);
 }
 

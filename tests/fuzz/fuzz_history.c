@@ -116,7 +116,7 @@ static void read_all(struct history *history)
         if (!history_query(history, &query, &answer))
             history_answer_free(answer);
     }
-    history_audit_list(history, &range, hear_audit, &sum);
+    history_audit_list(history, &range, &(struct history_audit_filter){.target = "x"}, hear_audit, &sum);
     history_alert_list(history, &range, hear_alert, &sum);
     history_process_list(history, NULL, &range, hear_process, &sum);
     history_collection_list(history, id, 0, &range, hear_collection, &sum);

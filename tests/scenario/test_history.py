@@ -80,6 +80,18 @@ class History(Scenario):
         records = self.get("/v1/audit?limit=10")["records"]
         self.assertEqual([(r["kind"], r["result"]) for r in records][:2], [("collect", "succeeded"), ("collect", "accepted")])
         self.assertTrue(records[0]["target"].startswith(process))
+        self.assertEqual(self.collect(f"{process}/heaps/1").status, 200)
+        self.assertEqual(self.unix("PUT", "/v1/rules/quiet", {"when": {"series": "live_bytes", "above": 1}, "do": ["log"]}).status, 201)
+        def kinds(query):
+            return [(r["kind"], r["result"]) for r in self.get("/v1/audit?" + query)["records"]]
+        pair = [("collect", "succeeded"), ("collect", "accepted")]
+        self.assertEqual(kinds(f"target={process}"), 2 * pair)
+        self.assertEqual(kinds(f"target={process}/heaps/1"), pair)
+        self.assertEqual(kinds(f"target={process[:-1]}"), [])
+        self.assertEqual(kinds("kind=rule_put"), [("rule_put", "done")])
+        self.assertEqual(kinds("result=accepted&limit=1"), pair[1:])
+        self.assertEqual(len(kinds(f"who=uid%20{os.getuid()}")), 5)
+        self.assertEqual(kinds("who=nobody"), [])
         for name in os.listdir(self.state):
             self.assertFalse(stat.S_IMODE(os.stat(os.path.join(self.state, name)).st_mode) & 0o77, name)
 

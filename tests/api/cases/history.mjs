@@ -28,6 +28,7 @@ export const cases = [
     { route: "GET /v1/history/processes", check: ({ json }) => assert.ok(json.processes.length) },
     { route: "GET /v1/history/processes", query: { process: "{live}", limit: "1" }, check: ({ json }) => assert.equal(json.processes[0].watched, true) },
     { route: "GET /v1/history/alerts" },
+    { route: "GET /v1/audit", query: { who: "nobody", kind: "collect", target: "x", result: "done" }, check: ({ json }) => assert.equal(json.records.length, 0) },
     { route: "GET /v1/audit", query: { limit: "2", from: "-1h", to: "now" }, check: ({ json }) => assert.ok(json.records.length) },
     { route: "POST /v1/history/purge", body: { before: "-30d" }, check: ({ json }) => assert.equal(json.done, true) },
     ...[{ before: "soon" }, {}, { all: false }, { all: true, before: "-30d" }].map((body) => (
