@@ -27,7 +27,7 @@ HARDENED_CFLAGS := -fPIE -fstack-protector-strong -fstack-clash-protection -fno-
 HARDENED_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 
 # ---- sources, a folder a line, in the order of the data's way
-WIRE_SRCS := src/wire/message.c src/wire/ring_read.c
+WIRE_SRCS := src/wire/message.c src/wire/ring_read.c src/wire/snapshot.c
 FEED_SRCS := src/feed/feed.c
 HEAP_SRCS := $(addprefix src/heap/,error.c type.c counters.c arena.c page.c object.c slot.c release.c light.c weak.c weakmap.c generation.c candidate.c \
   manager.c pace.c run.c shadow.c guess.c merge.c explore.c weigh.c find.c member.c destroy.c shapes.c finalizers.c garbage.c roots.c memory.c scope.c inspect.c report.c \
