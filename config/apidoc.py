@@ -42,8 +42,8 @@ curl -H "Authorization: Bearer $(cat $XDG_RUNTIME_DIR/tally/token)" http://127.0
   will. `GET /v1/operations/{op}?wait=` waits for it, DELETE cancels it. What asks the same of a heap while the first waits
   to begin shares its run. Operations end with tallyd, the last 1,000 are kept; of a batch (`POST /v1/batch`) there is one,
   with `processes` where it alone is shown.
-- **GETs that ask the program** (`garbage`, its referrers, `objects`, `cycles`) change nothing, but cost it a pause of 10 ms
-  at most, or of its `max_pause`: they need the scope control and leave an operation and an audit record. Where the time
+- **GETs that ask the program** (`garbage`, its referrers, `objects`, `candidates`, `cycles`) change nothing, but cost it a
+  pause of 10 ms at most, or of its `max_pause`: they need the scope control and leave an operation and an audit record. Where the time
   was up they have a `next_cursor` of each heap. 409 `vetoed`: the program does not allow it; 504: it did not answer in time.
 - **`Idempotency-Key`** on a POST of scope control (1 to 128 visible characters): the same key, path and body from the same asker within 10
   minutes is the same operation, whatever happened to the first answer. Of more

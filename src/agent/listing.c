@@ -104,6 +104,52 @@ static void garbage_list(struct listing *listing)
     listing->result->after = listing->seen < count ? listing->seen : 0;
 }
 
+/* ---- candidates, added up by type: in a table of open places, that ends as rows */
+
+#define PLACES (WIRE_ROWS_BYTES_MAX / sizeof(struct wire_candidates))
+_Static_assert(2 * WIRE_ROWS_MAX < PLACES, "half of the places are open");
+
+/* The row's place, or the open one that it could have. */
+static struct wire_candidates *place_of(struct agent_heap *shown, uint32_t type_row)
+{
+    struct wire_candidates *places = (struct wire_candidates *)(void *)shown->list;
+    size_t at = type_row % PLACES;
+    while (places[at].candidates && places[at].type_row != type_row)
+        at = (at + 1) % PLACES;
+    return &places[at];
+}
+
+static void candidate_add(void *arg, uint32_t type_row, bool survived)
+{
+    struct listing *listing = arg;
+    struct wire_candidates *place = place_of(listing->shown, type_row);
+    listing->result->total++;
+    if (!place->candidates && is_full(listing))
+        return;
+    listing->shown->list_count += !place->candidates;
+    place->type_row = type_row;
+    place->candidates++;
+    place->survived += survived;
+}
+
+/* A page is looked at whole. */
+static void candidates_list(struct listing *listing)
+{
+    struct agent_heap *shown = listing->shown;
+    struct wire_candidates *places = (struct wire_candidates *)(void *)shown->list;
+    uint64_t pages = tally__page_count(listing->heap), page = listing->command->after >> WIRE_PAGE_GRANULE_BITS;
+    memset(shown->list, 0, sizeof shown->list);
+    for (bool on = true; on && page < pages; page++) {
+        tally__page_candidates_look(listing->heap, page, candidate_add, listing);
+        on = !time_is_up(listing);
+    }
+    listing->result->after = page < pages ? page << WIRE_PAGE_GRANULE_BITS : 0;
+    for (size_t at = 0, row = 0; at < PLACES; at++)
+        if (places[at].candidates)
+            places[row++] = places[at];
+    shown->list_bytes = (uint32_t)(shown->list_count * sizeof *places);
+}
+
 static int cycle_add(const struct tally_cycle *cycle, void *arg)
 {
     struct listing *listing = arg;
@@ -157,6 +203,8 @@ int agent_list_run(struct tally_heap *heap, struct agent_heap *shown, struct age
         garbage_list(&listing);
     else if (slot->command.kind == WIRE_COMMAND_CYCLES)
         tally_cycles(heap, cycle_add, &listing);
+    else if (slot->command.kind == WIRE_COMMAND_CANDIDATES)
+        candidates_list(&listing);
     else
         objects_list(&listing);
     slot->result.rows = shown->list_count;

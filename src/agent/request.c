@@ -255,6 +255,7 @@ static int command_fault(const struct wire_command *command)
     case WIRE_COMMAND_GARBAGE_CLEAR:
     case WIRE_COMMAND_REFERRERS:
     case WIRE_COMMAND_CYCLES:
+    case WIRE_COMMAND_CANDIDATES:
     case WIRE_COMMAND_FIND:
         valid = true;
         break;

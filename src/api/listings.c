@@ -1,6 +1,7 @@
-/* What a program's heaps are asked to list: garbage, objects, referrers, shapes of cycles. A GET waits for the host like
+/* What a program's heaps are asked to list: garbage, objects, referrers, candidates, shapes of cycles. A GET waits for the host like
  * a control and is one: it costs the program a pause, at most 10 ms a heap. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/private.h"
@@ -34,6 +35,33 @@ static json_t *cycle_json(uint32_t n, const struct wire_cycle *cycle, const char
                      view_number(cycle->object), "last_mono_ns", view_number(cycle->last_ns));
 }
 
+static json_t *candidates_json(uint32_t n, const struct stats_heap_view *heap, const struct wire_candidates *row)
+{
+    return json_pack("{s:o, s:s?, s:o, s:o}", "heap", view_number(n), "type", details_type_name(heap, row->type_row),
+                     "candidates", view_number(row->candidates), "survived", view_number(row->survived));
+}
+
+static int candidates_order(const void *first, const void *second)
+{
+    const struct wire_candidates *a = first, *b = second;
+    return a->candidates != b->candidates ? (a->candidates < b->candidates ? 1 : -1)
+                                          : (a->type_row > b->type_row) - (a->type_row < b->type_row);
+}
+
+/* Those types first that have most. */
+static void candidates_add(json_t *list, uint32_t n, const struct stats_heap_view *heap, const struct wire_rows *rows)
+{
+    struct wire_candidates *sorted = malloc(rows->count * sizeof *sorted);
+    size_t count = 0;
+    for (size_t at = 0; sorted && count < rows->count && wire_rows_candidates(rows, &at, &sorted[count]); count++)
+        continue;
+    if (sorted)
+        qsort(sorted, count, sizeof *sorted, candidates_order);
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, candidates_json(n, heap, &sorted[i]));
+    free(sorted);
+}
+
 static void rows_add(json_t *list, const struct operation_view *operation, const struct operation_heap *heap,
                      const struct stats_heap_view *view)
 {
@@ -45,7 +73,9 @@ static void rows_add(json_t *list, const struct operation_view *operation, const
     if (rows && operation->kind == WIRE_COMMAND_CYCLES)
         for (size_t at = 0; wire_rows_cycle(rows, &at, &cycle, &text);)
             json_array_append_new(list, cycle_json(heap->n, &cycle, text));
-    if (rows && operation->kind != WIRE_COMMAND_CYCLES)
+    if (rows && operation->kind == WIRE_COMMAND_CANDIDATES)
+        candidates_add(list, heap->n, view, rows);
+    else if (rows && operation->kind != WIRE_COMMAND_CYCLES)
         for (size_t at = 0; wire_rows_object(rows, &at, &object);) {
             json_t *json = object_json(heap->n, view, &object);
             if (operation->kind == WIRE_COMMAND_GARBAGE)
@@ -74,10 +104,11 @@ static json_t *heap_json(const struct operation_view *operation, const struct op
 
 static const char *list_name(uint32_t kind)
 {
-    return kind == WIRE_COMMAND_CYCLES      ? "cycles"
-           : kind == WIRE_COMMAND_GARBAGE   ? "garbage"
-           : kind == WIRE_COMMAND_REFERRERS ? "referrers"
-                                            : "objects";
+    return kind == WIRE_COMMAND_CYCLES       ? "cycles"
+           : kind == WIRE_COMMAND_GARBAGE    ? "garbage"
+           : kind == WIRE_COMMAND_REFERRERS  ? "referrers"
+           : kind == WIRE_COMMAND_CANDIDATES ? "candidates"
+                                             : "objects";
 }
 
 json_t *listing_json(struct api *api, const struct operation_view *operation)
@@ -190,4 +221,9 @@ enum MHD_Result api_referrers(struct request *request)
 enum MHD_Result api_cycles(struct request *request)
 {
     return list(request, WIRE_COMMAND_CYCLES, cursor_fit);
+}
+
+enum MHD_Result api_candidates(struct request *request)
+{
+    return list(request, WIRE_COMMAND_CANDIDATES, cursor_fit);
 }

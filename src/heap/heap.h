@@ -41,6 +41,10 @@ void tally__heap_guest_leave(struct tally_heap *heap);
  * returned. Numbers of objects on page n begin at n << WIRE_PAGE_GRANULE_BITS. */
 uint64_t tally__page_count(const struct tally_heap *heap);
 int tally__page_look(struct tally_heap *heap, uint64_t serial, uint64_t after, tally_object_fn fn, void *arg);
+/* fn for each candidate on one of the heap's pages, which may be missing, with the row of its type in the feed. survived:
+ * some collection has found it alive. */
+typedef void (*tally__candidate_fn)(void *arg, uint32_t type_row, bool survived);
+void tally__page_candidates_look(const struct tally_heap *heap, uint64_t serial, tally__candidate_fn fn, void *arg);
 /* Whether object, which is tracked and not frozen, owns a reference to target. May run its type's traverse. */
 bool tally__refers(const void *object, const void *target);
 /* Whether an owner who has parked wants the heap back from the agent. */

@@ -178,3 +178,16 @@ uint32_t tally__type_row(const struct tally_heap *heap, const void *object)
     uint32_t index = type_of(object)->index;
     return index < heap->hot.pen.row_limit ? index : TYPE_OTHER;
 }
+
+void tally__page_candidates_look(const struct tally_heap *heap, uint64_t serial, tally__candidate_fn fn, void *arg)
+{
+    struct page *page = heap->pages[serial];
+    if (!page || !(page->odd & ODD_CANDIDATES))
+        return;
+    for (uint32_t word = 0; word < page->words; word++) {
+        struct stretch stretch = stretch_of(page, word);
+        uint64_t old = bits_of(page, BIT_OLD)[word];
+        for (uint64_t bits = bits_of(page, BIT_CANDIDATE)[word]; bits; bits &= bits - 1)
+            fn(arg, tally__type_row(heap, stretch_at(stretch, bits)), old & bits & -bits);
+    }
+}

@@ -229,16 +229,26 @@ int wire_rows_check(const void *data, size_t bytes, struct wire_rows *out)
     return 0;
 }
 
-bool wire_rows_object(const void *data, size_t *at, struct wire_object *out)
+/* Rows of one size. */
+static bool row_next(const void *data, size_t *at, void *out, size_t bytes)
 {
     struct wire_rows rows;
     memcpy(&rows, data, sizeof rows);
-    size_t from = sizeof rows + *at * sizeof *out;
     if (*at == rows.count)
         return false;
-    memcpy(out, (const char *)data + from, sizeof *out);
+    memcpy(out, (const char *)data + sizeof rows + *at * bytes, bytes);
     ++*at;
     return true;
+}
+
+bool wire_rows_object(const void *data, size_t *at, struct wire_object *out)
+{
+    return row_next(data, at, out, sizeof *out);
+}
+
+bool wire_rows_candidates(const void *data, size_t *at, struct wire_candidates *out)
+{
+    return row_next(data, at, out, sizeof *out);
 }
 
 bool wire_rows_cycle(const void *data, size_t *at, struct wire_cycle *out, const char **text)

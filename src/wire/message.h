@@ -82,7 +82,8 @@ struct wire_heap { /* HEAP_COUNTERS and HEAP_RING (one fd each), HEAP_GONE (none
     X(WIRE_COMMAND_FREEZE, 5, "freeze") X(WIRE_COMMAND_UNFREEZE, 6, "unfreeze") \
     X(WIRE_COMMAND_GARBAGE, 7, "garbage") X(WIRE_COMMAND_GARBAGE_CLEAR, 8, "garbage_clear") \
     X(WIRE_COMMAND_OBJECTS, 9, "objects") X(WIRE_COMMAND_REFERRERS, 10, "referrers") \
-    X(WIRE_COMMAND_CYCLES, 11, "cycles") X(WIRE_COMMAND_FIND, 12, "find_cycles")
+    X(WIRE_COMMAND_CYCLES, 11, "cycles") X(WIRE_COMMAND_FIND, 12, "find_cycles") \
+    X(WIRE_COMMAND_CANDIDATES, 13, "candidates")
 enum wire_command_kind {
 #define WIRE_X(name, value, word) name = (value),
     WIRE_COMMANDS(WIRE_X)
@@ -92,7 +93,7 @@ enum wire_command_kind {
 static inline bool wire_command_lists(uint32_t kind)
 {
     return kind == WIRE_COMMAND_GARBAGE || kind == WIRE_COMMAND_OBJECTS || kind == WIRE_COMMAND_REFERRERS ||
-           kind == WIRE_COMMAND_CYCLES;
+           kind == WIRE_COMMAND_CYCLES || kind == WIRE_COMMAND_CANDIDATES;
 }
 enum wire_config_mask {
     WIRE_CONFIG_ENABLED = 1u, WIRE_CONFIG_THRESHOLDS = 2u, WIRE_CONFIG_DEBUG = 4u, WIRE_CONFIG_LEVEL = 8u,
@@ -118,7 +119,8 @@ struct wire_command {
     uint64_t max_pause_us, memory_limit_bytes; /* 0: none */
     uint64_t ring_words; /* GROW: a power of two, at most WIRE_RING_WORDS_MAX */
     uint32_t stress_nth, stress_every_decref; /* CONFIG: a collection at every n-th allocation (0: none); 0 or 1 */
-    uint64_t after;    /* what lists: goes on behind this object; GARBAGE, CYCLES: behind so many entries */
+    uint64_t after;    /* what lists: goes on behind this object; GARBAGE, CYCLES: behind so many entries; CANDIDATES: from
+                          the page on that it lies in */
     uint64_t index;    /* REFERRERS: of the entry of the garbage list that is referred to */
     uint32_t limit;    /* what lists: rows at most, 1..WIRE_ROWS_MAX */
     uint32_t type_row; /* OBJECTS: of this type alone: its row and 1; 0: of any */
@@ -147,15 +149,15 @@ struct wire_ack {
     uint64_t safepoint_wait_ns;
     /* appended: a message that ends before them has zeroes here */
     uint64_t started_ns; /* RUNNING, SUCCEEDED, FAILED: when it began, host's CLOCK_MONOTONIC; 0: unknown, or never */
-    uint64_t total;      /* FREEZE, UNFREEZE: objects frozen now; GARBAGE_CLEAR: entries given back; what lists: entries in
-                            the list, 0 where nobody counted */
+    uint64_t total;      /* FREEZE, UNFREEZE: objects frozen now; GARBAGE_CLEAR: entries given back; CANDIDATES: those seen,
+                            of types without a row here, too; what else lists: entries in the list, 0: nobody counted */
     uint64_t after;      /* what lists: where to go on, as in the command; 0: that was all */
     uint32_t rows;       /* what lists: sent */
     uint32_t reserved2;
 };
 
-/* What a listing found, in order, before its last ACK: rows of wire_object or, of CYCLES, of wire_cycle and its text,
- * filled up to 8 bytes. Numbers of objects are theirs while they live, and no addresses; of what lies in an object
+/* What a listing found, in order, before its last ACK: rows of wire_object or, of CANDIDATES, of wire_candidates or, of
+ * CYCLES, of wire_cycle and its text, filled up to 8 bytes. Numbers of objects are theirs while they live, and no addresses; of what lies in an object
  * nothing is told. */
 #define WIRE_ROWS_MAX 1000u        /* rows of one listing */
 #define WIRE_ROWS_BYTES_MAX 65536u /* and their bytes */
@@ -177,6 +179,12 @@ struct wire_object {
     uint32_t type_row;
     uint32_t flags;
 };
+struct wire_candidates { /* of one type, on the pages from the command's `after` to the answer's */
+    uint64_t candidates; /* objects that wait to be looked at */
+    uint64_t survived;   /* of them, those that a collection has found alive before */
+    uint32_t type_row;
+    uint32_t reserved[3];
+};
 struct wire_cycle {
     uint64_t count, objects, bytes; /* as in struct tally_cycle */
     uint64_t object;  /* a member of the first one */
@@ -197,6 +205,7 @@ _Static_assert(offsetof(struct wire_ack, started_ns) == 64, "ack layout");
 _Static_assert(sizeof(struct wire_ack) == 96, "ack layout");
 _Static_assert(sizeof(struct wire_rows) == 32, "rows layout");
 _Static_assert(sizeof(struct wire_object) == 32, "object layout");
+_Static_assert(sizeof(struct wire_candidates) == sizeof(struct wire_object), "candidates layout");
 _Static_assert(sizeof(struct wire_cycle) == 48, "cycle layout");
 
 /* ---- Checking and encoding, for both ends. What a peer sent is hostile: these take the bytes that one
@@ -257,6 +266,7 @@ int wire_ack_check(const void *data, size_t bytes, struct wire_ack *out);
  * begin with *at = 0 and return false after the last row. */
 int wire_rows_check(const void *data, size_t bytes, struct wire_rows *out);
 bool wire_rows_object(const void *data, size_t *at, struct wire_object *out);
+bool wire_rows_candidates(const void *data, size_t *at, struct wire_candidates *out);
 bool wire_rows_cycle(const void *data, size_t *at, struct wire_cycle *out, const char **text);
 /* Bytes of the row of a cycle whose text is so long. */
 static inline size_t wire_cycle_bytes(size_t text_bytes)

@@ -35,7 +35,10 @@ static void rows_check(const uint8_t *data, size_t size)
     uint32_t count = 0, sum = 0;
     if (wire_rows_check(data, size, &rows))
         return;
-    if (rows.kind != WIRE_COMMAND_CYCLES)
+    if (rows.kind == WIRE_COMMAND_CANDIDATES)
+        for (struct wire_candidates row; wire_rows_candidates(data, &at, &row); count++)
+            sum += row.type_row;
+    else if (rows.kind != WIRE_COMMAND_CYCLES)
         for (; wire_rows_object(data, &at, &object); count++)
             sum += object.type_row;
     else

@@ -57,6 +57,12 @@ export const cases = levels.flatMap(([heap, at]) => {
         { route: `GET ${below}/garbage/{index}/referrers`, at: { ...at, id: "saved", index: 4000000000 }, status: 404, code: "no_such_entry" },
         ...absent("GET", `${below}/garbage/{index}/referrers`),
         ...absent("GET", `${below}/garbage`),
+        { route: `GET ${below}/candidates`, at, check: ({ json }) => {
+            assert.equal(json.complete, true);
+            assert.equal(json.candidates.reduce((sum, one) => sum + one.candidates, 0), json.heaps[0].total);
+            assert.ok(json.candidates.every((one) => one.survived <= one.candidates && one.type));
+        } },
+        ...absent("GET", `${below}/candidates`),
         { route: `GET ${below}/cycles`, at, check: ({ json }) => assert.ok(json.cycles.length && json.cycles.every((one) => one.shape.includes(".") && one.count > 0)) },
         ...absent("GET", `${below}/cycles`),
         { route: `GET ${below}/events`, at: { ...at, id: "live" }, query: { wait: "300ms", kind: "alloc", limit: "10" },

@@ -5,12 +5,13 @@
 #include "attached.h"
 #include "heap/heap.h"
 
-static const struct tally_type *leaf_type, *large_type;
+static const struct tally_type *leaf_type, *large_type, *link_type;
 
 struct listed { /* one listing, put together */
     struct wire_ack ack;
     unsigned objects, cycles, messages;
     struct wire_object object[WIRE_ROWS_MAX];
+    struct wire_candidates candidates[WIRE_ROWS_MAX]; /* their number is in objects */
     struct wire_cycle cycle[WIRE_ROWS_MAX];
     char text[WIRE_ROWS_MAX][WIRE_SHAPE_MAX + 1];
 };
@@ -23,6 +24,11 @@ static void rows_take(struct listed *listed, const union fake_message *message, 
     assert_int_equal(wire_rows_check(message, bytes, &rows), 0);
     assert_int_equal(rows.operation, operation);
     listed->messages++;
+    if (rows.kind == WIRE_COMMAND_CANDIDATES) {
+        while (wire_rows_candidates(message, &at, &listed->candidates[listed->objects]))
+            listed->objects++;
+        return;
+    }
     if (rows.kind != WIRE_COMMAND_CYCLES) {
         while (wire_rows_object(message, &at, &listed->object[listed->objects]))
             listed->objects++;
@@ -210,6 +216,86 @@ static void test_garbage_and_who_refers_to_it(void **state)
     assert_int_equal(hear(world, operation, WIRE_ACK_FAILED)->ack.error, TALLY_EINVAL);
     tally_decref(holder);
     tally_garbage_clear(world->heap);
+}
+
+/* Lost a reference, and lives. */
+static void candidate_make(void *object)
+{
+    tally_incref(object);
+    tally_decref(object);
+}
+
+static void test_candidates_by_type(void **state)
+{
+    enum { OLD = 300, NEW = 20 };
+    struct world *world = *state;
+    void *old[OLD], *fresh[NEW];
+    const struct listed *listed = list(world, &(struct wire_command){.kind = WIRE_COMMAND_CANDIDATES, .limit = 10});
+    assert_int_equal(listed->objects, 0);
+    assert_int_equal(listed->ack.total, 0);
+    for (int i = 0; i < OLD; i++)
+        old[i] = tally_new(world->heap, node_type);
+    tally_collect(world->heap, 2);
+    for (int i = 0; i < NEW; i++)
+        candidate_make(fresh[i] = tally_new(world->heap, i % 2 ? node_type : link_type));
+    for (int i = 0; i < OLD; i++)
+        candidate_make(old[i]);
+    listed = list(world, &(struct wire_command){.kind = WIRE_COMMAND_CANDIDATES, .limit = 10});
+    assert_int_equal(listed->ack.total, OLD + NEW);
+    assert_int_equal(listed->ack.after, 0);
+    assert_int_equal(listed->objects, 2);
+    const struct wire_candidates *nodes = &listed->candidates[listed->candidates[0].candidates < OLD];
+    assert_int_equal(nodes->candidates, OLD + NEW / 2);
+    assert_int_equal(nodes->survived, OLD);
+    assert_int_equal(nodes->type_row, tally__type_row(world->heap, old[0]));
+    const struct wire_candidates *links = &listed->candidates[nodes == &listed->candidates[0]];
+    assert_int_equal(links->candidates, NEW / 2);
+    assert_int_equal(links->survived, 0);
+    listed = list(world, &(struct wire_command){.kind = WIRE_COMMAND_CANDIDATES, .limit = 1});
+    assert_int_equal(listed->objects, 1);
+    assert_int_equal(listed->ack.total, OLD + NEW); /* so that it is seen what is missing */
+    for (int i = 0; i < OLD; i++)
+        tally_decref(old[i]);
+    for (int i = 0; i < NEW; i++)
+        tally_decref(fresh[i]);
+}
+
+static void candidate_count(void *arg, uint32_t type_row, bool survived)
+{
+    (void)type_row, (void)survived;
+    ++*(uint64_t *)arg;
+}
+
+/* Parts of the heap add up to it. */
+static void test_candidates_go_on_by_the_page(void **state)
+{
+    enum { COUNT = 200000 };
+    struct world *world = *state;
+    void **kept = malloc(COUNT * sizeof *kept);
+    for (int i = 0; i < COUNT; i++)
+        candidate_make(kept[i] = tally_new(world->heap, node_type));
+    tally_set_max_pause(world->heap, 1);
+    uint64_t after = 0, sum = 0, expected = 0;
+    unsigned turns = 0;
+    for (uint64_t page = 0; page < tally__page_count(world->heap); page++)
+        tally__page_candidates_look(world->heap, page, candidate_count, &expected);
+    tally_disable(world->heap);
+    do {
+        const struct listed *listed =
+            list(world, &(struct wire_command){.kind = WIRE_COMMAND_CANDIDATES, .limit = 10, .after = after});
+        sum += listed->objects ? listed->candidates[0].candidates : 0;
+        assert_int_equal(listed->ack.total, listed->objects ? listed->candidates[0].candidates : 0);
+        after = listed->ack.after;
+        turns++;
+    } while (after);
+    assert_int_equal(sum, expected);
+    assert_true(expected > 0);
+    assert_true(turns > 1);
+    const struct listed *listed = list(world, &(struct wire_command){.kind = WIRE_COMMAND_CANDIDATES, .limit = 10, .after = UINT64_MAX});
+    assert_int_equal(listed->objects, 0);
+    for (int i = 0; i < COUNT; i++)
+        tally_decref(kept[i]);
+    free(kept);
 }
 
 static void test_shapes_of_cycles(void **state)
@@ -444,6 +530,8 @@ int main(void)
         ROW(test_a_listing_goes_on_where_it_ended),
         ROW(test_a_listing_takes_no_more_time_than_a_pause),
         ROW(test_garbage_and_who_refers_to_it),
+        ROW(test_candidates_by_type),
+        ROW(test_candidates_go_on_by_the_page),
         ROW(test_shapes_of_cycles),
         ROW(test_a_second_listing_is_refused_until_the_first_is_over),
         ROW(test_a_daemon_that_goes_in_the_middle),
@@ -456,7 +544,9 @@ int main(void)
     };
     attached_prepare();
     if (tally_type_register(&(struct tally_type_info){.name = "leaf", .size = 24}, &leaf_type) ||
-        tally_type_register(&(struct tally_type_info){.name = "large", .size = 100000}, &large_type))
+        tally_type_register(&(struct tally_type_info){.name = "large", .size = 100000}, &large_type) ||
+        tally_type_register(&(struct tally_type_info){.name = "link", .size = 8, .ref_count = 1,
+                                                      .refs = (struct tally_ref[]){{"next", 0}}}, &link_type))
         return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fake_directory_remove();

@@ -296,6 +296,16 @@ static void test_rows_are_walked_one_by_one(void **state)
         assert_int_equal(object.object, i + 1);
     }
     assert_false(wire_rows_object(bytes, &at, &object));
+    struct wire_candidates candidates;
+    rows.kind = WIRE_COMMAND_CANDIDATES;
+    memcpy(bytes, &rows, sizeof rows);
+    assert_int_equal(wire_rows_check(bytes, length, &rows), 0);
+    at = 0;
+    for (uint32_t i = 0; i < 255; i++) {
+        assert_true(wire_rows_candidates(bytes, &at, &candidates));
+        assert_int_equal(candidates.candidates, i + 1); /* as long as an object's, and its first number */
+    }
+    assert_false(wire_rows_candidates(bytes, &at, &candidates));
     length = cycles_make(bytes, 3, 13);
     assert_int_equal(wire_rows_check(bytes, length, &rows), 0);
     at = 0;
