@@ -125,6 +125,13 @@ APART void *eval_plainly(struct mal *mal, void *form, void *env)
     }
 }
 
+/* An atom is of the line that binds it first. */
+static void line_note(struct value *value, const struct list *form)
+{
+    if (value->kind == MAL_ATOM && !value->number)
+        value->number = form->value.number;
+}
+
 /* ---- special forms: each returns the value, or NULL: it threw, or there is another turn */
 
 APART void *do_def(struct mal *mal, struct list *form, struct turn *turn)
@@ -135,6 +142,8 @@ APART void *do_def(struct mal *mal, struct list *form, struct turn *turn)
     if (mal_kind(name) != MAL_SYMBOL)
         return mal_throw(mal, "def!: a symbol is needed");
     TALLY_LOCAL void *value = mal_value_of(mal, item(form, 2), turn->env);
+    if (value)
+        line_note(value, form);
     return value && mal_env_set(mal, turn->env, name, value) ? MAL_GIVE(value) : NULL;
 }
 
@@ -171,7 +180,10 @@ APART void *do_let(struct mal *mal, struct list *form, struct turn *turn)
         if (mal_kind(name) != MAL_SYMBOL)
             return mal_throw(mal, "let*: a symbol is needed");
         TALLY_LOCAL void *value = mal_value_of(mal, mal_next(&walk), env);
-        if (!value || !mal_env_set(mal, env, name, value))
+        if (!value)
+            return NULL;
+        line_note(value, form);
+        if (!mal_env_set(mal, env, name, value))
             return NULL;
     }
     return env ? again(turn, item(form, 2)) : NULL;
@@ -247,6 +259,7 @@ APART void *do_fn(struct mal *mal, const struct list *form, const struct turn *t
     TALLY_LOCAL struct closure *closure = params ? mal_new(mal, MAL_CLOSURE) : NULL;
     if (!closure || !params_take(mal, closure, params))
         return NULL;
+    closure->value.number = form->value.number;
     tally_store(closure, &closure->body, item(form, 2));
     tally_store(closure, &closure->env, turn->env);
     return MAL_GIVE(closure);

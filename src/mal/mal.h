@@ -64,7 +64,8 @@ enum word {
 struct value { /* what every object begins with */
     uint8_t kind;
     bool flag;       /* closure: a macro; list: has meta; environment: its outer one is more of it */
-    uint32_t number; /* symbol: its enum word; environment: names; list: a template */
+    uint32_t number; /* symbol: its enum word; environment: names; list: a template, or as a form that binds or makes
+                        something the line it was read from; closure, atom: the line that made or bound it; 0: unknown */
 };
 struct integer {
     struct value value;

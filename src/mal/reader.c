@@ -7,6 +7,8 @@
 struct reader {
     struct mal *mal;
     const char *at, *end;
+    const char *counted; /* up to here, */
+    uint32_t line;       /* this is the line */
 };
 
 static void *read_form(struct reader *reader);
@@ -65,13 +67,40 @@ static void *read_items(struct reader *reader, char close)
     return exact;
 }
 
+/* The line of a place that is not before an earlier one. */
+static uint32_t line_of(struct reader *reader, const char *place)
+{
+    for (; reader->counted < place; reader->counted++)
+        reader->line += *reader->counted == '\n';
+    return reader->line;
+}
+
+/* Forms whose values a snapshot shows with their line. */
+static bool has_line(const struct list *form)
+{
+    const struct value *head = form->first;
+    if (!head || mal_kind(head) != MAL_SYMBOL)
+        return false;
+    return head->number == MAL_WORD_DEF || head->number == MAL_WORD_DEFMACRO || head->number == MAL_WORD_LET ||
+           head->number == MAL_WORD_FN;
+}
+
+static void *read_list(struct reader *reader, struct vector *items, uint32_t line)
+{
+    struct list *list = mal_list_of(reader->mal, items->items, items->length);
+    if (list && has_line(list))
+        list->value.number = line;
+    return list;
+}
+
 static void *read_sequence(struct reader *reader, char open)
 {
+    uint32_t line = line_of(reader, reader->at);
     TALLY_LOCAL struct vector *items = read_items(reader, open == '(' ? ')' : open == '[' ? ']' : '}');
     if (!items)
         return NULL;
     if (open == '(')
-        return mal_list_of(reader->mal, items->items, items->length);
+        return read_list(reader, items, line);
     if (open == '{')
         return mal_map_of(reader->mal, items->items, items->length);
     return tally_dup(items);
@@ -203,7 +232,7 @@ static void *read_form(struct reader *reader)
 /* The first form of the text; *nothing: there is none, and nothing was thrown. */
 void *mal_read(struct mal *mal, const char *text, size_t length, bool *nothing)
 {
-    struct reader reader = {.mal = mal, .at = text, .end = text + length};
+    struct reader reader = {.mal = mal, .at = text, .end = text + length, .counted = text, .line = 1};
     skip_blank(&reader);
     *nothing = reader.at == reader.end;
     return *nothing ? NULL : read_form(&reader);

@@ -13,6 +13,49 @@
     .size = sizeof(struct type), .trailing = TALLY_TRAILING_BYTES, .trailing_element_bytes = 1, \
     .trailing_length_offset = offsetof(struct type, length)
 
+/* What a snapshot calls an object: names as they are, and of what has none the line that made it. What the program
+ * computes with, its strings and numbers, is not shown. */
+static size_t label_line(const void *object, char *text, size_t room)
+{
+    const struct value *value = object;
+    char digits[10];
+    size_t count = 0;
+    for (uint32_t rest = value->number; rest; rest /= 10)
+        digits[count++] = (char)('0' + rest % 10);
+    if (!count || room < 5 + count)
+        return 0;
+    memcpy(text, "line ", 5);
+    for (size_t i = 0; i < count; i++)
+        text[5 + i] = digits[count - 1 - i];
+    return 5 + count;
+}
+
+static size_t label_bytes(const char *bytes, size_t length, char *text, size_t room)
+{
+    size_t count = length < room ? length : room;
+    memcpy(text, bytes, count);
+    return count;
+}
+
+static size_t label_symbol(const void *object, char *text, size_t room)
+{
+    const struct symbol *symbol = object;
+    return label_bytes(symbol->bytes, symbol->length, text, room);
+}
+
+static size_t label_keyword(const void *object, char *text, size_t room)
+{
+    const struct string *keyword = object;
+    return label_bytes(keyword->bytes, keyword->length, text, room);
+}
+
+static size_t label_builtin(const void *object, char *text, size_t room)
+{
+    const struct builtin *builtin = object;
+    return builtin->routine ? label_bytes(builtin->routine->word, strlen(builtin->routine->word), text, room) : 0;
+}
+
+#define LABEL(by) .flags = TALLY_TYPE_LABEL, .label = label_##by
 #define PAIR SLOT(list, first), SLOT(list, rest)
 #define SCOPE SLOT(env, outer), SLOT(env, closure)
 #define ITEM(index) {"items[" #index "]", offsetof(struct env, items) + (index) * sizeof(void *)}
@@ -22,8 +65,8 @@ static const struct tally_type_info infos[MAL_LAYOUT_COUNT] = {
     [MAL_BOOLEAN] = {.size = sizeof(struct value)},
     [MAL_INTEGER] = {.size = sizeof(struct integer)},
     [MAL_STRING] = {BYTES(string)},
-    [MAL_KEYWORD] = {BYTES(string)},
-    [MAL_SYMBOL] = {BYTES(symbol)},
+    [MAL_KEYWORD] = {BYTES(string), LABEL(keyword)},
+    [MAL_SYMBOL] = {BYTES(symbol), LABEL(symbol)},
     [MAL_LIST] = {.size = sizeof(struct list), SLOTS(PAIR)},
     [MAL_EMPTY] = {.size = sizeof(struct list)},
     [MAL_LIST_META] = {.size = sizeof(struct list_meta), SLOTS(PAIR, SLOT(list_meta, meta))},
@@ -32,10 +75,10 @@ static const struct tally_type_info infos[MAL_LAYOUT_COUNT] = {
                     .trailing_length_offset = offsetof(struct vector, length), SLOTS(SLOT(vector, meta))},
     [MAL_MAP] = {.size = sizeof(struct map), .trailing = TALLY_TRAILING_SLOTS,
                  .trailing_length_offset = offsetof(struct map, length), SLOTS(SLOT(map, meta))},
-    [MAL_CLOSURE] = {.size = sizeof(struct closure), SLOTS(SLOT(closure, params), SLOT(closure, body),
-                                                            SLOT(closure, env), SLOT(closure, meta))},
-    [MAL_BUILTIN] = {.size = sizeof(struct builtin), SLOTS(SLOT(builtin, meta))},
-    [MAL_ATOM] = {.size = sizeof(struct atom), SLOTS(SLOT(atom, content))},
+    [MAL_CLOSURE] = {.size = sizeof(struct closure), LABEL(line),
+                     SLOTS(SLOT(closure, params), SLOT(closure, body), SLOT(closure, env), SLOT(closure, meta))},
+    [MAL_BUILTIN] = {.size = sizeof(struct builtin), LABEL(builtin), SLOTS(SLOT(builtin, meta))},
+    [MAL_ATOM] = {.size = sizeof(struct atom), LABEL(line), SLOTS(SLOT(atom, content))},
     [MAL_ENV] = {.size = sizeof(struct env), .trailing = TALLY_TRAILING_SLOTS,
                  .trailing_length_offset = offsetof(struct env, length), SLOTS(SCOPE)},
     [MAL_ENV_2] = {.size = sizeof(struct env) + 2 * sizeof(void *), SLOTS(SCOPE, ITEM(0), ITEM(1))},
@@ -151,6 +194,7 @@ static void *closure_copy(struct mal *mal, struct closure *from)
     struct closure *copy = mal_new(mal, MAL_CLOSURE);
     if (copy) {
         copy->value.flag = from->value.flag;
+        copy->value.number = from->value.number;
         copy->fixed = from->fixed;
         copy->variadic = from->variadic;
         tally_store(copy, &copy->params, from->params);
