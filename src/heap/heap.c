@@ -272,6 +272,7 @@ void tally__summary(struct tally_heap *heap)
     store(&to->longest_slice_ns, heap->longest_slice_ns);
     store(&to->abandoned_runs, heap->abandoned);
     store(&to->refused_runs, heap->refused);
+    store(&to->candidates_due, tally__candidates_due(heap));
     store(&to->mapped_bytes, heap->mapped_bytes);
     feed_summary_end(pen);
 }

@@ -381,6 +381,8 @@ void tally__direct_update(struct tally_heap *heap); /* the latter alone */
 void tally__triggers_reset(struct tally_heap *heap); /* after a run */
 void tally__candidates_adapt(struct tally_heap *heap, uint64_t examined, uint64_t collected);
 bool tally__is_due(const struct tally_heap *heap);
+/* Candidates that make a run due: 0 where none is due by their number. */
+uint64_t tally__candidates_due(const struct tally_heap *heap);
 void tally__run_due(struct tally_heap *heap); /* starts the run that is due */
 
 /* guess.c, merge.c, explore.c, find.c: the phases that find; each returns whether it is done, false where the

@@ -75,6 +75,12 @@ bool tally__is_due(const struct tally_heap *heap)
            heap_due(heap);
 }
 
+uint64_t tally__candidates_due(const struct tally_heap *heap)
+{
+    bool counts = heap->manager == TALLY_MANAGER_CYCLE && heap->enabled && heap->thresholds[0];
+    return counts ? heap->candidate_limit : 0;
+}
+
 /* CPython 3.11's gc_collect_generations(): the oldest generation that is over its threshold; the oldest of
  * all only where what is pending has grown to a quarter of what survived the last full run. */
 static int generation_due(const struct tally_heap *heap)

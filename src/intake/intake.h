@@ -54,7 +54,7 @@ struct intake_summary {
     uint64_t garbage, frozen, pause_ns, max_pause_ns, last_pause_ns;
     uint64_t max_pause_us, memory_limit_bytes, extern_bytes;
     uint64_t candidates, pending_objects, finalizers_pending;
-    uint64_t slices, missed_slices, longest_slice_ns, abandoned_runs, refused_runs;
+    uint64_t slices, missed_slices, longest_slice_ns, abandoned_runs, refused_runs, candidates_due;
 };
 
 struct intake_record { /* struct wire_record as plain numbers */

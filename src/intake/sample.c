@@ -156,6 +156,7 @@ static void summary_read(const struct heap_feed *heap, struct intake_summary *to
     to->longest_slice_ns = load(&from->longest_slice_ns);
     to->abandoned_runs = load(&from->abandoned_runs);
     to->refused_runs = load(&from->refused_runs);
+    to->candidates_due = load(&from->candidates_due);
     for (uint32_t i = 0; i < heap->type_count; i++) {
         bases[i].allocated = load(&descs[i].base_allocated);
         bases[i].freed_refcount = load(&descs[i].base_freed_refcount);

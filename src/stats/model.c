@@ -247,6 +247,7 @@ static void summary_fold(struct stats_heap_view *view, const struct intake_summa
     view->figures.longest_slice_ns = summary->longest_slice_ns;
     view->figures.abandoned_runs = summary->abandoned_runs;
     view->figures.refused_runs = summary->refused_runs;
+    view->figures.candidates_due = summary->candidates_due;
     view->figures.extern_bytes = summary->extern_bytes;
     view->last_pause_ns = summary->last_pause_ns;
 }
@@ -363,7 +364,7 @@ static void heap_gone(void *arg, void *handle, uint32_t number)
         events_free(heap->events);
         heap->events = NULL;
         figures->mapped_bytes = figures->extern_bytes = figures->garbage = figures->frozen = 0;
-        figures->candidates = figures->pending_objects = figures->finalizers_pending = 0;
+        figures->candidates_due = figures->candidates = figures->pending_objects = figures->finalizers_pending = 0;
     }
     heaps_prune(process);
     touch(process);

@@ -220,6 +220,7 @@ struct wire_counters {
     _Atomic uint64_t finalizers_pending;               /* in the finalizer queue */
     _Atomic uint64_t slices, missed_slices, longest_slice_ns;
     _Atomic uint64_t abandoned_runs, refused_runs;
+    _Atomic uint64_t candidates_due; /* so many make a run over them due; 0: none is due by them */
 };
 
 struct wire_record { /* one collection */
@@ -320,6 +321,7 @@ WIRE_AT(wire_counters, missed_slices, 360);
 WIRE_AT(wire_counters, longest_slice_ns, 368);
 WIRE_AT(wire_counters, abandoned_runs, 376);
 WIRE_AT(wire_counters, refused_runs, 384);
+WIRE_AT(wire_counters, candidates_due, 392);
 _Static_assert(sizeof(struct wire_record) == 128, "record layout");
 WIRE_AT(wire_record, sequence, 0);
 WIRE_AT(wire_record, start_ns, 8);

@@ -59,7 +59,7 @@ HEADER = Layout("magic:Q version:I header_bytes:I total_bytes:Q heap_number:I fe
 SUMMARY = Layout("enabled:I manager:I debug:I level:I thresholds:3I access:I generations:9Q counts:3Q garbage:Q frozen:Q "
                  "pause_ns:Q max_pause_ns:Q last_pause_ns:Q max_pause_us:Q memory_limit_bytes:Q extern_bytes:Q candidates:Q "
                  "pending_objects:Q finalizers_pending:Q slices:Q missed_slices:Q longest_slice_ns:Q abandoned_runs:Q "
-                 "refused_runs:Q", HEADER.bytes)
+                 "refused_runs:Q candidates_due:Q", HEADER.bytes)
 ROW = Layout("allocated:Q freed_refcount:Q freed_cycle:Q allocated_bytes:Q freed_refcount_bytes:Q freed_cycle_bytes:Q "
              "moved_in:Q moved_out:Q")
 DESC = Layout("name_offset:I name_bytes:I flags:I ref_count:I size_bytes:Q reserved:Q base_allocated:Q "

@@ -49,7 +49,7 @@ class Protocol(Scenario):
         self.assertEqual([value for g in heap["generations"] for value in (g["collections"], g["collected"], g["uncollectable"])],
                          summary["generations"])
         for name in ("garbage", "frozen", "pause_ns", "max_pause_ns", "extern_bytes", "candidates", "pending_objects",
-                     "finalizers_pending", "abandoned_runs", "refused_runs"):
+                     "finalizers_pending", "abandoned_runs", "refused_runs", "candidates_due"):
             self.assertEqual(heap[name], summary[name], name)
         self.assertEqual(heap["mapped_bytes"], feed.counters.now("mapped_bytes"))
         self.assert_same_collections(process, feed)

@@ -126,7 +126,7 @@ static void heap_tell(struct world *world, uint32_t heap, uint32_t manager, uint
         .summary = {.valid = true, .enabled = 1, .manager = manager, .max_pause_us = max_pause_us,
                     .memory_limit_bytes = 4096, .extern_bytes = 11, .candidates = 12, .pending_objects = 13,
                     .finalizers_pending = 14, .slices = 15, .missed_slices = 16, .longest_slice_ns = 17,
-                    .abandoned_runs = 18, .refused_runs = 19}};
+                    .abandoned_runs = 18, .refused_runs = 19, .candidates_due = 20}};
     world->sink.sample(world->stats, world->process, &sample);
     world->sink.swept(world->stats, true);
 }
@@ -144,7 +144,7 @@ static void test_views_tell_limits_and_what_waits(void **state)
                 {"pending_objects", NULL, 13},    {"finalizers_pending", NULL, 14},
                 {"slices", "count", 15},          {"slices", "missed", 16},
                 {"slices", "longest_ns", 17},     {"abandoned_runs", NULL, 18},
-                {"refused_runs", NULL, 19}};
+                {"refused_runs", NULL, 19},       {"candidates_due", NULL, 20}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const json_t *value = json_object_get(stats, rows[i].name);
         if (rows[i].below)

@@ -46,6 +46,7 @@ static void assert_summary(const struct wire_counters *shown)
 {
     assert_true(shown->enabled);
     assert_int_equal(shown->manager, TALLY_MANAGER_FULL);
+    assert_int_equal(shown->candidates_due, 0); /* it waits for none */
     assert_int_equal(shown->debug, TALLY_DEBUG_STATS);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(shown->thresholds[i], 101 + i);
@@ -397,6 +398,12 @@ static void test_the_limit_of_candidates_adapts(void **state)
     assert_int_equal(suspects, 20);
     assert_int_equal(last_of(heap).scope, TALLY_SCOPE_CANDIDATES);
     assert_int_equal(heap->candidate_limit, 30);
+    const struct wire_counters *shown = heap->hot.pen.counters;
+    assert_int_equal(shown->candidates_due, 30);
+    tally_disable(heap);
+    assert_int_equal(shown->candidates_due, 0);
+    tally_enable(heap);
+    assert_int_equal(shown->candidates_due, 30);
     for (unsigned limit = 30; limit > 20; limit = limit / 3 * 2) { /* all of it is garbage */
         assert_int_equal(heap->candidate_limit, limit);
         uint64_t runs = heap_stats(heap).generations[0].collections;

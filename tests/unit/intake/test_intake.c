@@ -381,6 +381,7 @@ static void summary_write(struct forged_heap *heap)
     atomic_store(&to->longest_slice_ns, 1007);
     atomic_store(&to->abandoned_runs, 1008);
     atomic_store(&to->refused_runs, 1009);
+    atomic_store(&to->candidates_due, 1010);
     feed_summary_end(&heap->pen);
 }
 
@@ -412,6 +413,7 @@ static void test_limits_and_what_waits_are_told(void **state)
     assert_int_equal(figures->longest_slice_ns, 1007);
     assert_int_equal(figures->abandoned_runs, 1008);
     assert_int_equal(figures->refused_runs, 1009);
+    assert_int_equal(figures->candidates_due, 1010);
     assert_int_equal(process->collections[0].scope, WIRE_SCOPE_CANDIDATES);
     assert_int_equal(process->collections[0].slices, 70000);
     stats_view_unref(view);
