@@ -20,13 +20,14 @@
 /* Bits of ?detail= and --metrics-detail. X(NAME, bit, word) */
 #define METRICS_DETAILS(X) \
     X(METRICS_APP, 1, "app") X(METRICS_PROCESS, 2, "process") X(METRICS_HEAPS, 4, "heaps") \
-    X(METRICS_HISTOGRAMS, 8, "histograms") X(METRICS_MORE, 16, "more") X(METRICS_TYPES, 32, "types")
+    X(METRICS_HISTOGRAMS, 8, "histograms") X(METRICS_MORE, 16, "more") X(METRICS_TYPES, 32, "types") \
+    X(METRICS_OWN, 64, "own")
 enum metrics_detail {
 #define METRICS_X(name, bit, word) name = (bit),
     METRICS_DETAILS(METRICS_X)
 #undef METRICS_X
 };
-#define METRICS_SCOPES (METRICS_APP | METRICS_PROCESS | METRICS_HEAPS)
+#define METRICS_SCOPES (METRICS_APP | METRICS_PROCESS | METRICS_HEAPS | METRICS_OWN)
 /* Without a scope: processes, or apps while there are many processes, and until there are fewer again. */
 #define METRICS_APP_ABOVE 300u
 #define METRICS_APP_UNTIL 240u

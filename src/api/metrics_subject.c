@@ -193,6 +193,8 @@ static void apps_collect(struct subjects *subjects, const struct stats_view *vie
 void subjects_collect(struct subjects *subjects, const struct stats_view *view, unsigned scope, uint64_t now_wall_ns,
                       uint64_t now_mono_ns)
 {
+    if (scope == METRICS_OWN)
+        return;
     if (scope == METRICS_APP) {
         apps_collect(subjects, view, now_mono_ns);
         return;

@@ -80,7 +80,7 @@ bool metrics_detail_parse(const char *text, unsigned *detail, char *why, size_t 
         size_t bytes = strcspn(at, ",");
         unsigned bit = detail_bit(at, bytes);
         if (!bit) {
-            snprintf(why, why_bytes, "'%.*s' is none of app, process, heaps, histograms, more, types", (int)(bytes < 40 ? bytes : 40), at);
+            snprintf(why, why_bytes, "'%.*s' is none of app, process, heaps, own, histograms, more, types", (int)(bytes < 40 ? bytes : 40), at);
             return false;
         }
         *detail |= bit;
@@ -90,7 +90,9 @@ bool metrics_detail_parse(const char *text, unsigned *detail, char *why, size_t 
     }
     unsigned scope = *detail & METRICS_SCOPES;
     if (scope & (scope - 1))
-        snprintf(why, why_bytes, "one of app, process and heaps, not several");
+        snprintf(why, why_bytes, "one of app, process, heaps and own, not several");
+    else if (scope == METRICS_OWN && *detail != METRICS_OWN)
+        snprintf(why, why_bytes, "own are tallyd's: alone");
     else if (scope == METRICS_APP && (*detail & METRICS_TYPES))
         snprintf(why, why_bytes, "types are those of a process: not with app");
     else

@@ -145,6 +145,8 @@ class Metrics(Scenario):
         self.assertEqual(found["tallyd_history_rows_total", 'result="dropped"'], 0)
         self.assertEqual(found["tallyd_history_degraded", ""], 0)
         self.assertEqual(found["tallyd_log_lines_left_out_total", ""], 0)
+        names = {line.split(" ")[2].split("_")[0] for line in self.unix("GET", "/metrics?detail=own").body.decode().splitlines() if line.startswith("# TYPE ")}
+        self.assertEqual(names, {"tallyd", "process"})
         for thread in "intake", "ticker", "rules", "history":
             label = f'thread="{thread}"'
             self.assertGreater(found["tallyd_rounds_total", label], 0, thread)

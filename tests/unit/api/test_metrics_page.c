@@ -387,10 +387,12 @@ static void test_details_are_words(void **state)
     assert_true(metrics_detail_parse("heaps,types,more", &detail, why, sizeof why));
     assert_int_equal(detail, METRICS_HEAPS | METRICS_TYPES | METRICS_MORE);
     assert_false(metrics_detail_parse("typ", &detail, why, sizeof why));
-    assert_string_equal(why, "'typ' is none of app, process, heaps, histograms, more, types");
+    assert_string_equal(why, "'typ' is none of app, process, heaps, own, histograms, more, types");
     assert_false(metrics_detail_parse("app,,more", &detail, why, sizeof why));
     assert_false(metrics_detail_parse("app,heaps", &detail, why, sizeof why));
     assert_false(metrics_detail_parse("app,types", &detail, why, sizeof why));
+    assert_false(metrics_detail_parse("own,more", &detail, why, sizeof why));
+    assert_string_equal(why, "own are tallyd's: alone");
 }
 
 static void test_openmetrics_is_for_those_who_name_it(void **state)
