@@ -62,7 +62,7 @@ REPLAY_SRCS := src/base/text.c $(addprefix src/replay/,script.c lex.c lines.c na
   generate.c control.c print.c query.c run.c main.c)
 
 # Files the dashboard is made of, embedded in tallyd.
-WEB_FILES := $(filter-out web/node_modules/%,$(wildcard web/*.html web/*.css web/*.js web/*.svg))
+WEB_FILES := $(filter-out web/node_modules/%,$(wildcard web/*.html web/*.css web/*.js web/*.svg web/views/*.js))
 
 obj = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJS := $(call obj,$(LIB_SRCS))
@@ -153,7 +153,7 @@ web/node_modules/.stamp: web/package.json web/package-lock.json
 $(BUILD)/web_files.c: src/api/embed.sh $(WEB_FILES) web/node_modules/.stamp
 	$(call say,EMBED,web)
 	@mkdir -p $(@D)
-	$(Q)src/api/embed.sh web $(BUILD)/packed $(foreach f,$(WEB_FILES),/$(notdir $(f))=$(f)) $(VENDOR_FILES) > $@.new && mv $@.new $@
+	$(Q)src/api/embed.sh web $(BUILD)/packed $(foreach f,$(WEB_FILES),$(f:web%=%)=$(f)) $(VENDOR_FILES) > $@.new && mv $@.new $@
 
 SCHEMA_FILES := $(wildcard src/api/schemas/*.json)
 

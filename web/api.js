@@ -16,6 +16,11 @@ export class Problem extends Error {
     }
 }
 
+/** Hears that tallyd does not know the session any more; the wiring sets it. @type {(problem: Problem) => void} */
+let onUnauthorized = () => {};
+/** @param {(problem: Problem) => void} listener */
+export const whenUnauthorized = (listener) => { onUnauthorized = listener; };
+
 export const hasSession = () => sessionStorage.getItem(TOKEN) !== null;
 export const forgetSession = () => sessionStorage.removeItem(TOKEN);
 
@@ -39,26 +44,42 @@ async function send(method, path, { body, signal, headers = {} } = {}) {
     try {
         response = await fetch(path, { method, headers, signal, body: body && JSON.stringify(body), cache: "no-store", credentials: "omit" });
     } catch (error) {
+        if (signal?.aborted && signal.reason?.name === "AbortError") {
+            throw new Problem(0, "aborted", "the request was broken off");
+        }
         const late = error instanceof DOMException && error.name === "TimeoutError";
         throw new Problem(0, late ? "timeout" : "unreachable", late ? "tallyd does not answer" : "tallyd cannot be reached");
     }
     if (!response.ok) {
-        throw await problemOf(response);
+        const problem = await problemOf(response);
+        if (problem.status === 401 && `${method} ${path}` !== "POST /v1/session") {
+            onUnauthorized(problem);
+        }
+        throw problem;
     }
     return response;
 }
 
-/** @param {string} method @param {string} path @param {object} [body] @param {number} [patience] @returns {Promise<any>} */
-async function json(method, path, body, patience = PATIENCE_MS) {
-    const response = await send(method, path, { body, signal: AbortSignal.timeout(patience) });
+/** @param {string} method @param {string} path @param {object} [body] @param {number} [patience] @param {AbortSignal} [stopped] @returns {Promise<any>} */
+async function json(method, path, body, patience = PATIENCE_MS, stopped) {
+    const late = AbortSignal.timeout(patience);
+    const response = await send(method, path, { body, signal: stopped ? AbortSignal.any([stopped, late]) : late });
     try {
-        return await response.json();
+        return response.status === 204 ? null : await response.json();
     } catch {
         throw new Problem(0, "unreachable", "tallyd's answer broke off");
     }
 }
 
-const one = (/** @type {string} */ id) => `/v1/processes/${encodeURIComponent(id)}`;
+/** For views: an answer's JSON. @param {string} path @param {AbortSignal} [signal] @returns {Promise<any>} */
+export const get = (path, signal) => json("GET", path, undefined, PATIENCE_MS, signal);
+/** @param {"POST"|"PUT"|"PATCH"|"DELETE"} method @param {string} path @param {object} [body] @returns {Promise<any>} */
+export const ask = (method, path, body) => json(method, path, body);
+/** What is not JSON, for a file. @param {string} path @param {AbortSignal} [signal] @returns {Promise<Blob>} */
+export const blob = async (path, signal) => (await send("GET", path, { signal })).blob();
+
+/** The path of a process. @param {string} id */
+export const one = (/** @type {string} */ id) => `/v1/processes/${encodeURIComponent(id)}`;
 
 /** Changes the link's code for a session. @param {string} code */
 export async function login(code) {
@@ -68,6 +89,10 @@ export async function login(code) {
 
 /** @returns {Promise<import("./types").Info>} */
 export const info = () => json("GET", "/v1/info");
+/** @returns {Promise<import("./types").Who>} */
+export const session = () => json("GET", "/v1/session");
+/** Those that fire. @returns {Promise<{alerts: import("./types").Alert[]}>} */
+export const alerts = () => json("GET", "/v1/alerts?state=firing&limit=1000");
 /** @returns {Promise<import("./types").Fleet>} */
 export const processes = () => json("GET", "/v1/processes?limit=1000");
 /** @param {string} id @returns {Promise<import("./types").Stats>} */

@@ -3,32 +3,19 @@
 import { Component, html } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import * as format from "./format.js";
+import { Deadline, followOperation, toneOf } from "./operation.js";
 
-const ENDED = new Set(["succeeded", "failed", "cancelled", "expired"]);
+const { operationText } = format;
+
 const OPERATIONS_SHOWN = 6;
-/** The stream tells sooner; this is for when it does not. */
-const POLL_MS = 250;
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./types").Operation} Operation */
 
-/** @param {Operation} operation @returns {"busy"|"good"|"bad"} */
-const toneOf = (operation) => !ENDED.has(operation.state) ? "busy" : operation.state === "succeeded" ? "good" : "bad";
-
 /** Shows an answer unless something else has been asked since. @typedef {(answer: Pick<import("./types").Answer, "tone"|"text"> & {operation?: string}) => void} Show */
 
-/** Waits until the operation has ended, and keeps the store up to date. @param {Store} store @param {Operation} operation @param {Show} show */
-async function followOperation(store, operation, show) {
-    for (;;) {
-        store.setOperation(operation);
-        show({ tone: toneOf(operation), text: format.operationText(operation), operation: operation.id });
-        if (ENDED.has(operation.state)) {
-            return;
-        }
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-        operation = await api.operation(operation.id);
-    }
-}
+/** @param {Store} store @param {Operation} operation @param {Show} show */
+const followed = (store, operation, show) => followOperation(store, operation, (now) => show({ tone: toneOf(now), text: operationText(now), operation: now.id }));
 
 /** @param {Store} store @param {string} asked @param {(show: Show) => Promise<void>} ask */
 async function answered(store, asked, ask) {
@@ -47,7 +34,7 @@ async function answered(store, asked, ask) {
 export function collect(store) {
     const asked = `Collect generation ${store.generation}`;
     return answered(store, asked, async (show) =>
-        followOperation(store, await api.collect(store.chosen, store.generation), show));
+        void await followed(store, await api.collect(store.chosen, store.generation), show));
 }
 
 /** @param {Store} store @param {string} asked @param {Partial<import("./types").Config>} change */
@@ -55,7 +42,7 @@ function configure(store, asked, change) {
     return answered(store, asked, async (show) => {
         const answer = await api.configure(store.chosen, change);
         if (answer.kind) { /* an operation: some heap has not taken it over yet, or refused it */
-            await followOperation(store, /** @type {Operation} */ (/** @type {unknown} */ (answer)), show);
+            await followed(store, /** @type {Operation} */ (/** @type {unknown} */ (answer)), show);
         } else {
             const inForce = Object.fromEntries(Object.entries(answer).filter(([name]) => name in change));
             show({ tone: "good", text: format.configText(inForce) });
@@ -65,14 +52,6 @@ function configure(store, asked, change) {
 
 /** @param {Store} store @param {boolean} enabled */
 export const setEnabled = (store, enabled) => configure(store, enabled ? "Enable" : "Disable", { enabled });
-
-/** Time left until an operation can no longer take effect. @param {{operation: Operation}} props */
-function Deadline({ operation }) {
-    const spent = Date.now() - Date.parse(operation.created_at);
-    return html`<progress max=${operation.deadline_ms} value=${Math.min(spent, operation.deadline_ms)}
-        aria-label="Time until the deadline"></progress>
-        <button type="button" class="small" data-testid="cancel" onClick=${() => api.cancel(operation.id).catch(() => undefined)}>Cancel</button>`;
-}
 
 /** @param {{store: Store}} props */
 function Answer({ store }) {

@@ -1,30 +1,36 @@
-/* Wiring: the address bar, the session, the stream and the page, one with the store, and drawing once a frame. */
+/* Wiring: the address, the session, the stream, the view and the page, one with the store, and drawing once a frame. */
 
 import { html, render } from "./vendor/htm-preact.js";
+import { follow as followAddress, present, takeLogin } from "./address.js";
 import * as api from "./api.js";
-import { ProcessView } from "./process.js";
-import { ProcessList, addressOf } from "./processes.js";
-import { LoggedOut, TopBar } from "./status.js";
+import { Door, Frame } from "./frame.js";
 import { Store } from "./store.js";
 import { Follower } from "./stream.js";
+import { VIEWS } from "./views.js";
 
 const CALM_FRAME_MS = 1000;
 const CONFIRM_AFTER_MS = 2000;
-const TYPES_EVERY_MS = 2000;
-const FLEET = ["fleet", "operations"];
+const FRAME_TOPICS = ["fleet", "operations", "alerts"];
 /** How a stream of something that is no process, or none any more, is refused. */
 const NOT_A_PROCESS = [400, 404, 422];
+
+/** @typedef {import("./views.js").View} View */
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const app = /** @type {HTMLElement} */ (document.getElementById("app"));
 let drawing = false;
 let drawnAt = 0;
-let typesAt = -Infinity;
+let drawnPlace = "";
 let confirming = false;
 let entering = 0;
+let address = present();
+/** What is shown: the module of `shown` once it has come. */
+let shown = "";
+let view = /** @type {View|null} */ (null);
+let viewProblem = /** @type {Error|null} */ (null);
 
 const store = new Store(() => {
-    if (!drawing) {
+    if (!drawing && !document.hidden) {
         drawing = true;
         const draw = () => requestAnimationFrame(page);
         const wait = calm.matches ? drawnAt + CALM_FRAME_MS - performance.now() : 0;
@@ -36,44 +42,77 @@ const follower = new Follower({
     onMessage(event, data) {
         store.take(event, data);
         if (event === "fleet") {
-            chooseFirst();
             welcomeBack();
         }
     },
     onLink(link) {
-        const back = link.state === "live";
         store.setLink(link);
-        if (back) {
+        if (link.state === "live") {
             refresh();
         }
     },
     onRefused(problem) {
-        refused(problem);
-        if (NOT_A_PROCESS.includes(problem.status) && follower.topics !== FLEET) {
+        if (NOT_A_PROCESS.includes(problem.status) && follower.topics.length > FRAME_TOPICS.length) {
             noSuchProcess();
-            follower.follow(FLEET);
+            follower.follow(FRAME_TOPICS);
         }
     },
 });
+store.hurry = () => follower.hurry();
+
+api.whenUnauthorized(() => {
+    follower.stop();
+    api.forgetSession();
+    store.setSession("out", "This session is no longer valid.");
+});
+
+/** The title of the row that the address names. */
+const rowOf = () => VIEWS.find(({ id }) => id === address.view);
 
 function page() {
     drawing = false;
     drawnAt = performance.now();
-    document.title = store.summary ? `${store.summary.name} – tally` : "tally";
-    render(store.session !== "in" ? html`<${LoggedOut} store=${store} />` : html`
-        <${TopBar} store=${store} />
-        <div class="columns">
-            <nav aria-label="Processes"><${ProcessList} store=${store} /></nav>
-            <main><${ProcessView} store=${store} /></main>
-        </div>`, app);
+    if (store.session !== "in") {
+        document.title = "tally";
+        render(html`<${Door} store=${store} />`, app);
+        return;
+    }
+    const title = view?.title ?? rowOf()?.title ?? "No such view";
+    const name = address.process && view?.needsProcess !== false ? store.summary?.name ?? store.stats?.name : "";
+    document.title = [name, title, "tally"].filter(Boolean).join(" – ");
+    render(html`<${Frame} store=${store} address=${address} title=${title} view=${view} problem=${viewProblem} again=${load} />`, app);
+    arrive();
 }
 
-/** A session that tallyd no longer knows is over; anything else is for whoever asked. @param {unknown} problem */
-function refused(problem) {
-    if (problem instanceof api.Problem && problem.status === 401) {
-        follower.stop();
-        api.forgetSession();
-        store.setSession("out", "This session is no longer valid.");
+/** At another view, or another process, reading begins at its title; the first one is where the page begins anyway. */
+function arrive() {
+    const place = view ? `${shown} ${address.process}` : drawnPlace;
+    if (drawnPlace && place !== drawnPlace) {
+        scrollTo(0, 0);
+        document.getElementById("title")?.focus({ preventScroll: true });
+    }
+    drawnPlace = place;
+}
+
+/** Brings the module of the view that the address names. */
+async function load() {
+    const row = rowOf();
+    const id = shown = address.view;
+    view = null;
+    viewProblem = row ? null : new Error(`There is no view ${id}`);
+    try {
+        const module = await row?.load();
+        if (shown === id) {
+            view = module?.default ?? null;
+        }
+    } catch (error) {
+        if (shown === id) {
+            viewProblem = new Error(`The view could not be loaded: ${/** @type {Error} */ (error).message}`);
+        }
+    }
+    if (shown === id) {
+        listen();
+        store.changed();
     }
 }
 
@@ -83,12 +122,14 @@ function noSuchProcess() {
 
 /** Fetches what the stream tells only from now on. */
 async function refresh() {
-    const id = store.chosen;
+    const quiet = () => undefined;
     await Promise.all([
-        api.info().then((info) => store.setInfo(info), refused),
-        api.processes().then((fleet) => { store.setFleet(fleet); chooseFirst(); }, refused),
-        api.operations().then(({ operations }) => operations.reverse().forEach((operation) => store.setOperation(operation)), refused),
-        id ? refreshChosen(id) : null,
+        api.info().then((info) => store.setInfo(info), quiet),
+        api.session().then((who) => store.setWho(who), quiet),
+        api.processes().then((fleet) => store.setFleet(fleet), quiet),
+        api.alerts().then(({ alerts }) => store.setAlerts(alerts), quiet),
+        api.operations().then(({ operations }) => operations.reverse().forEach((operation) => store.setOperation(operation)), quiet),
+        store.chosen ? refreshChosen(store.chosen) : null,
     ]);
 }
 
@@ -96,51 +137,31 @@ async function refresh() {
 async function refreshChosen(id) {
     const still = (/** @type {(value: any) => void} */ use) => (/** @type {any} */ value) => { if (store.chosen === id) { use(value); } };
     await Promise.all([
-        api.stats(id).then(still((stats) => store.setStats(stats)), still((problem) => {
-            refused(problem);
-            problem.status === 404 ? noSuchProcess() : store.setStatsProblem(problem.message);
-        })),
-        api.collections(id).then(still(({ collections }) => store.addCollections(collections)), refused),
-        refreshTypes(id),
+        api.stats(id).then(still((stats) => store.setStats(stats)), still((problem) =>
+            problem.status === 404 ? noSuchProcess() : store.setStatsProblem(problem.message))),
+        api.collections(id).then(still(({ collections }) => store.addCollections(collections)), () => undefined),
     ]);
-}
-
-/** @param {string} id */
-async function refreshTypes(id) {
-    typesAt = performance.now();
-    const answer = await api.types(id).catch(() => null);
-    if (answer && store.chosen === id) {
-        store.setTypes(answer.types);
-    }
-}
-
-/** Where the address names no process, the first live one is shown. The address is asked too: it may name one whose
- * hashchange is still under way. */
-function chooseFirst() {
-    const first = store.fleet?.processes.find((process) => process.state === "live");
-    if (!store.chosen && !inAddress("process") && first) {
-        history.replaceState(null, "", addressOf(first.id));
-        choose(first.id);
-    }
 }
 
 /** After a restart of tallyd the page may be back before the program is. */
 function welcomeBack() {
     if (store.statsProblem && store.summary) {
         store.setStatsProblem("");
-        follow();
+        listen();
     }
 }
 
-function follow() {
-    const id = store.chosen;
-    follower.follow([...FLEET, ...id ? [`stats:${id}`, `collections:${id}`] : []]);
-}
-
-/** @param {string} id */
-function choose(id) {
-    store.choose(id);
-    follow();
+/** One stream of all that the frame and the view need; none while nobody looks. */
+function listen() {
+    if (store.session !== "in" || document.hidden) {
+        follower.stop();
+        return;
+    }
+    const own = view && (!view.needsProcess || address.process) ? view.topics(address) : [];
+    const topics = [...FRAME_TOPICS, ...own.filter((topic) => !FRAME_TOPICS.includes(topic))];
+    if (!follower.run || topics.join() !== follower.topics.join()) {
+        follower.follow(topics);
+    }
 }
 
 /** Changes a link's code for a session; whether that worked. @param {string} code */
@@ -156,14 +177,11 @@ async function enter(code) {
     }
 }
 
-const inAddress = (/** @type {string} */ name) => new URLSearchParams(location.hash.slice(1)).get(name);
-
-/** The address is the page's state: #process=ID, or a link's #login=CODE, which leaves the address at once. It may
- * change while a login is under way, whose end reads it again. */
+/** The address has changed; a login link's code leaves it at once. It may change again while a login is under way, whose
+ * end reads it once more. */
 async function onAddress() {
-    const code = inAddress("login");
+    const code = takeLogin();
     if (code !== null) {
-        history.replaceState(null, "", location.pathname);
         entering++;
         const entered = await enter(code);
         entering--;
@@ -178,37 +196,40 @@ async function onAddress() {
         store.setSession("out");
         return;
     }
-    const anew = store.session !== "in";
+    address = present();
     store.setSession("in");
-    const id = inAddress("process") ?? (code === null ? "" : store.chosen);
-    if (anew || id !== store.chosen) {
-        choose(id);
+    store.choose(address.process);
+    if (address.view !== shown) {
+        await load();
+    } else {
+        listen();
     }
+    store.changed();
 }
 
-/** Once a second: ages are redrawn, types are read, and a silence is looked into, since a process in which nothing
- * happens sends nothing: tallyd's answer tells rest from staleness. */
+/** Once a second: ages are redrawn, and a silence is looked into, since a process in which nothing happens sends
+ * nothing: tallyd's answer tells rest from staleness. */
 async function tick() {
     const id = store.chosen;
     if (store.session !== "in" || document.hidden) {
         return;
     }
     store.changed();
-    if (!id || store.link.state !== "live" || store.stats?.state === "gone") {
-        return;
-    }
-    if (performance.now() - typesAt > TYPES_EVERY_MS) {
-        refreshTypes(id);
-    }
-    if (store.silence > CONFIRM_AFTER_MS && !confirming) {
+    if (id && store.link.state === "live" && store.stats?.state !== "gone" && !store.statsProblem && store.silence > CONFIRM_AFTER_MS && !confirming) {
         confirming = true;
-        await api.stats(id).then((stats) => store.setStats(stats), refused);
+        await api.stats(id).then((stats) => store.setStats(stats), () => undefined);
         confirming = false;
     }
 }
 
-addEventListener("hashchange", onAddress);
-document.addEventListener("visibilitychange", () => { follower.hurry(); tick(); });
+/** A hidden tab costs nothing; one that is looked at again has the whole state anew. */
+function onVisible() {
+    listen();
+    store.changed();
+}
+
+followAddress(onAddress);
+document.addEventListener("visibilitychange", onVisible);
 addEventListener("online", () => follower.hurry());
 setInterval(tick, 1000);
 page();

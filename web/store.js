@@ -25,7 +25,11 @@ export class Store {
         this.link = /** @type {import("./types").Link} */ ({ state: "connecting", since: 0, retryAt: 0, reason: "" });
         this.startId = "";
         this.fleet = /** @type {import("./types").Fleet|null} */ (null);
-        this.filter = "";
+        this.who = /** @type {import("./types").Who|null} */ (null);
+        this.alerts = /** @type {Map<number, import("./types").Alert>} */ (new Map());
+        /** Tries the link again at once; the wiring puts it here. */
+        this.hurry = () => {};
+        this.listeners = /** @type {Map<string, Set<(data: any) => void>>} */ (new Map());
         this.chosen = "";
         this.stats = /** @type {import("./types").Stats|null} */ (null);
         this.statsProblem = "";
@@ -33,7 +37,6 @@ export class Store {
         this.missed = 0;
         this.missedAt = -Infinity;
         this.collections = /** @type {import("./types").Collection[]} */ ([]);
-        this.types = /** @type {import("./types").Type[]|null} */ (null);
         this.operations = /** @type {Map<string, import("./types").Operation>} */ (new Map());
         this.answer = /** @type {import("./types").Answer|null} */ (null);
         this.asked = 0;
@@ -78,7 +81,6 @@ export class Store {
             this.freshAt = -Infinity;
             this.missedAt = -Infinity;
             this.collections = [];
-            this.types = null;
             this.asked++;
             this.answer = null;
             this.changed();
@@ -97,11 +99,14 @@ export class Store {
             this.addCollections(data.collections);
         } else if (event === "operation") {
             this.setOperation(data);
+        } else if (event === "alert") {
+            data.state === "firing" ? this.alerts.set(data.id, data) : this.alerts.delete(data.id);
         } else if (event === "gap") {
             this.missed = data.missed + (this.now() - this.missedAt < STALE_MS ? this.missed : 0);
             this.missedAt = this.now();
             this.histories.get(this.chosen)?.gap();
         }
+        this.listeners.get(event)?.forEach((listener) => listener(data));
         this.changed();
     }
 
@@ -164,10 +169,23 @@ export class Store {
         this.changed();
     }
 
-    /** @param {import("./types").Type[]} types */
-    setTypes(types) {
-        this.types = types;
+    /** Who asks, and what they may. @param {import("./types").Who} who */
+    setWho(who) {
+        this.who = who;
         this.changed();
+    }
+
+    /** All that fire. @param {import("./types").Alert[]} alerts */
+    setAlerts(alerts) {
+        this.alerts = new Map(alerts.map((alert) => [alert.id, alert]));
+        this.changed();
+    }
+
+    /** Hears of every event of a topic that the stream brings; gives what ends that. @param {string} event @param {(data: any) => void} listener */
+    listen(event, listener) {
+        const all = this.listeners.get(event) ?? new Set();
+        this.listeners.set(event, all.add(listener));
+        return () => all.delete(listener);
     }
 
     /** Ended operations do not come back to life. @param {import("./types").Operation} operation */

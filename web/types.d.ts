@@ -16,7 +16,9 @@ export interface Summary {
     labels: Record<string, string>; library: string; attached_at: string; gone_at: string | null; end: string | null;
     complete: boolean; safepoint_age_ns: number | null;
     live_objects: number; live_bytes: number; allocations: number; frees: Frees; collections: number;
+    pause_ns: number; max_pause_ns: number; p99_pause_ns: number; predicted_pause_ns?: number | null;
     enabled: boolean | null; manager: string | null;
+    heaps: { n: number; live_objects: number; live_bytes: number; state: string }[];
 }
 
 export interface Fleet extends View { processes: Summary[]; next_cursor: string | null }
@@ -75,3 +77,10 @@ export interface Answer {
 }
 
 export interface Link { state: "connecting" | "live" | "offline"; since: number; retryAt: number; reason: string }
+
+export interface Who { who: string; scopes: string[]; remote_control_off: boolean }
+
+export interface Alert {
+    id: number; state: "firing" | "resolved"; rule: string; process: string; name: string; type: string | null; series: string;
+    condition: string; value: number | null; began_at: string; resolved_at: string | null; reason: string | null;
+}

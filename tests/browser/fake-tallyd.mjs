@@ -106,6 +106,8 @@ class Fake {
         this.quiet = false; /* nothing happens in the processes: no frames, answers as ever */
         this.attached = true; /* false: no process is known */
         this.safepoints = true; /* false: operations wait until they expire */
+        this.scopes = ["read", "control"]; /* what the session may do */
+        this.alerts = []; /* those that fire */
         this.log = []; /* "METHOD path" of every request for the API */
         this.port = 0;
     }
@@ -114,10 +116,11 @@ class Fake {
         return `http://127.0.0.1:${this.port}/`;
     }
 
-    link() {
+    /** A login link that goes on to a place, such as `process=ID`. */
+    link(place = "") {
         const code = randomBytes(12).toString("hex");
         this.codes.add(code);
-        return `${this.url}#login=${code}`;
+        return `${this.url}#login=${code}${place && `&${place}`}`;
     }
 
     async start() {
@@ -212,7 +215,7 @@ class Fake {
             pieces.push(piece);
         }
         const body = pieces.length ? JSON.parse(Buffer.concat(pieces).toString()) : {};
-        if (url.pathname === "/v1/session") {
+        if (url.pathname === "/v1/session" && request.method === "POST") {
             return this.#login(body.code, response);
         }
         if (!this.tokens.has((request.headers.authorization ?? "").replace("Bearer ", ""))) {
@@ -223,7 +226,7 @@ class Fake {
 
     async #file(path, response) {
         try {
-            const file = VENDOR[path] ?? `${ROOT}web${/^\/[a-z-]+\.(js|css|html|svg)$/.test(path) ? path : "/index.html"}`;
+            const file = VENDOR[path] ?? `${ROOT}web${/^\/(views\/)?[a-z-]+\.(js|css|html|svg)$/.test(path) ? path : "/index.html"}`;
             const body = await readFile(file);
             response.writeHead(200, { "Content-Type": KINDS[file.split(".").pop()], "Content-Security-Policy": CSP,
                 "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer" });
@@ -261,6 +264,12 @@ class Fake {
             return this.#json(response, 200, this.#view({ version: "0.1.0", start_id: this.startId, pid: 4242, mode: "user",
                 started_at: iso(this.startedAt), uptime_ns: (Date.now() - this.startedAt) * 1e6,
                 managers: ["none", "refcount", "generational", "cycle", "full"], fields: catalogue() }));
+        }
+        if (area === "session") {
+            return this.#json(response, 200, { who: "session", scopes: this.scopes, remote_control_off: false });
+        }
+        if (area === "alerts") {
+            return this.#json(response, 200, { start_id: this.startId, alerts: this.alerts, next_cursor: null });
         }
         if (area === "operations") {
             return this.#operations(request, id, response);

@@ -8,7 +8,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { byId, drawn, eventually, open, pixels } from "./page.mjs";
+import { byId, choose, drawn, eventually, open, pixels } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
@@ -32,7 +32,7 @@ describe("the real tallyd", { skip }, () => {
         world.program("orchard", "kind=idle");
         await eventually("both programs are listed", async () => (await world.api("/v1/processes")).processes.length === 2);
         ({ page, faults, close } = await open(world.browser, await world.link()));
-        await page.locator('[data-testid="process"]', { hasText: "bakery" }).click();
+        await choose(page, "bakery");
         await byId(page, "name").getByText("bakery").waitFor();
     }, PATIENCE);
     after(async () => {
@@ -45,7 +45,7 @@ describe("the real tallyd", { skip }, () => {
     const chosen = async () => (await world.api("/v1/processes")).processes.find(({ name }) => name === "bakery");
 
     test("a process is shown with its labels and what is in force", PATIENCE, async () => {
-        await page.locator('[data-testid="process"]', { hasText: "kind=cycles" }).waitFor();
+        await page.locator('[data-testid="process-view"]', { hasText: "kind=cycles" }).waitFor();
         await page.locator('[data-badge="enabled"]', { hasText: "collector enabled" }).waitFor();
         await page.locator('[data-badge="manager"]', { hasText: "cycle" }).waitFor();
         const { thresholds } = await world.api(`/v1/processes/${(await chosen()).id}/config`);
@@ -122,13 +122,13 @@ describe("the real tallyd", { skip }, () => {
     });
 
     test("an idle program is collected on request, and rest is not called stale", PATIENCE, async () => {
-        await page.locator('[data-testid="process"]', { hasText: "orchard" }).click();
+        await choose(page, "orchard");
         await byId(page, "name").getByText("orchard").waitFor();
         await sleep(4500);
         assert.equal(await byId(page, "stale").count(), 0);
         await byId(page, "collect").click();
         await byId(page, "answer").getByText(/^Collect generation 2: collected [\d,]+ objects?/).waitFor();
-        await page.locator('[data-testid="process"]', { hasText: "bakery" }).click();
+        await choose(page, "bakery");
         await byId(page, "name").getByText("bakery").waitFor();
     });
 

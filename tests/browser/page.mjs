@@ -35,6 +35,12 @@ export async function open(browser, url, options = {}) {
 
 export const byId = (page, id) => page.locator(`[data-testid="${id}"]`);
 
+/** Goes to the list, from wherever the page is, and to a process from there. */
+export async function choose(page, name) {
+    await byId(page, "to-fleet").click();
+    await page.locator('[data-testid="processes"] tbody tr', { hasText: name }).first().click();
+}
+
 /** The drawn figure of the chosen process: its raw value, the text, and the seq of the view it is from. */
 export const drawn = (page, path) => byId(page, "figures").locator(`[data-field="${path}"]`)
     .evaluate((cell) => ({ value: Number(cell.dataset.value), seq: Number(cell.dataset.seq), text: cell.textContent }));
@@ -61,10 +67,9 @@ export const pixels = (page, chart) => page.locator(`canvas[data-chart="${chart}
     return data.reduce((sum, value) => (sum * 31 + value) % 1_000_000_007, 7);
 });
 
-/** Breaches of accessibility that hinder people: serious and critical ones. */
+/** Breaches of accessibility, of any weight. */
 export async function axe(page) {
     await page.addScriptTag({ path: AXE });
     const { violations } = await page.evaluate(() => globalThis.axe.run());
-    return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
-        .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
 }

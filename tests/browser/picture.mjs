@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { byId, open } from "./page.mjs";
+import { byId, choose, open } from "./page.mjs";
 import { World } from "./world.mjs";
 
 const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -13,7 +13,7 @@ try {
     world.program("bakery", "demo=cycles", at("src/mal/demo/bakery.mal"));
     world.program("orchard", "demo=waves", at("src/mal/demo/orchard.mal"));
     const { page } = await open(world.browser, await world.link(), { viewport: { width: 1240, height: 800 }, colorScheme: "light" });
-    await page.locator('[data-testid="process"]', { hasText: "bakery" }).click();
+    await choose(page, "bakery");
     await sleep(80_000);
     await byId(page, "disable").click();
     await sleep(4000);

@@ -9,7 +9,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { byId, eventually, open } from "./page.mjs";
+import { byId, choose, eventually, open } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "hosts/hostile"].every((program) => existsSync(join(BUILD, program)));
@@ -117,7 +117,7 @@ describe("threats in a browser", { skip }, () => {
             dialogs.push(dialog.message());
             await dialog.dismiss();
         });
-        await page.locator('[data-testid="process"]', { hasText: NAME }).click();
+        await choose(page, NAME);
         await byId(page, "name").getByText(NAME).waitFor();
         await page.getByText("<svg onload='window.pwned=2'>").first().waitFor();
         await page.getByText("{{constructor.constructor('window.pwned=5')()}}").first().waitFor();

@@ -16,3 +16,9 @@ export abstract class Component<P = {}, S = {}> {
 }
 export function html(strings: TemplateStringsArray, ...values: unknown[]): VNode;
 export function render(tree: Child, parent: Element): void;
+export function useState<T>(first: T | (() => T)): [T, (next: T | ((old: T) => T)) => void];
+export function useRef<T>(first: T): { current: T };
+export function useMemo<T>(make: () => T, deps: unknown[]): T;
+export function useCallback<F extends Function>(call: F, deps: unknown[]): F;
+export function useEffect(effect: () => void | (() => unknown), deps?: unknown[]): void;
+export function useLayoutEffect(effect: () => void | (() => unknown), deps?: unknown[]): void;

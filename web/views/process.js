@@ -1,20 +1,25 @@
 /* The chosen process: who it is, what is in force, its figures, charts, controls, collections and types. */
 
-import { Component, html } from "./vendor/htm-preact.js";
-import { LiveChart, chartSpecs } from "./charts.js";
-import { Controls, Operations } from "./controls.js";
-import * as format from "./format.js";
+import { Component, html } from "../vendor/htm-preact.js";
+import { LiveChart, chartSpecs } from "../charts.js";
+import { Controls, Operations } from "../controls.js";
+import * as api from "../api.js";
+import * as format from "../format.js";
+import { useResource } from "../resource.js";
+import { Loading, Stale } from "../states.js";
+import { onTheme } from "../theme.js";
 
 const COLLECTIONS_SHOWN = 20;
 const TYPES_SHOWN = 12;
+const TYPES_EVERY_MS = 2000;
 const SKIPPED_SHOWN_MS = 15_000;
 /** The figures that stand out; all of the catalogue's are in the table below. */
 const FIGURES = ["live_bytes", "live_objects", "allocations", "frees.refcount", "frees.cycle", "collections", "max_pause_ns",
     "pause_ns", "garbage", "mapped_bytes"];
 
-/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("../store.js").Store} Store */
 
-/** A catalogue's row; before the catalogue is here, the path speaks for itself. @param {Store} store @returns {(path: string) => import("./types").Field} */
+/** A catalogue's row; before the catalogue is here, the path speaks for itself. @param {Store} store @returns {(path: string) => import("../types").Field} */
 const fieldsOf = (store) => (path) => store.info?.fields.find((field) => field.path === path)
     ?? { path, kind: "gauge", unit: path.endsWith("_bytes") ? "bytes" : path.endsWith("_ns") ? "nanoseconds" : "objects",
         label: path.replace(/[._]/g, " "), help: "" };
@@ -27,14 +32,12 @@ class Chart extends Component {
     componentDidMount() {
         const { store, index } = this.props;
         this.chart = new LiveChart(/** @type {HTMLElement} */ (this.base), chartSpecs(fieldsOf(store))[index]);
-        this.dark = matchMedia("(prefers-color-scheme: dark)");
-        this.onScheme = () => this.chart?.recolour();
-        this.dark.addEventListener("change", this.onScheme);
+        this.forget = onTheme(() => this.chart?.recolour());
         this.draw();
     }
 
     componentWillUnmount() {
-        this.dark?.removeEventListener("change", /** @type {() => void} */ (this.onScheme));
+        this.forget?.();
         this.chart?.destroy();
     }
 
@@ -63,7 +66,7 @@ class Chart extends Component {
 /** @param {{name: string, tone?: string, title?: string, children?: unknown}} props */
 const Badge = ({ name, tone = "", title, children }) => html`<span class="badge ${tone}" data-badge=${name} title=${title}>${children}</span>`;
 
-/** How sure the numbers are. @param {{stats: import("./types").Stats}} props */
+/** How sure the numbers are. @param {{stats: import("../types").Stats}} props */
 function Completeness({ stats }) {
     if (stats.complete) {
         return html`<${Badge} name="complete" tone="good" title="Every event since the start was read">complete<//>`;
@@ -72,7 +75,7 @@ function Completeness({ stats }) {
     return html`<${Badge} name="complete" tone="warn" title="Totals come from counters and stay exact; what events tell has gaps">incomplete: ${why}<//>`;
 }
 
-/** @param {{stats: import("./types").Stats}} props */
+/** @param {{stats: import("../types").Stats}} props */
 function InForce({ stats }) {
     const { enabled, manager, thresholds, events, debug, max_pause_us: pause, memory_limit_bytes: memory } = stats;
     const differ = html`<em>heaps differ</em>`;
@@ -91,7 +94,7 @@ function InForce({ stats }) {
 
 /** @param {{store: Store}} props */
 function Figures({ store }) {
-    const stats = /** @type {import("./types").Stats} */ (store.stats);
+    const stats = /** @type {import("../types").Stats} */ (store.stats);
     const field = fieldsOf(store);
     return html`<dl class="figures-row" data-testid="figures">${FIGURES.map((path) => {
         const { label, help, unit } = field(path);
@@ -110,7 +113,7 @@ function AllFigures({ store }) {
             <td class="number" title=${format.exact(format.at(stats, path))}>${format.inUnit(format.at(stats, path), unit)}</td><td class="wide">${help}</td></tr>`)}</tbody></table></div></details>`;
 }
 
-/** What a pause was made of. @param {import("./types").Collection} collection */
+/** What a pause was made of. @param {import("../types").Collection} collection */
 function pauseText({ phases, slices }) {
     const [find, callbacks, free] = [phases?.find_ns, phases?.callback_ns, phases?.free_ns].map(format.duration);
     return `find ${find}, callbacks ${callbacks}, free ${free}${slices > 1 ? `, in ${slices} slices` : ""}`;
@@ -120,7 +123,7 @@ function pauseText({ phases, slices }) {
 function Collections({ store }) {
     const rows = store.collections.slice(0, COLLECTIONS_SHOWN);
     const heaps = (store.stats?.heaps?.length ?? 1) > 1;
-    return html`<section class="panel" aria-labelledby="collections-title"><h3 id="collections-title">Last collections</h3>
+    return html`<section class="panel"><h3 id="collections-title">Last collections</h3>
         ${rows.length === 0 ? html`<p class="hint" data-testid="collections-empty">No collection has run yet.</p>` : html`<div class="scroll" tabindex="0" role="region" aria-labelledby="collections-title">
         <table data-testid="collections"><thead><tr><th>Time</th>${heaps ? html`<th class="number">Heap</th>` : null}<th>Reason</th><th class="number">Gen.</th><th>Scope</th>
             <th class="number">Pause</th><th class="number">Examined</th><th class="number">Collected</th><th class="number">Freed</th>
@@ -138,12 +141,13 @@ function Collections({ store }) {
 
 /** @param {{store: Store}} props */
 function Types({ store }) {
-    if (!store.types?.length) {
+    const { data } = useResource(() => api.types(store.chosen), [store.chosen], { every: TYPES_EVERY_MS });
+    if (!data?.types.length) {
         return null;
     }
-    const types = [...store.types].sort((a, b) => b.live_bytes - a.live_bytes || b.allocations - a.allocations);
+    const types = [...data.types].sort((a, b) => b.live_bytes - a.live_bytes || b.allocations - a.allocations);
     const most = types[0].live_bytes || 1;
-    return html`<section class="panel" aria-labelledby="types-title"><h3 id="types-title">Types</h3>
+    return html`<section class="panel"><h3 id="types-title">Types</h3>
         <div class="scroll" tabindex="0" role="region" aria-labelledby="types-title"><table data-testid="types"><thead><tr><th>Type</th><th class="number">Live bytes</th><th class="share" aria-hidden="true"></th>
             <th class="number">Objects</th><th class="number">Freed by count</th><th class="number">by cycle</th></tr></thead>
         <tbody>${types.slice(0, TYPES_SHOWN).map((type) => html`<tr key=${type.name + type.size_bytes}><td class="code">${type.name}</td>
@@ -171,25 +175,17 @@ function Identity({ store }) {
 
 /** Says it where the figures shown may no longer be true. @param {{store: Store}} props */
 function Freshness({ store }) {
-    const skipped = store.now() - store.missedAt < SKIPPED_SHOWN_MS;
-    if (!store.stale && !skipped) {
-        return null;
+    if (store.stale) {
+        return html`<${Stale} store=${store} />`;
     }
-    return html`<p class="notice warn" role="status" data-testid=${store.stale ? "stale" : "missed"}>${store.stale
-        ? html`Stale: nothing new from tallyd<span aria-hidden="true"> for ${format.age(store.silence)}</span>. The numbers below are of ${format.clock(store.stats?.as_of ?? "")}.`
-        : `${format.plural(store.missed, "frame")} skipped because this page was slow; the charts show a gap.`}</p>`;
+    return store.now() - store.missedAt < SKIPPED_SHOWN_MS ? html`<p class="notice warn" role="status" data-testid="missed">${
+        format.plural(store.missed, "frame")} skipped because this page was slow; the charts show a gap.</p>` : null;
 }
 
-/** @param {{store: Store}} props */
-export function ProcessView({ store }) {
-    if (!store.chosen) {
-        return html`<p class="empty" data-testid="none-chosen">${store.fleet?.processes.length
-            ? "Choose a process from the list." : "Waiting for the first process."}</p>`;
-    }
+/** @param {import("../views.js").Given} given */
+function Body({ store }) {
     if (!store.stats || !store.info) {
-        return store.statsProblem
-            ? html`<p class="notice bad" role="alert" data-testid="process-problem">${store.statsProblem}</p>`
-            : html`<p class="empty" data-testid="process-loading">Reading process ${store.chosen.slice(0, 8)}…</p>`;
+        return html`<${Loading} what=${`process ${store.chosen.slice(0, 8)}`} testid="process-loading" />`;
     }
     const gone = store.stats.state === "gone";
     return html`<article class=${store.stale ? "old" : ""} aria-label="Process ${store.stats.name}" data-testid="process-view" data-id=${store.chosen}>
@@ -206,3 +202,7 @@ export function ProcessView({ store }) {
         <${AllFigures} store=${store} />
     </article>`;
 }
+
+/** @type {import("../views.js").View} */
+export default { title: "Overview", needsProcess: true, Body,
+    topics: ({ process }) => [`stats:${process}`, `collections:${process}`] };

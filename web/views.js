@@ -1,0 +1,19 @@
+/* The page's views, in the order of the navigation. A view is a module of its own, which comes when it is first
+ * looked at; what it exports is a View. */
+
+/** What a view gets. @typedef {{store: import("./store.js").Store, address: import("./address.js").Address}} Given */
+
+/** @typedef {{title: string, needsProcess: boolean, topics: (address: import("./address.js").Address) => string[],
+ *             Body: (given: Given) => import("./vendor/htm-preact.js").Child}} View
+ * title         of the page and of the document
+ * needsProcess  the frame shows it only where the address names a process that tallyd knows
+ * topics        what of the stream it needs beside the frame's own (fleet, operations, alerts) */
+
+/** @typedef {{id: string, title: string, key: string, needsProcess: boolean, load: () => Promise<{default: View}>}} ViewRow
+ * key  after `g`, the way to it by keyboard */
+
+/** @type {ViewRow[]} */
+export const VIEWS = [
+    { id: "fleet", title: "Processes", key: "p", needsProcess: false, load: () => import("./views/fleet.js") },
+    { id: "process", title: "Overview", key: "o", needsProcess: true, load: () => import("./views/process.js") },
+];
