@@ -40,6 +40,7 @@ INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c command.c feed.c sample
 STATS_SRCS := $(addprefix src/stats/,baseline.c model.c texts.c births.c events.c detail.c runs.c forecast.c apps.c tail.c publish.c)
 OPERATIONS_SRCS := $(addprefix src/operations/,operations.c ride.c rows.c audit.c)
 HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c migrate.c check.c base.c retain.c writer.c series.c subject.c collected.c sampler.c ticker.c reader.c stretch.c query.c lists.c purge.c history.c)
+SNAPSHOT_SRCS := $(addprefix src/snapshot/,store.c describe.c receive.c)
 RULES_SRCS := $(addprefix src/rules/,series.c window.c parse.c alerts.c act.c engine.c keep.c rules.c)
 API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c parameters.c json.c credentials.c tokens.c session.c asked.c \
   respond.c negotiate.c represent.c bodies.c worker.c repeat.c list.c \
@@ -49,7 +50,7 @@ API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c paramet
 METRICS_SRCS := src/api/answers.c src/api/metrics.c $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
 SANDBOX_SRCS := src/sandbox/sandbox.c
 TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c wiring.c)
-DAEMON_SRCS := src/base/log.c src/base/pulse.c src/base/file.c src/base/text.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
+DAEMON_SRCS := src/base/log.c src/base/pulse.c src/base/file.c src/base/text.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(SNAPSHOT_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
 DAEMON_LIBS := -lm -lmicrohttpd -ljansson -lz -linih -lsystemd -lseccomp -lnettle -lsqlite3
 
 TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/tallyctl/table.c src/tallyctl/place.c src/tallyctl/client.c \
@@ -170,11 +171,11 @@ $(BUILD)/obj/%_files.o: $(BUILD)/%_files.c
 UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRCS))
 # A unit test of a folder links the folder's side of the house.
-unit_objs = $(if $(filter base sandbox intake stats operations history rules api tallyd,$(1)),$(BUILD)/libtallyd.a $(BUILD)/libtally.a,\
+unit_objs = $(if $(filter base sandbox intake stats operations snapshot history rules api tallyd,$(1)),$(BUILD)/libtallyd.a $(BUILD)/libtally.a,\
   $(if $(filter mal,$(1)),$(filter-out %/main.o,$(call obj,$(MAL_SRCS))) $(BUILD)/libtally.a,\
   $(if $(filter replay,$(1)),$(filter-out %/main.o,$(call obj,$(REPLAY_SRCS))) $(BUILD)/libtally.a,\
   $(if $(filter tallyctl,$(1)),$(filter-out %/main.o,$(call obj,$(TALLYCTL_SRCS))),$(BUILD)/libtally.a))))
-unit_libs = $(if $(filter base sandbox intake stats operations history rules api tallyd,$(1)),$(DAEMON_LIBS),$(if $(filter tallyctl,$(1)),$(TALLYCTL_LIBS)))
+unit_libs = $(if $(filter base sandbox intake stats operations snapshot history rules api tallyd,$(1)),$(DAEMON_LIBS),$(if $(filter tallyctl,$(1)),$(TALLYCTL_LIBS)))
 
 UNIT_LINK_test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=mmap,--wrap=madvise
 UNIT_LINK_test_log := -Wl,--wrap=sd_journal_sendv

@@ -1,4 +1,4 @@
-/* Wiring: intake ──▶ stats ──▶ history, rules, api, and api, rules ──▶ operations ──▶ intake. */
+/* Wiring: intake ──▶ stats ──▶ history, rules, api, and api, rules ──▶ operations ──▶ intake ──▶ snapshots ──▶ api. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -176,6 +176,16 @@ static int history_open(struct daemon *daemon)
     return error;
 }
 
+static int snapshots_start(struct daemon *daemon)
+{
+    int error = snapshots_open(&(struct snapshots_options){.folder = daemon->folders.state,
+                                                           .bytes_max = (uint64_t)daemon->settings.options.artifact_size},
+                               &daemon->snapshots);
+    if (error)
+        log_warn("artifacts: %s", strerror(-error));
+    return error;
+}
+
 void options_take(struct daemon *daemon)
 {
     const struct options *options = &daemon->settings.options;
@@ -207,7 +217,7 @@ int stages_open(struct daemon *daemon)
         return EXIT_REFUSAL;
     options_take(daemon);
     stats_sink_init(daemon->stats, &daemon->stats_sink);
-    if (history_open(daemon) || !rules_open(daemon) || intake_open(daemon) || api_open(daemon, start_id) ||
+    if (history_open(daemon) || snapshots_start(daemon) || !rules_open(daemon) || intake_open(daemon) || api_open(daemon, start_id) ||
         rules_start(daemon->rules, daemon->stats))
         return EXIT_REFUSAL;
     int error = folder_write(daemon->folders.runtime, "http.addr", daemon->address,
@@ -227,6 +237,8 @@ void stages_close(struct daemon *daemon)
         api_stop(daemon->api);
     if (daemon->intake)
         intake_stop(daemon->intake);
+    if (daemon->snapshots)
+        snapshots_close(daemon->snapshots);
     rules_free(daemon->rules);
     if (daemon->operations)
         operations_free(daemon->operations);

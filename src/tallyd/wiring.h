@@ -8,6 +8,7 @@
 #include "operations/operations.h"
 #include "rules/rules.h"
 #include "sandbox/sandbox.h"
+#include "snapshot/snapshot.h"
 #include "stats/stats.h"
 #include "tallyd/tallyd.h"
 
@@ -24,6 +25,7 @@ struct daemon { /* main.c fills in what stands before the stages */
     struct stats *stats;
     struct audit *audit;
     struct history *history;
+    struct snapshots *snapshots;
     struct operations *operations;
     struct rules *rules;
     struct intake *intake;

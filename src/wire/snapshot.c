@@ -259,7 +259,7 @@ static void names_count(struct snapshot_reader *reader, struct cursor *cursor, s
 {
     if (cursor->fault)
         return;
-    reader->names_bytes += bytes + 1;
+    reader->names_bytes += bytes + 8;
     if (reader->names_bytes > SNAPSHOT_NAMES_MAX)
         cursor->fault = SNAPSHOT_FAULT_NAMES;
 }
@@ -277,7 +277,7 @@ static void type_read(struct snapshot_reader *reader, struct cursor *cursor)
         cursor->fault = SNAPSHOT_FAULT_TWICE;
     if (!cursor->fault && !type.name.bytes)
         cursor->fault = SNAPSHOT_FAULT_TEXT;
-    names_count(reader, cursor, type.name.bytes + type.trailing.bytes + type.external.bytes);
+    names_count(reader, cursor, 16 + type.name.bytes + type.trailing.bytes + type.external.bytes);
     if (cursor->fault)
         return;
     reader->rows[type.row] = type.field_count + 1;
@@ -426,6 +426,8 @@ static size_t items_read(struct snapshot_reader *reader, const unsigned char *by
         if (cursor.fault == SNAPSHOT_FAULT_CUT)
             break;
         reader->fault = cursor.fault;
+        if (cursor.fault)
+            break;
         reader->offset += (uint64_t)(cursor.at - (bytes + done));
         done = (size_t)(cursor.at - bytes);
     }

@@ -47,7 +47,7 @@
 #define SNAPSHOT_FIELDS_MAX 65534u       /* of a type */
 #define SNAPSHOT_TEXT_MAX 255u           /* bytes of a name */
 #define SNAPSHOT_LABEL_MAX 64u           /* bytes of a label */
-#define SNAPSHOT_NAMES_MAX ((uint64_t)16 << 20)     /* bytes of all names together, one more for each */
+#define SNAPSHOT_NAMES_MAX ((uint64_t)16 << 20)     /* bytes of all names together, eight more for each */
 #define SNAPSHOT_OBJECTS_MAX ((uint64_t)0xfffffff0) /* objects, and likewise edges */
 #define SNAPSHOT_BYTES_MAX ((uint64_t)1 << 48)      /* payload or native bytes of an object; of all: what memory has */
 #define SNAPSHOT_COUNT_MAX ((uint64_t)1 << 40)      /* references of an object */

@@ -1,0 +1,69 @@
+/* What the files of the store share. */
+#ifndef TALLY_SNAPSHOT_PRIVATE_H
+#define TALLY_SNAPSHOT_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "snapshot/snapshot.h"
+
+#define PATH_ROOM 384u
+#define FOLDER_ROOM 320u
+
+struct artifact {
+    struct snapshot_artifact view;
+    unsigned refs;       /* the list's, the receiver's, the analyser's, each graph's */
+    bool dropped;        /* it is in the list no more */
+    bool busy;           /* it is received or analysed: it is not dropped for another */
+    uint64_t stored;     /* bytes that count against the options */
+    uint64_t began_ns;   /* its state, CLOCK_MONOTONIC */
+    atomic_bool give_up; /* said once, without the lock: whatever goes on with it ends */
+};
+
+struct reception;
+
+struct snapshots {
+    char folder[FOLDER_ROOM]; /* "artifacts" itself */
+    uint64_t bytes_max, stream_bytes_max;
+
+    pthread_mutex_t lock; /* all artifacts but their give_up, the list, and the receptions that are handed over */
+    struct artifact **artifacts; /* by id, the oldest first; SNAPSHOT_ARTIFACTS + SNAPSHOT_RECEIVING */
+    size_t count;
+    uint64_t stored;
+    struct reception *handed; /* not yet the receiver's */
+    unsigned receptions;      /* handed over, or the receiver's */
+    bool ending;
+
+    pthread_t receiver;
+    int wake_fd; /* an eventfd: look at what is handed over, at give_up, at ending */
+};
+
+/* ---- store.c; `lock` is held where it says so */
+void artifact_path(const struct snapshots *snapshots, const char *id, const char *ending, char out[PATH_ROOM]);
+/* A new one, the newest, whose reference is the caller's beside the list's; under the lock. NULL: out of memory. */
+struct artifact *artifact_new(struct snapshots *snapshots, const struct snapshot_meta *meta);
+void artifact_unref(struct snapshots *snapshots, struct artifact *artifact);
+/* Takes so many bytes more for it, for which the oldest artifacts go. false: there is no room all the same. */
+bool artifact_grow(struct snapshots *snapshots, struct artifact *artifact, uint64_t bytes);
+/* Gives back what it has beyond `bytes`. */
+void artifact_shrink(struct snapshots *snapshots, struct artifact *artifact, uint64_t bytes);
+/* It is failed, for this reason; its files but the description go. */
+__attribute__((format(printf, 3, 4))) void artifact_fail(struct snapshots *snapshots, struct artifact *artifact,
+                                                         const char *format, ...);
+/* Writes ID.json, unless it has been dropped. 0 or -errno. */
+int artifact_write(struct snapshots *snapshots, struct artifact *artifact);
+/* The state and when it began; under the lock. */
+void artifact_state(struct artifact *artifact, enum snapshot_artifact_state state);
+
+/* ---- describe.c: ID.json */
+/* For free(3); NULL: out of memory. */
+char *describe_text(const struct snapshot_artifact *view);
+/* false: it is none of ours. The id is not among what is read. */
+bool describe_read(const char *path, struct snapshot_artifact *view);
+
+/* ---- receive.c */
+int receiver_start(struct snapshots *snapshots); /* 0 or -errno */
+void receiver_stop(struct snapshots *snapshots);
+void receiver_wake(struct snapshots *snapshots);
+
+#endif

@@ -1,0 +1,237 @@
+/* The store of artifacts and its receiver: what is whole is kept and found again, what is not says why, and nothing that a
+ * writer does keeps anybody waiting for ever. */
+#include "world.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#define MIB ((uint64_t)1 << 20)
+
+static bool file_is_there(const char *id, const char *ending)
+{
+    char path[256];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/artifacts/%.16s%s", world_folder, id, ending);
+    return !stat(path, &status);
+}
+
+static void file_make(const char *name, const char *content)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/artifacts/%s", world_folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(content, file);
+    fclose(file);
+}
+
+static void test_what_is_whole_is_kept_and_found_again(void **state)
+{
+    (void)state;
+    struct text stream = world_chain(1000, SNAPSHOT_WHOLE);
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct snapshot_artifact artifact = world_receive(snapshots, &stream), found;
+    assert_true(artifact.state == SNAPSHOT_ANALYSING || artifact.state == SNAPSHOT_READY);
+    assert_int_equal(artifact.objects, 1000);
+    assert_int_equal(artifact.edges, 999);
+    assert_int_equal(artifact.bytes, 32000);
+    assert_int_equal(artifact.size_bytes, stream.length);
+    assert_int_equal(artifact.meta.pause_ns, 1000); /* the stream's end knows better */
+    assert_true(artifact.instant);
+    assert_true(file_is_there(artifact.id, ".stream"));
+    snapshots_close(snapshots);
+    file_make("0000000000000001.part", "half");
+    file_make("0000000000000002.stream", "of nothing");
+    file_make("0000000000000003.json", "{\"version\": 1");
+    file_make("strange", "");
+    snapshots = world_open(64 * MIB);
+    assert_true(snapshots_find(snapshots, artifact.id, &found));
+    assert_string_equal(found.meta.name, "app");
+    assert_string_equal(found.meta.mode, "clone");
+    assert_int_equal(found.objects, 1000);
+    assert_int_equal(found.taken_wall_ns, artifact.taken_wall_ns);
+    assert_false(file_is_there("0000000000000001", ".part"));
+    assert_false(file_is_there("0000000000000002", ".stream"));
+    assert_false(file_is_there("0000000000000003", ".json"));
+    assert_false(file_is_there("strange", ""));
+    assert_true(snapshots_delete(snapshots, artifact.id));
+    assert_false(snapshots_delete(snapshots, artifact.id));
+    assert_false(file_is_there(artifact.id, ".stream"));
+    assert_false(file_is_there(artifact.id, ".json"));
+    snapshots_close(snapshots);
+    text_free(&stream);
+}
+
+static void test_the_newest_are_listed_first(void **state)
+{
+    (void)state;
+    struct text stream = world_chain(3, SNAPSHOT_WHOLE);
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct snapshot_artifact all[8], sent[3];
+    for (unsigned i = 0; i < 3; i++)
+        sent[i] = world_receive(snapshots, &stream);
+    assert_int_equal(snapshots_list(snapshots, NULL, NULL, all, 8), 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_string_equal(all[i].id, sent[2 - i].id);
+    assert_int_equal(snapshots_list(snapshots, world_meta.process, sent[2].id, all, 8), 2);
+    assert_string_equal(all[0].id, sent[1].id);
+    assert_int_equal(snapshots_list(snapshots, "another", NULL, all, 8), 0);
+    assert_int_equal(snapshots_list(snapshots, NULL, NULL, all, 2), 2);
+    snapshots_close(snapshots);
+    text_free(&stream);
+}
+
+static void failed_with(struct snapshots *snapshots, const struct text *stream, const char *problem)
+{
+    struct snapshot_artifact artifact = world_receive(snapshots, stream);
+    assert_int_equal(artifact.state, SNAPSHOT_FAILED);
+    if (!strstr(artifact.problem, problem))
+        fail_msg("'%s' is not in '%s'", problem, artifact.problem);
+    assert_false(file_is_there(artifact.id, ".part"));
+    assert_false(file_is_there(artifact.id, ".stream"));
+    assert_true(file_is_there(artifact.id, ".json"));
+}
+
+static void test_what_is_not_whole_says_why(void **state)
+{
+    (void)state;
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct text stream = world_chain(10, SNAPSHOT_WHOLE), late = world_chain(10, SNAPSHOT_LATE);
+    struct text cut = {.data = stream.data, .length = stream.length - 3}, nothing = {.data = stream.data};
+    failed_with(snapshots, &cut, "the program ended it early, after ");
+    failed_with(snapshots, &nothing, "the program ended it early, after 0 bytes and 0 objects");
+    failed_with(snapshots, &late, "the program gave it up: it was not done by its deadline");
+    stream.data[0] ^= 1;
+    failed_with(snapshots, &stream, "the stream is malformed at byte 0: it is no snapshot stream");
+    snapshots_close(snapshots);
+    snapshots = world_open(64 * MIB); /* they are remembered */
+    struct snapshot_artifact all[8];
+    assert_int_equal(snapshots_list(snapshots, NULL, NULL, all, 8), 4);
+    assert_int_equal(all[0].state, SNAPSHOT_FAILED);
+    assert_non_null(strstr(all[0].problem, "malformed"));
+    snapshots_close(snapshots);
+    text_free(&stream);
+    text_free(&late);
+}
+
+static void test_one_that_trickles_or_hangs_has_a_deadline(void **state)
+{
+    (void)state;
+    struct text stream = world_chain(1000, SNAPSHOT_WHOLE);
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct world_sending trickle = {.piece = 1, .pause_ms = 20}, silent = {.hang = true}, swift = {.piece = 0};
+    struct text nothing = {.data = stream.data};
+    uint64_t start_ns = clock_mono_ns();
+    world_start(snapshots, &trickle, &stream, 300000000);
+    world_start(snapshots, &silent, &nothing, 300000000);
+    world_start(snapshots, &swift, &stream, 300000000);
+    world_await(&swift); /* the others do not hold it up */
+    assert_true(clock_mono_ns() - start_ns < 250000000);
+    assert_int_not_equal(swift.artifact.state, SNAPSHOT_FAILED);
+    world_await(&trickle);
+    world_await(&silent);
+    assert_true(clock_mono_ns() - start_ns < 3000000000u);
+    assert_string_equal(trickle.artifact.problem, "it was not whole by its deadline");
+    assert_string_equal(silent.artifact.problem, "it was not whole by its deadline");
+    snapshots_close(snapshots);
+    text_free(&stream);
+}
+
+static void test_delete_and_close_end_what_comes(void **state)
+{
+    (void)state;
+    struct text stream = world_chain(10, SNAPSHOT_WHOLE), half = {.data = stream.data, .length = stream.length / 2};
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct world_sending one = {.hang = true}, other = {.hang = true};
+    struct snapshot_artifact artifact;
+    world_start(snapshots, &one, &half, 0);
+    world_start(snapshots, &other, &half, 0);
+    assert_true(snapshots_find(snapshots, one.id, &artifact));
+    assert_int_equal(artifact.state, SNAPSHOT_RECEIVING_IT);
+    assert_true(snapshots_delete(snapshots, one.id));
+    world_await(&one);
+    assert_string_equal(one.artifact.problem, "it was deleted");
+    assert_false(file_is_there(one.id, ".json"));
+    assert_false(file_is_there(one.id, ".part"));
+    snapshots_close(snapshots);
+    world_await(&other);
+    assert_string_equal(other.artifact.problem, "tallyd was stopped while it came");
+    text_free(&stream);
+}
+
+static void test_the_oldest_go_for_new_ones(void **state)
+{
+    (void)state;
+    struct text stream = world_chain(300000, SNAPSHOT_WHOLE), large = world_chain(1000000, SNAPSHOT_WHOLE);
+    struct snapshots *snapshots = world_open(16 * MIB);
+    struct snapshot_artifact all[64];
+    assert_true(stream.length < 4 * MIB && large.length > 4 * MIB);
+    failed_with(snapshots, &large, "artifact-size leaves for one");
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_not_equal(world_receive(snapshots, &stream).state, SNAPSHOT_FAILED);
+    size_t count = snapshots_list(snapshots, NULL, NULL, all, 64), with_stream = 0;
+    for (size_t i = 0; i < count; i++)
+        with_stream += file_is_there(all[i].id, ".stream");
+    assert_true(with_stream >= 1 && with_stream * stream.length <= 16 * MIB);
+    assert_true(with_stream < 20);
+    snapshots_close(snapshots);
+    text_free(&stream);
+    text_free(&large);
+}
+
+/* A file that may not grow stands for a full disk, which needs a file system of its own. */
+static void test_a_full_disk_is_a_failed_artifact(void **state)
+{
+    (void)state;
+    struct text stream = world_chain(100000, SNAPSHOT_WHOLE), small = world_chain(10, SNAPSHOT_WHOLE);
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct rlimit was, tight;
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &was);
+    tight = was;
+    tight.rlim_cur = 65536;
+    setrlimit(RLIMIT_FSIZE, &tight);
+    failed_with(snapshots, &stream, "the state folder: File too large");
+    setrlimit(RLIMIT_FSIZE, &was);
+    assert_int_not_equal(world_receive(snapshots, &small).state, SNAPSHOT_FAILED);
+    snapshots_close(snapshots);
+    text_free(&stream);
+    text_free(&small);
+}
+
+static void test_only_pipes_are_taken(void **state)
+{
+    (void)state;
+    struct snapshots *snapshots = world_open(64 * MIB);
+    int ends[2];
+    char id[SNAPSHOT_ID_CHARS];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(snapshot_receive(snapshots, &world_meta, open("/dev/zero", O_RDONLY | O_CLOEXEC), NULL, NULL, id), -EINVAL);
+    assert_int_equal(snapshot_receive(snapshots, &world_meta, -1, NULL, NULL, id), -EINVAL);
+    assert_int_equal(snapshot_receive(snapshots, &world_meta, dup(ends[1]), NULL, NULL, id), -EINVAL);
+    for (unsigned i = 0; i < SNAPSHOT_RECEIVING; i++)
+        assert_int_equal(snapshot_receive(snapshots, &world_meta, dup(ends[0]), NULL, NULL, id), 0);
+    assert_int_equal(snapshot_receive(snapshots, &world_meta, dup(ends[0]), NULL, NULL, id), -EBUSY);
+    close(ends[0]);
+    close(ends[1]);
+    snapshots_close(snapshots);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+        TEST(test_what_is_whole_is_kept_and_found_again),
+        TEST(test_the_newest_are_listed_first),
+        TEST(test_what_is_not_whole_says_why),
+        TEST(test_one_that_trickles_or_hangs_has_a_deadline),
+        TEST(test_delete_and_close_end_what_comes),
+        TEST(test_the_oldest_go_for_new_ones),
+        TEST(test_a_full_disk_is_a_failed_artifact),
+        TEST(test_only_pipes_are_taken),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
