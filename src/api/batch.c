@@ -124,22 +124,3 @@ enum MHD_Result api_batch(struct request *request)
     stats_view_unref(view);
     return result;
 }
-
-enum MHD_Result api_baseline(struct request *request)
-{
-    enum MHD_Result result = MHD_NO;
-    const struct stats_view *view = stats_view_get_new(request->api->stats);
-    const struct stats_process_view *process = request_process(request, view, &result);
-    const char *id = process ? process->id : NULL;
-    if (process && process->gone)
-        result = respond_gone(request, PROBLEM_process_gone, process->id);
-    else if (process && !stats_baseline_set(request->api->stats, process))
-        result = respond_problem(request, PROBLEM_internal, NULL);
-    else if (process)
-        result = controls_start(request,
-                                &(struct operation_request){.processes = &id, .process_count = 1,
-                                                            .command = {.kind = OPERATION_BASELINE}},
-                                id, 0);
-    stats_view_unref(view);
-    return result;
-}

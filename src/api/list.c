@@ -115,3 +115,12 @@ json_t *list_page(struct request *request, struct list *list, size_t most, size_
     json_decref(read);
     return *to < list->count && *to > *from ? cursor_make(list, &list->rows[*to - 1]) : json_null();
 }
+
+bool list_among(const char *words, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = words; at && *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ','))
+        if (strcspn(at, ",") == length && !strncmp(at, word, length))
+            return true;
+    return !words;
+}

@@ -6,16 +6,6 @@
 #include "api/private.h"
 #include "base/clock.h"
 
-/* Whether the words of a LIST, as given, hold this one; true where none were given. */
-static bool among(const char *words, const char *word)
-{
-    size_t length = strlen(word);
-    for (const char *at = words; at && *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ','))
-        if (strcspn(at, ",") == length && !strncmp(at, word, length))
-            return true;
-    return !words;
-}
-
 /* One answer: its rows, their order, and what else it says. */
 struct listing {
     const struct stats_view *view;
@@ -23,7 +13,7 @@ struct listing {
     uint32_t heap;
     const char *sort;
     bool down;
-    const struct stats_process_view *baseline; /* of types: to compare with, or NULL */
+    const struct stats_process_view *baseline; /* of types: to compare with, a reference, or NULL */
 };
 
 /* What a word of `sort` makes of an item. */
@@ -191,7 +181,7 @@ static bool collection_fits(const struct request *request, const struct listing 
     return (!listing->heap || collection->heap == listing->heap) &&
            request_integer(request, "generation", collection->generation) == collection->generation &&
            collection->pause_ns >= request_integer(request, "min_pause_us", 0) * 1000 &&
-           among(request_parameter(request, "reason"), view_reason(collection->reason));
+           list_among(request_parameter(request, "reason"), view_reason(collection->reason));
 }
 
 static json_t *collections_make(struct request *request, const void *arg)
@@ -219,6 +209,24 @@ static json_t *collections_make(struct request *request, const void *arg)
     return json;
 }
 
+/* The state to compare with, where the request asks for one; false: there is none. */
+static bool baseline_asked(struct request *request, struct listing *listing)
+{
+    const char *which = request_parameter(request, "baseline");
+    struct stats_baseline baseline;
+    if (!which || !strcmp(which, "false"))
+        return true;
+    bool found = strcmp(which, "true") ? baseline_find(request->api, which, &baseline)
+                                       : stats_baseline_newest(request->api->stats, listing->process->id, &baseline);
+    if (found && strcmp(baseline.process->id, listing->process->id) != 0) {
+        stats_process_unref(baseline.process);
+        found = false;
+    }
+    if (found)
+        listing->baseline = baseline.process;
+    return found;
+}
+
 static enum MHD_Result process_list(struct request *request, const char *sort, body_fn make)
 {
     struct listing listing = {.heap = 0};
@@ -230,9 +238,7 @@ static enum MHD_Result process_list(struct request *request, const char *sort, b
     listing.view = stats_view_get_new(request->api->stats);
     listing.process = request_process(request, listing.view, &result);
     bool there = listing.process && request_heap(request, listing.process, &listing.heap, &result);
-    bool compare = there && request_flag(request, "baseline");
-    listing.baseline = compare ? stats_baseline_get_new(request->api->stats, listing.process->id) : NULL;
-    if (compare && !listing.baseline)
+    if (there && !baseline_asked(request, &listing))
         result = respond_problem(request, PROBLEM_no_baseline, NULL);
     else if (there)
         result = respond_body(request, key_of(request, &listing, key, sizeof key), listing.process->seq, since_of(&listing), make, &listing);
@@ -268,7 +274,7 @@ static bool operation_fits(const struct request *request, const struct operation
     const char *kind = request_parameter(request, "kind");
     return operation_concerns(operation, request_parameter(request, "process")) &&
            (!kind || !strcmp(kind, operation_kind_word(operation->kind))) &&
-           among(request_parameter(request, "state"), operation_state_word(operation->state));
+           list_among(request_parameter(request, "state"), operation_state_word(operation->state));
 }
 
 /* Newest first. */

@@ -13,6 +13,16 @@ static json_t *heap_json(const struct operation_heap *heap)
                      "safepoint_wait_ns", view_number(heap->safepoint_wait_ns));
 }
 
+/* Of a batch each process has its own. */
+static json_t *baseline_result(const struct api *api, const struct operation_view *operation)
+{
+    char id[BASELINE_ID_CHARS];
+    if (operation->batch)
+        return json_object();
+    baseline_id(api, operation->command.index, id);
+    return json_pack("{s:s}", "baseline", id);
+}
+
 /* What came of it, of sums over heaps. */
 static json_t *sums_json(const struct operation_view *operation, int64_t collected, uint64_t freed_bytes,
                          uint64_t total)
@@ -68,6 +78,8 @@ static json_t *result_json(struct api *api, const struct operation_view *operati
         return json_null();
     if (wire_command_lists(operation->kind))
         return whole ? listing_json(api, operation) : json_object();
+    if (operation->kind == OPERATION_BASELINE)
+        return baseline_result(api, operation);
     return sums_json(operation, operation->collected, operation->freed_bytes, operation->total);
 }
 

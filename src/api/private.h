@@ -304,6 +304,12 @@ const char *details_type_name(const struct stats_heap_view *heap, uint32_t row);
 json_t *details_post_mortem(struct api *api, const struct stats_process_view *process);
 json_t *details_exit(int status); /* waitpid(2)'s */
 
+/* baselines.c. id: "<start>-b<number>". find: false: it is none of ours; else the process is a reference. */
+#define BASELINE_ID_CHARS 40u
+void baseline_id(const struct api *api, uint64_t number, char id[BASELINE_ID_CHARS]);
+bool baseline_find(const struct api *api, const char *id, struct stats_baseline *out);
+json_t *baseline_json(const struct api *api, const struct stats_baseline *baseline);
+
 /* forecast.c. snapshot: of one heap, or of all (0); null where nothing can be said. */
 json_t *forecast_json(const struct stats_process_view *process, uint32_t heap);
 json_t *forecast_snapshot(const struct stats_process_view *process, uint32_t heap);

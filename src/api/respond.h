@@ -126,5 +126,7 @@ const char *list_sort(const struct request *request, const char *otherwise, bool
 /* Sorts, and cuts [*from, *to) out, by the request's limit (`most` where it gives none) and cursor. Returns a new
  * reference on the next page's cursor, or null. */
 json_t *list_page(struct request *request, struct list *list, size_t most, size_t *from, size_t *to);
+/* Whether the words of a LIST, as given, hold this one; true where none were given. */
+bool list_among(const char *words, const char *word);
 
 #endif

@@ -481,7 +481,6 @@ static void gone_prune(struct stats *stats)
             stats->processes_end = link;
         if (stats_process_build(process, stats->seq + 1) || process->published)
             stats->apps = stats_apps_leave(stats->apps, process->published);
-        stats_baseline_drop(stats, process->view.id);
         process_free(process);
         stats->dirty = true;
     }
@@ -554,7 +553,7 @@ void stats_free(struct stats *stats)
     if (stats->view)
         stats_view_unref(stats->view);
     stats_apps_unref(stats->apps);
-    stats_baseline_drop(stats, NULL);
+    stats_baselines_free(stats);
     pthread_mutex_destroy(&stats->lock);
     pthread_mutex_destroy(&stats->baselines_lock);
     pthread_mutex_destroy(&stats->tails_lock);

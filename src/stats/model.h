@@ -77,8 +77,10 @@ struct stats {
     bool dirty;
     uint64_t published_ns, publish_every_ns;
     uint64_t seq;
-    pthread_mutex_t baselines_lock; /* the baselines; taken alone */
+    pthread_mutex_t baselines_lock; /* what follows; taken alone */
     struct baseline *baselines;
+    uint64_t baseline_number; /* of the newest */
+    size_t baseline_bytes;
     pthread_mutex_t tails_lock; /* the tails and what is in them; taken alone */
     _Atomic unsigned tail_count;
     struct stats_tail *tails;
@@ -112,8 +114,8 @@ void stats_detail_make(struct model_heap *heap, bool last);
 const struct stats_heap_detail *stats_detail_ref(const struct stats_heap_detail *detail); /* NULL is allowed */
 void stats_detail_unref(const struct stats_heap_detail *detail);
 
-/* baseline.c. drop: of a process that leaves; NULL: of all. */
-void stats_baseline_drop(struct stats *stats, const char *id);
+/* baseline.c */
+void stats_baselines_free(struct stats *stats);
 
 /* tail.c */
 void stats_tails_feed(struct model_process *process, const struct model_heap *heap, const struct wire_span *span);

@@ -11,6 +11,7 @@
 struct process_box {
     _Atomic unsigned references;
     struct texts *texts;
+    size_t bytes;
     struct stats_process_view view; /* all arrays behind it in the same allocation */
 };
 
@@ -42,6 +43,11 @@ void stats_process_unref(const struct stats_process_view *process)
     for (size_t i = 0; i < process->heap_count; i++)
         stats_detail_unref(process->heaps[i].detail);
     free(box);
+}
+
+size_t stats_process_bytes(const struct stats_process_view *process)
+{
+    return box_of(process)->bytes;
 }
 
 static struct view_box *view_box_of(const struct stats_view *view)
@@ -212,6 +218,7 @@ static const struct stats_process_view *process_build(const struct model_process
     if (!box)
         return NULL;
     atomic_init(&box->references, 1);
+    box->bytes = bytes;
     box->texts = process->texts;
     atomic_fetch_add(&box->texts->references, 1);
     box->view = process->view;

@@ -247,6 +247,9 @@ void stats_view_unref(const struct stats_view *view);
 const struct stats_process_view *stats_process_ref(const struct stats_process_view *process);
 void stats_process_unref(const struct stats_process_view *process);
 
+/* Memory that it takes, but for texts and what details it shares. */
+size_t stats_process_bytes(const struct stats_process_view *process);
+
 /* Finds a process by its id (32 hex digits) or, where it is unambiguous among live processes (else among gone
  * ones), its pid in decimal. Borrowed from the view. NULL: none; *ambiguous tells the two cases apart. */
 const struct stats_process_view *stats_find(const struct stats_view *view, const char *id, bool *ambiguous);
@@ -280,11 +283,6 @@ size_t stats_tail_ready(struct stats *stats, const struct stats_tail *tail);
 size_t stats_tail_take(struct stats *stats, struct stats_tail *tail, struct stats_tail_event *out, size_t most,
                        uint64_t *missed, uint64_t *lost);
 
-/* A process's figures of a moment, to which later ones are compared: the last that was set, kept as long as the process
- * is. Any thread. set: false: out of memory. get: a reference, for stats_process_unref(), or NULL: none was set. */
-bool stats_baseline_set(struct stats *stats, const struct stats_process_view *process);
-const struct stats_process_view *stats_baseline_get_new(struct stats *stats, const char *id);
-
 /* An order of types, of one process's views (struct stats_type_view), in which 0 means: the same. For qsort(3) and its
  * like. */
 int stats_type_order(const void *first, const void *second);
@@ -293,7 +291,8 @@ int stats_type_order(const void *first, const void *second);
 typedef void (*stats_changed_fn)(uint64_t seq, void *arg);
 void stats_on_change(struct stats *stats, stats_changed_fn changed, void *arg);
 
-/* The rest of the door: what is told of views by reckoning. */
+/* The rest of the door: what is kept of views, and reckoned from them. */
+#include "stats/baseline.h"
 #include "stats/forecast.h"
 
 #endif

@@ -85,12 +85,21 @@ export class World {
         const done = await this.call("POST", `/v1/processes/${this.names.live}/collect?wait=5s`, { body: {} });
         assert.equal(done.status, 200, done.text);
         this.names.operation = done.json.id;
+        this.names.baseline = await this.baseline("live");
+        this.names.spare = await this.baseline("live");
+        mal.stdin.write("(def! kept (map (fn* [n] (atom n)) (list 1 2 3 4 5)))\n");
         await until("history has looked at them", async () => {
             const history = await this.call("GET", `/v1/processes/${this.names.ledger}/history?from=-10s`);
             const collections = await this.call("GET", `/v1/processes/${this.names.live}/history/collections`);
             return history.json.series?.[0].last.some((value) => value !== null) && collections.json.collections?.length;
         });
         this.mal = mal;
+    }
+
+    async baseline(name) {
+        const done = await this.call("POST", `/v1/processes/${this.names[name]}/baseline`, { body: {} });
+        assert.equal(done.status, 200, done.text);
+        return done.json.result.baseline;
     }
 
     async save(child) {
