@@ -1,4 +1,4 @@
-/* One control for many processes, picked by labels: one operation, with a result for each. */
+/* One control for many processes, picked by labels or by id: one operation, with a result for each. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,11 +23,22 @@ static bool labels_fit(const struct stats_process_view *process, const json_t *l
     return true;
 }
 
-static bool selected(const struct stats_process_view *process, const json_t *selector)
+/* ids: a member for each id that may be, or NULL: any may. */
+static bool selected(const struct stats_process_view *process, const json_t *selector, const json_t *ids)
 {
     const char *name = json_string_value(json_object_get(selector, "name"));
-    return !process->gone && (!name || !strcmp(process->name, name)) &&
+    return !process->gone && (!name || !strcmp(process->name, name)) && (!ids || json_object_get(ids, process->id)) &&
            labels_fit(process, json_object_get(selector, "label"));
+}
+
+/* The selector's list of ids as an object, whose members are found at once; NULL: it has none. */
+static json_t *ids_of(const json_t *selector)
+{
+    const json_t *list = json_object_get(selector, "ids");
+    json_t *ids = list ? json_object() : NULL;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        json_object_set_new(ids, json_string_value(json_array_get(list, i)), json_true());
+    return ids;
 }
 
 /* What a selection comes to; freed with batch_free(). */
@@ -49,15 +60,17 @@ static void batch_free(struct batch *batch)
 static bool batch_select(struct batch *batch, const struct stats_view *view, const json_t *selector)
 {
     size_t heaps = 0;
+    json_t *ids = ids_of(selector);
     batch->views = malloc((view->process_count + 1) * sizeof *batch->views);
     batch->processes = malloc((view->process_count + 1) * sizeof *batch->processes);
     for (size_t i = 0; batch->views && batch->processes && i < view->process_count; i++) {
-        if (!selected(view->processes[i], selector))
+        if (!selected(view->processes[i], selector, ids))
             continue;
         heaps += view->processes[i]->heap_count;
         batch->processes[batch->process_count] = view->processes[i]->id;
         batch->views[batch->process_count++] = view->processes[i];
     }
+    json_decref(ids);
     batch->targets = malloc((heaps + 1) * sizeof *batch->targets);
     if (!batch->views || !batch->processes || !batch->targets)
         return false;

@@ -253,14 +253,17 @@ void view_identity(json_t *json, const struct stats_process_view *process)
     json_object_set_new(json, "complete", json_boolean(process->complete));
 }
 
-/* What its collections have cost, and what the next full one would. */
+/* How fast it allocates, what its collections have cost, and what the next full one would. */
 static void costs_set(json_t *json, const struct stats_process_view *process)
 {
     struct stats_forecast full;
+    struct stats_rates rates = details_rates(process, 0);
     bool any = process->collection_count;
     stats_forecast_full(process, &full);
     json_object_set_new(json, "predicted_pause_ns", full.unknown ? json_null() : view_number(full.pause_ns));
-    json_object_set_new(json, "pause_ns_per_s", view_number(details_rates(process, 0).pause_ns));
+    json_object_set_new(json, "allocations_per_s", view_number(rates.allocations));
+    json_object_set_new(json, "pause_ns_per_s", view_number(rates.pause_ns));
+    json_object_set_new(json, "last_pause_ns", any ? view_number(process->collections[0].pause_ns) : json_null());
     json_object_set_new(json, "last_reason", any ? json_string(view_reason(process->collections[0].reason)) : json_null());
 }
 
@@ -285,6 +288,7 @@ json_t *view_process(const struct stats_process_view *process, uint64_t now_mono
     json_object_set_new(json, "max_pause_ns", view_number(process->figures.max_pause_ns));
     json_object_set_new(json, "p99_pause_ns", view_number(stats_pause_quantile(&process->runs, 99, process->figures.max_pause_ns)));
     costs_set(json, process);
+    json_object_set_new(json, "events_lost", view_number(process->figures.events_lost));
     agreed_set(json, "enabled", process, enabled_of_heap);
     agreed_set(json, "manager", process, manager_of_heap);
     for (size_t i = 0; i < process->heap_count; i++) {

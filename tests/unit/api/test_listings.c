@@ -245,7 +245,9 @@ static void test_batches_take_what_fits(void **state)
     world->sink.swept(world->stats, true);
     static const struct { const char *selector; int count; } rows[] = {
         {"{}", 2}, {"{\"name\":\"second\"}", 1}, {"{\"label\":{\"tier\":\"gold\"}}", 2}, {"{\"label\":{\"tier\":\"lead\"}}", 0},
-        {"{\"label\":{\"tier\":\"gold\",\"a\":\"b\"}}", 0}, {"{\"name\":\"host\",\"label\":{\"tier\":\"gold\"},\"state\":\"live\"}", 1}};
+        {"{\"label\":{\"tier\":\"gold\",\"a\":\"b\"}}", 0}, {"{\"name\":\"host\",\"label\":{\"tier\":\"gold\"},\"state\":\"live\"}", 1},
+        {"{\"ids\":[]}", 0}, {"{\"ids\":[\"00000000000000000000000000000000\",\"" OTHER "\"]}", 1}, {"{\"ids\":[\"" OTHER "\"],\"name\":\"host\"}", 0},
+        {"{\"ids\":[\"" OTHER "\",\"" OTHER "\"]}", 1}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char body[200];
         snprintf(body, sizeof body, "{\"selector\":%s,\"kind\":\"freeze\"}", rows[i].selector);
@@ -254,6 +256,7 @@ static void test_batches_take_what_fits(void **state)
         assert_string_equal(json_string_value(json_object_get(json, "state")), "succeeded");
         json_decref(json);
     }
+    assert_int_equal(status_of(ask(world, "POST", "/v1/batch", "{\"selector\":{\"ids\":[\"4243\"]},\"kind\":\"freeze\"}")), 422);
     struct audit_record record;
     assert_int_equal(audit_list(world->audit, 0, &record, 1), 1);
     assert_string_equal(record.kind, "freeze");
