@@ -8,11 +8,12 @@ const PATIENCE_MS = 10_000;
 
 /** What tallyd refused, from its problem document; status 0 means that no answer came. */
 export class Problem extends Error {
-    /** @param {number} status @param {string} code @param {string} text */
-    constructor(status, code, text) {
+    /** @param {number} status @param {string} code @param {string} text @param {string} [pointer] to the member of the body that it is about */
+    constructor(status, code, text, pointer) {
         super(text);
         this.status = status;
         this.code = code;
+        this.pointer = pointer;
     }
 }
 
@@ -28,7 +29,7 @@ export const forgetSession = () => sessionStorage.removeItem(TOKEN);
 async function problemOf(response) {
     const document = await response.json().catch(() => ({}));
     const text = document.detail ?? document.title ?? `tallyd answered ${response.status}`;
-    return new Problem(response.status, document.code ?? "", String(text));
+    return new Problem(response.status, document.code ?? "", String(text), document.pointer);
 }
 
 /** @param {string} method @param {string} path @param {{body?: object, signal?: AbortSignal, headers?: Record<string, string>}} [more] */
@@ -60,10 +61,11 @@ async function send(method, path, { body, signal, headers = {} } = {}) {
     return response;
 }
 
-/** @param {string} method @param {string} path @param {object} [body] @param {number} [patience] @param {AbortSignal} [stopped] @returns {Promise<any>} */
-async function json(method, path, body, patience = PATIENCE_MS, stopped) {
+/** @param {string} method @param {string} path @param {object} [body] @param {number} [patience] @param {AbortSignal} [stopped]
+ * @param {Record<string, string>} [headers] @returns {Promise<any>} */
+async function json(method, path, body, patience = PATIENCE_MS, stopped, headers) {
     const late = AbortSignal.timeout(patience);
-    const response = await send(method, path, { body, signal: stopped ? AbortSignal.any([stopped, late]) : late });
+    const response = await send(method, path, { body, signal: stopped ? AbortSignal.any([stopped, late]) : late, headers });
     try {
         return response.status === 204 ? null : await response.json();
     } catch {
@@ -73,8 +75,9 @@ async function json(method, path, body, patience = PATIENCE_MS, stopped) {
 
 /** For views: an answer's JSON. @param {string} path @param {AbortSignal} [signal] @returns {Promise<any>} */
 export const get = (path, signal) => json("GET", path, undefined, PATIENCE_MS, signal);
-/** @param {"POST"|"PUT"|"PATCH"|"DELETE"} method @param {string} path @param {object} [body] @returns {Promise<any>} */
-export const ask = (method, path, body) => json(method, path, body);
+/** @param {"POST"|"PUT"|"PATCH"|"DELETE"} method @param {string} path @param {object} [body] @param {Record<string, string>} [headers] such as If-Match
+ * @returns {Promise<any>} */
+export const ask = (method, path, body, headers) => json(method, path, body, PATIENCE_MS, undefined, headers);
 /** What is not JSON, for a file. @param {string} path @param {AbortSignal} [signal] @returns {Promise<Blob>} */
 export const blob = async (path, signal) => (await send("GET", path, { signal })).blob();
 
@@ -115,14 +118,17 @@ export const collect = (id, generation) => json("POST", `${one(id)}/collect`, { 
  * @param {string} id @param {object} change @returns {Promise<import("./types").Config & Partial<import("./types").Operation>>} */
 export const configure = (id, change) => json("PATCH", `${one(id)}/config`, change, PATIENCE_MS + 5000);
 
-/** Opens the stream; the caller reads the bytes. @param {string[]} topics @param {string} lastId @param {AbortSignal} signal */
+/** Opens the stream; the caller reads the bytes. A topic may bring a filter: "events:ID?kind=alloc".
+ * @param {string[]} topics @param {string} lastId @param {AbortSignal} signal */
 export async function openStream(topics, lastId, signal) {
     /** @type {Record<string, string>} */
     const headers = { Accept: "text/event-stream" };
     if (lastId) {
         headers["Last-Event-ID"] = lastId;
     }
-    const response = await send("GET", `/v1/stream?topics=${topics.map(encodeURIComponent).join(",")}`, { headers, signal });
+    const parts = topics.map((topic) => topic.split("?"));
+    const filter = parts.map(([, query]) => query && `&${query}`).join("");
+    const response = await send("GET", `/v1/stream?topics=${parts.map(([topic]) => encodeURIComponent(topic)).join(",")}${filter}`, { headers, signal });
     if (!response.body) {
         throw new Problem(0, "unreachable", "the stream has no body");
     }

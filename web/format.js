@@ -62,6 +62,13 @@ export function clock(when) {
         : [date.getHours(), date.getMinutes(), date.getSeconds()].map((n) => String(n).padStart(2, "0")).join(":");
 }
 
+/** Local date and time of day; of today the time alone. @param {string|number} when RFC 3339 or ms since 1970 */
+export function moment(when) {
+    const date = new Date(when);
+    const today = date.toDateString() === new Date().toDateString();
+    return today || Number.isNaN(date.getTime()) ? clock(when) : `${date.toLocaleDateString("en-US", { month: "short", day: "numeric" })} ${clock(when)}`;
+}
+
 /** A value of the catalogue in its unit. @param {number|null|undefined} n @param {string} unit */
 export function inUnit(n, unit) {
     return unit === "bytes" ? bytes(n) : unit === "nanoseconds" ? duration(n) : exact(n);

@@ -37,8 +37,8 @@ const PAGE_ROWS = 15;
  * tools         beside the filter
  * total         how many there are, where `rows` are only some of them */
 
-/** @param {string} name @param {string} text */
-function download(name, text) {
+/** Saves a CSV. @param {string} name of the file @param {string} text */
+export function download(name, text) {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
     link.download = name;

@@ -84,3 +84,16 @@ export interface Alert {
     id: number; state: "firing" | "resolved"; rule: string; process: string; name: string; type: string | null; series: string;
     condition: string; value: number | null; began_at: string; resolved_at: string | null; reason: string | null;
 }
+
+export interface StreamEvent {
+    kind: string; type: string | null; bytes: number | null; object: number | null; at_mono_ns: number | null; after_mono_ns: number;
+    heap?: number; missed_before?: number; lost_before?: number;
+}
+
+export interface Series { name: string; unit: string; help: string }
+
+export interface Rule {
+    name: string; enabled: boolean; selector?: { name?: string; label?: Record<string, string> };
+    when: { series: string; type?: string; above?: number; below?: number; grows_by?: number | string; grows_steadily?: true; over?: string; for?: string };
+    do: (string | object)[]; every?: string; limit_per_hour?: number; revision: number; created_at: string; changed_at: string;
+}
