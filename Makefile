@@ -53,10 +53,10 @@ TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c f
 DAEMON_SRCS := src/base/log.c src/base/pulse.c src/base/file.c src/base/text.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(SNAPSHOT_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
 DAEMON_LIBS := -lm -lmicrohttpd -ljansson -lz -linih -lsystemd -lseccomp -lnettle -lsqlite3
 
-TALLYCTL_SRCS := src/tallyctl/main.c src/tallyctl/cli.c src/tallyctl/text.c src/tallyctl/table.c src/tallyctl/place.c src/tallyctl/client.c \
-  src/tallyctl/match.c src/tallyctl/request.c src/tallyctl/inspect.c src/tallyctl/setting.c src/tallyctl/control.c src/tallyctl/token.c src/tallyctl/past.c src/tallyctl/output_text.c \
-  src/tallyctl/output_json.c src/tallyctl/doctor.c src/tallyctl/doctor_files.c src/tallyctl/doctor_proc.c
-TALLYCTL_LIBS := -lcurl -ljansson
+TALLYCTL_SRCS := $(addprefix src/tallyctl/,main.c cli.c help.c form.c option.c wake.c text.c table.c columns.c place.c client.c sse.c answer.c match.c request.c save.c \
+  show_program.c show_past.c show_daemon.c show_leaks.c inspect.c setting.c operation.c control.c token.c past.c rules.c daemon.c artifact.c judge.c assert.c \
+  tail.c changes.c watch.c completion.c canvas.c screen.c top.c top_model.c top_draw.c top_page.c top_keys.c top_calls.c doctor.c doctor_files.c doctor_proc.c)
+TALLYCTL_LIBS := -lcurl -ljansson -lncursesw -ltinfo -lm
 MAL_SRCS := $(addprefix src/mal/,main.c mal.c values.c symbols.c sequence.c map.c env.c reader.c printer.c eval.c call.c quote.c core.c core_text.c \
   core_sequence.c input.c)
 REPLAY_SRCS := src/base/text.c $(addprefix src/replay/,script.c lex.c lines.c names.c roots.c object.c action.c event.c world.c command.c build.c \
@@ -332,6 +332,10 @@ $(filter-out %.3,$(MANUALS)): config/manuals.py config/manpage.py config/tables.
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) config/manuals.py $(@F) $(VERSION) > $@.new && mv $@.new $@
 
+# What bash needs to complete tallyctl's words.
+$(BUILD)/tallyctl.bash: $(BUILD)/tallyctl
+	$(Q)$(BUILD)/tallyctl completion bash > $@.new && mv $@.new $@
+
 .PHONY: man
 man: $(MANUALS) ## the manual pages, in $(BUILD): man build/tallyd.8
 
@@ -347,6 +351,7 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share/tally
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR ?= $(PREFIX)/lib/systemd
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 
@@ -355,6 +360,7 @@ INSTALLED_PROGRAMS := $(foreach program,tallyd tallyctl tally-mal tally-replay,$
 INSTALLED_FILES := include/tally.h=$(INCLUDEDIR)/tally.h \
   $(BUILD)/libtally.a=$(LIBDIR)/libtally.a $(BUILD)/libtally.so=$(LIBDIR)/libtally.so.$(ABI) \
   $(foreach page,$(MANUALS),$(page)=$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page))) \
+  $(BUILD)/tallyctl.bash=$(COMPLETIONDIR)/tallyctl \
   $(foreach file,$(wildcard config/tallyd.conf config/tally.rules.yml config/grafana-dashboard.json),$(file)=$(DATADIR)/$(notdir $(file)))
 INSTALLED_FILES += config/tally.sysusers=$(SYSUSERSDIR)/tally.conf
 INSTALLED_UNITS := $(foreach unit,$(wildcard config/systemd/system/* config/systemd/user/*),$(unit)=$(UNITDIR)/$(patsubst config/systemd/%,%,$(unit)))
@@ -364,7 +370,7 @@ INSTALLED = $(foreach pair,$(INSTALLED_PROGRAMS) $(INSTALLED_FILES) $(INSTALLED_
   $(LIBDIR)/libtally.so $(LIBDIR)/pkgconfig/tally.pc
 
 .PHONY: install uninstall
-install: all man ## copy programs, library, header, manual pages and units below PREFIX (default /usr/local) and DESTDIR
+install: all man $(BUILD)/tallyctl.bash ## copy programs, library, header, manual pages, completion and units below PREFIX (default /usr/local) and DESTDIR
 	$(Q)for pair in $(INSTALLED_PROGRAMS); do install -D -m 755 "$${pair%%=*}" "$(DESTDIR)$${pair#*=}" || exit 1; done
 	$(Q)for pair in $(INSTALLED_FILES); do install -D -m 644 "$${pair%%=*}" "$(DESTDIR)$${pair#*=}" || exit 1; done
 	$(Q)for pair in $(INSTALLED_UNITS); do install -D -m 644 "$${pair%%=*}" "$(DESTDIR)$${pair#*=}" && \

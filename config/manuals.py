@@ -89,21 +89,43 @@ def tallyd_conf(version):
         [".SH SEE ALSO", ".BR tallyd (8)"]
 
 
+CTL_ENVIRONMENT = [
+    ("TALLY_RUNTIME_DIR, XDG_RUNTIME_DIR", "Where tallyd is looked for, as --runtime-dir says."),
+    ("TALLY_TOKEN", "The bearer token for --host, without --token."),
+    ("NO_COLOR", "Set to anything: no colours."),
+    ("TERM, LANG, LC_CTYPE, COLUMNS", "What the terminal can show; the width of top --once."),
+]
+
+
+def arguments_shown(text):
+    """Words that stand for themselves are bold, values are italic."""
+    shown = ""
+    for word in text.split():
+        literal = word[0].islower() and "|" not in word
+        shown += f" \\f{'B' if literal else 'I'}{roff(word)}\\fR"
+    return shown
+
+
 def tallyctl(version):
     page = heading("tallyctl", 1, "User Commands", version, "shows and steers programs that embed libtally")
     page += [".SH SYNOPSIS", ".B tallyctl", "[\\fIOPTION\\fR]... \\fICOMMAND\\fR [\\fIARGUMENT\\fR]...", ".SH DESCRIPTION",
              roff("tallyctl asks the tallyd of this user, or of this machine, over its control socket. PROCESS is a process's id, "
                   "the beginning of one, its pid or its name."), ".SH COMMANDS"]
-    for row in table("tallyctl/commands.def", "word arguments fewest most handler help"):
-        page += entry(f"\\fB{roff(row['word'])}\\fR \\fI{roff(row['arguments'])}\\fR", sentence(row["help"]))
+    for row in table("tallyctl/commands.def", {"CTL_GROUP": "title", "CTL_COMMAND": "word arguments does handler help"}):
+        if row["row"] == "CTL_GROUP":
+            page += [".SS " + roff(row["title"])]
+        else:
+            page += entry(f"\\fB{roff(row['word'])}\\fR{arguments_shown(row['arguments'])}", sentence(row["help"]))
     page += [".SH SETTINGS", roff("What set changes, as SETTING=VALUE:")]
-    for row in table("tallyctl/settings.def", "word member read values"):
+    for row in table("tallyctl/settings.def", "word member read words values"):
         page += entry(f"\\fB{roff(row['word'])}\\fR", sentence(row["values"]))
     page.append(".SH OPTIONS")
-    for row in table("tallyctl/options.def", "letter word argument help"):
+    for row in table("tallyctl/options.def", "letter word kind member argument allowed commands help"):
         argument = f" \\fI{roff(row['argument'])}\\fR" if row["argument"] else ""
         short = f"\\fB\\-{row['letter']}\\fR, " if len(row["letter"]) == 1 else ""
-        page += entry(f"{short}\\fB{roff('--' + row['word'])}\\fR{argument}", sentence(row["help"]))
+        taken = f" Of {', '.join(row['commands'].split())}." if row["commands"] else ""
+        page += entry(f"{short}\\fB{roff('--' + row['word'])}\\fR{argument}", sentence(row["help"]) + roff(taken))
+    page += [".SH ENVIRONMENT"] + [line for name, text in CTL_ENVIRONMENT for line in entry(name, roff(text))]
     page += exits("tallyctl/exits.def")
     return page + [".SH SEE ALSO", ".BR tallyd (8)"]
 

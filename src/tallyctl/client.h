@@ -1,39 +1,68 @@
-/* One request at a time to tallyd, over api.sock. */
+/* Requests to tallyd, over api.sock or TCP. */
 #ifndef TALLYCTL_CLIENT_H
 #define TALLYCTL_CLIENT_H
 
 #include <jansson.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include "tallyctl/tallyctl.h"
 
 struct client;
 
-/* Connects to the first tallyd there is. Says why on stderr and returns CTL_NO_DAEMON where there is none. */
+/* Finds tallyd: --host, else the first runtime directory that answers. Says why on stderr and returns CTL_NO_DAEMON where
+ * there is none. */
 enum ctl_exit client_open(const struct ctl *ctl, struct client **out);
 void client_close(struct client *client);
-/* The runtime directory that answered; borrowed. */
-const char *client_directory(const struct client *client);
+/* The runtime directory that answered, or --host; borrowed. */
+const char *client_place(const struct client *client);
 
 struct client_reply {
     long status;
     char *body; /* as it came, NUL-terminated */
     size_t bytes;
-    json_t *json; /* the same, read; an object */
+    json_t *json; /* the same, read; NULL where it was not to be, or is none */
 };
-
-/* Sends the request (`body` NULL: none) and waits up to `wait_ms` longer than an answer normally takes.
- * CTL_DONE with *reply filled for every 2xx; else what the problem document says is on stderr and the
- * matching status comes back, with nothing to free. */
-enum ctl_exit client_call(struct client *client, const char *method, const char *path, const char *body,
-                          unsigned wait_ms, struct client_reply *reply);
 void client_reply_fini(struct client_reply *reply);
 
-/* The whole list of processes: pages are joined into one reply. */
-enum ctl_exit client_processes(struct client *client, struct client_reply *reply);
+/* ---- one at a time, waited for */
 
-/* Member access for answers whose shape nobody has checked: a missing or strange member is "" or 0. */
+/* Sends the request (`body` NULL: none) and waits up to `wait_ms` longer than an answer normally takes.
+ * CTL_DONE with *reply filled for every 2xx; else what the problem document says is on stderr and the matching status
+ * comes back, with nothing to free. CTL_INTERRUPTED, without a word: see wake.h. */
+enum ctl_exit client_call(struct client *client, const char *method, const char *path, const char *body,
+                          unsigned wait_ms, struct client_reply *reply);
+
+/* The whole list of processes that `query` ("label=a:b&", or "") selects: pages are joined into one reply. */
+enum ctl_exit client_processes(struct client *client, const char *query, struct client_reply *reply);
+
+/* ---- several at once, between which the caller does other things */
+
+#define CLIENT_PROBLEM_MAX 512
+
+/* Bytes of an answer that succeeds, as they come. False: no more are wanted. */
+typedef bool (*client_data_fn)(void *arg, const char *bytes, size_t count);
+
+struct client_request {
+    const char *method, *path;
+    const char *body;     /* NULL: none */
+    const char *last_id;  /* of a stream: goes on behind it; NULL: from now */
+    unsigned patience_ms; /* 0: for ever, as long as something comes now and then */
+    client_data_fn data;  /* NULL: the answer is JSON, and kept */
+    void *arg;
+};
+
+struct client_call;
+
+/* Begins; strings of the request but its body's need not outlive the call. NULL: no memory. */
+struct client_call *client_begin(struct client *client, const struct client_request *request);
+/* Moves all that has begun until something has come, `fd` (-1: none) or wake_fd() is readable, or the time is up. */
+void client_run(struct client *client, int fd, unsigned timeout_ms);
+bool client_over(const struct client_call *call);
+/* Ends it, whether it is over or not, and frees it. As client_call(), but what is wrong stands in `problem` instead. */
+enum ctl_exit client_end(struct client *client, struct client_call *call, struct client_reply *reply,
+                         char problem[CLIENT_PROBLEM_MAX]);
+
+/* ---- members of answers whose shape nobody has checked: a missing or strange one is "" or 0 */
+
 const char *client_text(const json_t *object, const char *path);
 uint64_t client_number(const json_t *object, const char *path);
 /* The member at a path like "frees.cycle", borrowed, or NULL. */

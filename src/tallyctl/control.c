@@ -1,75 +1,68 @@
 /* The commands that ask a process to do something, and what became of it. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tallyctl/client.h"
-#include "tallyctl/output.h"
+#include "tallyctl/operation.h"
 #include "tallyctl/request.h"
 #include "tallyctl/setting.h"
+#include "tallyctl/show.h"
 #include "tallyctl/text.h"
 
-/* Says what became of an operation that did not succeed. */
-static enum ctl_exit outcome(const json_t *operation)
+static uint64_t wait_of(const struct ctl *ctl)
 {
-    const char *state = client_text(operation, "state");
-    const char *id = client_text(operation, "id");
-    const char *code = client_text(operation, "code");
-    const char *detail = client_text(operation, "detail");
-    unsigned long long deadline = client_number(operation, "deadline_ms");
-    if (strcmp(state, "succeeded") == 0)
-        return CTL_DONE;
-    if (strcmp(state, "expired") == 0)
-        return ctl_fail(CTL_LATE, "operation %s expired: no safepoint within its deadline of %llu ms", id,
-                        deadline);
-    if (strcmp(state, "failed") == 0 && strcmp(code, "process_gone") == 0)
-        return ctl_fail(CTL_GONE, "operation %s failed: the process has ended", id);
-    if (strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0)
-        return ctl_fail(CTL_FAILED, "operation %s %s: %s", id, state, *detail ? detail : code);
-    return ctl_fail(CTL_LATE, "operation %s is still %s: it may run until its deadline, %llu ms after %s", id,
-                    state, deadline, client_text(operation, "created_at"));
+    return ctl->wait_ms.given ? ctl->wait_ms.value : OPERATION_WAIT_MS;
 }
 
 /* Shows an answer: an operation, or what `show` is for. */
-static enum ctl_exit answer(const struct ctl *ctl, const struct client_reply *reply,
-                            void (*show)(const struct client_reply *reply))
+static enum ctl_exit answer(const struct ctl *ctl, const struct client_reply *reply, show_fn show)
 {
-    bool is_operation = json_object_get(reply->json, "state") && json_object_get(reply->json, "deadline_ms");
-    (is_operation ? ctl->output->operation : show)(reply);
-    fflush(stdout);
-    return is_operation ? outcome(reply->json) : CTL_DONE;
+    bool is_operation = operation_is(reply->json);
+    answer_print(ctl, reply, is_operation ? show_operation : show);
+    return is_operation ? operation_outcome(reply->json) : CTL_DONE;
 }
 
-/* Sends the request to the process and shows the answer. more: further words of the query, each behind an &. */
-static enum ctl_exit ask(const struct ctl *ctl, const char *method, const char *leaf, const char *more, const char *body,
-                         void (*show)(const struct client_reply *reply))
+/* The configuration in force now is what a change of it is answered with. */
+static enum ctl_exit config_again(struct client *client, const char *path, struct client_reply *reply)
 {
-    char query[REQUEST_PATH_MAX], path[REQUEST_PATH_MAX];
-    struct client *client = NULL;
+    client_reply_fini(reply);
+    return client_call(client, "GET", path, NULL, 0, reply);
+}
+
+/* Sends `body`, which is taken over, with the deadline, waits and shows what came of it. */
+static enum ctl_exit send_free(const struct ctl *ctl, struct client *client, const char *method, const char *path, json_t *body, show_fn show)
+{
     struct client_reply reply;
-    int length = snprintf(query, sizeof query, "%s?wait=%ums%s", leaf, ctl->wait_ms, more);
-    enum ctl_exit status = length > 0 && (size_t)length < sizeof query ? client_open(ctl, &client)
-                                                                       : ctl_fail(CTL_USAGE, "that is too long");
-    if (status == CTL_DONE)
-        status = request_path(ctl, client, query, path);
-    if (status == CTL_DONE)
-        status = client_call(client, method, path, body, ctl->wait_ms, &reply);
+    if (body && ctl->deadline_ms.given)
+        json_object_set_new(body, "deadline_ms", json_integer((json_int_t)ctl->deadline_ms.value));
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    if (!text)
+        return ctl_fail(CTL_FAILED, "out of memory");
+    enum ctl_exit status = operation_run(client, method, path, text, wait_of(ctl), NULL, NULL, &reply);
+    if (status == CTL_DONE && !strcmp(method, "PATCH") && !strcmp(client_text(reply.json, "state"), "succeeded"))
+        status = config_again(client, path, &reply);
     if (status == CTL_DONE) {
         status = answer(ctl, &reply, show);
         client_reply_fini(&reply);
     }
-    client_close(client);
+    free(text);
     return status;
 }
 
-static enum ctl_exit control(const struct ctl *ctl, const char *method, const char *leaf, const char *body)
+/* `body` is taken over. */
+static enum ctl_exit control_free(const struct ctl *ctl, const char *method, const char *leaf, json_t *body)
 {
-    return ask(ctl, method, leaf, "", body, ctl->output->config);
-}
-
-static enum ctl_exit list(const struct ctl *ctl, const char *leaf, const char *more)
-{
-    return ask(ctl, "GET", leaf, more, NULL, ctl->output->listing);
+    char path[REQUEST_PATH_MAX];
+    struct client *client = NULL;
+    enum ctl_exit status = client_open(ctl, &client);
+    if (status == CTL_DONE)
+        status = request_path(ctl, client, ctl->arguments[0], leaf, path);
+    if (status == CTL_DONE)
+        status = send_free(ctl, client, method, path, body, show_config);
+    else
+        json_decref(body);
+    client_close(client);
+    return status;
 }
 
 enum ctl_exit command_collect(const struct ctl *ctl)
@@ -77,55 +70,81 @@ enum ctl_exit command_collect(const struct ctl *ctl)
     unsigned generation = 2;
     if (ctl->argument_count == 2 && !text_parse_number(ctl->arguments[1], 0, 2, &generation))
         return ctl_fail(CTL_USAGE, "a generation is 0, 1 or 2, not '%s'", ctl->arguments[1]);
-    char body[32];
-    snprintf(body, sizeof body, "{\"generation\":%u}", generation);
-    return control(ctl, "POST", "collect", body);
+    return control_free(ctl, "POST", "collect", json_pack("{s:i}", "generation", (int)generation));
 }
 
 enum ctl_exit command_set(const struct ctl *ctl)
 {
-    json_t *json = setting_body_new(ctl->arguments + 1, ctl->argument_count - 1);
-    char *body = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    enum ctl_exit status = body ? control(ctl, "PATCH", "config", body) : CTL_USAGE;
-    free(body);
-    json_decref(json);
-    return status;
+    json_t *body = setting_body_new(ctl->arguments + 1, ctl->argument_count - 1);
+    return body ? control_free(ctl, "PATCH", "config", body) : CTL_USAGE;
 }
 
 enum ctl_exit command_enable(const struct ctl *ctl)
 {
-    return control(ctl, "PATCH", "config", "{\"enabled\":true}");
+    return control_free(ctl, "PATCH", "config", json_pack("{s:b}", "enabled", true));
 }
 
 enum ctl_exit command_disable(const struct ctl *ctl)
 {
-    return control(ctl, "PATCH", "config", "{\"enabled\":false}");
+    return control_free(ctl, "PATCH", "config", json_pack("{s:b}", "enabled", false));
 }
 
 enum ctl_exit command_freeze(const struct ctl *ctl)
 {
-    return control(ctl, "POST", "freeze", "{}");
+    return control_free(ctl, "POST", "freeze", json_object());
 }
 
 enum ctl_exit command_unfreeze(const struct ctl *ctl)
 {
-    return control(ctl, "POST", "unfreeze", "{}");
+    return control_free(ctl, "POST", "unfreeze", json_object());
 }
 
 enum ctl_exit command_baseline(const struct ctl *ctl)
 {
-    if (ctl->heap)
-        return ctl_fail(CTL_USAGE, "a baseline is of a whole process");
-    return control(ctl, "POST", "baseline", "{}");
+    return control_free(ctl, "POST", "baseline", json_object());
+}
+
+enum ctl_exit command_garbage_clear(const struct ctl *ctl)
+{
+    return control_free(ctl, "POST", "garbage/clear", json_object());
+}
+
+enum ctl_exit command_cycles_find(const struct ctl *ctl)
+{
+    enum ctl_exit status = control_free(ctl, "POST", "collect", json_pack("{s:b}", "dry_run", true));
+    return status == CTL_DONE ? command_cycles(ctl) : status;
+}
+
+/* ---- lists that a program is asked for */
+
+static enum ctl_exit list(const struct ctl *ctl, const char *leaf, const char *type)
+{
+    char path[REQUEST_PATH_MAX], wait[24];
+    struct client *client = NULL;
+    struct client_reply reply;
+    enum ctl_exit status = client_open(ctl, &client);
+    if (status == CTL_DONE)
+        status = request_path(ctl, client, ctl->arguments[0], leaf, path);
+    if (status == CTL_DONE) {
+        struct ctl_number limit = ctl->limit.given ? ctl->limit : (struct ctl_number){true, type ? 100 : 1000};
+        snprintf(wait, sizeof wait, "%llums", (unsigned long long)wait_of(ctl));
+        request_add(path, "wait", wait);
+        request_add_number(path, "deadline_ms", &ctl->deadline_ms);
+        request_add_number(path, "limit", &limit);
+        request_add(path, "type", type && *type ? type : NULL);
+        status = request_fits(path) ? client_call(client, "GET", path, NULL, (unsigned)wait_of(ctl), &reply) : CTL_USAGE;
+    }
+    if (status == CTL_DONE) {
+        status = answer(ctl, &reply, show_listing);
+        client_reply_fini(&reply);
+    }
+    client_close(client);
+    return status;
 }
 
 enum ctl_exit command_garbage(const struct ctl *ctl)
 {
-    if (ctl->argument_count == 1)
-        return list(ctl, "garbage", "&limit=1000");
-    if (strcmp(ctl->arguments[1], "clear") != 0)
-        return ctl_fail(CTL_USAGE, "garbage takes `clear` or nothing, not '%s'", ctl->arguments[1]);
-    return control(ctl, "POST", "garbage/clear", "{}");
+    return list(ctl, "garbage", NULL);
 }
 
 enum ctl_exit command_referrers(const struct ctl *ctl)
@@ -135,24 +154,105 @@ enum ctl_exit command_referrers(const struct ctl *ctl)
     if (!text_parse_number(ctl->arguments[1], 0, INT32_MAX, &index))
         return ctl_fail(CTL_USAGE, "an index is a number from 0, not '%s'", ctl->arguments[1]);
     snprintf(leaf, sizeof leaf, "garbage/%u/referrers", index);
-    return list(ctl, leaf, "&limit=1000");
+    return list(ctl, leaf, NULL);
 }
 
 enum ctl_exit command_objects(const struct ctl *ctl)
 {
-    char more[3 * 256 + 16] = "";
-    size_t used = 0;
-    for (const char *at = ctl->argument_count == 2 ? ctl->arguments[1] : ""; *at && used + 4 < sizeof more; at++)
-        used += (size_t)snprintf(more + used, sizeof more - used, "%s%%%02X", used ? "" : "&type=", (unsigned char)*at);
-    return list(ctl, "objects", more);
+    return list(ctl, "objects", ctl->argument_count == 2 ? ctl->arguments[1] : "");
 }
 
 enum ctl_exit command_cycles(const struct ctl *ctl)
 {
-    enum ctl_exit status = CTL_DONE;
-    if (ctl->argument_count == 2 && strcmp(ctl->arguments[1], "find") != 0)
-        return ctl_fail(CTL_USAGE, "cycles takes `find` or nothing, not '%s'", ctl->arguments[1]);
-    if (ctl->argument_count == 2)
-        status = control(ctl, "POST", "collect", "{\"dry_run\":true}");
-    return status == CTL_DONE ? list(ctl, "cycles", "&limit=1000") : status;
+    return list(ctl, "cycles", NULL);
+}
+
+enum ctl_exit command_events(const struct ctl *ctl)
+{
+    char path[REQUEST_PATH_MAX], wait[24];
+    uint64_t wait_ms = ctl->wait_ms.given ? ctl->wait_ms.value : 1000;
+    struct client *client = NULL;
+    struct client_reply reply;
+    enum ctl_exit status = client_open(ctl, &client);
+    if (status == CTL_DONE)
+        status = request_path(ctl, client, ctl->arguments[0], "events", path);
+    if (status == CTL_DONE) {
+        snprintf(wait, sizeof wait, "%llums", (unsigned long long)wait_ms);
+        request_add(path, "wait", wait);
+        request_add_number(path, "limit", &ctl->limit);
+        request_add(path, "kind", ctl->kind);
+        request_add(path, "type", ctl->type);
+        request_add_number(path, "min_bytes", &ctl->min_bytes);
+        status = request_fits(path) ? client_call(client, "GET", path, NULL, (unsigned)wait_ms, &reply) : CTL_USAGE;
+    }
+    if (status == CTL_DONE) {
+        answer_print(ctl, &reply, show_events);
+        client_reply_fini(&reply);
+    }
+    client_close(client);
+    return status;
+}
+
+/* ---- many programs */
+
+/* `body` is taken over: kind and members of the control. */
+static enum ctl_exit batch_free(const struct ctl *ctl, json_t *body)
+{
+    json_t *selector = json_object(), *labels = json_object();
+    struct client *client = NULL;
+    if (!ctl->labels.count && !ctl->name) {
+        json_decref(selector);
+        json_decref(labels);
+        json_decref(body);
+        return ctl_fail(CTL_USAGE, "batch needs --label KEY=VALUE or --name NAME: which processes");
+    }
+    for (unsigned i = 0; i < ctl->labels.count; i++) {
+        char key[CTL_LABEL_MAX + 1];
+        const char *equals = strchr(ctl->labels.words[i], '=');
+        snprintf(key, sizeof key, "%.*s", (int)(equals - ctl->labels.words[i]), ctl->labels.words[i]);
+        json_object_set_new(labels, key, json_string(equals + 1));
+    }
+    if (ctl->labels.count)
+        json_object_set(selector, "label", labels);
+    if (ctl->name)
+        json_object_set_new(selector, "name", json_string(ctl->name));
+    json_decref(labels);
+    json_object_set_new(body, "selector", selector);
+    enum ctl_exit status = client_open(ctl, &client);
+    if (status != CTL_DONE) {
+        json_decref(body);
+        return status;
+    }
+    if (ctl->deadline_ms.given)
+        json_object_set_new(body, "deadline_ms", json_integer((json_int_t)ctl->deadline_ms.value));
+    char *text = json_dumps(body, JSON_COMPACT);
+    struct client_reply reply;
+    json_decref(body);
+    status = text ? operation_run(client, "POST", "/v1/batch", text, wait_of(ctl), NULL, NULL, &reply) : ctl_fail(CTL_FAILED, "out of memory");
+    if (status == CTL_DONE) {
+        answer_print(ctl, &reply, show_batch);
+        status = operation_outcome(reply.json);
+        client_reply_fini(&reply);
+    }
+    free(text);
+    client_close(client);
+    return status;
+}
+
+enum ctl_exit command_batch(const struct ctl *ctl)
+{
+    const char *word = ctl->arguments[0];
+    bool enable = strcmp(word, "enable") == 0;
+    if (enable || strcmp(word, "disable") == 0)
+        return batch_free(ctl, json_pack("{s:s, s:b}", "kind", "config", "enabled", enable));
+    return batch_free(ctl, json_pack("{s:s}", "kind", strcmp(word, "clear") ? word : "garbage_clear"));
+}
+
+enum ctl_exit command_batch_set(const struct ctl *ctl)
+{
+    json_t *body = setting_body_new(ctl->arguments, ctl->argument_count);
+    if (!body)
+        return CTL_USAGE;
+    json_object_set_new(body, "kind", json_string("config"));
+    return batch_free(ctl, body);
 }

@@ -12,7 +12,7 @@
 #include "tally.h"
 #include "tallyctl/client.h"
 #include "tallyctl/match.h"
-#include "tallyctl/output.h"
+#include "tallyctl/show.h"
 #include "tallyctl/place.h"
 #include "tallyctl/text.h"
 
@@ -201,7 +201,7 @@ static void ask(const struct ctl *ctl, json_t *findings, const char *directory)
         check_tokens(findings, list.json);
         client_reply_fini(&list);
     }
-    if (client_processes(client, &list) == CTL_DONE) {
+    if (client_processes(client, "", &list) == CTL_DONE) {
         const json_t *processes = json_object_get(list.json, "processes");
         if (ctl->argument_count)
             check_process(findings, processes, ctl->arguments[0], directory);
@@ -243,7 +243,10 @@ enum ctl_exit command_doctor(const struct ctl *ctl)
         else if (ctl->argument_count && text_parse_number(ctl->arguments[0], 1, 0x7FFFFFFF, &pid))
             doctor_check_pid(findings, pid, directory);
     }
-    ctl->output->findings(findings);
+    if (ctl->json)
+        answer_json(ctl->paper.to, findings);
+    else
+        show_findings(&ctl->paper, findings);
     enum ctl_exit status = all_well(findings) ? CTL_DONE : CTL_FAILED;
     json_decref(findings);
     return status;

@@ -1,52 +1,66 @@
-/* The commands that only look. */
-#include <stdio.h>
+/* The commands that only look at programs. */
 #include <string.h>
 
-#include "tallyctl/client.h"
+#include "tallyctl/answer.h"
 #include "tallyctl/match.h"
-#include "tallyctl/output.h"
 #include "tallyctl/request.h"
+#include "tallyctl/show.h"
 
 enum ctl_exit command_list(const struct ctl *ctl)
 {
+    char query[REQUEST_PATH_MAX] = "";
     struct client *client = NULL;
     struct client_reply reply;
+    request_add_labels(query, &ctl->labels);
+    request_add(query, "state", ctl->state);
+    request_add(query, "sort", ctl->sort);
+    if (!request_fits(query))
+        return CTL_USAGE;
+    size_t length = strlen(query);
+    snprintf(query + length, sizeof query - length, "%s", length ? "&" : "");
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE)
-        status = client_processes(client, &reply);
+        status = client_processes(client, *query ? query + 1 : query, &reply);
     if (status == CTL_DONE) {
-        ctl->output->processes(&reply);
+        answer_print(ctl, &reply, show_processes);
         client_reply_fini(&reply);
     }
     client_close(client);
     return status;
 }
 
-/* GET of one leaf of the process that the first argument names. */
-static enum ctl_exit look(const struct ctl *ctl, const char *leaf, struct client **client,
-                          struct client_reply *reply)
+/* GET of one leaf of the process that the first argument names, with what options add to the query. */
+static enum ctl_exit look(const struct ctl *ctl, const char *leaf, struct client **client, struct client_reply *reply)
 {
     char path[REQUEST_PATH_MAX];
     enum ctl_exit status = client_open(ctl, client);
     if (status == CTL_DONE)
-        status = request_path(ctl, *client, leaf, path);
-    if (status == CTL_DONE)
-        status = client_call(*client, "GET", path, NULL, 0, reply);
+        status = request_path(ctl, *client, ctl->arguments[0], leaf, path);
+    if (status == CTL_DONE) {
+        request_add(path, "sort", ctl->sort);
+        request_add_number(path, "limit", &ctl->limit);
+        status = request_fits(path) ? client_call(*client, "GET", path, NULL, 0, reply) : CTL_USAGE;
+    }
     return status;
 }
 
-static enum ctl_exit show(const struct ctl *ctl, const char *leaf,
-                          void (*print)(const struct client_reply *reply))
+static enum ctl_exit show(const struct ctl *ctl, const char *leaf, show_fn print)
 {
     struct client *client = NULL;
     struct client_reply reply;
     enum ctl_exit status = look(ctl, leaf, &client, &reply);
     if (status == CTL_DONE) {
-        print(&reply);
+        answer_print(ctl, &reply, print);
         client_reply_fini(&reply);
     }
     client_close(client);
     return status;
+}
+
+/* A heap by itself is its figures. */
+enum ctl_exit command_show(const struct ctl *ctl)
+{
+    return ctl->heap.given && !ctl->json ? command_stats(ctl) : show(ctl, "", show_process);
 }
 
 enum ctl_exit command_stats(const struct ctl *ctl)
@@ -54,10 +68,13 @@ enum ctl_exit command_stats(const struct ctl *ctl)
     struct client *client = NULL;
     struct client_reply reply, info;
     enum ctl_exit status = look(ctl, "stats", &client, &reply);
-    if (status == CTL_DONE) {
+    if (status == CTL_DONE && ctl->json) {
+        answer_line(ctl->paper.to, reply.body);
+        client_reply_fini(&reply);
+    } else if (status == CTL_DONE) {
         status = client_call(client, "GET", "/v1/info", NULL, 0, &info);
         if (status == CTL_DONE) {
-            ctl->output->stats(&reply, json_object_get(info.json, "fields"));
+            show_stats(&ctl->paper, reply.json, json_object_get(info.json, "fields"));
             client_reply_fini(&info);
         }
         client_reply_fini(&reply);
@@ -68,30 +85,74 @@ enum ctl_exit command_stats(const struct ctl *ctl)
 
 enum ctl_exit command_types(const struct ctl *ctl)
 {
-    if (ctl->argument_count == 2 && strcmp(ctl->arguments[1], "since") != 0)
-        return ctl_fail(CTL_USAGE, "types takes `since` or nothing, not '%s'", ctl->arguments[1]);
-    return show(ctl, ctl->argument_count == 2 ? "types?baseline=true" : "types", ctl->output->types);
+    return show(ctl, "types", show_types);
+}
+
+enum ctl_exit command_types_since(const struct ctl *ctl)
+{
+    return show(ctl, "types?baseline=true", show_types);
 }
 
 enum ctl_exit command_collections(const struct ctl *ctl)
 {
-    return show(ctl, "collections", ctl->output->collections);
+    return show(ctl, "collections", show_collections);
 }
 
 enum ctl_exit command_config(const struct ctl *ctl)
 {
-    return show(ctl, "config", ctl->output->config);
+    return show(ctl, "config", show_config);
 }
 
-enum ctl_exit command_login(const struct ctl *ctl)
+enum ctl_exit command_suspects(const struct ctl *ctl)
 {
+    return show(ctl, "suspects", show_suspects);
+}
+
+enum ctl_exit command_forecast(const struct ctl *ctl)
+{
+    return show(ctl, "forecast", show_forecast);
+}
+
+enum ctl_exit command_baselines(const struct ctl *ctl)
+{
+    return show(ctl, "baselines", show_baselines);
+}
+
+/* now:NAME means the process of that name. */
+static enum ctl_exit side(const struct ctl *ctl, struct client *client, const char *word, const char *name, char path[REQUEST_PATH_MAX])
+{
+    (void)ctl;
+    char value[64];
+    json_t *process = NULL;
+    if (strncmp(word, "now:", 4) != 0) {
+        request_add(path, name, word);
+        return CTL_DONE;
+    }
+    enum ctl_exit status = match_one(client, word + 4, &process);
+    if (status == CTL_DONE) {
+        snprintf(value, sizeof value, "now:%.32s", client_text(process, "id"));
+        request_add(path, name, value);
+        json_decref(process);
+    }
+    return status;
+}
+
+enum ctl_exit command_compare(const struct ctl *ctl)
+{
+    char path[REQUEST_PATH_MAX] = "/v1/compare";
     struct client *client = NULL;
     struct client_reply reply;
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE)
-        status = client_call(client, "POST", "/v1/session", "{}", 0, &reply);
+        status = side(ctl, client, ctl->arguments[0], "a", path);
+    if (status == CTL_DONE)
+        status = side(ctl, client, ctl->arguments[1], "b", path);
+    request_add(path, "sort", ctl->sort);
+    request_add_number(path, "limit", &ctl->limit);
+    if (status == CTL_DONE)
+        status = request_fits(path) ? client_call(client, "GET", path, NULL, 0, &reply) : CTL_USAGE;
     if (status == CTL_DONE) {
-        ctl->output->link(&reply);
+        answer_print(ctl, &reply, show_compared);
         client_reply_fini(&reply);
     }
     client_close(client);

@@ -77,14 +77,14 @@ static enum ctl_exit ambiguous(const char *word, const json_t **candidates, size
         table_cell(table, "%s", client_text(candidates[i], "name"));
         table_cell(table, "%s", client_text(candidates[i], "state"));
     }
-    table_print_free(table, stderr);
+    table_print_free(table, &(struct paper){.to = stderr});
     return CTL_AMBIGUOUS;
 }
 
 enum ctl_exit match_one(struct client *client, const char *word, json_t **process)
 {
     struct client_reply reply;
-    enum ctl_exit status = client_processes(client, &reply);
+    enum ctl_exit status = client_processes(client, "", &reply);
     if (status != CTL_DONE)
         return status;
     const json_t *candidates[SHOWN_MAX];

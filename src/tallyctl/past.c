@@ -1,62 +1,106 @@
-/* The commands about what was: history, audit, purge. */
-#include <stdio.h>
+/* The commands about what was asked for and what was: operations, history, audit. */
 #include <string.h>
 
-#include "tallyctl/client.h"
-#include "tallyctl/output.h"
+#include "tallyctl/operation.h"
 #include "tallyctl/request.h"
+#include "tallyctl/save.h"
+#include "tallyctl/show.h"
 
 #define POINTS "60"
+#define PATIENCE_MS 10000u
+#define TRACE_WAIT_MS 60000u
 
-/* Appends a text as a query may hold it; false: there is no room. */
-static bool append_escaped(char *path, size_t bytes, const char *text)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~,:";
-    size_t at = strlen(path);
-    for (; *text && at + 4 < bytes; text++)
-        at += (size_t)snprintf(path + at, bytes - at, strchr(plain, *text) ? "%c" : "%%%02X", (unsigned char)*text);
-    return !*text;
-}
-
-/* A process of long ago is known by its whole id alone. */
-static enum ctl_exit path_of(const struct ctl *ctl, struct client *client, char path[REQUEST_PATH_MAX])
-{
-    const char *id = ctl->arguments[0];
-    if (strlen(id) != 32 || id[strspn(id, "0123456789abcdef")])
-        return request_path(ctl, client, "history", path);
-    if (ctl->heap)
-        snprintf(path, REQUEST_PATH_MAX, "/v1/processes/%s/heaps/%u/history", id, ctl->heap);
-    else
-        snprintf(path, REQUEST_PATH_MAX, "/v1/processes/%s/history", id);
-    return CTL_DONE;
-}
-
-static enum ctl_exit call(struct client *client, const char *method, const char *path, const char *body,
-                          void (*print)(const struct client_reply *reply))
+static enum ctl_exit call(const struct ctl *ctl, struct client *client, const char *method, const char *path, const char *body, show_fn show)
 {
     struct client_reply reply;
-    enum ctl_exit status = client_call(client, method, path, body, 10000, &reply);
+    if (!request_fits(path))
+        return CTL_USAGE;
+    enum ctl_exit status = client_call(client, method, path, body, PATIENCE_MS, &reply);
     if (status == CTL_DONE) {
-        print(&reply);
+        answer_print(ctl, &reply, show);
         client_reply_fini(&reply);
     }
     return status;
 }
 
-enum ctl_exit command_history(const struct ctl *ctl)
+/* A list of the daemon's own. */
+static enum ctl_exit list(const struct ctl *ctl, const char *path_, show_fn show)
 {
-    char path[4 * REQUEST_PATH_MAX];
+    char path[REQUEST_PATH_MAX];
     struct client *client = NULL;
-    const char *ago = ctl->argument_count > 2 ? ctl->arguments[2] : "1h";
+    snprintf(path, sizeof path, "%s", path_);
+    request_add_number(path, "limit", &ctl->limit);
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE)
-        status = path_of(ctl, client, path);
+        status = call(ctl, client, "GET", path, NULL, show);
+    client_close(client);
+    return status;
+}
+
+/* "-AGO" as ?from= takes it. */
+static void add_from(char path[REQUEST_PATH_MAX], const char *ago)
+{
+    char from[64];
+    snprintf(from, sizeof from, "-%.60s", ago);
+    request_add(path, "from", from);
+}
+
+enum ctl_exit command_history(const struct ctl *ctl)
+{
+    char path[REQUEST_PATH_MAX];
+    struct client *client = NULL;
+    enum ctl_exit status = client_open(ctl, &client);
+    if (status == CTL_DONE)
+        status = request_path_past(ctl, client, ctl->arguments[0], "history", path);
     if (status == CTL_DONE) {
-        strncat(path, "?points=" POINTS "&from=-", sizeof path - strlen(path) - 1);
-        bool fits = append_escaped(path, sizeof path, ago);
-        strncat(path, "&series=", sizeof path - strlen(path) - 1);
-        fits = append_escaped(path, sizeof path, ctl->argument_count > 1 ? ctl->arguments[1] : "live_bytes,live_objects") && fits;
-        status = fits ? call(client, "GET", path, NULL, ctl->output->history) : ctl_fail(CTL_USAGE, "that is too long");
+        request_add(path, "points", POINTS);
+        add_from(path, ctl->argument_count > 2 ? ctl->arguments[2] : "1h");
+        request_add(path, "series", ctl->argument_count > 1 ? ctl->arguments[1] : "live_bytes,live_objects");
+        status = call(ctl, client, "GET", path, NULL, show_history);
+    }
+    client_close(client);
+    return status;
+}
+
+enum ctl_exit command_trace(const struct ctl *ctl)
+{
+    char path[REQUEST_PATH_MAX];
+    struct client *client = NULL;
+    enum ctl_exit status = client_open(ctl, &client);
+    if (status == CTL_DONE)
+        status = request_path_past(ctl, client, ctl->arguments[0], "history", path);
+    if (status == CTL_DONE) {
+        request_add(path, "format", "trace");
+        add_from(path, ctl->argument_count > 1 ? ctl->arguments[1] : "1h");
+        status = save_get(ctl, client, path, TRACE_WAIT_MS);
+    }
+    client_close(client);
+    return status;
+}
+
+enum ctl_exit command_past_processes(const struct ctl *ctl)
+{
+    return list(ctl, "/v1/history/processes", show_known_processes);
+}
+
+enum ctl_exit command_past_alerts(const struct ctl *ctl)
+{
+    return list(ctl, "/v1/history/alerts", show_known_alerts);
+}
+
+enum ctl_exit command_past_collections(const struct ctl *ctl)
+{
+    char path[REQUEST_PATH_MAX];
+    struct ctl whole = *ctl;
+    struct client *client = NULL;
+    whole.heap = (struct ctl_number){0}; /* one heap is asked for by the query here */
+    enum ctl_exit status = client_open(ctl, &client);
+    if (status == CTL_DONE)
+        status = request_path_past(&whole, client, ctl->arguments[0], "history/collections", path);
+    if (status == CTL_DONE) {
+        request_add_number(path, "heap", &ctl->heap);
+        request_add_number(path, "limit", &ctl->limit);
+        status = call(ctl, client, "GET", path, NULL, show_collections);
     }
     client_close(client);
     return status;
@@ -64,12 +108,7 @@ enum ctl_exit command_history(const struct ctl *ctl)
 
 enum ctl_exit command_audit(const struct ctl *ctl)
 {
-    struct client *client = NULL;
-    enum ctl_exit status = client_open(ctl, &client);
-    if (status == CTL_DONE)
-        status = call(client, "GET", "/v1/audit", NULL, ctl->output->audit);
-    client_close(client);
-    return status;
+    return list(ctl, "/v1/audit", show_audit);
 }
 
 /* The body of a purge: of all that is older than an age, or of one process. */
@@ -84,9 +123,62 @@ enum ctl_exit command_purge(const struct ctl *ctl)
     if (age)
         snprintf(body, sizeof body, "{\"before\":\"-%s\"}", word);
     if (status == CTL_DONE && (age || !strcmp(word, "all")))
-        status = call(client, "POST", "/v1/history/purge", body, ctl->output->purged);
-    else if (status == CTL_DONE && (status = path_of(ctl, client, path)) == CTL_DONE)
-        status = call(client, "DELETE", path, NULL, ctl->output->purged);
+        status = call(ctl, client, "POST", "/v1/history/purge", body, show_purged);
+    else if (status == CTL_DONE && (status = request_path_past(ctl, client, word, "history", path)) == CTL_DONE)
+        status = call(ctl, client, "DELETE", path, NULL, show_purged);
     client_close(client);
     return status;
+}
+
+/* ---- operations */
+
+enum ctl_exit command_operations(const struct ctl *ctl)
+{
+    char path[REQUEST_PATH_MAX] = "/v1/operations", process[REQUEST_PATH_MAX] = "";
+    struct client *client = NULL;
+    enum ctl_exit status = client_open(ctl, &client);
+    if (status == CTL_DONE && ctl->argument_count)
+        status = request_path_past(ctl, client, ctl->arguments[0], "", process);
+    if (status == CTL_DONE) {
+        request_add(path, "process", *process ? strrchr(process, '/') + 1 : NULL);
+        request_add(path, "state", ctl->state);
+        request_add(path, "kind", ctl->kind);
+        request_add_number(path, "limit", &ctl->limit);
+        status = call(ctl, client, "GET", path, NULL, show_operations);
+    }
+    client_close(client);
+    return status;
+}
+
+static enum ctl_exit one(const struct ctl *ctl, const char *method)
+{
+    char path[REQUEST_PATH_MAX] = "/v1/operations", wait[24];
+    struct client *client = NULL;
+    uint64_t wait_ms = ctl->wait_ms.given ? ctl->wait_ms.value : *method == 'D' ? OPERATION_WAIT_MS : 0;
+    struct client_reply reply;
+    request_add_segment(path, ctl->arguments[0]);
+    snprintf(wait, sizeof wait, "%llums", (unsigned long long)wait_ms);
+    request_add(path, "wait", wait);
+    enum ctl_exit status = request_fits(path) ? client_open(ctl, &client) : CTL_USAGE;
+    if (status == CTL_DONE)
+        status = client_call(client, method, path, NULL, (unsigned)wait_ms, &reply);
+    if (status == CTL_DONE) {
+        bool cancelled = strcmp(client_text(reply.json, "state"), "cancelled") == 0;
+        answer_print(ctl, &reply, show_operations);
+        if (*method == 'D' && !cancelled)
+            status = ctl_fail(CTL_FAILED, "operation %s is %s: it can no longer be cancelled", client_text(reply.json, "id"), client_text(reply.json, "state"));
+        client_reply_fini(&reply);
+    }
+    client_close(client);
+    return status;
+}
+
+enum ctl_exit command_operation(const struct ctl *ctl)
+{
+    return one(ctl, "GET");
+}
+
+enum ctl_exit command_operation_cancel(const struct ctl *ctl)
+{
+    return one(ctl, "DELETE");
 }

@@ -86,9 +86,9 @@ static json_t *read_numbers(const char *value)
 static const struct setting {
     const char *word, *member;
     json_t *(*read)(const char *value);
-    const char *values;
+    const char *words, *values;
 } settings[] = {
-#define CTL_SETTING(word, member, read, values) {word, member, read, values},
+#define CTL_SETTING(word, member, read, words, values) {word, member, read, words, values},
 #include "tallyctl/settings.def"
 #undef CTL_SETTING
 };
@@ -131,8 +131,12 @@ json_t *setting_body_new(char **words, int count)
     return body;
 }
 
-void setting_each(void (*print)(const char *word, const char *values))
+const char *setting_word(size_t at, const char **values, const char **words)
 {
-    for (size_t i = 0; i < SETTINGS; i++)
-        print(settings[i].word, settings[i].values);
+    if (at >= SETTINGS)
+        return NULL;
+    *values = settings[at].values;
+    if (words)
+        *words = settings[at].words;
+    return settings[at].word;
 }

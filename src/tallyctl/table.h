@@ -2,8 +2,7 @@
 #ifndef TALLYCTL_TABLE_H
 #define TALLYCTL_TABLE_H
 
-#include <stddef.h>
-#include <stdio.h>
+#include "tallyctl/tallyctl.h"
 
 struct table;
 
@@ -12,7 +11,9 @@ struct table;
 struct table *table_new(const char *const *headings, size_t columns);
 /* The next cell, row by row; untrusted text is welcome, it is escaped. */
 void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Colours the last cell, where there are colours: the numbers of SGR (ECMA-48), such as "31"; lives as long as the table. */
+void table_paint(struct table *table, const char *paint);
 /* Prints headings and rows, then frees the table. */
-void table_print_free(struct table *table, FILE *to);
+void table_print_free(struct table *table, const struct paper *paper);
 
 #endif

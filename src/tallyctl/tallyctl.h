@@ -1,21 +1,25 @@
 /* tallyctl: tallyd's API for people and scripts at a terminal.
  *
  * What is always true
- *  - It speaks the public HTTP API over api.sock and nothing else; doctor alone looks at files and /proc too.
- *  - stdout carries the answer, stderr one line when something is wrong; the exit status is a row of
- *    exits.def.
- *  - What processes call themselves is untrusted text: it reaches the terminal through text.h only, which
- *    escapes control characters; --json prints the API's bytes, with DEL and C1 controls escaped as JSON
- *    allows.
+ *  - It speaks the public HTTP API and nothing else, over api.sock or over TCP; doctor alone looks at files and /proc too.
+ *  - The answer goes to stdout, to stderr one line when something is wrong; the exit status is a row of exits.def.
+ *  - What processes call themselves is untrusted text: it reaches the terminal through text.h only, which escapes
+ *    control characters; --json prints the API's bytes, with DEL and C1 controls escaped as JSON allows.
+ *  - A command is a row of commands.def, an option one of options.def: parser, checks, help, manual page and completion
+ *    are made of them.
  *
- * Reading order: commands.def, main.c and cli.c (words to handlers), place.h (where tallyd is), client.h (one
- * request), match.h (which process a word means), inspect.c and control.c (the handlers), setting.h (what set
- * takes), output.h (text or JSON), doctor.c.
+ * Reading order: commands.def and options.def; form.h, cli.c, help.c (words to handlers); place.h (where tallyd is),
+ * client.h (requests), sse.h (streams), match.h (which process a word means), request.h (paths); then the handlers:
+ * inspect.c, control.c and operation.h, past.c, rules.c, artifact.c, assert.c, tail.c, watch.c, doctor.c; show.h and
+ * columns.h (answers for people); top.h.
  */
 #ifndef TALLYCTL_TALLYCTL_H
 #define TALLYCTL_TALLYCTL_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 
 enum ctl_exit {
 #define CTL_EXIT(name, status, sentence) name = (status),
@@ -23,28 +27,57 @@ enum ctl_exit {
 #undef CTL_EXIT
 };
 
-struct output;
+struct ctl_number {
+    bool given;
+    uint64_t value; /* 0 where it is not given */
+};
 
-/* One run: what the command line asked for. All strings are borrowed from argv. */
+#define CTL_LABELS_MAX 16u
+#define CTL_LABEL_MAX 511u /* bytes */
+struct ctl_labels {
+    unsigned count;
+    const char *words[CTL_LABELS_MAX]; /* "KEY=VALUE" */
+};
+
+/* What an option of a kind is kept as. */
+typedef bool ctl_FLAG;
+typedef const char *ctl_TEXT; /* NULL: not given; borrowed from argv, as all strings here */
+typedef const char *ctl_WORD;
+typedef struct ctl_number ctl_NUMBER;
+typedef struct ctl_number ctl_DURATION; /* milliseconds */
+typedef struct ctl_number ctl_SIZE;     /* bytes */
+typedef struct ctl_labels ctl_LABELS;
+
+/* Where an answer for people is written. */
+struct paper {
+    FILE *to;
+    bool colour;
+    bool ascii; /* the locale has no other characters */
+};
+
+/* One run: what the command line asked for. */
 struct ctl {
-    const struct output *output;
-    const char *runtime_dir; /* NULL: look for it */
-    const char *scope, *expires, *out; /* of token create; NULL: not said */
-    unsigned wait_ms;
-    unsigned heap; /* from 1; 0: the whole process */
-    int argument_count;
-    char **arguments; /* behind the command's word */
+    struct paper paper;
+#define CTL_OPTION(letter, word, kind, member, argument, allowed, commands, help) ctl_##kind member;
+#include "tallyctl/options.def"
+#undef CTL_OPTION
+    int argument_count; /* values of the form, without the words that stand for themselves */
+    char **arguments;
 };
 
 typedef enum ctl_exit (*ctl_command_fn)(const struct ctl *ctl);
 
-#define CTL_COMMAND(word, arguments, fewest, most, handler, help) \
-    enum ctl_exit handler(const struct ctl *ctl);
+#define CTL_GROUP(title)
+#define CTL_COMMAND(word, arguments, does, handler, help) enum ctl_exit handler(const struct ctl *ctl);
 #include "tallyctl/commands.def"
 #undef CTL_COMMAND
+#undef CTL_GROUP
 
 /* Prints "tallyctl: " and the sentence, escaped, on stderr; returns `status`, with which handlers may end. */
 enum ctl_exit ctl_fail(enum ctl_exit status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Finds the command of `count` words and runs it with the options of `ctl`. It must be one that looks where `looking`. */
+enum ctl_exit ctl_run(const struct ctl *ctl, char **words, int count, bool looking);
 
 /* Reads the whole command line and runs it. */
 enum ctl_exit ctl_main(int argc, char **argv);

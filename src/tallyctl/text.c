@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <wchar.h>
 
 /* The code point at `text` and the bytes it takes, or 0 bytes where that is not well-formed UTF-8. */
 static size_t decode(const unsigned char *text, uint32_t *point)
@@ -28,43 +29,112 @@ static size_t decode(const unsigned char *text, uint32_t *point)
     return bytes;
 }
 
-/* Characters that steer a terminal or the direction of what follows. */
+/* Characters that steer a terminal or the direction of what follows, or hide. */
 static bool is_steering(uint32_t point)
 {
-    return point < 0x20 || (point >= 0x7F && point <= 0x9F) || point == 0x2028 || point == 0x2029 ||
-           (point >= 0x202A && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
+    return point < 0x20 || (point >= 0x7F && point <= 0x9F) || point == 0x61C || (point >= 0x200B && point <= 0x200F) ||
+           (point >= 0x2028 && point <= 0x202E) || (point >= 0x2060 && point <= 0x206F) || point == 0xFEFF;
+}
+
+/* What stands for the beginning of a text: it is taken over or escaped. */
+struct piece {
+    size_t taken; /* bytes of the text */
+    unsigned columns;
+    char text[TEXT_PIECE_MAX];
+};
+
+/* A character of no width joins the one before it: two of them may, behind one that there is. */
+static bool may_join(unsigned *joined, int columns)
+{
+    *joined = columns ? 0 : *joined + 1;
+    return *joined <= 2;
+}
+
+/* joined: how many of no width stand before; at the text's beginning so many that none may. */
+static void piece_take(struct piece *piece, const char *text, bool ascii, unsigned *joined)
+{
+    uint32_t point = 0;
+    size_t bytes = decode((const unsigned char *)text, &point);
+    int columns = bytes ? point < 0x80 ? 1 : wcwidth((wchar_t)point) : -1;
+    piece->taken = bytes ? bytes : 1;
+    bool plain = bytes && point != '\\' && !is_steering(point) && columns >= 0 && !(ascii && point >= 0x80);
+    if (plain && may_join(joined, columns)) {
+        memcpy(piece->text, text, bytes);
+        piece->text[bytes] = '\0';
+        piece->columns = (unsigned)columns;
+        return;
+    }
+    if (point == '\\')
+        snprintf(piece->text, sizeof piece->text, "\\\\");
+    else if (bytes == 0 || point < 0x80)
+        snprintf(piece->text, sizeof piece->text, "\\x%02x", (unsigned)(unsigned char)*text);
+    else
+        snprintf(piece->text, sizeof piece->text, "\\u{%x}", (unsigned)point);
+    piece->columns = (unsigned)strlen(piece->text);
+    *joined = 0;
 }
 
 char *text_escape_dup(const char *text)
 {
-    enum { LONGEST = 10 }; /* "\u{10FFFF}" */
-    char *escaped = malloc(strlen(text) * LONGEST + 1);
+    char *escaped = malloc(strlen(text) * (TEXT_PIECE_MAX - 1) + 1);
     if (!escaped)
         return NULL;
     char *out = escaped;
-    for (const unsigned char *in = (const unsigned char *)text; *in;) {
-        uint32_t point = 0;
-        size_t bytes = decode(in, &point);
-        if (bytes == 0 || (point < 0x80 && is_steering(point)))
-            out += snprintf(out, LONGEST + 1, "\\x%02x", (unsigned)*in);
-        else if (is_steering(point))
-            out += snprintf(out, LONGEST + 1, "\\u{%x}", (unsigned)point);
-        else if (point == '\\')
-            out += snprintf(out, LONGEST + 1, "\\\\");
-        else
-            out = (char *)mempcpy(out, in, bytes);
-        in += bytes ? bytes : 1;
+    unsigned joined = 2;
+    struct piece piece;
+    for (*out = '\0'; *text; text += piece.taken) {
+        piece_take(&piece, text, false, &joined);
+        out = stpcpy(out, piece.text);
     }
-    *out = '\0';
     return escaped;
 }
 
 size_t text_columns(const char *text)
 {
     size_t columns = 0;
-    for (; *text; text++)
-        columns += ((unsigned char)*text & 0xC0) != 0x80;
+    while (*text) {
+        uint32_t point = 0;
+        size_t bytes = decode((const unsigned char *)text, &point);
+        int width = bytes ? wcwidth((wchar_t)point) : 1;
+        columns += width < 0 ? 1 : (size_t)width;
+        text += bytes ? bytes : 1;
+    }
     return columns;
+}
+
+size_t text_fit(char *out, size_t room, const char *text, size_t columns, bool ascii)
+{
+    unsigned joined = 2;
+    struct piece piece;
+    size_t used = 0, cut = 0, cut_used = 0, bytes = 0, cut_bytes = 0;
+    *out = '\0';
+    for (; *text; text += piece.taken) {
+        piece_take(&piece, text, ascii, &joined);
+        size_t length = strlen(piece.text);
+        if (used + 1 <= columns && bytes + 4 < room) /* so far there is room for the mark of a cut */
+            cut = 1, cut_used = used, cut_bytes = bytes;
+        if (used + piece.columns > columns || bytes + length + 1 > room)
+            break;
+        memcpy(out + bytes, piece.text, length + 1);
+        used += piece.columns;
+        bytes += length;
+    }
+    if (!*text || !cut)
+        return used;
+    memcpy(out + cut_bytes, ascii ? "~" : "…", ascii ? 2 : 4);
+    return cut_used + 1;
+}
+
+bool text_has_word(const char *words, char between, const char *word)
+{
+    size_t length = strlen(word);
+    while (length && *words) {
+        const char *end = strchrnul(words, between);
+        if ((size_t)(end - words) == length && memcmp(words, word, length) == 0)
+            return true;
+        words = *end ? end + 1 : end;
+    }
+    return false;
 }
 
 /* Three significant digits: 1.23, 12.3, 123. */
@@ -139,14 +209,16 @@ static bool parse_scaled(const char *text, const struct unit *units, size_t coun
 #define PARSE_SCALED(text, units, most, out) \
     parse_scaled(text, units, sizeof(units) / sizeof((units)[0]), most, out)
 
-bool text_parse_duration(const char *text, unsigned *ms)
+bool text_parse_duration(const char *text, uint64_t *ms)
 {
-    static const struct unit units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"", 1000}};
-    uint64_t whole;
-    if (!PARSE_SCALED(text, units, 60000, &whole)) /* as the API */
-        return false;
-    *ms = (unsigned)whole;
-    return true;
+    static const struct unit units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"", 1000}};
+    return PARSE_SCALED(text, units, INT64_MAX, ms);
+}
+
+bool text_parse_count(const char *text, uint64_t *count)
+{
+    static const struct unit none[] = {{"", 1}};
+    return PARSE_SCALED(text, none, INT64_MAX, count);
 }
 
 bool text_parse_pause(const char *text, uint64_t *us)

@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "tallyctl/client.h"
-#include "tallyctl/output.h"
+#include "tallyctl/columns.h"
+#include "tallyctl/show.h"
 #include "tallyctl/tallyctl.h"
 #include "tallyctl/text.h"
 
@@ -58,19 +59,22 @@ static enum ctl_exit secret_keep(const struct ctl *ctl, struct client *client, s
     char path[TOKEN_PATH_MAX];
     struct client_reply ignored;
     enum ctl_exit status = secret_write(ctl->out, client_text(reply->json, "token"));
-    snprintf(path, sizeof path, "/v1/tokens/%s", ctl->arguments[1]);
+    snprintf(path, sizeof path, "/v1/tokens/%s", ctl->arguments[0]);
     if (status != CTL_DONE) { /* nobody will ever know it */
         if (client_call(client, "DELETE", path, NULL, 0, &ignored) == CTL_DONE)
             client_reply_fini(&ignored);
         return status;
     }
     json_object_del(reply->json, "token");
-    char *body = json_dumps(reply->json, JSON_COMPACT);
-    if (!body)
-        return ctl_fail(CTL_FAILED, "out of memory");
-    free(reply->body);
-    reply->body = body;
-    ctl->output->token(reply, "written to", ctl->out);
+    if (ctl->json) {
+        answer_json(ctl->paper.to, reply->json);
+    } else {
+        const char *expires = client_text(reply->json, "expires_at");
+        columns_say(&ctl->paper, "token ", client_text(reply->json, "name"), " written to ");
+        columns_say(&ctl->paper, "", ctl->out, *expires ? ", good until " : "\n");
+        if (*expires)
+            columns_say(&ctl->paper, "", expires, "\n");
+    }
     return CTL_DONE;
 }
 
@@ -82,7 +86,7 @@ static enum ctl_exit create(const struct ctl *ctl, struct client *client)
         return ctl_fail(CTL_USAGE, "usage: tallyctl token create NAME --scope read|control|admin [--expires 30d] [--out FILE]");
     if (ctl->expires && !parse_expiry(ctl->expires, &expires))
         return ctl_fail(CTL_USAGE, "--expires takes a time up to 3650d, such as 12h or 30d, not '%s'", ctl->expires);
-    json_t *json = json_pack("{s:s, s:s}", "name", ctl->arguments[1], "scope", ctl->scope);
+    json_t *json = json_pack("{s:s, s:s}", "name", ctl->arguments[0], "scope", ctl->scope);
     if (json && expires)
         json_object_set_new(json, "expires_in_s", json_integer(expires));
     char *body = json ? json_dumps(json, JSON_COMPACT) : NULL;
@@ -96,7 +100,7 @@ static enum ctl_exit create(const struct ctl *ctl, struct client *client)
     if (ctl->out)
         status = secret_keep(ctl, client, &reply);
     else
-        ctl->output->secret(&reply);
+        answer_print(ctl, &reply, show_secret);
     client_reply_fini(&reply);
     return status;
 }
@@ -107,22 +111,37 @@ static enum ctl_exit list(const struct ctl *ctl, struct client *client)
     enum ctl_exit status = client_call(client, "GET", "/v1/tokens", NULL, 0, &reply);
     if (status != CTL_DONE)
         return status;
-    ctl->output->tokens(&reply);
+    answer_print(ctl, &reply, show_tokens);
     client_reply_fini(&reply);
     return CTL_DONE;
 }
 
-static enum ctl_exit withdraw(const struct ctl *ctl, struct client *client)
+static void show_revoked(const struct paper *paper, const json_t *json)
+{
+    columns_say(paper, "token ", client_text(json, "name"), " revoked\n");
+}
+
+static enum ctl_exit of_one(const struct ctl *ctl, struct client *client, const char *method, show_fn show)
 {
     char path[TOKEN_PATH_MAX];
     struct client_reply reply;
-    snprintf(path, sizeof path, "/v1/tokens/%s", ctl->arguments[1]);
-    enum ctl_exit status = client_call(client, "DELETE", path, NULL, 0, &reply);
-    if (status != CTL_DONE) /* 404 is no process of its own here */
-        return status == CTL_NO_PROCESS ? CTL_FAILED : status;
-    ctl->output->token(&reply, "revoked", "");
+    snprintf(path, sizeof path, "/v1/tokens/%s", ctl->arguments[0]);
+    enum ctl_exit status = client_call(client, method, path, NULL, 0, &reply);
+    if (status != CTL_DONE)
+        return status;
+    answer_print(ctl, &reply, show);
     client_reply_fini(&reply);
     return CTL_DONE;
+}
+
+static enum ctl_exit view(const struct ctl *ctl, struct client *client)
+{
+    return of_one(ctl, client, "GET", show_token);
+}
+
+static enum ctl_exit withdraw(const struct ctl *ctl, struct client *client)
+{
+    return of_one(ctl, client, "DELETE", show_revoked);
 }
 
 static enum ctl_exit rotate(const struct ctl *ctl, struct client *client)
@@ -131,31 +150,52 @@ static enum ctl_exit rotate(const struct ctl *ctl, struct client *client)
     enum ctl_exit status = client_call(client, "POST", "/v1/tokens/rotate", NULL, 0, &reply);
     if (status != CTL_DONE)
         return status;
-    ctl->output->rotation(&reply, client_directory(client));
+    if (ctl->json) {
+        answer_line(ctl->paper.to, reply.body);
+    } else {
+        columns_say(&ctl->paper, "the new token is in ", client_place(client), "/token; ");
+        fprintf(ctl->paper.to, "the one before is good for %llu s more, and the dashboard's sessions have ended\n",
+                (unsigned long long)client_number(reply.json, "old_valid_s"));
+    }
     client_reply_fini(&reply);
     return CTL_DONE;
 }
 
-enum ctl_exit command_token(const struct ctl *ctl)
+static enum ctl_exit with_client(const struct ctl *ctl, enum ctl_exit (*run)(const struct ctl *ctl, struct client *client))
 {
-    static const struct {
-        const char *word;
-        int words;
-        enum ctl_exit (*run)(const struct ctl *ctl, struct client *client);
-    } actions[] = {{"create", 2, create}, {"list", 1, list}, {"revoke", 2, withdraw}, {"rotate", 1, rotate}};
     struct client *client;
-    size_t at = 0;
-    while (at < sizeof actions / sizeof *actions && strcmp(ctl->arguments[0], actions[at].word) != 0)
-        at++;
-    if (at == sizeof actions / sizeof *actions || ctl->argument_count != actions[at].words)
-        return ctl_fail(CTL_USAGE, "usage: tallyctl token create NAME|list|revoke NAME|rotate");
-    if (actions[at].words == 2 && !is_name(ctl->arguments[1]))
+    if (ctl->argument_count && !is_name(ctl->arguments[0]))
         return ctl_fail(CTL_USAGE, "a token's name is 1 to 32 letters, digits, dots, dashes and underscores, not '%s'",
-                        ctl->arguments[1]);
+                        ctl->arguments[0]);
     enum ctl_exit status = client_open(ctl, &client);
     if (status != CTL_DONE)
         return status;
-    status = actions[at].run(ctl, client);
+    status = run(ctl, client);
     client_close(client);
     return status;
+}
+
+enum ctl_exit command_token_create(const struct ctl *ctl)
+{
+    return with_client(ctl, create);
+}
+
+enum ctl_exit command_token_list(const struct ctl *ctl)
+{
+    return with_client(ctl, list);
+}
+
+enum ctl_exit command_token_show(const struct ctl *ctl)
+{
+    return with_client(ctl, view);
+}
+
+enum ctl_exit command_token_revoke(const struct ctl *ctl)
+{
+    return with_client(ctl, withdraw);
+}
+
+enum ctl_exit command_token_rotate(const struct ctl *ctl)
+{
+    return with_client(ctl, rotate);
 }

@@ -224,6 +224,22 @@ static void test_names_of_apps_are_bounded(void **state)
     stats_view_unref(view);
 }
 
+static void test_quantiles_are_bounds_of_buckets_and_no_more_than_the_longest(void **state)
+{
+    (void)state;
+    struct stats_runs runs = {.missed = 7};
+    assert_int_equal(stats_pause_quantile(&runs, 99, 5), 0);
+    runs.pauses[0] = 1;
+    assert_int_equal(stats_pause_quantile(&runs, 99, 4000), 4000);
+    assert_int_equal(stats_pause_quantile(&runs, 99, 20000), 10000);
+    runs.pauses[0] = 98;
+    runs.pauses[6] = 1; /* the 99th of 100 */
+    runs.pauses[STATS_PAUSE_BUCKETS - 1] = 1;
+    assert_int_equal(stats_pause_quantile(&runs, 50, 20000000000), 10000);
+    assert_int_equal(stats_pause_quantile(&runs, 99, 20000000000), 1000000);
+    assert_int_equal(stats_pause_quantile(&runs, 100, 20000000000), 20000000000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +252,7 @@ int main(void)
         WORLD_TEST(test_many_ends_at_once_lose_nothing),
         WORLD_TEST(test_an_app_is_its_label_else_the_name),
         WORLD_TEST(test_names_of_apps_are_bounded),
+        cmocka_unit_test(test_quantiles_are_bounds_of_buckets_and_no_more_than_the_longest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,46 +8,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "tallyctl/output.h"
+#include "tallyctl/show.h"
 
-static FILE *caught;
-static int terminal = -1;
-
-/* From here to printed_new() stdout goes to a file. */
-static void catch_stdout(void)
+/* What `show` prints of a body, or answer_print() with --json where it is NULL. Caller frees. */
+static char *printed_new(show_fn show, const char *body)
 {
-    fflush(stdout);
-    terminal = dup(STDOUT_FILENO);
-    caught = tmpfile();
-    assert_non_null(caught);
-    dup2(fileno(caught), STDOUT_FILENO);
-}
-
-static char *printed_new(void)
-{
-    fflush(stdout);
-    dup2(terminal, STDOUT_FILENO);
-    close(terminal);
-    long bytes = lseek(fileno(caught), 0, SEEK_END);
-    char *text = calloc(1, (size_t)bytes + 1);
-    assert_non_null(text);
-    assert_int_equal(pread(fileno(caught), text, (size_t)bytes, 0), bytes);
-    fclose(caught);
+    char *text = NULL, *copy = strdup(body);
+    size_t bytes = 0;
+    struct ctl ctl = {.json = !show, .paper.to = open_memstream(&text, &bytes)};
+    struct client_reply reply = {.status = 200, .body = copy, .bytes = strlen(body), .json = json_loads(body, 0, NULL)};
+    assert_non_null(ctl.paper.to);
+    answer_print(&ctl, &reply, show);
+    fclose(ctl.paper.to);
+    client_reply_fini(&reply);
     return text;
 }
 
-static void check(void (*print)(const struct client_reply *), const char *body, const char *expected)
+static void check(show_fn show, const char *body, const char *expected)
 {
-    struct client_reply reply = {
-        .status = 200, .body = strdup(body), .bytes = strlen(body), .json = json_loads(body, 0, NULL)};
-    catch_stdout();
-    print(&reply);
-    char *text = printed_new();
+    char *text = printed_new(show, body);
     assert_string_equal(text, expected);
     free(text);
-    client_reply_fini(&reply);
 }
 
 static const char list_body[] =
@@ -62,25 +44,25 @@ static const char list_body[] =
 static void test_output_text_processes(void **state)
 {
     (void)state;
-    check(output_text.processes, list_body,
+    check(show_processes, list_body,
           "ID        PID  NAME        STATE  OBJECTS    BYTES  ALLOCATED  BY COUNT  BY CYCLE  RUNS  "
           "AUTOMATIC  LABELS\n"
           "01234567   42  bak\\x1bery  live         7  2.0 KiB        100        90         3     2  off     "
           "   team=bread\n"
-          "ff234567    -  x           gone         0      0 B          0         0         0     0  differs  "
+          "ff234567    -  x           gone         -        -          -         -         -     -  differs  "
           "  -\n");
-    check(output_text.processes, "{\"processes\":[]}", "no processes\n");
+    check(show_processes, "{\"processes\":[]}", "no processes\n");
 }
 
 static void test_output_text_config(void **state)
 {
     (void)state;
-    check(output_text.config,
+    check(show_config,
           "{\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[700,10,10],\"debug\":[\"saveall\"],"
           "\"events\":\"all\",\"max_pause_us\":500,\"memory_limit_bytes\":1048576}",
           "AUTOMATIC  MANAGER       THRESHOLDS  DEBUG    EVENTS  MAX PAUSE  MEMORY LIMIT\n"
           "on         generational  700,10,10   saveall  all     500 us     1.0 MiB\n");
-    check(output_text.config,
+    check(show_config,
           "{\"enabled\":null,\"manager\":null,\"thresholds\":null,\"debug\":null,\"events\":null,"
           "\"max_pause_us\":null,\"memory_limit_bytes\":null}",
           "AUTOMATIC  MANAGER  THRESHOLDS  DEBUG    EVENTS   MAX PAUSE  MEMORY LIMIT\n"
@@ -90,7 +72,7 @@ static void test_output_text_config(void **state)
 static void test_output_text_collections(void **state)
 {
     (void)state;
-    check(output_text.collections,
+    check(show_collections,
           "{\"collections\":[{\"heap\":1,\"sequence\":2,\"started_at\":\"T\",\"reason\":\"threshold\","
           "\"generation\":0,\"scope\":\"candidates\",\"pause_ns\":81000,\"slices\":3,\"examined\":9,"
           "\"collected\":4,\"freed_bytes\":96,\"live_bytes_after\":1024,\"safepoint_wait_ns\":0}]}",
@@ -103,61 +85,62 @@ static void test_output_text_collections(void **state)
 static void test_output_text_operation(void **state)
 {
     (void)state;
-    check(output_text.operation,
+    check(show_operation,
           "{\"state\":\"succeeded\",\"pause_ns\":81000,\"safepoint_wait_ns\":1500000,"
           "\"result\":{\"collected\":3,\"freed_bytes\":72}}",
           "collected 3 objects, 72 B, in 81.0 us after waiting 1.50 ms for a safepoint\n");
-    check(output_text.operation, "{\"state\":\"expired\",\"result\":null}", "");
-    check(output_text.operation, "{\"kind\":\"freeze\",\"state\":\"succeeded\",\"result\":{\"frozen\":7}}",
+    check(show_operation, "{\"state\":\"expired\",\"result\":null}", "");
+    check(show_operation, "{\"kind\":\"freeze\",\"state\":\"succeeded\",\"result\":{\"frozen\":7}}",
           "7 objects are frozen\n");
-    check(output_text.operation, "{\"kind\":\"find_cycles\",\"state\":\"succeeded\",\"result\":{\"unreachable\":2}}",
+    check(show_operation, "{\"kind\":\"find_cycles\",\"state\":\"succeeded\",\"result\":{\"unreachable\":2}}",
           "2 objects are garbage that a full collection would find\n");
-    check(output_text.operation, "{\"kind\":\"garbage_clear\",\"state\":\"succeeded\",\"result\":{\"cleared\":3}}",
+    check(show_operation, "{\"kind\":\"garbage_clear\",\"state\":\"succeeded\",\"result\":{\"cleared\":3}}",
           "3 references of the garbage list were given back\n");
-    check(output_text.operation, "{\"kind\":\"baseline\",\"state\":\"succeeded\",\"result\":{},\"created_at\":\"T\"}",
+    check(show_operation, "{\"kind\":\"baseline\",\"state\":\"succeeded\",\"result\":{},\"created_at\":\"T\"}",
           "the baseline is that of T\n");
 }
 
 static void test_output_text_listing(void **state)
 {
     (void)state;
-    check(output_text.listing,
+    check(show_listing,
           "{\"garbage\":[{\"heap\":1,\"index\":4,\"object\":17,\"type\":\"no\\u001bde\",\"bytes\":32,\"references\":2,"
           "\"generation\":2},{\"heap\":1,\"index\":5,\"object\":18,\"type\":null,\"bytes\":8,\"references\":1,"
           "\"generation\":\"frozen\"}],\"complete\":true}",
           "HEAP  INDEX  OBJECT  TYPE      BYTES  REFERENCES  GENERATION\n"
           "   1      4      17  no\\x1bde   32 B           2  2\n"
-          "   1      5      18              8 B           1  frozen\n");
-    check(output_text.listing,
+          "   1      5      18  ?           8 B           1  frozen\n");
+    check(show_listing,
           "{\"cycles\":[{\"heap\":1,\"count\":3,\"objects\":6,\"bytes\":96,\"shape\":\"a.b -> b.a\"}],\"complete\":false}",
           "HEAP  CYCLES  OBJECTS  BYTES  SHAPE\n"
           "   1       3        6   96 B  a.b -> b.a\n"
           "There are more, or a heap gave no answer: --json says where each goes on.\n");
-    check(output_text.types,
+    check(show_types,
           "{\"baseline\":{},\"types\":[{\"name\":\"node\",\"since_baseline\":{\"live_objects\":-3,\"live_bytes\":48}}]}",
           "TYPE    SIZE  OBJECTS  BYTES  ALLOCATED  BY COUNT  BY CYCLE  TRACKED  OBJECTS SINCE  BYTES SINCE\n"
-          "node  varies        0    0 B          0         0         0  no                  -3          +48\n");
+          "node  varies        -      -          -         -         -  no                  -3          +48\n");
 }
 
 static void test_output_text_stats_has_the_catalogues_words(void **state)
 {
     (void)state;
-    struct client_reply reply = {
-        .json = json_loads("{\"name\":\"bakery\",\"state\":\"live\",\"complete\":false,\"safepoint_age_ns\":"
+    char *text = NULL;
+    size_t bytes = 0;
+    struct paper paper = {.to = open_memstream(&text, &bytes)};
+    json_t *json = json_loads("{\"name\":\"bakery\",\"state\":\"live\",\"complete\":false,\"safepoint_age_ns\":"
                            "1400000,\"live_bytes\":2048,"
                            "\"frees\":{\"cycle\":3},\"generations\":[{\"collections\":1,\"collected\":3,"
                            "\"uncollectable\":0}],"
                            "\"enabled\":true,\"manager\":\"generational\",\"thresholds\":[1,2,3],\"debug\":[]"
                            ",\"events\":{\"level\":\"off\"},\"max_pause_us\":0,\"memory_limit_bytes\":0}",
-                           0, NULL)};
+                           0, NULL);
     json_t *fields = json_loads("[{\"path\":\"live_bytes\",\"unit\":\"bytes\",\"label\":\"Live bytes\"},"
                                 "{\"path\":\"frees.cycle\",\"unit\":\"objects\",\"label\":\"Freed\"},"
                                 "{\"path\":\"not.there\",\"unit\":\"objects\",\"label\":\"Missing\"}]",
                                 0, NULL);
-    assert_non_null(reply.json);
-    catch_stdout();
-    output_text.stats(&reply, fields);
-    char *text = printed_new();
+    assert_non_null(json);
+    show_stats(&paper, json, fields);
+    fclose(paper.to);
     assert_string_equal(text,
                         "bakery (live), last safepoint 1.40 ms ago, incomplete: not every event was seen\n\n"
                         "FIGURE        VALUE  UNIT\n"
@@ -169,7 +152,7 @@ static void test_output_text_stats_has_the_catalogues_words(void **state)
                         "on         generational  1,2,3       none   off     none       none\n");
     free(text);
     json_decref(fields);
-    client_reply_fini(&reply);
+    json_decref(json);
 }
 
 static void test_output_text_survives_strange_answers(void **state)
@@ -183,29 +166,27 @@ static void test_output_text_survives_strange_answers(void **state)
         "\"events\":{}}",
         "{\"cycles\":7,\"objects\":[7,{},{\"generation\":[]}],\"garbage\":{},\"referrers\":[[]],\"kind\":\"freeze\","
         "\"state\":\"succeeded\",\"baseline\":7,\"types\":[{}]}",
+        "{\"series\":[7,{\"last\":7}],\"at\":[1,\"x\"],\"records\":[7],\"alerts\":[[]],\"operations\":{},\"rules\":[{\"when\":7},7],"
+        "\"collect\":[7],\"snapshot\":{\"mode\":7},\"growing\":[{}],\"path\":[7,{}],\"heaps\":[7,{}],\"post_mortem\":{\"exit\":{}},"
+        "\"gone_at\":\"T\",\"labels\":{\"a\":7},\"limits\":{\"a\":[]},\"tokens\":[{\"scopes\":[7]}],\"artifacts\":[7],\"edges\":{},"
+        "\"dominator\":7,\"degraded\":[7],\"refused\":[7]}",
         "{\"processes\":7,\"types\":{},\"collections\":null,\"state\":{}}",
     };
-    void (*const prints[])(const struct client_reply *) = {output_text.processes,   output_text.types,
-                                                           output_text.collections, output_text.config,
-                                                           output_text.operation,   output_text.link,
-                                                           output_text.listing};
-    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
-        struct client_reply reply = {.json = json_loads(strange[i], 0, NULL)};
-        assert_non_null(reply.json);
-        for (size_t j = 0; j < sizeof prints / sizeof prints[0]; j++) {
-            catch_stdout();
-            prints[j](&reply);
-            free(printed_new());
-        }
-        client_reply_fini(&reply);
-    }
+    static const show_fn shows[] = {
+        show_processes, show_process, show_types, show_collections, show_config, show_events, show_listing, show_operation, show_operations,
+        show_batch, show_history, show_known_processes, show_known_alerts, show_audit, show_purged, show_info, show_health, show_link, show_tokens,
+        show_token, show_secret, show_findings, show_rules, show_rule_series, show_rule_states, show_alerts, show_suspects, show_forecast,
+        show_baselines, show_compared, show_artifacts, show_artifact, show_artifact_types, show_artifact_objects, show_artifact_object, show_path};
+    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++)
+        for (size_t j = 0; j < sizeof shows / sizeof shows[0]; j++)
+            free(printed_new(shows[j], strange[i]));
 }
 
 static void test_output_json_is_the_body_on_one_line(void **state)
 {
     (void)state;
-    check(output_json.processes, "{\"processes\":[]}", "{\"processes\":[]}\n");
-    check(output_json.config, "{\n\"a\":\"\x7f\xc2\x9b\xc3\xbc\"\r\n}\n",
+    check(NULL, "{\"processes\":[]}", "{\"processes\":[]}\n");
+    check(NULL, "{\n\"a\":\"\x7f\xc2\x9b\xc3\xbc\"\r\n}\n",
           "{\"a\":\"\\u007f\\u009b\xc3\xbc\"}\n");
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <locale.h>
 #include <stdlib.h>
 
 #include "tallyctl/table.h"
@@ -15,7 +16,7 @@ static char *printed_new(struct table *table)
     size_t bytes = 0;
     FILE *to = open_memstream(&text, &bytes);
     assert_non_null(to);
-    table_print_free(table, to);
+    table_print_free(table, &(struct paper){.to = to});
     fclose(to);
     return text;
 }
@@ -37,6 +38,38 @@ static void test_table_aligns_text_left_and_figures_right(void **state)
     assert_string_equal(text, "NAME      N  LAST\nGr\xc3\xbc\xc3\x9f"
                               "e     7  x\na      1234  longer\n");
     free(text);
+}
+
+static void test_table_counts_columns_of_the_terminal(void **state)
+{
+    (void)state;
+    static const char *const headings[] = {"NAME", ">N"};
+    struct table *table = table_new(headings, 2);
+    table_cell(table, "\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2"); /* three wide ones */
+    table_cell(table, "1");
+    table_cell(table, "e\xcc\x81"); /* one, with an accent of its own */
+    table_cell(table, "22");
+    char *text = printed_new(table);
+    assert_string_equal(text, "NAME     N\n\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2   1\ne\xcc\x81       22\n");
+    free(text);
+}
+
+static void test_table_paints_cells_only_in_colour(void **state)
+{
+    (void)state;
+    static const char *const headings[] = {"A"};
+    for (int colour = 0; colour < 2; colour++) {
+        char *text = NULL;
+        size_t bytes = 0;
+        struct paper paper = {.to = open_memstream(&text, &bytes), .colour = colour};
+        struct table *table = table_new(headings, 1);
+        table_cell(table, "x");
+        table_paint(table, "31");
+        table_print_free(table, &paper);
+        fclose(paper.to);
+        assert_string_equal(text, colour ? "\033[1mA\033[m\n\033[31mx\033[m\n" : "A\nx\n");
+        free(text);
+    }
 }
 
 static void test_table_escapes_cells(void **state)
@@ -78,10 +111,13 @@ static void test_table_drops_a_row_that_is_cut_short(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table_counts_columns_of_the_terminal),
+        cmocka_unit_test(test_table_paints_cells_only_in_colour),
         cmocka_unit_test(test_table_aligns_text_left_and_figures_right),
         cmocka_unit_test(test_table_escapes_cells),
         cmocka_unit_test(test_table_without_rows_is_its_headings),
         cmocka_unit_test(test_table_drops_a_row_that_is_cut_short),
     };
+    setlocale(LC_CTYPE, "C.UTF-8");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,50 @@ static void test_text_escape_shows_bytes_that_are_not_utf8(void **state)
     check_escape("\xe6\xbc", "\\xe6\\xbc");
 }
 
+static void test_text_escape_shows_what_hides_or_piles_up(void **state)
+{
+    (void)state;
+    check_escape("a\xe2\x80\x8b" "b\xef\xbb\xbf", "a\\u{200b}b\\u{feff}");
+    check_escape("\xcc\x81x", "\\u{301}x"); /* it would join what stands before */
+    check_escape("e\xcc\x81\xcc\x82\xcc\x83z", "e\xcc\x81\xcc\x82\\u{303}z");
+}
+
+static void check_fit(const char *text, size_t columns, bool ascii, const char *expected, size_t used)
+{
+    char out[64];
+    assert_int_equal(text_fit(out, sizeof out, text, columns, ascii), used);
+    assert_string_equal(out, expected);
+}
+
+static void test_text_fit_cuts_at_columns(void **state)
+{
+    (void)state;
+    check_fit("bakery", 6, false, "bakery", 6);
+    check_fit("bakery", 5, false, "bake\xe2\x80\xa6", 5);
+    check_fit("bakery", 5, true, "bake~", 5);
+    check_fit("bakery", 0, false, "", 0);
+    check_fit("\xe6\xbc\xa2\xe5\xad\x97", 4, false, "\xe6\xbc\xa2\xe5\xad\x97", 4);
+    check_fit("\xe6\xbc\xa2\xe5\xad\x97", 3, false, "\xe6\xbc\xa2\xe2\x80\xa6", 3);
+    check_fit("\xe6\xbc\xa2", 1, false, "\xe2\x80\xa6", 1);
+    check_fit("\x1b[2J", 8, false, "\\x1b[2J", 7);
+    check_fit("\x1b[2J", 3, false, "\xe2\x80\xa6", 1); /* half an escape says nothing */
+    check_fit("\xc3\xbc", 8, true, "\\u{fc}", 6);
+    char small[8];
+    assert_true(text_fit(small, sizeof small, "\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2", 40, false) <= 7);
+    assert_true(strlen(small) < sizeof small);
+}
+
+static void test_text_has_word_takes_whole_words(void **state)
+{
+    (void)state;
+    assert_true(text_has_word("a|bc|d", '|', "bc"));
+    assert_true(text_has_word("bc", ' ', "bc"));
+    assert_false(text_has_word("a|bc|d", '|', "b"));
+    assert_false(text_has_word("a|bc|d", '|', "bc|d"));
+    assert_false(text_has_word("", '|', "a"));
+    assert_false(text_has_word("a", '|', ""));
+}
+
 static void test_text_columns_counts_code_points(void **state)
 {
     (void)state;
@@ -89,17 +134,17 @@ static void test_text_parse_duration_takes_units(void **state)
     (void)state;
     static const struct {
         const char *text;
-        unsigned ms;
-    } good[] = {{"0", 0}, {"5", 5000}, {"5s", 5000}, {"250ms", 250}, {"1m", 60000}, {"60000ms", 60000}};
-    static const char *const bad[] = {"", "s", "-1s", "+1s", " 1s", "1 s", "1.5s", "1h", "61s", "2m",
+        uint64_t ms;
+    } good[] = {{"0", 0}, {"5", 5000}, {"5s", 5000}, {"250ms", 250}, {"1m", 60000}, {"60000ms", 60000}, {"2h", 7200000}};
+    static const char *const bad[] = {"", "s", "-1s", "+1s", " 1s", "1 s", "1.5s", "1d", "9223372036854775807h",
                                       "99999999999999999999", "1sx"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-        unsigned ms = 1;
+        uint64_t ms = 1;
         assert_true(text_parse_duration(good[i].text, &ms));
         assert_int_equal(ms, good[i].ms);
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        unsigned ms = 77;
+        uint64_t ms = 77;
         assert_false(text_parse_duration(bad[i], &ms));
         assert_int_equal(ms, 77);
     }
@@ -169,6 +214,9 @@ static void test_text_parse_number_keeps_its_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text_escape_shows_what_hides_or_piles_up),
+        cmocka_unit_test(test_text_fit_cuts_at_columns),
+        cmocka_unit_test(test_text_has_word_takes_whole_words),
         cmocka_unit_test(test_text_escape_keeps_what_is_harmless),
         cmocka_unit_test(test_text_escape_shows_what_steers_a_terminal),
         cmocka_unit_test(test_text_escape_shows_bytes_that_are_not_utf8),
@@ -180,5 +228,6 @@ int main(void)
         cmocka_unit_test(test_text_parse_bytes_takes_units),
         cmocka_unit_test(test_text_parse_number_keeps_its_bounds),
     };
+    setlocale(LC_CTYPE, "C.UTF-8"); /* as the program does */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

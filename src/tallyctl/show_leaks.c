@@ -1,0 +1,132 @@
+/* Suspects, forecasts, baselines and artifacts, for people. */
+#include "tallyctl/show.h"
+
+#include <string.h>
+
+#include "tallyctl/columns.h"
+#include "tallyctl/text.h"
+
+static void section(const struct paper *paper, const char *title)
+{
+    fprintf(paper->to, paper->colour ? "\033[1m%s\033[m\n" : "%s\n", title);
+}
+
+void show_suspects(const struct paper *paper, const json_t *json)
+{
+    static const struct column growing[] = {{"TYPE", "type", COLUMN_TEXT, NULL}, {">LIVE", "live_objects", COLUMN_NUMBER, NULL}, {">BYTES AN HOUR", "slope_bytes_per_hour", COLUMN_SIGNED, NULL}, {">CONFIDENCE", "confidence", COLUMN_SHARE, NULL}, {"BECAUSE", "reason", COLUMN_TEXT, ""}};
+    static const struct column reclaimed[] = {{"TYPE", "type", COLUMN_TEXT, NULL}, {">BY COUNT", "by_refcount", COLUMN_NUMBER, NULL}, {">BY CYCLE", "by_cycle", COLUMN_NUMBER, NULL}, {">SHARE OF CYCLES", "share", COLUMN_SHARE, NULL}};
+    static const struct column always[] = {{"TYPE", "type", COLUMN_TEXT, NULL}, {">CANDIDATES", "candidates", COLUMN_NUMBER, NULL}, {">SURVIVED", "survived", COLUMN_NUMBER, NULL}, {"ADVICE", "advice", COLUMN_TEXT, ""}};
+    static const struct column external[] = {{"TYPE", "type", COLUMN_TEXT, NULL}, {">OBJECTS", "objects", COLUMN_NUMBER, NULL}, {">REFERENCES", "references", COLUMN_NUMBER, NULL}, {"ADVICE", "advice", COLUMN_TEXT, ""}};
+    section(paper, "Types that keep growing");
+    COLUMNS_PRINT(paper, growing, json_object_get(json, "growing"), "none");
+    section(paper, "\nWho reclaims what");
+    COLUMNS_PRINT(paper, reclaimed, json_object_get(json, "reclaimed"), "nothing was freed yet");
+    section(paper, "\nCandidates that are always alive");
+    COLUMNS_PRINT(paper, always, json_object_get(json, "always_alive"), "none");
+    section(paper, "\nReferences that nothing explains");
+    COLUMNS_PRINT(paper, external, json_object_get(json, "external"), "none is known; a snapshot finds them");
+}
+
+void show_forecast(const struct paper *paper, const json_t *json)
+{
+    static const struct column columns[] = {{">GENERATION", "generation", COLUMN_NUMBER, NULL}, {">OBJECTS", "objects", COLUMN_NUMBER, NULL}, {">PAUSE", "pause_ns", COLUMN_NS, "not known yet"}, {"SLICED", "sliced", COLUMN_YES, NULL}};
+    char pause[TEXT_FIGURE_MAX], took[TEXT_FIGURE_MAX], bytes[TEXT_FIGURE_MAX];
+    const json_t *snapshot = json_object_get(json, "snapshot");
+    COLUMNS_PRINT(paper, columns, json_object_get(json, "collect"), "no collection can be foreseen");
+    if (!json_is_object(snapshot))
+        return;
+    columns_say(paper, "\na snapshot (", client_text(snapshot, "mode"), ")");
+    if (json_is_integer(json_object_get(snapshot, "pause_ns")))
+        fprintf(paper->to, " would pause it for %s", text_duration(pause, client_number(snapshot, "pause_ns")));
+    if (json_is_integer(json_object_get(snapshot, "duration_ns")))
+        fprintf(paper->to, ", take %s", text_duration(took, client_number(snapshot, "duration_ns")));
+    fprintf(paper->to, " and hold %llu objects, %s\n", (unsigned long long)client_number(snapshot, "objects"), text_bytes(bytes, client_number(snapshot, "bytes")));
+    if (json_is_false(json_object_get(snapshot, "allowed")))
+        columns_say(paper, "it would be refused without --force: ", client_text(snapshot, "reason"), "\n");
+}
+
+void show_baselines(const struct paper *paper, const json_t *json)
+{
+    static const struct column columns[] = {{"BASELINE", "id", COLUMN_TEXT, NULL}, {"TAKEN", "taken_at", COLUMN_TEXT, NULL}, {">OBJECTS", "live_objects", COLUMN_NUMBER, NULL}, {">BYTES", "live_bytes", COLUMN_BYTES, NULL}};
+    COLUMNS_PRINT(paper, columns, json_object_get(json, "baselines"), "no baselines: tallyctl baseline keeps one");
+}
+
+void show_compared(const struct paper *paper, const json_t *json)
+{
+    static const struct column columns[] = {
+        {"TYPE", "type", COLUMN_TEXT, NULL}, {"STATE", "state", COLUMN_STATE, NULL}, {">OBJECTS A", "a.objects", COLUMN_NUMBER, NULL}, {">OBJECTS B", "b.objects", COLUMN_NUMBER, NULL}, {">OBJECTS MORE", "delta_objects", COLUMN_SIGNED, NULL},
+        {">BYTES A", "a.bytes", COLUMN_BYTES, NULL}, {">BYTES B", "b.bytes", COLUMN_BYTES, NULL}, {">BYTES MORE", "delta_bytes", COLUMN_SIGNED, NULL}};
+    COLUMNS_PRINT(paper, columns, json_object_get(json, "types"), "no types");
+}
+
+/* ---- artifacts */
+
+static const struct column artifact_columns[] = {
+    {"ARTIFACT", "id", COLUMN_TEXT, NULL}, {"NAME", "name", COLUMN_TEXT, NULL}, {">HEAP", "heap", COLUMN_NUMBER, NULL}, {"TAKEN", "taken_at", COLUMN_TEXT, NULL}, {"STATE", "state", COLUMN_STATE, NULL},
+    {">OBJECTS", "objects", COLUMN_NUMBER, NULL}, {">REFERENCES", "edges", COLUMN_NUMBER, NULL}, {">BYTES", "bytes", COLUMN_BYTES, NULL}, {">PAUSE", "pause_ns", COLUMN_NS, NULL}, {"MODE", "mode", COLUMN_TEXT, NULL}, {">FILE", "size_bytes", COLUMN_BYTES, NULL}};
+
+void show_artifacts(const struct paper *paper, const json_t *json)
+{
+    COLUMNS_PRINT(paper, artifact_columns, json_object_get(json, "artifacts"), "no artifacts: tallyctl snapshot makes one");
+}
+
+void show_artifact(const struct paper *paper, const json_t *json)
+{
+    char eta[TEXT_FIGURE_MAX];
+    json_t *one = json_pack("[O]", json);
+    COLUMNS_PRINT(paper, artifact_columns, one, "");
+    json_decref(one);
+    if (json_is_false(json_object_get(json, "instant")))
+        fputs("It is not of one instant: it was taken in slices.\n", paper->to);
+    if (json_is_integer(json_object_get(json, "eta_ms")))
+        fprintf(paper->to, "It will be ready in about %s.\n", text_duration(eta, client_number(json, "eta_ms") * 1000000));
+    if (*client_text(json, "problem"))
+        columns_say(paper, "Problem: ", client_text(json, "problem"), "\n");
+}
+
+void show_artifact_types(const struct paper *paper, const json_t *json)
+{
+    static const struct column columns[] = {{"TYPE", "type", COLUMN_TEXT, NULL}, {">OBJECTS", "objects", COLUMN_NUMBER, NULL}, {">BYTES", "bytes", COLUMN_BYTES, NULL}, {">RETAINED", "retained_bytes", COLUMN_BYTES, NULL}, {">ROOTS", "roots", COLUMN_NUMBER, NULL}, {">EXTERNAL", "external", COLUMN_NUMBER, NULL}};
+    COLUMNS_PRINT(paper, columns, json_object_get(json, "types"), "no types");
+}
+
+static const struct column object_columns[] = {
+    {">OBJECT", "object", COLUMN_NUMBER, NULL}, {"TYPE", "type", COLUMN_TEXT, NULL}, {"FIELD", "field", COLUMN_TEXT, ""}, {">BYTES", "bytes", COLUMN_BYTES, NULL}, {">RETAINED", "retained_bytes", COLUMN_BYTES, NULL}, {">REFERENCES", "references", COLUMN_NUMBER, NULL}, {">EXTERNAL", "external", COLUMN_NUMBER, NULL}, {"LABEL", "label", COLUMN_TEXT, ""}};
+
+void show_artifact_objects(const struct paper *paper, const json_t *json)
+{
+    const json_t *list = json_object_get(json, "objects");
+    COLUMNS_PRINT(paper, object_columns, list ? list : json_object_get(json, "dominators"), "no objects");
+}
+
+void show_artifact_object(const struct paper *paper, const json_t *json)
+{
+    json_t *one = json_pack("[O]", json);
+    const json_t *referrers = json_object_get(json, "referrers"), *edges = json_object_get(json, "edges");
+    COLUMNS_PRINT(paper, object_columns, one, "");
+    json_decref(one);
+    section(paper, "\nIt refers to");
+    COLUMNS_PRINT(paper, object_columns, edges, "nothing");
+    section(paper, "\nWhat refers to it");
+    COLUMNS_PRINT(paper, object_columns, referrers, "nothing");
+    if (json_is_integer(json_object_get(json, "dominator")))
+        fprintf(paper->to, "\nIt goes when object %llu goes.\n", (unsigned long long)client_number(json, "dominator"));
+}
+
+/* From the root on, an arrow a step, named by the field that holds it. */
+void show_path(const struct paper *paper, const json_t *json)
+{
+    size_t i;
+    json_t *step;
+    const json_t *path = json_object_get(json, "path");
+    if (json_array_size(path) == 0)
+        fputs("No root leads to it: something outside of the heap holds it, or it is garbage.\n", paper->to);
+    json_array_foreach((json_t *)path, i, step) {
+        fprintf(paper->to, "%*s%s", (int)(2 * (i < 20 ? i : 20)), "", i ? "-> " : "");
+        if (*client_text(step, "field"))
+            columns_say(paper, ".", client_text(step, "field"), " ");
+        columns_say(paper, "", client_text(step, "type"), "");
+        fprintf(paper->to, " #%llu", (unsigned long long)client_number(step, "object"));
+        columns_say(paper, *client_text(step, "label") ? " " : "", client_text(step, "label"), "\n");
+    }
+}
