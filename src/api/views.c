@@ -277,6 +277,7 @@ json_t *view_process(const struct stats_process_view *process, uint64_t now_mono
     json_object_set_new(json, "attached_at", view_time(process->attached_wall_ns));
     json_object_set_new(json, "gone_at", view_time(process->gone_wall_ns));
     json_object_set_new(json, "end", process->end ? json_string(process->end) : json_null());
+    json_object_set_new(json, "exit", process->ended ? details_exit(process->status) : json_null());
     json_object_set_new(json, "safepoint_age_ns", view_number(safepoint_age(process, now_mono_ns)));
     json_object_set_new(json, "live_objects", view_number(process->figures.live_objects));
     json_object_set_new(json, "live_bytes", view_number(process->figures.live_bytes));
