@@ -108,6 +108,10 @@ export const collections = (id) => json("GET", `${one(id)}/collections?limit=256
 export const operations = () => json("GET", "/v1/operations?limit=50");
 /** The operation once it has ended, or as it stands after 5 s. @param {string} id @returns {Promise<import("./types").Operation>} */
 export const operation = (id) => json("GET", `/v1/operations/${encodeURIComponent(id)}?wait=5s`, undefined, PATIENCE_MS + 5000);
+/** The operation as it stands. @param {string} id @param {AbortSignal} [signal] @returns {Promise<import("./types").Operation>} */
+export const operationNow = (id, signal) => get(`/v1/operations/${encodeURIComponent(id)}`, signal);
+/** One control for many. @param {string[]} ids @param {string} kind @param {object} members @returns {Promise<import("./types").Operation>} */
+export const batch = (ids, kind, members) => json("POST", "/v1/batch", { selector: { ids }, kind, ...members });
 /** @param {string} id */
 export const cancel = (id) => send("DELETE", `/v1/operations/${encodeURIComponent(id)}`, { signal: AbortSignal.timeout(PATIENCE_MS) });
 

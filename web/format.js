@@ -45,6 +45,9 @@ export const rate = (n) => missing(n) ? NOTHING : `${count(n)}/s`;
 export const duration = (ns) => missing(ns) ? NOTHING
     : Number(ns) >= 60e9 ? age(Number(ns) / 1e6) : scaled(Number(ns), 1000, ["ns", "µs", "ms", "s"]);
 
+/** A share of 1. @param {number|null|undefined} n */
+export const percent = (n) => missing(n) ? NOTHING : Number(n) > 0 && Number(n) < 0.001 ? "< 0.1 %" : `${digits(100 * Number(n))} %`;
+
 /** How long ago or how long yet, coarsely. @param {number} ms */
 export function age(ms) {
     const seconds = Math.max(0, ms) / 1000;
@@ -83,7 +86,7 @@ export function at(view, path) {
 export const limit = (n, figure) => n ? figure(n) : "none";
 
 /** @param {number} n @param {string} one */
-export const plural = (n, one) => `${exact(n)} ${one}${n === 1 ? "" : "s"}`;
+export const plural = (n, one) => `${exact(n)} ${one}${n === 1 ? "" : /(s|x|ch|sh)$/.test(one) ? "es" : "s"}`;
 
 /** @param {Partial<import("./types").Config>} config */
 export function configText(config) {
@@ -112,17 +115,33 @@ export function configText(config) {
     return words.length ? `in force: ${words.join(", ")}` : "in force";
 }
 
+/** What it did. @param {import("./types").Operation} operation */
+function done({ kind, result, process_count: processes }) {
+    if (kind === "freeze" || kind === "unfreeze") {
+        return result?.frozen === undefined ? "done" : `${plural(result.frozen, "object")} frozen`;
+    }
+    if (kind === "baseline") {
+        return "baseline set";
+    }
+    if (kind === "garbage_clear") {
+        return `${plural(result?.cleared ?? 0, "reference")} given back`;
+    }
+    if (processes !== undefined && !result) {
+        return `done in ${plural(processes, "process")}`;
+    }
+    const freed = result?.freed_bytes ? ` (${bytes(result.freed_bytes)})` : "";
+    return `collected ${plural(result?.collected ?? 0, "object")}${freed}`;
+}
+
 /** @param {import("./types").Operation} operation */
 function succeeded(operation) {
     if (operation.kind === "config") {
         return configText(operation.result ?? {});
     }
-    const collected = operation.result?.collected ?? 0;
-    const freed = operation.result?.freed_bytes ? ` (${bytes(operation.result.freed_bytes)})` : "";
     const pause = operation.pause_ns === null ? "" : ` in ${duration(operation.pause_ns)}`;
     const wait = operation.safepoint_wait_ns === null ? ""
         : `, waited ${duration(operation.safepoint_wait_ns)} for a safepoint`;
-    return `collected ${plural(collected, "object")}${freed}${pause}${wait}`;
+    return `${done(operation)}${pause}${wait}`;
 }
 
 /** Where an operation is, or what came of it. @param {import("./types").Operation} operation */

@@ -28,7 +28,7 @@ function Link({ store }) {
 
 /** @param {{store: Store}} props */
 function Theme({ store }) {
-    return html`<label class="theme"><span class="unseen">Colours</span><select data-testid="theme" title="Colours" value=${theme()}
+    return html`<label class="theme"><span class="unseen">Colours</span><select class="small" data-testid="theme" title="Colours" value=${theme()}
         onChange=${(/** @type {any} */ event) => { setTheme(event.target.value); store.changed(); }}>
         ${CHOICES.map((word) => html`<option value=${word} selected=${word === theme()}>${word}</option>`)}</select></label>`;
 }
@@ -60,7 +60,7 @@ function Top({ store, address }) {
         <button type="button" class="skip" data-testid="skip" onClick=${() => document.getElementById("title")?.focus()}>Skip to the content</button>
         <p class="brand"><img src="./favicon.svg" alt="" width="22" height="22" /> tally</p>
         <nav class="ways" aria-label="Views"><${Ways} store=${store} address=${address} needsProcess=${false} /></nav>
-        <span class="facts" data-testid="totals">${store.fleet ? `${live} live · ${gone} gone` : ""}</span>
+        <span class="facts" data-testid="totals">${store.fleet ? `${format.exact(live)} live · ${format.exact(gone)} gone` : ""}</span>
         <${Link} store=${store} />
         <${Theme} store=${store} />
         ${address.process ? html`<${Chosen} store=${store} address=${address} />` : null}

@@ -10,7 +10,9 @@ import { VIEWS } from "./views.js";
 
 const CALM_FRAME_MS = 1000;
 const CONFIRM_AFTER_MS = 2000;
-const FRAME_TOPICS = ["fleet", "operations", "alerts"];
+/** Of the fleet the frame needs little, so it asks now and then; a view that shows it has it streamed. */
+const FRAME_TOPICS = ["operations", "alerts"];
+const FLEET_EVERY_MS = 2000;
 /** How a stream of something that is no process, or none any more, is refused. */
 const NOT_A_PROCESS = [400, 404, 422];
 
@@ -22,6 +24,7 @@ let drawing = false;
 let drawnAt = 0;
 let drawnPlace = "";
 let confirming = false;
+let fleetAt = -Infinity;
 let entering = 0;
 let address = present();
 /** What is shown: the module of `shown` once it has come. */
@@ -126,11 +129,20 @@ async function refresh() {
     await Promise.all([
         api.info().then((info) => store.setInfo(info), quiet),
         api.session().then((who) => store.setWho(who), quiet),
-        api.processes().then((fleet) => store.setFleet(fleet), quiet),
+        askFleet(),
         api.alerts().then(({ alerts }) => store.setAlerts(alerts), quiet),
         api.operations().then(({ operations }) => operations.reverse().forEach((operation) => store.setOperation(operation)), quiet),
         store.chosen ? refreshChosen(store.chosen) : null,
     ]);
+}
+
+async function askFleet() {
+    fleetAt = performance.now();
+    const fleet = await api.processes().catch(() => null);
+    if (fleet) {
+        store.setFleet(fleet);
+        welcomeBack();
+    }
 }
 
 /** @param {string} id */
@@ -215,6 +227,9 @@ async function tick() {
         return;
     }
     store.changed();
+    if (store.link.state === "live" && !follower.topics.includes("fleet") && performance.now() - fleetAt >= FLEET_EVERY_MS - 100) {
+        askFleet();
+    }
     if (id && store.link.state === "live" && store.stats?.state !== "gone" && !store.statsProblem && store.silence > CONFIRM_AFTER_MS && !confirming) {
         confirming = true;
         await api.stats(id).then((stats) => store.setStats(stats), () => undefined);

@@ -14,13 +14,14 @@ const RETRY_MS = 3000;
 const NOTHING = { data: null, problem: null, loading: true, at: 0 };
 
 /** Another `deps` is another thing: its data begins anew. @template T
- * @param {(signal: AbortSignal) => Promise<T>} load @param {unknown[]} deps @param {{every?: number}} [how] every: ms between answers; 0: once
+ * @param {(signal: AbortSignal) => Promise<T>} load @param {unknown[]} deps
+ * @param {{every?: number | ((data: T) => number)}} [how] every: ms between answers; 0: that was the last
  * @returns {Resource<T>} */
 export function useResource(load, deps, { every = 0 } = {}) {
     const [state, setState] = useState(/** @type {Omit<Resource<T>, "refresh">} */ (NOTHING));
-    const loader = useRef(load);
+    const latest = useRef({ load, every });
     const again = useRef(() => {});
-    loader.current = load;
+    latest.current = { load, every };
     useEffect(() => {
         let timer = /** @type {ReturnType<typeof setTimeout>|undefined} */ (undefined);
         let run = new AbortController();
@@ -32,15 +33,17 @@ export function useResource(load, deps, { every = 0 } = {}) {
             }
             const { signal } = run = new AbortController();
             setState((old) => ({ ...old, loading: true }));
-            let wait = every;
+            let wait = typeof latest.current.every === "number" ? latest.current.every : RETRY_MS;
             try {
-                const data = await loader.current(signal);
+                const data = await latest.current.load(signal);
                 if (!signal.aborted) {
+                    const { every: next } = latest.current;
+                    wait = typeof next === "function" ? next(data) : next;
                     setState({ data, problem: null, loading: false, at: Date.now() });
                 }
             } catch (error) {
                 const problem = /** @type {import("./api.js").Problem} */ (error);
-                wait = problem.status ? every : Math.max(every, RETRY_MS);
+                wait = problem.status ? wait : RETRY_MS;
                 if (!signal.aborted) {
                     setState((old) => ({ ...old, problem, loading: false }));
                 }
@@ -58,6 +61,6 @@ export function useResource(load, deps, { every = 0 } = {}) {
             run.abort();
             document.removeEventListener("visibilitychange", ask);
         };
-    }, [...deps, every]);
+    }, deps);
     return { ...state, refresh: useCallback(() => again.current(), []) };
 }

@@ -4,15 +4,17 @@
 /** @typedef {string|number|boolean|null|undefined} Value null, undefined and NaN: not known, last in every order */
 
 /** @template Row
- * @typedef {{id: string, label: string, help?: string, value: (row: Row) => Value, show?: (row: Row) => Child,
- *             sum?: (rows: Row[]) => Child, number?: boolean, first?: "+"|"-", width?: number, unsorted?: boolean}} Column
+ * @typedef {{id: string, label: string, help?: string, value: (row: Row) => Value, format?: (value: any) => string, show?: (row: Row) => Child,
+ *             sum?: (rows: readonly Row[]) => Value, number?: boolean, first?: "+"|"-", width?: number, unsorted?: boolean, stick?: boolean}} Column
  * value     what the column sorts by and CSV gives: a number in the unit of the label's, or a text
- * show      what the cell has; the value without it
- * sum       of a group of rows, where the table is grouped
+ * format    the value as text
+ * show      what the cell has instead of that
+ * sum       the value of a group of rows, where the table is grouped
  * number    figures stand at the right
  * first     the order that the first click asks for: - for numbers, + for texts without it
- * width     in rem; of columns without it the rest is shared out
- * unsorted  cannot be sorted by */
+ * width     in rem; those without it share what is left, 9 at least
+ * unsorted  cannot be sorted by
+ * stick     stays in sight when the others are scrolled sideways: the first column only */
 
 /** @param {Value} value */
 const unknown = (value) => value === null || value === undefined || value === "" || (typeof value === "number" && Number.isNaN(value));
@@ -43,14 +45,44 @@ export function nextOrder(column, order) {
     return order.slice(1) !== column.id ? `${first}${column.id}` : order[0] === "-" ? `+${column.id}` : `-${column.id}`;
 }
 
+/** The words of a filter; what stands in quotes is one. @param {string} filter */
+const wordsOf = (filter) => (filter.toLowerCase().match(/-?"[^"]*"|\S+/g) ?? []).map((word) => word.replaceAll('"', "")).filter((word) => word && word !== "-");
+
 /** Rows whose text has all words of the filter, in any case and order; a word behind a - must not be there.
  * @template Row @param {readonly Row[]} rows @param {string} filter @param {(row: Row) => string} text @returns {readonly Row[]} */
 export function filtered(rows, filter, text) {
-    const words = filter.toLowerCase().split(/\s+/).filter((word) => word && word !== "-");
+    const words = wordsOf(filter);
     return words.length === 0 ? rows : rows.filter((row) => {
         const all = text(row).toLowerCase();
         return words.every((word) => word[0] === "-" ? !all.includes(word.slice(1)) : all.includes(word));
     });
+}
+
+/** Rows in the order of their keys of a while ago, so that nothing moves under somebody's hand; new ones come last.
+ * @template Row @param {readonly Row[]} rows @param {readonly string[]} keys @param {(row: Row) => string} keyOf @returns {Row[]} */
+export function held(rows, keys, keyOf) {
+    const places = new Map(keys.map((key, place) => [key, place]));
+    return [...rows].sort((a, b) => (places.get(keyOf(a)) ?? Infinity) - (places.get(keyOf(b)) ?? Infinity) || 0);
+}
+
+/** A line of a grouped table: a group's head (no row), or a row. @template Row
+ * @typedef {{key: string, row: Row|null, group: string, rows: readonly Row[]}} Line */
+
+/** Rows below their groups' heads; only those of open groups are there. Groups are ordered by the column's sum, else by
+ * their names. @template Row @param {readonly Row[]} rows in their order @param {(row: Row) => string} groupOf
+ * @param {ReadonlySet<string>} open @param {Column<Row>[]} columns @param {string} order @param {(row: Row) => string} keyOf @returns {Line<Row>[]} */
+export function grouped(rows, groupOf, open, columns, order, keyOf) {
+    const groups = /** @type {Map<string, Row[]>} */ (new Map());
+    for (const row of rows) {
+        const group = groupOf(row);
+        groups.get(group)?.push(row) ?? groups.set(group, [row]);
+    }
+    const column = columns.find(({ id }) => id === order.slice(1));
+    const ranked = sorted([...groups].map(([group, members]) => ({ group, members })), [
+        { id: "sum", label: "", value: ({ group, members }) => column?.sum ? column.sum(members) : group }],
+    `${column?.sum || column?.id === columns[0].id ? order[0] : "+"}sum`);
+    return ranked.flatMap(({ group, members }) => [{ key: `group ${group}`, row: null, group, rows: members },
+        ...open.has(group) ? members.map((row) => ({ key: keyOf(row), row, group, rows: [row] })) : []]);
 }
 
 /** A text that a spreadsheet would take for a formula gets an apostrophe before it; numbers are safe as they are. @param {Value} value */

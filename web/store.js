@@ -7,7 +7,7 @@ import { History } from "./series.js";
 
 const COLLECTIONS_KEPT = 1000;
 const OPERATIONS_KEPT = 50;
-const UNWATCHED_EVERY_S = 0.9;
+const UNWATCHED_EVERY_S = 1.9;
 const OLD_VIEW_S = 1;
 /** Without a frame or a confirmation for this long, what is shown is stale. */
 export const STALE_MS = 3000;

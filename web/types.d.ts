@@ -16,7 +16,10 @@ export interface Summary {
     labels: Record<string, string>; library: string; attached_at: string; gone_at: string | null; end: string | null;
     complete: boolean; safepoint_age_ns: number | null;
     live_objects: number; live_bytes: number; allocations: number; frees: Frees; collections: number;
-    pause_ns: number; max_pause_ns: number; p99_pause_ns: number; predicted_pause_ns?: number | null;
+    exit?: { kind: "exit"; code: number } | { kind: "signal"; signal: number; name: string | null; core: boolean } | null;
+    allocations_per_s: number; events_lost: number;
+    pause_ns: number; max_pause_ns: number; p99_pause_ns: number; pause_ns_per_s: number; last_pause_ns: number | null;
+    predicted_pause_ns: number | null; last_reason: string | null;
     enabled: boolean | null; manager: string | null;
     heaps: { n: number; live_objects: number; live_bytes: number; state: string }[];
 }
@@ -64,11 +67,16 @@ export interface Config {
 export type OperationState = "queued" | "waiting_for_safepoint" | "running" | "succeeded" | "failed" | "cancelled" | "expired";
 
 export interface Operation {
-    id: string; kind: "collect" | "config"; process: string; state: OperationState; code: string | null;
+    id: string; kind: string; process: string | null; process_count?: number; processes?: BatchResult[]; state: OperationState; code: string | null;
     detail?: string | null; deadline_ms: number; created_at: string; finished_at: string | null;
     safepoint_wait_ns: number | null; pause_ns: number | null;
-    result: { collected?: number; freed_bytes?: number } & Partial<Config> | null;
-    heaps: { n: number; state: string; collected: number | null }[];
+    result: { collected?: number; freed_bytes?: number; frozen?: number; cleared?: number } & Partial<Config> | null;
+    heaps: { n: number; state: string; collected: number | null; pause_ns?: number | null }[];
+}
+
+export interface BatchResult {
+    id: string; state: OperationState; code: string | null; detail: string | null; result: Operation["result"];
+    heaps: Operation["heaps"];
 }
 
 /* What became of a control that somebody used on this page. */

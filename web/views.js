@@ -7,7 +7,8 @@
  *             Body: (given: Given) => import("./vendor/htm-preact.js").Child}} View
  * title         of the page and of the document
  * needsProcess  the frame shows it only where the address names a process that tallyd knows
- * topics        what of the stream it needs beside the frame's own (fleet, operations, alerts) */
+ * topics        what of the stream it needs beside the frame's own (operations, alerts): fleet, where it shows more
+ *               than names; the frame asks for that every two seconds */
 
 /** @typedef {{id: string, title: string, key: string, needsProcess: boolean, load: () => Promise<{default: View}>}} ViewRow
  * key  after `g`, the way to it by keyboard */

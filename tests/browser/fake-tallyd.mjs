@@ -69,8 +69,10 @@ function summaryOf(p) {
     const live = p.allocations - p.refcount - p.cycle;
     const { id, pid, uid, name, state, labels, library, attached_at, gone_at, end, complete, enabled, manager } = p;
     return { id, pid, uid, name, state, labels, library, attached_at, gone_at, end, complete, safepoint_age_ns: 1_400_000,
-        live_objects: live, live_bytes: live * 64, allocations: p.allocations, frees: { refcount: p.refcount, cycle: p.cycle },
-        collections: p.records.length, enabled, manager, heaps: [{ n: 1, live_objects: live, live_bytes: live * 64, state: "running" }] };
+        exit: p.exit ?? null, live_objects: live, live_bytes: live * 64, allocations: p.allocations, frees: { refcount: p.refcount, cycle: p.cycle },
+        collections: p.records.length, pause_ns: p.pauseSum, max_pause_ns: p.longest, p99_pause_ns: p.longest, predicted_pause_ns: 40_000 + p.garbage * 33,
+        allocations_per_s: Math.round(3600 * p.pace), pause_ns_per_s: Math.round(p.pauseSum / 100), last_pause_ns: p.records[0]?.pause_ns ?? null,
+        last_reason: p.records[0]?.reason ?? null, events_lost: p.lost, enabled, manager, heaps: [{ n: 1, live_objects: live, live_bytes: live * 64, state: "running" }] };
 }
 
 function statsOf(p) {
@@ -107,6 +109,7 @@ class Fake {
         this.attached = true; /* false: no process is known */
         this.safepoints = true; /* false: operations wait until they expire */
         this.scopes = ["read", "control"]; /* what the session may do */
+        this.stuck = new Set(); /* processes that a batch finds at no safepoint */
         this.alerts = []; /* those that fire */
         this.log = []; /* "METHOD path" of every request for the API */
         this.port = 0;
@@ -172,7 +175,9 @@ class Fake {
     }
 
     #frames(stream) {
-        this.send(stream, "fleet", this.fleet());
+        if (stream.topics.includes("fleet")) {
+            this.send(stream, "fleet", this.fleet());
+        }
         const p = this.processes.find(({ id }) => stream.topics.includes(`stats:${id}`));
         if (p) {
             this.send(stream, "stats", this.#view(statsOf(p)));
@@ -271,6 +276,9 @@ class Fake {
         if (area === "alerts") {
             return this.#json(response, 200, { start_id: this.startId, alerts: this.alerts, next_cursor: null });
         }
+        if (area === "batch") {
+            return this.#batch(body, response);
+        }
         if (area === "operations") {
             return this.#operations(request, id, response);
         }
@@ -295,6 +303,32 @@ class Fake {
         case "POST collect": return this.#collect(p, body, response);
         default: return this.#problem(response, 404, "route_unknown", "no such route");
         }
+    }
+
+    /** Results come one after the other; those in `stuck` reach no safepoint, and expire. */
+    #batch({ selector, kind, ...members }, response) {
+        if (this.refuse) {
+            return this.#problem(response, this.refuse, "refused", "this listener is read-only");
+        }
+        const some = this.processes.filter(({ id, state }) => state === "live" && selector.ids.includes(id));
+        const operation = Object.assign(this.#operation({ id: null }, kind, 1200), { process_count: some.length, members,
+            processes: some.map(({ id }) => ({ id, state: "waiting_for_safepoint", code: null, detail: null, result: null, heaps: [] })) });
+        const end = () => operation.processes.every(({ state }) => state !== "waiting_for_safepoint")
+            && this.#finish(operation, operation.processes.some(({ state }) => state !== "succeeded") ? "failed" : "succeeded", {});
+        some.forEach((p, n) => setTimeout(() => {
+            if (operation.finished_at) {
+                return;
+            }
+            const pause_ns = kind === "collect" ? 120_000 : null;
+            const result = kind === "collect" ? { collected: collect(p, members.generation, "remote", operation.id), freed_bytes: 64 } : members;
+            Object.assign(p, kind === "config" ? members : {});
+            Object.assign(operation.processes[n], this.stuck.has(p.id) ? { state: "expired", code: "expired", detail: "the owner reached no safepoint in 1.2 s" }
+                : p.vetoes ? { state: "failed", code: "vetoed", detail: "the host does not let its heap be controlled" }
+                    : { state: "succeeded", result, heaps: [{ n: 1, state: "succeeded", collected: result.collected, pause_ns }] });
+            end();
+        }, this.stuck.has(p.id) ? 1200 : 150 + 10 * n));
+        end();
+        return this.#json(response, 202, operation, { Location: `/v1/operations/${operation.id}` });
     }
 
     #configure(p, body, response) {
@@ -338,7 +372,7 @@ class Fake {
         if (request.method === "DELETE") {
             this.#finish(operation, "cancelled", { code: "cancelled" });
         }
-        for (let turn = 0; turn < 50 && operation.finished_at === null; turn++) {
+        for (let turn = 0; turn < 50 && operation.finished_at === null && new URL(request.url, this.url).searchParams.has("wait"); turn++) {
             await new Promise((resolve) => setTimeout(resolve, 100));
         }
         return this.#json(response, 200, operation);

@@ -138,11 +138,11 @@ test("an old view of a process at rest is drawn at the present", () => {
 
 test("a process's past is kept from the list before it is chosen, and dropped when it leaves", () => {
     const store = new Store(() => {}, () => 0);
-    const fleet = (seq, ids) => ({ seq, as_of: new Date(seq * 1000).toISOString(), as_of_mono_ns: seq * 1e9, next_cursor: null,
+    const fleet = (seq, ids) => ({ seq, as_of: new Date(seq * 2000).toISOString(), as_of_mono_ns: seq * 2e9, next_cursor: null,
         processes: ids.map((id) => ({ id, state: "live", ...figures(seq) })) });
     store.setFleet(fleet(1, ["a", "b"]));
     store.setFleet(fleet(2, ["a", "b"]));
-    assert.equal(store.histories.get("b").latest("allocation_rate"), 10);
+    assert.equal(store.histories.get("b").latest("allocation_rate"), 5);
     store.setFleet(fleet(3, ["a"]));
     assert.deepEqual([...store.histories.keys()], ["a"]);
 });
