@@ -72,6 +72,26 @@ export function moment(when) {
     return today || Number.isNaN(date.getTime()) ? clock(when) : `${date.toLocaleDateString("en-US", { month: "short", day: "numeric" })} ${clock(when)}`;
 }
 
+/** Local date and time of day. @param {string|number} when RFC 3339 or ms since 1970 */
+export function dateTime(when) {
+    const date = new Date(when);
+    return Number.isNaN(date.getTime()) ? NOTHING
+        : `${date.getFullYear()}-${String(date.getMonth() + 1).padStart(2, "0")}-${String(date.getDate()).padStart(2, "0")} ${clock(when)}`;
+}
+
+/** A mark of a time axis: the day where marks are days apart, ms where they are closer than a second.
+ * @param {number} ms since 1970 @param {number} step between marks, in seconds */
+export function axisTime(ms, step) {
+    const date = new Date(ms);
+    const time = clock(ms);
+    const day = `${date.toLocaleString("en", { month: "short" })} ${date.getDate()}`;
+    return step >= 86_400 ? day : step >= 10_800 ? `${day} ${time.slice(0, 5)}` : step >= 60 ? time.slice(0, 5)
+        : step < 1 ? `${time}.${String(date.getMilliseconds()).padStart(3, "0")}` : time;
+}
+
+/** Small ones too, for axes. @param {number|null|undefined} n of a hundred */
+export const percentage = (n) => missing(n) ? NOTHING : `${digits(Number(n))} %`;
+
 /** A value of the catalogue in its unit. @param {number|null|undefined} n @param {string} unit */
 export function inUnit(n, unit) {
     return unit === "bytes" ? bytes(n) : unit === "nanoseconds" ? duration(n) : exact(n);

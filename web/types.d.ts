@@ -26,21 +26,26 @@ export interface Summary {
 
 export interface Fleet extends View { processes: Summary[]; next_cursor: string | null }
 
-export interface HeapStats {
-    n: number; state: string; gone: boolean; complete: boolean; enabled: boolean; manager: string;
-    live_objects: number; live_bytes: number;
-}
-
-export interface Stats extends View {
-    id: string; pid: number | null; name: string; state: "live" | "gone"; complete: boolean;
-    live_objects: number; live_bytes: number; allocations: number; allocated_bytes: number; frees: Frees;
-    collections: number; last_pause_ns: number; safepoint_age_ns: number | null;
+/* What is in force: null where heaps differ. */
+export interface Settings {
     enabled: boolean | null; manager: string | null; thresholds: number[] | null; debug: string[] | null;
     max_pause_us: number | null; memory_limit_bytes: number | null;
-    counts: number[];
+    stress: { nth: number; every_decref: boolean } | null; access: "control" | "observe" | null;
     events: { level: string | null; written: number; lost: number; seen: number };
+}
+
+export interface Figures extends Settings {
+    live_objects: number; live_bytes: number; allocations: number; allocated_bytes: number; frees: Frees;
+    collections: number; last_pause_ns: number; safepoint_age_ns: number | null; counts: number[];
     generations: { collections: number; collected: number; uncollectable: number }[];
-    heaps: HeapStats[];
+}
+
+export interface HeapStats extends Figures {
+    n: number; state: string; gone: boolean; complete: boolean; inconsistent: boolean; types_without_row: number;
+}
+
+export interface Stats extends View, Figures {
+    id: string; pid: number | null; name: string; state: "live" | "gone"; complete: boolean; heaps: HeapStats[];
 }
 
 export interface Type {

@@ -77,7 +77,15 @@ function summaryOf(p) {
 
 function statsOf(p) {
     const summary = summaryOf(p);
-    return { ...summary, allocated_bytes: p.allocations * 64, freed_bytes: { refcount: p.refcount * 64, cycle: p.cycle * 64 },
+    const figures = figuresOf(p, summary);
+    return { ...summary, ...figures, heaps: [{ ...figures, n: 1, gone: false, state: "running", live_objects: summary.live_objects,
+        live_bytes: summary.live_bytes, complete: p.complete, inconsistent: false, types_without_row: p.rowless ?? 0 }] };
+}
+
+function figuresOf(p, summary) {
+    return { allocations: p.allocations, frees: summary.frees, enabled: p.enabled, manager: p.manager, safepoint_age_ns: summary.safepoint_age_ns,
+        rates: { allocations_per_s: 4000, frees_per_s: { refcount: 2700, cycle: 1300 } }, candidates: p.garbage, candidates_due: 4000, extern_bytes: 0,
+        stress: { nth: 0, every_decref: false }, access: "control", collections: p.records.length, allocated_bytes: p.allocations * 64, freed_bytes: { refcount: p.refcount * 64, cycle: p.cycle * 64 },
         collected: p.collected, uncollectable: 0, pause_ns: p.pauseSum, max_pause_ns: p.longest, last_pause_ns: p.records[0]?.pause_ns ?? 0,
         garbage: 0, frozen: 0, mapped_bytes: Math.ceil(summary.live_bytes / 65536) * 65536, thresholds: p.thresholds, debug: p.debug,
         max_pause_us: p.max_pause_us, memory_limit_bytes: p.memory_limit_bytes, slices: { count: 0, missed: 0, longest_ns: 0 },

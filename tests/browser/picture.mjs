@@ -16,6 +16,7 @@ try {
     await choose(page, "bakery");
     await sleep(80_000);
     await byId(page, "disable").click();
+    await byId(page, "confirm-yes").click();
     await sleep(4000);
     await byId(page, "enable").click();
     await sleep(6000);

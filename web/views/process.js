@@ -1,208 +1,184 @@
-/* The chosen process: who it is, what is in force, its figures, charts, controls, collections and types. */
+/* The chosen process, or one of its heaps: who it is, its figures, charts over time, what can be done and what is in
+ * force. One that is gone shows how it ended. */
 
-import { Component, html } from "../vendor/htm-preact.js";
-import { LiveChart, chartSpecs } from "../charts.js";
-import { Controls, Operations } from "../controls.js";
+import { html, useEffect, useMemo, useRef } from "../vendor/htm-preact.js";
+import { go } from "../address.js";
 import * as api from "../api.js";
+import { Board, Chart, RangeBar, ReasonLegend } from "../board.js";
+import { Actions, Operations, useForecast } from "../controls.js";
+import { fieldsOf, processCharts } from "../figures.js";
 import * as format from "../format.js";
-import { useResource } from "../resource.js";
+import { byReason } from "../heat.js";
+import { endOf, figuresOf, marksOf, POINTS, usePool, useTrack } from "../past.js";
+import { CrashCard } from "../postmortem.js";
+import { windowOf } from "../ranges.js";
+import { hiddenOf } from "../reasons.js";
+import { Settings } from "../settings.js";
 import { Loading, Stale } from "../states.js";
-import { onTheme } from "../theme.js";
 
-const COLLECTIONS_SHOWN = 20;
-const TYPES_SHOWN = 12;
-const TYPES_EVERY_MS = 2000;
 const SKIPPED_SHOWN_MS = 15_000;
-/** The figures that stand out; all of the catalogue's are in the table below. */
-const FIGURES = ["live_bytes", "live_objects", "allocations", "frees.refcount", "frees.cycle", "collections", "max_pause_ns",
-    "pause_ns", "garbage", "mapped_bytes"];
+/** More heaps than this are chosen from a list. */
+const SEGMENTS_MOST = 8;
+const FIGURES = ["live_bytes", "live_objects", "rates.allocations_per_s", "allocations", "frees.refcount", "frees.cycle", "collections", "max_pause_ns",
+    "pause_ns", "candidates", "garbage", "mapped_bytes"];
 
-/** @typedef {import("../store.js").Store} Store */
-
-/** A catalogue's row; before the catalogue is here, the path speaks for itself. @param {Store} store @returns {(path: string) => import("../types").Field} */
-const fieldsOf = (store) => (path) => store.info?.fields.find((field) => field.path === path)
-    ?? { path, kind: "gauge", unit: path.endsWith("_bytes") ? "bytes" : path.endsWith("_ns") ? "nanoseconds" : "objects",
-        label: path.replace(/[._]/g, " "), help: "" };
-
-/** @extends {Component<{store: Store, index: number}>} */
-class Chart extends Component {
-    drawnEnd = NaN;
-    drawnMarks = -1;
-
-    componentDidMount() {
-        const { store, index } = this.props;
-        this.chart = new LiveChart(/** @type {HTMLElement} */ (this.base), chartSpecs(fieldsOf(store))[index]);
-        this.forget = onTheme(() => this.chart?.recolour());
-        this.draw();
-    }
-
-    componentWillUnmount() {
-        this.forget?.();
-        this.chart?.destroy();
-    }
-
-    /** The figure's inside is the chart's own; only its data follows the store. */
-    componentDidUpdate() {
-        this.draw();
-    }
-
-    draw() {
-        const { store } = this.props;
-        const marks = store.collections.map((c) => ({ t: store.axis(c.start_mono_ns), generation: c.generation }));
-        const history = store.histories.get(store.chosen) ?? null;
-        const end = history?.end ?? -Infinity;
-        if (this.drawnEnd !== end || this.drawnMarks !== marks.length) {
-            this.drawnEnd = end;
-            this.drawnMarks = marks.length;
-            this.chart?.draw(history, marks);
-        }
-    }
-
-    render() {
-        return html`<figure class="panel chart"></figure>`;
-    }
-}
+/** @typedef {import("../store.js").Store} Store @typedef {import("../address.js").Address} Address */
+/** @typedef {import("../types").Stats} Stats @typedef {import("../controls.js").Subject} Subject */
 
 /** @param {{name: string, tone?: string, title?: string, children?: unknown}} props */
 const Badge = ({ name, tone = "", title, children }) => html`<span class="badge ${tone}" data-badge=${name} title=${title}>${children}</span>`;
 
-/** How sure the numbers are. @param {{stats: import("../types").Stats}} props */
+/** How sure the numbers are, and why not. @param {{stats: Stats}} props */
 function Completeness({ stats }) {
     if (stats.complete) {
-        return html`<${Badge} name="complete" tone="good" title="Every event since the start was read">complete<//>`;
+        return html`<${Badge} name="complete" tone="good" title="Counters are exact; every event since the start was read">exact<//>`;
     }
-    const why = stats.events?.lost ? `${format.plural(stats.events.lost, "event")} lost` : "some types have no row of their own";
-    return html`<${Badge} name="complete" tone="warn" title="Totals come from counters and stay exact; what events tell has gaps">incomplete: ${why}<//>`;
+    const lost = stats.events?.lost ? `${format.plural(stats.events.lost, "event")} of ${format.count(stats.events.written)} lost` : "";
+    const rowless = stats.heaps.reduce((sum, { types_without_row: n = 0 }) => sum + n, 0);
+    const wrong = stats.heaps.filter(({ inconsistent }) => inconsistent).map(({ n }) => n);
+    const why = [lost, rowless ? `${format.plural(rowless, "type")} without a row` : "", wrong.length ? `heap ${wrong.join(", ")} said something impossible` : ""].filter(Boolean);
+    return html`<${Badge} name="complete" tone="warn" title="Totals come from counters and stay exact; what events tell (lifetimes, sizes) has gaps">incomplete: ${why.join(", ") || "a heap is not read to its end"}<//>`;
 }
 
-/** @param {{stats: import("../types").Stats}} props */
-function InForce({ stats }) {
-    const { enabled, manager, thresholds, events, debug, max_pause_us: pause, memory_limit_bytes: memory } = stats;
-    const differ = html`<em>heaps differ</em>`;
-    return html`<p class="badges" data-testid="config">
-        <${Badge} name="enabled" tone=${enabled === false ? "warn" : enabled ? "good" : ""} title="Automatic collection">
-            collector ${enabled === null ? differ : enabled ? "enabled" : "disabled"}<//>
-        <${Badge} name="manager" title="How cycles are found">${manager ?? differ}<//>
-        <${Badge} name="thresholds" title="Thresholds of generations 0, 1 and 2">thresholds ${thresholds?.join(" · ") ?? differ}<//>
-        <${Badge} name="events" title="Level of events">events ${events?.level ?? differ}<//>
-        ${pause !== 0 ? html`<${Badge} name="max-pause" title="Collections run in slices of at most so long">maximum pause ${pause === null ? differ : format.duration(pause * 1000)}<//>` : null}
-        ${memory !== 0 ? html`<${Badge} name="memory-limit" title="Pages and native memory together">memory limit ${memory === null ? differ : format.bytes(memory)}<//>` : null}
-        ${debug?.length ? html`<${Badge} name="debug" tone="warn">debug ${debug.join(", ")}<//>` : null}
-        <${Completeness} stats=${stats} />
-    </p>`;
-}
-
-/** @param {{store: Store}} props */
-function Figures({ store }) {
-    const stats = /** @type {import("../types").Stats} */ (store.stats);
-    const field = fieldsOf(store);
-    return html`<dl class="figures-row" data-testid="figures">${FIGURES.map((path) => {
-        const { label, help, unit } = field(path);
-        const value = format.at(stats, path);
-        return html`<div key=${path} title=${help}><dt>${label}</dt>
-            <dd data-field=${path} data-seq=${stats.seq} data-value=${value}>${format.inUnit(value, unit)}</dd></div>`;
-    })}</dl>`;
-}
-
-/** @param {{store: Store}} props */
-function AllFigures({ store }) {
-    const stats = store.stats;
-    return html`<details class="panel"><summary>All figures</summary>
-        <div class="scroll" tabindex="0" role="region" aria-label="All figures"><table data-testid="all-figures"><thead><tr><th>Figure</th><th class="number">Value</th><th>Meaning</th></tr></thead>
-        <tbody>${(store.info?.fields ?? []).map(({ path, label, unit, help }) => html`<tr key=${path}><td>${label}</td>
-            <td class="number" title=${format.exact(format.at(stats, path))}>${format.inUnit(format.at(stats, path), unit)}</td><td class="wide">${help}</td></tr>`)}</tbody></table></div></details>`;
-}
-
-/** What a pause was made of. @param {import("../types").Collection} collection */
-function pauseText({ phases, slices }) {
-    const [find, callbacks, free] = [phases?.find_ns, phases?.callback_ns, phases?.free_ns].map(format.duration);
-    return `find ${find}, callbacks ${callbacks}, free ${free}${slices > 1 ? `, in ${slices} slices` : ""}`;
-}
-
-/** @param {{store: Store}} props */
-function Collections({ store }) {
-    const rows = store.collections.slice(0, COLLECTIONS_SHOWN);
-    const heaps = (store.stats?.heaps?.length ?? 1) > 1;
-    return html`<section class="panel"><h3 id="collections-title">Last collections</h3>
-        ${rows.length === 0 ? html`<p class="hint" data-testid="collections-empty">No collection has run yet.</p>` : html`<div class="scroll" tabindex="0" role="region" aria-labelledby="collections-title">
-        <table data-testid="collections"><thead><tr><th>Time</th>${heaps ? html`<th class="number">Heap</th>` : null}<th>Reason</th><th class="number">Gen.</th><th>Scope</th>
-            <th class="number">Pause</th><th class="number">Examined</th><th class="number">Collected</th><th class="number">Freed</th>
-            <th class="number">Uncollectable</th><th class="number">Live bytes</th><th class="number">Waited</th></tr></thead>
-        <tbody>${rows.map((c) => html`<tr key=${`${c.heap}/${c.sequence}`} data-sequence=${c.sequence}>
-            <td class="number left">${format.clock(c.started_at)}</td>${heaps ? html`<td class="number">${c.heap}</td>` : null}<td>${c.reason}</td>
-            <td class="number">${c.generation}</td><td>${c.scope}</td>
-            <td class="number" title=${pauseText(c)}>${format.duration(c.pause_ns)}</td>
-            <td class="number">${format.exact(c.examined)}</td><td class="number strong">${format.exact(c.collected)}</td>
-            <td class="number">${format.bytes(c.freed_bytes)}</td><td class="number">${format.exact(c.uncollectable)}</td>
-            <td class="number">${format.bytes(c.live_bytes_before)} → ${format.bytes(c.live_bytes_after)}</td>
-            <td class="number">${c.safepoint_wait_ns ? format.duration(c.safepoint_wait_ns) : "–"}</td></tr>`)}</tbody></table></div>`}
-    </section>`;
-}
-
-/** @param {{store: Store}} props */
-function Types({ store }) {
-    const { data } = useResource(() => api.types(store.chosen), [store.chosen], { every: TYPES_EVERY_MS });
-    if (!data?.types.length) {
-        return null;
-    }
-    const types = [...data.types].sort((a, b) => b.live_bytes - a.live_bytes || b.allocations - a.allocations);
-    const most = types[0].live_bytes || 1;
-    return html`<section class="panel"><h3 id="types-title">Types</h3>
-        <div class="scroll" tabindex="0" role="region" aria-labelledby="types-title"><table data-testid="types"><thead><tr><th>Type</th><th class="number">Live bytes</th><th class="share" aria-hidden="true"></th>
-            <th class="number">Objects</th><th class="number">Freed by count</th><th class="number">by cycle</th></tr></thead>
-        <tbody>${types.slice(0, TYPES_SHOWN).map((type) => html`<tr key=${type.name + type.size_bytes}><td class="code">${type.name}</td>
-            <td class="number">${format.bytes(type.live_bytes)}</td>
-            <td class="share" aria-hidden="true"><meter tabindex="-1" max=${most} value=${type.live_bytes}></meter></td>
-            <td class="number">${format.exact(type.live_objects)}</td><td class="number">${format.count(type.frees.refcount)}</td>
-            <td class="number">${format.count(type.frees.cycle)}</td></tr>`)}</tbody></table></div>
-        ${types.length > TYPES_SHOWN ? html`<p class="hint">${format.plural(types.length - TYPES_SHOWN, "smaller type")} not shown.</p>` : null}
-    </section>`;
-}
-
-/** @param {{store: Store}} props */
-function Identity({ store }) {
-    const { summary, stats } = store;
-    const gone = (stats ?? summary)?.state === "gone";
+/** @param {{store: Store, stats: Stats}} props */
+function Identity({ store, stats }) {
+    const { summary } = store;
+    const gone = stats.state === "gone";
     return html`<header class="identity">
-        <h2 data-testid="name">${summary?.name ?? stats?.name}</h2>
-        <span class="pid">${stats?.pid === null ? "pid unknown" : `pid ${stats?.pid}`}</span>
-        <span class="badge ${gone ? "" : "good"}" data-badge="state">${gone ? `gone${summary?.end ? ` (${summary.end})` : ""}` : "live"}</span>
-        ${Object.entries(summary?.labels ?? {}).map(([key, value]) => html`<span class="label">${key}=${value}</span>`)}
-        <span class="facts">${summary ? html`attached ${format.clock(summary.attached_at)}` : null}
-            ${!gone && stats?.safepoint_age_ns !== null && stats?.safepoint_age_ns !== undefined ? html` · safepoint ${format.duration(stats.safepoint_age_ns)} ago` : null}</span>
+        <h2 data-testid="name">${summary?.name ?? stats.name}</h2>
+        <span class="pid">${stats.pid === null ? "pid unknown" : `pid ${stats.pid}`}</span>
+        <${Badge} name="state" tone=${gone ? "" : "good"}>${gone ? `gone${summary?.end ? ` (${summary.end})` : ""}` : "live"}<//>
+        <${Completeness} stats=${stats} />
+        ${Object.entries(summary?.labels ?? {}).map(([key, value]) => html`<span class="label" key=${key}>${key}=${value}</span>`)}
+        <span class="facts"><span class="code" title="The library's own id of the process" data-testid="id">${stats.id}</span>
+            ${summary ? html` · libtally ${summary.library} · attached <time datetime=${summary.attached_at} title=${format.dateTime(summary.attached_at)}>${format.clock(summary.attached_at)}</time>${" "}
+                (${format.age(endOf(store) * 1000 - Date.parse(summary.attached_at))})` : null}
+            ${gone || stats.safepoint_age_ns === null ? null : html` · safepoint <span class="number" data-testid="safepoint-age">${format.duration(stats.safepoint_age_ns)}</span> ago`}</span>
     </header>`;
 }
 
-/** Says it where the figures shown may no longer be true. @param {{store: Store}} props */
-function Freshness({ store }) {
-    if (store.stale) {
-        return html`<${Stale} store=${store} />`;
+/** All heaps, or one. @param {{stats: Stats, heap: number, address: Address}} props */
+function HeapSwitch({ stats, heap, address }) {
+    const { heaps } = stats;
+    if (heaps.length < 2 && !heap) {
+        return null;
     }
-    return store.now() - store.missedAt < SKIPPED_SHOWN_MS ? html`<p class="notice warn" role="status" data-testid="missed">${
-        format.plural(store.missed, "frame")} skipped because this page was slow; the charts show a gap.</p>` : null;
+    const link = (/** @type {number} */ n) => address.with({ heap: n || null });
+    if (heaps.length > SEGMENTS_MOST) {
+        return html`<label class="heaps">heap <select data-testid="heap-choice" value=${String(heap)} onChange=${(/** @type {any} */ event) => go(link(Number(event.target.value)))}>
+            <option value="0">all ${heaps.length}</option>${heaps.map(({ n, state }) => html`<option key=${n} value=${String(n)}>${n}: ${state}</option>`)}</select></label>`;
+    }
+    return html`<nav class="heaps segments" aria-label="Heaps" data-testid="heaps"><a href=${link(0)} aria-current=${heap === 0 ? "true" : null}>all ${heaps.length} heaps</a>
+        ${heaps.map(({ n, state, gone, live_bytes }) => html`<a key=${n} href=${link(n)} aria-current=${heap === n ? "true" : null}
+            title="${state}, ${format.bytes(live_bytes)} live">heap ${n}${gone ? " (gone)" : ""}</a>`)}</nav>`;
 }
 
-/** @param {import("../views.js").Given} given */
-function Body({ store }) {
-    if (!store.stats || !store.info) {
-        return html`<${Loading} what=${`process ${store.chosen.slice(0, 8)}`} testid="process-loading" />`;
+/** Says it where frames were skipped. @param {{store: Store}} props */
+const Missed = ({ store }) => store.now() - store.missedAt < SKIPPED_SHOWN_MS ? html`<p class="notice warn" role="status"
+    data-testid="missed">${format.plural(store.missed, "frame")} skipped because this page was slow; the charts show a gap.</p>` : null;
+
+/** @param {{store: Store, subject: Subject, seq: number}} props */
+function Figures({ store, subject, seq }) {
+    const field = fieldsOf(store.info);
+    return html`<dl class="figures-row" data-testid="figures">${FIGURES.map((path) => {
+        const rate = path === "rates.allocations_per_s";
+        const { label, help, unit } = rate ? { label: "Allocations a second", help: "Over the last second or so.", unit: "rate" } : field(path);
+        const value = format.at(subject, path);
+        return html`<div key=${path} title=${help}><dt>${label}</dt>
+            <dd data-field=${path} data-seq=${seq} data-value=${value} title=${format.exact(value)}>${rate ? format.rate(value) : unit === "bytes" ? format.bytes(value)
+                : unit === "nanoseconds" ? format.duration(value) : format.count(value)}</dd></div>`;
+    })}</dl>`;
+}
+
+/** @param {{store: Store, subject: Subject}} props */
+function AllFigures({ store, subject }) {
+    return html`<details class="panel"><summary>All figures</summary>
+        <div class="scroll" tabindex="0" role="region" aria-label="All figures"><table data-testid="all-figures"><thead><tr><th scope="col">Figure</th><th scope="col" class="number">Value</th><th scope="col">Meaning</th></tr></thead>
+        <tbody>${(store.info?.fields ?? []).map(({ path, label, unit, help }) => html`<tr key=${path}><td>${label}</td>
+            <td class="number" title=${format.exact(format.at(subject, path))}>${format.inUnit(format.at(subject, path), unit)}</td><td class="wide">${help}</td></tr>`)}</tbody></table></div></details>`;
+}
+
+/** The charts, and what they show of time. @param {{store: Store, address: Address, heap: number, subject: Subject}} props */
+function Charts({ store, address, heap, subject }) {
+    const end = endOf(store);
+    const window = windowOf(address, end);
+    const { track, loading, problem } = useTrack(store, heap, window);
+    const { pool, problem: poolProblem, cutAt } = usePool(store, heap, window);
+    const hidden = hiddenOf(address.get("hide"));
+    const tables = hiddenOf(address.get("tables"));
+    const inWindow = pool.list(({ t, collection }) => t >= window.from && t <= window.to && (!heap || collection.heap === heap));
+    const marks = marksOf(inWindow.filter(({ reason }) => !hidden.has(reason)), window.from, window.to);
+    const counts = byReason(inWindow);
+    const specs = useMemo(() => processCharts(fieldsOf(store.info)), [store.info !== null]);
+
+    const scene = useRef(/** @type {() => import("../charts.js").Scene|null} */ (() => null));
+    scene.current = () => ({ from: window.from, to: window.to, shape: track.view(window.from, window.to, POINTS),
+        coarse: (rows) => track.coarse(window.from, window.to, rows), marks, stats: subject });
+    const pick = useRef((/** @type {import("../charts.js").Mark} */ _) => {});
+    pick.current = (mark) => go(address.to("collections", { heap: heap || null, range: address.get("range"), from: address.get("from"), to: address.get("to"), collection: mark.key }));
+    const name = `${store.summary?.name ?? "process"}${heap ? `-heap-${heap}` : ""}`;
+    const board = useMemo(() => new Board({ scene: () => scene.current(), onPick: (mark) => pick.current(mark), name: () => name }), []);
+    useEffect(() => () => board.destroy(), []);
+
+    const heldAt = useRef({ held: false, count: 0 });
+    if (window.held !== heldAt.current.held) {
+        heldAt.current = { held: window.held, count: track.count };
     }
-    const gone = store.stats.state === "gone";
-    return html`<article class=${store.stale ? "old" : ""} aria-label="Process ${store.stats.name}" data-testid="process-view" data-id=${store.chosen}>
-        <${Identity} store=${store} />
-        <${InForce} stats=${store.stats} />
-        <${Freshness} store=${store} />
-        <${Controls} store=${store} gone=${gone} />
-        <${Figures} store=${store} />
-        <div class="charts" key=${store.chosen}>${[0, 1, 2, 3].map((index) => html`<${Chart} key=${index} store=${store} index=${index} />`)}</div>
-        <p class="legend"><span class="key line"></span> generation 2 collected <span class="key tick"></span> younger generations</p>
-        <${Operations} store=${store} />
-        <${Collections} store=${store} />
-        <${Types} store=${store} />
-        <${AllFigures} store=${store} />
+    const place = `${address.get("from")} ${address.get("to")} ${address.get("range")} ${heap}`;
+    useEffect(() => board.describe(), [place]);
+    useEffect(() => board.invalidate());
+
+    const trace = `${api.one(store.chosen)}/history?${new URLSearchParams({ format: "trace", from: new Date(window.from * 1000).toISOString(), to: new Date(window.to * 1000).toISOString() })}`;
+    return html`<section class="over-time" aria-label="Over time">
+        <${RangeBar} window=${window} behind=${window.held ? track.count - heldAt.current.count : 0} loading=${loading} problem=${problem || poolProblem}>
+            <${ReasonLegend} counts=${counts} hidden=${hidden} />
+            <button type="button" class="small at-end" data-testid="trace" title="Collections and counters of this time, for Perfetto or chrome://tracing"
+                onClick=${() => saveTrace(trace, `${name}.trace.json`)}>Trace</button><//>
+        ${cutAt > window.from ? html`<p class="hint" data-testid="cut">Collections before ${format.dateTime(cutAt * 1000)} are too many to mark; the mean pause covers all of them.</p>` : null}
+        <div class="charts" data-testid="charts">${specs.map((spec) => html`<${Chart} key=${spec.id} board=${board} spec=${spec} table=${tables.has(spec.id)} />`)}</div>
+        <p class="legend">Drag across a chart to zoom, double-click to reset. With a chart in focus: arrows read it, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>Page Up</kbd> <kbd>Page Down</kbd> move,
+            <kbd>P</kbd> pauses, <kbd>0</kbd> resets, <kbd>T</kbd> shows its table, <kbd>Enter</kbd> opens the collection at the cursor.</p>
+    </section>`;
+}
+
+/** @param {string} path @param {string} name */
+async function saveTrace(path, name) {
+    const { download } = await import("../paint.js");
+    const { announce } = await import("../announce.js");
+    try {
+        download(name, await api.blob(path));
+        announce("The trace was saved");
+    } catch (problem) {
+        announce(`No trace: ${/** @type {Error} */ (problem).message}`);
+    }
+}
+
+/** @param {{store: Store, address: Address}} props */
+function Body({ store, address }) {
+    const heap = address.number("heap", 0);
+    const forecastOf = useForecast(store, heap);
+    const { stats } = store;
+    if (!stats || !store.info) {
+        return html`<${Loading} what="the process" testid="process-loading" />`;
+    }
+    const subject = /** @type {Subject|null} */ (figuresOf(stats, heap));
+    const gone = stats.state === "gone";
+    const link = (/** @type {number} */ n) => address.with({ heap: n || null });
+    return html`<article class=${store.stale ? "old" : ""} aria-label="Process ${stats.name}" data-testid="process-view" data-id=${store.chosen}>
+        <${Identity} store=${store} stats=${stats} />
+        <${HeapSwitch} stats=${stats} heap=${heap} address=${address} />
+        <${Stale} store=${store} /><${Missed} store=${store} />
+        ${!subject ? html`<p class="notice warn" data-testid="no-heap">The process has no heap ${heap}. <a href=${link(0)}>All heaps</a></p>` : html`
+            ${gone ? html`<${CrashCard} store=${store} address=${address} />` : html`<${Actions} store=${store} heap=${heap} subject=${subject} forecastOf=${forecastOf} />`}
+            <${Figures} store=${store} subject=${subject} seq=${stats.seq} />
+            <${Charts} key=${heap} store=${store} address=${address} heap=${heap} subject=${subject} />
+            <div class="beside">
+                ${gone ? null : html`<${Settings} store=${store} heap=${heap} subject=${subject} pause=${forecastOf(2)?.pause_ns ?? null} link=${link} />`}
+                <${Operations} store=${store} />
+            </div>
+            <${AllFigures} store=${store} subject=${subject} />`}
     </article>`;
 }
 
 /** @type {import("../views.js").View} */
-export default { title: "Overview", needsProcess: true, Body,
-    topics: ({ process }) => [`stats:${process}`, `collections:${process}`] };
+export default { title: "Overview", needsProcess: true, topics: ({ process }) => [`stats:${process}`, `collections:${process}`], Body };
