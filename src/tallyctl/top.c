@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "tallyctl/answer.h"
 #include "tallyctl/request.h"
 #include "tallyctl/screen.h"
 #include "tallyctl/wake.h"
@@ -39,22 +40,32 @@ static enum ctl_exit run_screen(struct top *top)
     return CTL_DONE;
 }
 
-/* Two looks, between which rates are; then all rows, on as many lines as it takes. */
-static enum ctl_exit run_once(struct top *top)
+/* All rows, on as many lines as it takes. */
+static void print_frame(struct top *top)
 {
     const char *columns = getenv("COLUMNS");
-    struct canvas canvas = {.ascii = top->ctl->paper.ascii};
+    struct canvas canvas = {.ascii = top->ctl->paper.ascii, .rows = (unsigned)top->model.count + 5};
     canvas.columns = columns && atoi(columns) >= 20 && atoi(columns) <= 1000 ? (unsigned)atoi(columns) : PLAIN_COLUMNS;
+    top_draw_frame(top, &canvas);
+    top_draw_list(top, &canvas, 3, (unsigned)top->model.count);
+    canvas_print(&canvas, top->ctl->paper.to);
+    canvas_fini(&canvas);
+}
+
+/* Two looks, between which rates are. */
+static enum ctl_exit run_once(struct top *top)
+{
     uint64_t until = clock_mono_ns() + 2 * top_interval_ns(top) + 10000000000u;
     while (!top->model.marks && clock_mono_ns() < until && !wake_interrupted() && !*top->problem)
         top_calls_run(top, -1);
     if (*top->problem)
         return ctl_fail(CTL_NO_DAEMON, "%s", top->problem);
-    canvas.rows = (unsigned)top->model.count + 5;
-    top_draw_frame(top, &canvas);
-    top_draw_list(top, &canvas, 3, (unsigned)top->model.count);
-    canvas_print(&canvas, top->ctl->paper.to);
-    canvas_fini(&canvas);
+    json_t *json = top->ctl->json ? top_model_json(&top->model) : NULL;
+    if (json)
+        answer_json(top->ctl->paper.to, json);
+    else
+        print_frame(top);
+    json_decref(json);
     return wake_interrupted() ? CTL_INTERRUPTED : CTL_DONE;
 }
 

@@ -33,7 +33,7 @@ static void draw_sums(const struct top *top, struct canvas *canvas)
 {
     const double *sum = top->model.totals;
     char objects[16], bytes[16], allocated[16], freed[16], cycles[16], line[TOP_TEXT_MAX];
-    snprintf(line, sizeof line, "%zu live, %zu gone; %s objects, %s; %s allocated/s, freed: %s by count, %s by cycle", top->model.live, top->model.gone,
+    snprintf(line, sizeof line, "%zu live %zu gone  %s objects %s  per s: %s new %s by count %s by cycle", top->model.live, top->model.gone,
              top_short(objects, sizeof objects, sum[TOP_OBJECTS], 1000), top_short(bytes, sizeof bytes, sum[TOP_BYTES], 1024),
              top_short(allocated, sizeof allocated, sum[TOP_ALLOCATED], 1000), top_short(freed, sizeof freed, sum[TOP_FREED], 1000), top_short(cycles, sizeof cycles, sum[TOP_CYCLES], 1000));
     canvas_put(canvas, 1, 0, canvas->columns, CANVAS_PLAIN, false, line);
@@ -61,9 +61,9 @@ static void draw_last_line(const struct top *top, struct canvas *canvas)
     else if (*top->message)
         canvas_put(canvas, row, 0, canvas->columns, top->warning ? CANVAS_WARNING : CANVAS_BOLD, false, top->message);
     else if (top->mode == TOP_MODE_PAGE)
-        canvas_put(canvas, row, 0, canvas->columns, CANVAS_DIM, false, "q back  Tab types, collections, figures  c collect  e enable  d disable  ? help");
+        canvas_put(canvas, row, 0, canvas->columns, CANVAS_DIM, false, "q back  Tab types/collections/figures  c collect  e/d on/off  Space hold  ? help");
     else
-        canvas_put(canvas, row, 0, canvas->columns, CANVAS_DIM, false, "? help  / filter  <- -> sort  r reverse  Enter open  c collect  e/d on/off  q quit");
+        canvas_put(canvas, row, 0, canvas->columns, CANVAS_DIM, false, "? help  / filter  <- -> sort  r reverse  Enter open  c collect  e/d on/off  q");
 }
 
 void top_draw_frame(const struct top *top, struct canvas *canvas)
@@ -171,29 +171,31 @@ static void draw_description(const struct top *top, struct canvas *canvas, unsig
 
 /* ---- help */
 
-static const char *const help_lines[] = {
-    "Up Down PgUp PgDn Home End   choose a process, or a line of its page",
-    "Left Right                   sort by another column, which is described below",
-    "r                            reverse the order",
-    "/                            filter by name, label, pid or id as you type; Enter keeps",
-    "                             it, Esc drops it",
-    "a                            show processes that are gone, too, or not",
-    "Space                        hold still, or go on",
-    "Enter                        open the process: its types, collections, figures",
-    "Tab 1 2 3                    there: go from one of these to another",
-    "c                            run a full collection",
-    "e d                          switch automatic collections on, or off",
-    "                             (each asks first, and says the pause that is foreseen)",
-    "Ctrl-L                       draw the screen anew",
-    "? h F1                       this",
-    "q Esc                        back, and from the list: quit (Esc: not)",
+static const struct { const char *keys, *what; } help_lines[] = {
+    {"arrows PgUp PgDn Home End", "choose a process, or a line of its page"},
+    {"Left Right", "sort by another column, which is described below"},
+    {"r", "reverse the order"},
+    {"/", "filter by name, label, pid or id as you type"},
+    {"", "(Enter keeps it, Esc drops it)"},
+    {"a", "show processes that are gone, too, or not"},
+    {"Space", "hold still, or go on"},
+    {"Enter", "open the process"},
+    {"Tab 1 2 3", "there: its types, collections, figures"},
+    {"c", "run a full collection"},
+    {"e d", "switch automatic collections on, off"},
+    {"", "(each asks first, and says the pause foreseen)"},
+    {"Ctrl-L", "draw the screen anew"},
+    {"? h F1", "this"},
+    {"q", "back, and from the list: end"},
 };
 
 static void draw_help(struct canvas *canvas)
 {
     canvas_put(canvas, 0, 0, canvas->columns, CANVAS_BOLD, false, "tallyctl top: keys");
-    for (unsigned i = 0; i < sizeof help_lines / sizeof *help_lines && i + 3 < canvas->rows; i++)
-        canvas_put(canvas, i + 2, 0, canvas->columns, CANVAS_PLAIN, false, help_lines[i]);
+    for (unsigned i = 0; i < sizeof help_lines / sizeof *help_lines && i + 3 < canvas->rows; i++) {
+        canvas_put(canvas, i + 2, 0, 26, CANVAS_BOLD, false, help_lines[i].keys);
+        canvas_put(canvas, i + 2, 28, canvas->columns, CANVAS_PLAIN, false, help_lines[i].what);
+    }
     canvas_put(canvas, canvas->rows - 1, 0, canvas->columns, CANVAS_DIM, false, "any key goes back");
 }
 

@@ -205,6 +205,24 @@ enum top_column top_column_find(const char *word)
     return TOP_COLUMNS;
 }
 
+/* ---- rows for programs */
+
+json_t *top_model_json(const struct top_model *model)
+{
+    static const struct { const char *name; enum top_column column; } added[] = {
+        {"allocations_per_s", TOP_ALLOCATED}, {"frees_refcount_per_s", TOP_FREED}, {"frees_cycle_per_s", TOP_CYCLES}, {"gc_percent", TOP_SHARE}};
+    json_t *rows = json_array();
+    for (size_t i = 0; i < model->count; i++) {
+        json_t *row = json_copy((json_t *)model->rows[i].process);
+        for (size_t a = 0; a < sizeof added / sizeof *added; a++) {
+            double value = model->rows[i].values[added[a].column];
+            json_object_set_new(row, added[a].name, isnan(value) ? json_null() : json_real(value));
+        }
+        json_array_append_new(rows, row);
+    }
+    return json_pack("{s:O?, s:o}", "as_of", json_object_get(model->frame, "as_of"), "processes", rows);
+}
+
 /* ---- cells */
 
 const char *top_short(char *out, size_t room, double value, unsigned thousand)
@@ -259,7 +277,7 @@ void top_cell(const struct top_row *row, enum top_column column, char *out, size
     else if (column == TOP_PID || column == TOP_HEAPS)
         snprintf(out, room, "%.0f", value);
     else if (column == TOP_SHARE)
-        snprintf(out, room, "%.1f", value);
+        snprintf(out, room, "%.*f", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value);
     else if (column == TOP_BYTES)
         top_short(out, room, value, 1024);
     else if (column == TOP_P99 || column == TOP_LONGEST || column == TOP_FORECAST || column == TOP_AGE)

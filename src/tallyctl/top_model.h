@@ -54,6 +54,9 @@ size_t top_model_chosen(struct top_model *model);
 /* Chooses another one, `by` rows further on; as far as there are. */
 void top_model_move(struct top_model *model, long by);
 
+/* The rows that are shown, as the API has them, with what top reckons; caller owns it. */
+json_t *top_model_json(const struct top_model *model);
+
 /* A column by its heading or its word ("live_bytes", "bytes"), whatever the case; TOP_COLUMNS: there is none. */
 enum top_column top_column_find(const char *word);
 

@@ -6,19 +6,20 @@
 #include "tallyctl/top.h"
 
 #define BODY_ROW 5u /* its headings */
+#define WHO_COLUMNS 52u
 #define FOOT_ROWS 3u /* two of description, and the keys */
 
 struct page_column {
     const char *heading, *path;
     unsigned width; /* 0: what is left over */
-    char kind;      /* t text, n number, b bytes, d duration, v varies where null */
+    char kind;      /* t text, u unit, c clock, n number, b bytes, d duration, v varies where null */
 };
 
 static const struct page_column type_columns[] = {{"TYPE", "name", 0, 't'}, {"SIZE", "size_bytes", 9, 'v'}, {"OBJECTS", "live_objects", 9, 'n'}, {"BYTES", "live_bytes", 10, 'b'},
                                                   {"ALLOC/S", "rates.allocations_per_s", 8, 'n'}, {"BY COUNT", "frees.refcount", 9, 'n'}, {"BY CYCLE", "frees.cycle", 9, 'n'}};
 static const struct page_column run_columns[] = {{"STARTED", "started_at", 12, 'c'}, {"REASON", "reason", 0, 't'}, {"GEN", "generation", 3, 'n'}, {"PAUSE", "pause_ns", 8, 'd'}, {"EXAMINED", "examined", 9, 'n'},
                                                  {"TAKEN", "collected", 9, 'n'}, {"FREED", "freed_bytes", 10, 'b'}, {"AFTER", "live_bytes_after", 10, 'b'}};
-static const struct page_column figure_columns[] = {{"FIGURE", "label", 30, 't'}, {"VALUE", NULL, 16, 'n'}, {"UNIT", "unit", 0, 't'}};
+static const struct page_column figure_columns[] = {{"FIGURE", "label", 30, 't'}, {"VALUE", NULL, 16, 'n'}, {"UNIT", "unit", 0, 'u'}};
 
 static const struct {
     const char *word;
@@ -53,8 +54,9 @@ static void draw_who(struct top *top, struct canvas *canvas, const struct top_ro
     char pid[24], age[TEXT_FIGURE_MAX], labels[TOP_TEXT_MAX];
     top_cell(row, TOP_PID, pid, sizeof pid);
     top_cell(row, TOP_LABELS, labels, sizeof labels);
-    canvas_put(canvas, 0, 0, canvas->columns > 40 ? canvas->columns - 40 : 10, CANVAS_BOLD, false, row->name);
-    canvas_printf(canvas, 0, canvas->columns > 40 ? canvas->columns - 40 : 10, 40, CANVAS_PLAIN, " pid %s, %.8s, %s, safepoint %s", pid, row->id, row->gone ? "gone" : "live",
+    unsigned right = canvas->columns > WHO_COLUMNS + 10 ? canvas->columns - WHO_COLUMNS : 10;
+    canvas_put(canvas, 0, 0, right, CANVAS_BOLD, false, row->name);
+    canvas_printf(canvas, 0, right, WHO_COLUMNS, CANVAS_PLAIN, " pid %s  %.8s  %s  safepoint %s ago", pid, row->id, row->gone ? "gone" : "live",
                   text_duration(age, client_number(row->process, "safepoint_age_ns")));
     if (*top->problem)
         canvas_printf(canvas, 1, 0, canvas->columns, CANVAS_WARNING, "STALE; trying again: %s", top->problem);
@@ -69,25 +71,26 @@ static void draw_config(const struct top *top, struct canvas *canvas, const stru
     char cell[16], pause[TEXT_FIGURE_MAX], limit[TEXT_FIGURE_MAX], line[TOP_TEXT_MAX];
     uint64_t max_pause = client_number(stats, "max_pause_us"), max_bytes = client_number(stats, "memory_limit_bytes");
     top_cell(row, TOP_AUTOMATIC, cell, sizeof cell);
-    size_t used = (size_t)snprintf(line, sizeof line, "automatic %s, manager %.16s", cell, *client_text(stats, "manager") ? client_text(stats, "manager") : "differs");
+    size_t used = (size_t)snprintf(line, sizeof line, "automatic %s  %.16s", cell, *client_text(stats, "manager") ? client_text(stats, "manager") : "differs");
     if (json_is_array(thresholds))
-        used += (size_t)snprintf(line + used, sizeof line - used, ", thresholds %lld,%lld,%lld", (long long)json_integer_value(json_array_get(thresholds, 0)),
+        used += (size_t)snprintf(line + used, sizeof line - used, " %lld,%lld,%lld", (long long)json_integer_value(json_array_get(thresholds, 0)),
                                  (long long)json_integer_value(json_array_get(thresholds, 1)), (long long)json_integer_value(json_array_get(thresholds, 2)));
-    snprintf(line + used, sizeof line - used, ", max-pause %s, memory %s", max_pause ? text_duration(pause, max_pause * 1000) : "none", max_bytes ? text_bytes(limit, max_bytes) : "unlimited");
+    snprintf(line + used, sizeof line - used, "  max-pause %s  memory-limit %s", max_pause ? text_duration(pause, max_pause * 1000) : "none", max_bytes ? text_bytes(limit, max_bytes) : "none");
     canvas_put(canvas, 2, 0, canvas->columns, CANVAS_PLAIN, false, stats ? line : "");
 }
 
-static void draw_sums(const struct top *top, struct canvas *canvas, const struct top_row *row)
+static void draw_sums(struct canvas *canvas, const struct top_row *row)
 {
-    static const enum top_column shown[] = {TOP_OBJECTS, TOP_BYTES, TOP_ALLOCATED, TOP_SHARE, TOP_P99, TOP_FORECAST};
-    unsigned at = 0;
-    (void)top;
+    static const struct { enum top_column column; const char *word; } shown[] = {
+        {TOP_OBJECTS, "live"}, {TOP_BYTES, ""}, {TOP_ALLOCATED, "new/s"}, {TOP_SHARE, "gc%"}, {TOP_P99, "p99"}, {TOP_LONGEST, "longest"}, {TOP_FORECAST, "next"}};
+    char line[TOP_TEXT_MAX];
+    size_t used = 0;
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
         char cell[32];
-        top_cell(row, shown[i], cell, sizeof cell);
-        canvas_printf(canvas, 3, at, 13, CANVAS_PLAIN, "%s %s", shown[i] == TOP_FORECAST ? "next" : shown[i] == TOP_P99 ? "p99" : top_columns[shown[i]].heading, cell);
-        at += 13;
+        top_cell(row, shown[i].column, cell, sizeof cell);
+        used += (size_t)snprintf(line + used, sizeof line - used, "%s%s%s%s", i ? "  " : "", shown[i].word, *shown[i].word ? " " : "", cell);
     }
+    canvas_put(canvas, 3, 0, canvas->columns, CANVAS_PLAIN, false, line);
 }
 
 static void draw_tabs(const struct top *top, struct canvas *canvas)
@@ -108,8 +111,8 @@ static void cell_write(const struct top *top, const struct page_column *column, 
     const json_t *value = column->path ? client_member(line, column->path) : client_member(top->page[TOP_ASK_STATS], client_text(line, "path"));
     if (!column->path)
         snprintf(out, room, "%s", json_is_integer(value) ? columns_figure(figure, (uint64_t)json_integer_value(value), client_text(line, "unit")) : "-");
-    else if (column->kind == 't')
-        snprintf(out, room, "%s", json_is_string(value) ? json_string_value(value) : "");
+    else if (column->kind == 't' || column->kind == 'u') /* a unit that the figure does not carry */
+        snprintf(out, room, "%s", !json_is_string(value) || (column->kind == 'u' && text_has_word("bytes nanoseconds", ' ', json_string_value(value))) ? "" : json_string_value(value));
     else if (column->kind == 'c') /* the time of a day */
         snprintf(out, room, "%.12s", json_is_string(value) && json_string_length(value) > 11 ? json_string_value(value) + 11 : "");
     else if (!json_is_integer(value))
@@ -138,7 +141,7 @@ static void draw_line(const struct top *top, struct canvas *canvas, unsigned row
         if (line)
             cell_write(top, column, line, cell, sizeof cell);
         enum canvas_look look = !line || chosen ? CANVAS_REVERSE : CANVAS_PLAIN;
-        canvas_put(canvas, row, at, width, look, column->kind != 't' && column->kind != 'c', line ? cell : column->heading);
+        canvas_put(canvas, row, at, width, look, !strchr("tuc", column->kind), line ? cell : column->heading);
         canvas_put(canvas, row, at + width, i + 1 < tabs[top->tab].count ? 1 : canvas->columns, look, false, "");
         at += width + 1;
     }
@@ -174,7 +177,7 @@ void top_draw_page(struct top *top, struct canvas *canvas)
     size_t first = *chosen < room ? 0 : *chosen - room + 1;
     draw_who(top, canvas, row);
     draw_config(top, canvas, row);
-    draw_sums(top, canvas, row);
+    draw_sums(canvas, row);
     draw_tabs(top, canvas);
     draw_line(top, canvas, BODY_ROW, NULL, false);
     for (size_t i = 0; i < room && first + i < count; i++)
