@@ -2,6 +2,8 @@
 
 import { html } from "./vendor/htm-preact.js";
 import * as format from "./format.js";
+import { openPalette } from "./palette.js";
+import { showHelp } from "./shortcuts.js";
 import { Empty, Failed, Loading, Offline } from "./states.js";
 import { CHOICES, setTheme, theme } from "./theme.js";
 import { VIEWS } from "./views.js";
@@ -47,8 +49,9 @@ function Chosen({ store, address }) {
     const name = store.summary?.name ?? store.stats?.name ?? address.process.slice(0, 8);
     const gone = (store.stats ?? store.summary)?.state === "gone";
     return html`<nav class="ways of-process" aria-label="Process ${name}" data-testid="process-nav">
-        <span class="whose"><span class="dot ${gone ? "" : "good"}" aria-hidden="true"></span><strong>${name}</strong>
-            <span class="pid">${store.summary?.pid ? `pid ${store.summary.pid}` : ""}${gone ? " gone" : ""}</span></span>
+        <button type="button" class="whose" title="Show another process" data-testid="switch" onClick=${() => openPalette(store, { processesOnly: true })}><span
+            class="dot ${gone ? "" : "good"}" aria-hidden="true"></span><strong>${name}</strong> <span class="pid">${store.summary?.pid ? `pid ${store.summary.pid}` : ""}${gone ? " gone" : ""}</span>
+            <span aria-hidden="true">▾</span><span class="unseen">: show another process</span></button>
         <${Ways} store=${store} address=${address} needsProcess=${true} /></nav>`;
 }
 
@@ -62,6 +65,8 @@ function Top({ store, address }) {
         <nav class="ways" aria-label="Views"><${Ways} store=${store} address=${address} needsProcess=${false} /></nav>
         <span class="facts" data-testid="totals">${store.fleet ? `${format.exact(live)} live · ${format.exact(gone)} gone` : ""}</span>
         <${Link} store=${store} />
+        <button type="button" class="small" aria-keyshortcuts="Control+K" data-testid="find" onClick=${() => openPalette(store)}>Go to <kbd>Ctrl K</kbd></button>
+        <button type="button" class="small" aria-keyshortcuts="?" aria-label="Keys" title="Keys" data-testid="keys" onClick=${showHelp}>?</button>
         <${Theme} store=${store} />
         ${address.process ? html`<${Chosen} store=${store} address=${address} />` : null}
     </header>`;

@@ -4,12 +4,15 @@ import { html, render } from "./vendor/htm-preact.js";
 import { follow as followAddress, present, takeLogin } from "./address.js";
 import * as api from "./api.js";
 import { Door, Frame } from "./frame.js";
+import { openPalette } from "./palette.js";
+import { listenToKeys } from "./shortcuts.js";
 import { Store } from "./store.js";
 import { Follower } from "./stream.js";
 import { VIEWS } from "./views.js";
 
 const CALM_FRAME_MS = 1000;
 const CONFIRM_AFTER_MS = 2000;
+const FETCH_VIEWS_AFTER_MS = 1500;
 /** Of the fleet the frame needs little, so it asks now and then; a view that shows it has it streamed. */
 const FRAME_TOPICS = ["operations", "alerts"];
 const FLEET_EVERY_MS = 2000;
@@ -93,6 +96,9 @@ function arrive() {
     if (drawnPlace && place !== drawnPlace) {
         scrollTo(0, 0);
         document.getElementById("title")?.focus({ preventScroll: true });
+    }
+    if (place !== drawnPlace) {
+        document.querySelectorAll(".ways [aria-current]").forEach((way) => way.scrollIntoView({ block: "nearest", inline: "nearest" }));
     }
     drawnPlace = place;
 }
@@ -237,15 +243,27 @@ async function tick() {
     }
 }
 
-/** A hidden tab costs nothing; one that is looked at again has the whole state anew. */
+let ticking = /** @type {ReturnType<typeof setInterval>|undefined} */ (undefined);
+
+/** A hidden tab has no stream and no timer; one that is looked at again has the whole state anew. */
 function onVisible() {
+    clearInterval(ticking);
+    if (!document.hidden) {
+        store.resume();
+        ticking = setInterval(tick, 1000);
+    }
     listen();
-    store.changed();
+}
+
+/** The other views come when there is nothing else to do, so that going there waits for nothing. */
+function fetchViews() {
+    VIEWS.forEach((row) => row.load().catch(() => undefined));
 }
 
 followAddress(onAddress);
 document.addEventListener("visibilitychange", onVisible);
 addEventListener("online", () => follower.hurry());
-setInterval(tick, 1000);
+listenToKeys(() => store.session === "in" && openPalette(store));
 page();
-onAddress();
+onVisible();
+onAddress().then(() => setTimeout(fetchViews, FETCH_VIEWS_AFTER_MS));

@@ -63,6 +63,12 @@ export class Store {
         this.changed();
     }
 
+    /** Somebody looks again after a while in which nothing was asked: tallyd has the usual time to answer. */
+    resume() {
+        this.freshAt = this.now();
+        this.changed();
+    }
+
     /** @param {import("./types").Link} link */
     setLink(link) {
         if (link.state === "offline") {
