@@ -36,6 +36,30 @@ export async function open(browser, url, options = {}) {
 
 export const byId = (page, id) => page.locator(`[data-testid="${id}"]`);
 
+/** Moves the focus by Tab until it is on what has this test id, or a test id that begins so. */
+export async function tabTo(page, id, most = 120) {
+    for (let i = 0; i < most; i++) {
+        await page.keyboard.press("Tab");
+        if (await page.evaluate((wanted) => document.activeElement?.getAttribute("data-testid")?.startsWith(wanted), id)) {
+            return;
+        }
+    }
+    throw new Error(`Tab does not reach ${id}`);
+}
+
+/** Changes an input by keyboard alone. */
+export async function typeInto(page, id, text) {
+    await tabTo(page, id);
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type(text);
+}
+
+/** What a click on a control that saves a file saves. */
+export async function saved(page, act) {
+    const [file] = await Promise.all([page.waitForEvent("download"), act()]);
+    return { name: file.suggestedFilename(), text: await readFile(await file.path(), "utf8") };
+}
+
 /** Goes to the list, from wherever the page is, and to a process from there. */
 export async function choose(page, name) {
     await byId(page, "to-fleet").click();

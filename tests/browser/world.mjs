@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { eventually, launch } from "./page.mjs";
+import { eventually, launch, open } from "./page.mjs";
 
 export const BUILD = resolve(process.env.TALLY_BUILD ?? fileURLToPath(new URL("../../build", import.meta.url)));
 
@@ -81,6 +81,26 @@ export class World {
         const answer = await fetch(`http://${this.address}${path}`, { headers: { Authorization: `Bearer ${token}` } });
         assert.equal(answer.status, 200, path);
         return answer.json();
+    }
+
+    /** Changes something, with the daemon's own token: the answer's JSON, or null. */
+    async ask(method, path, body) {
+        const token = (await readFile(join(this.run, "token"), "utf8")).trim();
+        const answer = await fetch(`http://${this.address}${path}`, { method, headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+            body: body && JSON.stringify(body) });
+        const text = await answer.text();
+        assert.ok(answer.ok, `${method} ${path}: ${text}`);
+        return text ? JSON.parse(text) : null;
+    }
+
+    /** A page whose session has this scope alone, at a place. */
+    async openAs(scope, hash) {
+        const name = `${scope}-${Date.now()}`;
+        const { token } = await this.ask("POST", "/v1/tokens", { name, scope });
+        const opened = await open(this.browser, `http://${this.address}/favicon.svg`);
+        await opened.page.evaluate((secret) => sessionStorage.setItem("tally.session", secret), token);
+        await opened.page.goto(`http://${this.address}/${hash}`);
+        return opened;
     }
 
     async stop() {

@@ -4,6 +4,7 @@ import { html, useMemo } from "../vendor/htm-preact.js";
 import { change } from "../address.js";
 import * as api from "../api.js";
 import * as format from "../format.js";
+import { LateInput } from "../late.js";
 import { useResource } from "../resource.js";
 import { Empty, Failed, Loading } from "../states.js";
 import { Table } from "../table.js";
@@ -51,17 +52,17 @@ const columnsOf = (store, address) => [
 
 /** @param {{address: Address, store: Store, seen: Entry[]}} props */
 function Filters({ address, store, seen }) {
-    const set = (/** @type {any} */ { currentTarget: { name, value } }) => change({ [name]: value.trim(), cursor: null, record: null });
+    const set = (/** @type {string} */ name) => (/** @type {string} */ value) => change({ [name]: value, cursor: null, record: null });
     const words = (/** @type {"who"|"kind"|"result"} */ key) => [...new Set(seen.map((entry) => entry[key]))].filter(Boolean).sort();
     return html`<form class="filters" aria-label="Which records" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
-        <label>Time <select name="range" data-testid="audit-range" value=${address.get("range")} onChange=${set}>${RANGES.map(([value, text]) => html`<option key=${value} value=${value} selected=${value === address.get("range")}>${text}</option>`)}</select></label>
-        <label>Who <input name="who" list="audit-people" maxlength="63" placeholder="anybody" data-testid="audit-who" value=${address.get("who")} onChange=${set} /></label>
+        <label>Time <select data-testid="audit-range" value=${address.get("range")} onChange=${(/** @type {any} */ event) => set("range")(event.target.value)}>${RANGES.map(([value, text]) => html`<option key=${value} value=${value} selected=${value === address.get("range")}>${text}</option>`)}</select></label>
+        <label>Who <${LateInput} list="audit-people" maxlength="63" placeholder="anybody" data-testid="audit-who" value=${address.get("who")} done=${set("who")} /></label>
         <datalist id="audit-people">${words("who").map((who) => html`<option value=${who} />`)}</datalist>
-        <label>What <input name="kind" list="audit-kinds" maxlength="23" placeholder="anything" data-testid="audit-kind" value=${address.get("kind")} onChange=${set} /></label>
+        <label>What <${LateInput} list="audit-kinds" maxlength="23" placeholder="anything" data-testid="audit-kind" value=${address.get("kind")} done=${set("kind")} /></label>
         <datalist id="audit-kinds">${words("kind").map((kind) => html`<option value=${kind} />`)}</datalist>
-        <label>About <input name="target" list="audit-targets" maxlength="95" placeholder="process id, rule, token" data-testid="audit-target" value=${address.get("target")} onChange=${set} /></label>
+        <label>About <${LateInput} list="audit-targets" maxlength="95" placeholder="process id, rule, token" data-testid="audit-target" value=${address.get("target")} done=${set("target")} /></label>
         <datalist id="audit-targets">${(store.fleet?.processes ?? []).slice(0, 200).map(({ id, name }) => html`<option value=${id}>${name}</option>`)}</datalist>
-        <label>Result <input name="result" list="audit-results" maxlength="23" placeholder="any" data-testid="audit-result" value=${address.get("result")} onChange=${set} /></label>
+        <label>Result <${LateInput} list="audit-results" maxlength="23" placeholder="any" data-testid="audit-result" value=${address.get("result")} done=${set("result")} /></label>
         <datalist id="audit-results">${words("result").map((result) => html`<option value=${result} />`)}</datalist>
         ${FILTERS.some((name) => address.get(name)) || address.get("range") ? html`<button type="button" data-testid="audit-clear" onClick=${() => change({ who: null, kind: null, target: null, result: null, range: null, cursor: null }, { step: true })}>Clear</button>` : null}
     </form>`;

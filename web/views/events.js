@@ -5,6 +5,7 @@ import { change } from "../address.js";
 import { announce } from "../announce.js";
 import * as api from "../api.js";
 import * as format from "../format.js";
+import { LateInput } from "../late.js";
 import { useResource } from "../resource.js";
 import { csvOf } from "../rows.js";
 import { Empty } from "../states.js";
@@ -55,11 +56,11 @@ function Filters({ address, heaps, types }) {
         <fieldset class="kinds"><legend class="unseen">Kinds</legend>${KINDS.map(({ word, text, sign }) => html`<label key=${word}>
             <input type="checkbox" data-testid="kind-${word}" checked=${chosen.includes(word)} onChange=${() => toggle(word)} />
             <span class="sign ${word}" aria-hidden="true">${sign}</span> ${text}</label>`)}</fieldset>
-        <label>Type <input type="search" list="tail-types" placeholder="any" maxlength="255" data-testid="tail-type" value=${address.get("type")}
-            onChange=${(/** @type {any} */ event) => change({ type: event.target.value.trim() })} /></label>
+        <label>Type <${LateInput} type="search" list="tail-types" placeholder="any" maxlength="255" data-testid="tail-type" value=${address.get("type")}
+            done=${(/** @type {string} */ type) => change({ type })} /></label>
         <datalist id="tail-types">${types.map(({ name }) => html`<option value=${name} />`)}</datalist>
-        <label>At least <input type="number" min="0" max="281474976710656" step="8" placeholder="0" data-testid="tail-bytes" value=${address.get("min_bytes")}
-            onChange=${(/** @type {any} */ event) => change({ min_bytes: event.target.validity.valid ? event.target.value : null })} /> bytes</label>
+        <label>At least <${LateInput} type="number" min="0" max="281474976710656" placeholder="0" data-testid="tail-bytes" value=${address.get("min_bytes")}
+            done=${(/** @type {string} */ bytes) => change({ min_bytes: bytes })} /> bytes</label>
         ${heaps.length > 1 || address.get("heap") ? html`<label>Heap <select data-testid="tail-heap" value=${address.get("heap")} onChange=${(/** @type {any} */ event) => change({ heap: event.target.value })}>
             <option value="">all</option>${heaps.map((n) => html`<option value=${n} selected=${String(n) === address.get("heap")}>${n}</option>`)}</select></label>` : null}
     </form>`;

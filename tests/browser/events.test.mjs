@@ -1,0 +1,196 @@
+/* The live tail, beside a real tallyd and programs of which one is too fast for any page. */
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { axe, byId, choose, eventually, open, saved, tabTo, typeInto } from "./page.mjs";
+import { BUILD, World } from "./world.mjs";
+
+const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
+const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
+const PATIENCE = { timeout: 60_000 };
+
+const PROGRAM = `(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil))))
+(def! churn (fn* [n] (if (> n 0) (do (knot) (churn (- n 1))) nil)))
+`;
+
+describe("events", { skip }, () => {
+    const world = new World();
+    let page, faults, close, calm, beat, id;
+
+    before(async () => {
+        await world.start();
+        calm = world.program("calm", "kind=slow");
+        calm.stdin.write(PROGRAM);
+        beat = setInterval(() => calm.stdin.write("(churn 5)\n"), 100);
+        world.program("storm", "kind=fast").stdin.write(`${PROGRAM}(churn 100000000)\n`);
+        await eventually("both are listed", async () => (await world.api("/v1/processes")).processes.length === 2);
+        id = (await world.api("/v1/processes")).processes.find(({ name }) => name === "calm").id;
+        ({ page, faults, close } = await open(world.browser, await world.link()));
+        await choose(page, "calm");
+        await byId(page, "to-events").click();
+        await byId(page, "tail").waitFor();
+    }, PATIENCE);
+    after(async () => {
+        clearInterval(beat);
+        await close?.();
+        await world.stop();
+    }, PATIENCE);
+
+    const kinds = () => page.locator("[data-testid=tail] tr[data-kind]").evaluateAll((rows) => [...new Set(rows.map((row) => row.dataset.kind))].sort());
+    const types = () => page.locator("[data-testid=tail] td.type").evaluateAll((cells) => [...new Set(cells.map((cell) => cell.textContent))].sort());
+    const account = async (what) => Number(await byId(page, "tail-account").getAttribute(`data-${what}`));
+    const hash = () => page.evaluate(() => new URLSearchParams(location.hash.slice(1)));
+    const key = async (name) => page.evaluate((one) => new URLSearchParams(location.hash.slice(1)).get(one), name);
+    const clearFilters = () => page.evaluate((process) => { location.hash = `#view=events&process=${process}`; }, id);
+
+    test("what comes is shown, newest first, with exact rates", PATIENCE, async () => {
+        await eventually("all kinds come", async () => (await kinds()).includes("alloc") || await kinds());
+        await eventually("the counters' rate is drawn", async () => /^[1-9]/.test(await page.locator("[data-rate=alloc]").textContent()));
+        const times = await page.locator("[data-testid=tail] tr[data-kind] td.at").allTextContents();
+        assert.deepEqual(times, [...times].sort().reverse());
+        assert.match(times[0], /^\d\d:\d\d:\d\d\.\d{3}$/);
+    });
+
+    test("kinds are chosen with the pointer, and stand in the address", PATIENCE, async () => {
+        for (const kind of ["free_refcount", "free_cycle", "collection"]) {
+            await byId(page, `kind-${kind}`).click();
+        }
+        assert.equal(await key("kind"), "alloc");
+        await eventually("allocations alone", async () => (await kinds()).join() === "alloc" || await kinds());
+        await page.reload();
+        await eventually("after a reload too", async () => (await kinds()).join() === "alloc" || await kinds());
+        assert.equal(await byId(page, "kind-free_cycle").isChecked(), false);
+    });
+
+    test("by keyboard alone: a kind, a type, at least so many bytes, pause and clear", PATIENCE, async () => {
+        await clearFilters();
+        await page.locator("#title").focus();
+        await tabTo(page, "kind-alloc");
+        await page.keyboard.press("Space");
+        assert.equal(await key("kind"), "free_refcount,free_cycle,collection");
+        await page.keyboard.press("Space");
+        await typeInto(page, "tail-type", "atom");
+        await page.keyboard.press("Enter");
+        await eventually("atoms alone", async () => (await types()).join() === "atom" || await types());
+        await typeInto(page, "tail-bytes", "17");
+        await page.keyboard.press("Tab");
+        await byId(page, "tail-empty").getByText("None that fits the filter").waitFor(); /* an atom has 16 */
+        assert.equal(await key("min_bytes"), "17");
+        await tabTo(page, "tail-clear-filter");
+        await page.keyboard.press("Enter");
+        await byId(page, "tail").waitFor();
+        assert.deepEqual(await hash().then(() => key("type")), null);
+        await page.locator("#title").focus();
+        await tabTo(page, "tail-pause");
+        await page.keyboard.press("Enter");
+        assert.equal(await byId(page, "tail-pause").getAttribute("aria-pressed"), "true");
+        await page.keyboard.press("Enter");
+        await tabTo(page, "tail-clear");
+        await page.keyboard.press("Enter");
+        await eventually("it begins anew", async () => await account("came") < 2000);
+    });
+
+    test("paused, nothing moves, and what passed is a gap where it is", PATIENCE, async () => {
+        await byId(page, "tail").locator("tr[data-kind]").first().waitFor();
+        await byId(page, "tail-pause").click();
+        await sleep(200);
+        const shown = await byId(page, "tail").locator("tbody").innerText();
+        await eventually("some pass", async () => await account("passed") > 20 || await account("passed"));
+        assert.equal(await byId(page, "tail").locator("tbody").innerText(), shown);
+        clearInterval(beat);
+        await sleep(400);
+        await byId(page, "tail-pause").click();
+        calm.stdin.write("(churn 1)\n");
+        await eventually("a gap says how many", async () => {
+            const gap = await page.locator("[data-gap=passed]").first().textContent({ timeout: 500 }).catch(() => "");
+            return gap === `${await account("passed")} passed while the tail was paused` || gap;
+        });
+        beat = setInterval(() => calm.stdin.write("(churn 5)\n"), 100);
+    });
+
+    test("who scrolls away holds the tail; at the top it goes on", PATIENCE, async () => {
+        const tail = byId(page, "tail");
+        await eventually("there is something to scroll", () => tail.evaluate((element) => element.scrollHeight > element.clientHeight + 100));
+        await tail.evaluate((element) => { element.scrollTop = 80; });
+        await byId(page, "tail-held").waitFor();
+        await tail.evaluate((element) => { element.scrollTop = 0; });
+        await byId(page, "tail-held").waitFor({ state: "detached" });
+    });
+
+    test("only one type, from the sums, and back; a type leads to its view", PATIENCE, async () => {
+        const row = byId(page, "tail-sums").locator("tr", { hasText: "atom" });
+        await row.getByRole("button").click();
+        await eventually("atoms alone", async () => (await types()).join() === "atom" || await types());
+        assert.match(await row.locator("a").getAttribute("href"), new RegExp(`view=types&process=${id}&filter=atom`));
+        await page.goBack();
+        assert.equal(await key("type"), null);
+        await byId(page, "tail").locator("td.type button", { hasText: "atom" }).first().click();
+        assert.equal(await key("type"), "atom");
+        await clearFilters();
+    });
+
+    test("CSV has what is kept, oldest first", PATIENCE, async () => {
+        await byId(page, "tail").locator("tr[data-kind]").first().waitFor();
+        const { name, text } = await saved(page, () => byId(page, "tail-csv").click());
+        assert.equal(name, "tally-events.csv");
+        const [head, ...rows] = text.trim().split("\r\n").map((line) => line.split(","));
+        assert.deepEqual(head, ["after_mono_ns", "kind", "type", "bytes", "object", "heap", "missed_before", "lost_before"]);
+        assert.ok(rows.length > 0);
+        const clean = rows.filter(([, kind]) => !kind.startsWith("collection")).map(([at]) => Number(at));
+        assert.deepEqual(clean, [...clean].sort((a, b) => a - b));
+    });
+
+    for (const colorScheme of ["light", "dark"]) {
+        test(`accessible in ${colorScheme} colours, wide and narrow`, PATIENCE, async () => {
+            await page.emulateMedia({ colorScheme });
+            assert.deepEqual(await axe(page), []);
+            await page.setViewportSize({ width: 360, height: 800 });
+            assert.deepEqual(await axe(page), []);
+            await page.setViewportSize({ width: 1280, height: 900 });
+        });
+    }
+
+    test("a program too fast for a page: every gap stands where it is, and the page stays quick", PATIENCE, async () => {
+        await choose(page, "storm");
+        await byId(page, "to-events").click();
+        await eventually("some are missed", async () => await account("missed") > 1000 || await account("missed"));
+        await eventually("the ring is bounded", async () => await account("dropped") > 0 || await account("came"));
+        await byId(page, "tail-pause").click();
+        await byId(page, "tail").focus();
+        await eventually("a gap is found by keyboard", async () => {
+            await page.keyboard.press("PageDown");
+            return await page.locator("[data-gap=missed]").count() > 0;
+        });
+        await page.locator("[data-gap=missed]").first().getByText("missed: they came faster than a page is told").waitFor();
+        const { text } = await saved(page, () => byId(page, "tail-csv").click());
+        const rows = text.trim().split("\r\n").slice(1);
+        assert.ok(rows.length > 9000 && rows.length <= 10_000, `${rows.length} rows are kept`);
+        const told = rows.reduce((sum, line) => sum + Number(line.split(",")[6]), 0);
+        assert.ok(told > 0 && told <= await account("missed"), "gaps in the file are of what was missed");
+        await byId(page, "tail-pause").click();
+        const longest = await page.evaluate(() => new Promise((done) => {
+            let last = performance.now(), most = 0, left = 60;
+            const step = (now) => { most = Math.max(most, now - last); last = now; --left ? requestAnimationFrame(step) : done(most); };
+            requestAnimationFrame(step);
+        }));
+        assert.ok(longest < 1000, `a frame took ${longest} ms`);
+    });
+
+    test("events that are off, and a program that has ended, are said", PATIENCE, async () => {
+        await world.ask("PATCH", `/v1/processes/${id}/config?wait=5s`, { events: "off" });
+        await clearFilters();
+        await byId(page, "tail-off").waitFor();
+        await world.ask("PATCH", `/v1/processes/${id}/config?wait=5s`, { events: "all" });
+        await byId(page, "tail").waitFor();
+        clearInterval(beat);
+        calm.stdin.end();
+        await page.locator('[data-testid="process-nav"]', { hasText: "gone" }).waitFor();
+        await page.reload();
+        await byId(page, "tail-gone").waitFor();
+    });
+
+    test("nothing went wrong in the page meanwhile", () => assert.deepEqual(faults, []));
+});
