@@ -26,13 +26,14 @@ static json_t *object_json(uint32_t n, const struct stats_heap_view *heap, const
 }
 
 /* A shape is made of names that the program gave: what is no text is not shown. */
-static json_t *cycle_json(uint32_t n, const struct wire_cycle *cycle, const char *text)
+static json_t *cycle_json(uint32_t n, const struct stats_heap_view *heap, const struct wire_cycle *cycle, const char *text)
 {
     bool valid = wire_text_valid(text, cycle->text_bytes);
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "heap", view_number(n), "shape",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "heap", view_number(n), "shape",
                      valid ? json_stringn(text, cycle->text_bytes) : json_null(), "count", view_number(cycle->count),
                      "objects", view_number(cycle->objects), "bytes", view_number(cycle->bytes), "object",
-                     view_number(cycle->object), "last_mono_ns", view_number(cycle->last_ns));
+                     view_number(cycle->object), "last_mono_ns", view_number(cycle->last_ns), "weaken",
+                     valid ? weaken_json(heap, text, cycle->text_bytes) : json_null());
 }
 
 static json_t *candidates_json(uint32_t n, const struct stats_heap_view *heap, const struct wire_candidates *row)
@@ -72,7 +73,7 @@ static void rows_add(json_t *list, const struct operation_view *operation, const
     const char *text;
     if (rows && operation->kind == WIRE_COMMAND_CYCLES)
         for (size_t at = 0; wire_rows_cycle(rows, &at, &cycle, &text);)
-            json_array_append_new(list, cycle_json(heap->n, &cycle, text));
+            json_array_append_new(list, cycle_json(heap->n, view, &cycle, text));
     if (rows && operation->kind == WIRE_COMMAND_CANDIDATES)
         candidates_add(list, heap->n, view, rows);
     else if (rows && operation->kind != WIRE_COMMAND_CYCLES)

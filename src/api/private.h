@@ -310,6 +310,11 @@ void baseline_id(const struct api *api, uint64_t number, char id[BASELINE_ID_CHA
 bool baseline_find(const struct api *api, const char *id, struct stats_baseline *out);
 json_t *baseline_json(const struct api *api, const struct stats_baseline *baseline);
 
+/* weaken.c: of a shape's text, which is valid. json: {edge, reason}, or null: nothing speaks for one. mentions: whether a
+ * type of this name is part of it. */
+json_t *weaken_json(const struct stats_heap_view *heap, const char *shape, size_t bytes);
+bool weaken_mentions(const char *shape, size_t bytes, const char *type);
+
 /* forecast.c. snapshot: of one heap, or of all (0); null where nothing can be said. */
 json_t *forecast_json(const struct stats_process_view *process, uint32_t heap);
 json_t *forecast_snapshot(const struct stats_process_view *process, uint32_t heap);

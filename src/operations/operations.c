@@ -362,6 +362,26 @@ size_t operations_list_new(struct operations *operations, struct operation_view 
     return count;
 }
 
+static bool is_of(const struct operation_view *view, const char *process, uint32_t heap)
+{
+    for (size_t i = 0; i < view->heap_count; i++)
+        if (view->heaps[i].state == OPERATION_SUCCEEDED && (!heap || view->heaps[i].n == heap) &&
+            !strcmp(view->processes[view->heaps[i].process], process))
+            return true;
+    return false;
+}
+
+struct operation_view *operations_newest_new(struct operations *operations, const char *process, uint32_t kind, uint32_t heap)
+{
+    struct operation_view *found = NULL;
+    pthread_mutex_lock(&operations->lock);
+    for (const struct operation *operation = operations->newest; operation && !found; operation = operation->next)
+        if (operation->view->kind == kind && operation_is_over(operation->view->state) && is_of(operation->view, process, heap))
+            found = view_copy(operation);
+    pthread_mutex_unlock(&operations->lock);
+    return found;
+}
+
 void operations_view_free(struct operation_view *view)
 {
     for (size_t i = 0; view && i < view->heap_count; i++)

@@ -139,6 +139,8 @@ struct operation_view *operations_get_new(struct operations *operations, const c
 bool operations_id(struct operations *operations, uint64_t number, char *id);
 /* The newest first, at most `limit`, into views; returns how many. */
 size_t operations_list_new(struct operations *operations, struct operation_view **views, size_t limit);
+/* The newest of the kind that has succeeded, in this heap of the process or (0) in any; NULL: there is none. */
+struct operation_view *operations_newest_new(struct operations *operations, const char *process, uint32_t kind, uint32_t heap);
 void operations_view_free(struct operation_view *view);
 /* Asks the host to drop it. It ends when the host confirms; what has not been sent, at once. false: unknown. */
 bool operations_cancel(struct operations *operations, const char *id);

@@ -178,6 +178,7 @@ static bool types_reserve(struct model_heap *heap, uint32_t room)
 static void heap_empty(struct model_heap *heap)
 {
     stats_detail_unref(heap->view.detail);
+    stats_growth_unref(heap->view.growth);
     events_free(heap->events);
     free(heap->types);
     free(heap->rated);
@@ -265,6 +266,17 @@ static void events_take(void *arg, void *handle, uint32_t number, uint32_t type_
         stats_tails_feed(process, heap, span);
 }
 
+/* Of a heap that is told of once, and then rests, nothing is kept. */
+static void growth_take(struct model_heap *heap, uint64_t now_ns)
+{
+    if (!heap->told_ns)
+        heap->told_ns = now_ns;
+    if (!heap->view.growth && now_ns - heap->told_ns >= GROWTH_PART_NS)
+        heap->view.growth = stats_growth_new(now_ns);
+    if (heap->view.growth)
+        stats_growth_take(heap->view.growth, heap->types, heap->type_count, heap->view.figures.collections, now_ns);
+}
+
 static void sample_take(void *arg, void *handle, const struct intake_sample *sample)
 {
     struct model_process *process = handle;
@@ -292,6 +304,7 @@ static void sample_take(void *arg, void *handle, const struct intake_sample *sam
     if (view->figures.live_bytes > view->peak_live_bytes)
         view->peak_live_bytes = view->figures.live_bytes;
     stats_records_take(process, heap, sample);
+    growth_take(heap, sample->mono_ns);
     if (stats_detail_due(heap, sample->mono_ns))
         stats_detail_make(heap, false);
     else

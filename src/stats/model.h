@@ -43,6 +43,7 @@ struct model_heap {
     bool moving; /* some rate is not 0, or the detail is older than the last sample */
     uint32_t row_limit; /* types that its feed has room for */
     struct events *events; /* NULL: there were none */
+    uint64_t told_ns;      /* when it was told of first */
 };
 
 struct model_process {

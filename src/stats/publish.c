@@ -40,8 +40,10 @@ void stats_process_unref(const struct stats_process_view *process)
     if (atomic_fetch_sub(&box->references, 1) > 1)
         return;
     stats_texts_unref(box->texts);
-    for (size_t i = 0; i < process->heap_count; i++)
+    for (size_t i = 0; i < process->heap_count; i++) {
         stats_detail_unref(process->heaps[i].detail);
+        stats_growth_unref(process->heaps[i].growth);
+    }
     free(box);
 }
 
@@ -173,6 +175,7 @@ static bool heaps_fill(struct stats_process_view *view, const struct model_proce
         struct stats_heap_view *to = &heaps[view->heap_count++];
         *to = heap->view;
         to->detail = stats_detail_ref(heap->view.detail);
+        stats_growth_ref(to->growth);
         to->types = types;
         to->type_count = 0;
         for (uint32_t i = 0; i < heap->type_count; i++)

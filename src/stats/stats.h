@@ -148,6 +148,7 @@ struct stats_heap_view {
     struct stats_pace full_pace; /* of its runs over the whole heap: forecast.h */
     uint64_t peak_live_bytes; /* the most that any look saw */
     const struct stats_heap_detail *detail; /* NULL: nothing yet */
+    struct stats_growth *growth; /* goes on while the view stands: growth.h; NULL: nothing yet */
     size_t type_count;
     const struct stats_type_view *types; /* row order; without rows that never counted anything */
 };
@@ -294,5 +295,7 @@ void stats_on_change(struct stats *stats, stats_changed_fn changed, void *arg);
 /* The rest of the door: what is kept of views, and reckoned from them. */
 #include "stats/baseline.h"
 #include "stats/forecast.h"
+#include "stats/growth.h"
+#include "stats/suspects.h"
 
 #endif
