@@ -1,6 +1,7 @@
 /* Which edge of a cycle to make weak, by its name and by numbers; and shapes that are no text of ours. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,9 +47,10 @@ static void test_what_is_no_shape_gives_none(void **state)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         if (strcmp(shapes[i], "a.b -> ") && strcmp(shapes[i], "a.b ->"))
             expect(shapes[i], NULL);
-    char longest[512] = "";
+    char longest[512];
+    size_t used = 0;
     for (unsigned i = 0; i < 60; i++)
-        strcat(longest, i ? " -> a.n" : "a.n");
+        used += (size_t)snprintf(longest + used, sizeof longest - used, "%sa.n", i ? " -> " : "");
     expect(longest, NULL);
 }
 
