@@ -40,7 +40,7 @@ INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c command.c feed.c sample
 STATS_SRCS := $(addprefix src/stats/,baseline.c model.c texts.c births.c events.c detail.c runs.c forecast.c growth.c trend.c suspects.c apps.c tail.c publish.c)
 OPERATIONS_SRCS := $(addprefix src/operations/,operations.c ride.c rows.c audit.c)
 HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c migrate.c check.c base.c retain.c writer.c series.c subject.c collected.c sampler.c ticker.c reader.c stretch.c query.c lists.c purge.c history.c)
-SNAPSHOT_SRCS := $(addprefix src/snapshot/,store.c describe.c receive.c)
+SNAPSHOT_SRCS := $(addprefix src/snapshot/,store.c describe.c receive.c index.c load.c edges.c dominators.c reach.c analyse.c graph.c select.c links.c)
 RULES_SRCS := $(addprefix src/rules/,series.c window.c parse.c alerts.c act.c engine.c keep.c rules.c)
 API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c parameters.c json.c credentials.c tokens.c session.c asked.c \
   respond.c negotiate.c represent.c bodies.c worker.c repeat.c list.c \

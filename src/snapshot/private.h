@@ -17,6 +17,7 @@ struct artifact {
     bool busy;           /* it is received or analysed: it is not dropped for another */
     uint64_t stored;     /* bytes that count against the options */
     uint64_t began_ns;   /* its state, CLOCK_MONOTONIC */
+    struct snapshot_graph *graph; /* once it was asked for: a reference */
     atomic_bool give_up; /* said once, without the lock: whatever goes on with it ends */
 };
 
@@ -33,6 +34,10 @@ struct snapshots {
     struct reception *handed; /* not yet the receiver's */
     unsigned receptions;      /* handed over, or the receiver's */
     bool ending;
+
+    pthread_t analyser;
+    pthread_cond_t analyser_wakes; /* something waits for it, or it is to end */
+    atomic_bool analyser_ends;
 
     pthread_t receiver;
     int wake_fd; /* an eventfd: look at what is handed over, at give_up, at ending */
@@ -65,5 +70,16 @@ bool describe_read(const char *path, struct snapshot_artifact *view);
 int receiver_start(struct snapshots *snapshots); /* 0 or -errno */
 void receiver_stop(struct snapshots *snapshots);
 void receiver_wake(struct snapshots *snapshots);
+
+/* ---- analyse.c */
+int analyser_start(struct snapshots *snapshots); /* 0 or -errno */
+void analyser_stop(struct snapshots *snapshots);
+/* The artifact's stream, for munmap(2); NULL: it cannot be read. */
+const void *stream_map(const struct snapshots *snapshots, const char *id, size_t *bytes);
+
+/* ---- graph.c */
+/* Bytes of the artifact's index; 0: it has none that fits it. */
+uint64_t graph_file_bytes(const struct snapshots *snapshots, const struct snapshot_artifact *view);
+void graph_unref(struct snapshot_graph *graph); /* under the lock */
 
 #endif

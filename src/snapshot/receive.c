@@ -71,6 +71,7 @@ static void reception_end(struct snapshots *snapshots, struct reception *recepti
     artifact->busy = false;
     struct snapshot_artifact view = artifact->view;
     snapshots->receptions--;
+    pthread_cond_signal(&snapshots->analyser_wakes);
     pthread_mutex_unlock(&snapshots->lock);
     if (reception->done)
         reception->done(reception->arg, &view);

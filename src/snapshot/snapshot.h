@@ -93,4 +93,90 @@ bool snapshots_find(struct snapshots *snapshots, const char *id, struct snapshot
 /* Deletes it, whatever its state: what is received or analysed is given up. false: there is none. */
 bool snapshots_delete(struct snapshots *snapshots, const char *id);
 
+/* ---- The graph of an artifact that is ready. An object is named by its place in the order of numbers, below
+ * snapshot_graph_totals()->objects, which itself stands for the root: it holds the objects that are declared, immortal, or
+ * have references that nothing explains. Texts live as long as the graph is held. */
+
+#define SNAPSHOT_NO_OBJECT UINT32_MAX
+
+struct snapshot_graph;
+/* To be closed. 0, -ENOENT (no such artifact), -EAGAIN (it is not ready, or its index is made anew) or another -errno. */
+int snapshot_graph_open(struct snapshots *snapshots, const char *id, struct snapshot_graph **out);
+void snapshot_graph_close(struct snapshot_graph *graph);
+
+struct snapshot_totals {
+    uint64_t objects, types;
+    uint64_t edges; /* that count, with those to what is gone */
+    uint64_t weak_edges;
+    uint64_t bytes, native_bytes; /* of payload; native memory that objects own */
+    uint64_t roots, declared, external, immortal; /* objects that the root holds, and why: the first reason that fits */
+    uint64_t external_references;
+    uint64_t gone;   /* edges to objects that are not there */
+    uint64_t excess; /* edges beyond what is counted as references */
+    uint64_t garbage_objects, garbage_bytes; /* not reachable; bytes with native ones */
+    uint64_t analysis_ns;
+};
+const struct snapshot_totals *snapshot_graph_totals(const struct snapshot_graph *graph);
+
+struct snapshot_type_row {
+    uint32_t row; /* as in the feed */
+    struct snapshot_text name;
+    uint64_t objects, bytes, native_bytes;
+    uint64_t retained; /* by all of its objects together, what they retain of each other counted once */
+    uint64_t roots;    /* objects that the root holds */
+    uint64_t external; /* references that nothing explains */
+    uint64_t garbage_objects, garbage_bytes;
+};
+/* type: below totals' types. */
+struct snapshot_type_row snapshot_graph_type(const struct snapshot_graph *graph, uint32_t type);
+
+struct snapshot_row {
+    uint32_t object, type;
+    uint64_t number;
+    struct snapshot_text type_name;
+    char label[SNAPSHOT_LABEL_MAX + 1];
+    uint64_t bytes, native_bytes, retained; /* retained: with native ones */
+    uint64_t references, declared, external;
+    uint32_t flags;     /* enum snapshot_object_flags */
+    uint32_t distance;  /* edges from the nearest object that the root holds; SNAPSHOT_NO_OBJECT: not reachable */
+    uint32_t dominator; /* an object, the root, or SNAPSHOT_NO_OBJECT */
+    uint32_t edges, referrers, dominated; /* counted edges; those to it; objects that it dominates next */
+};
+/* false: there is no such object, or the stream cannot be read. */
+bool snapshot_graph_row(const struct snapshot_graph *graph, uint32_t object, struct snapshot_row *out);
+/* SNAPSHOT_NO_OBJECT: there is none. */
+uint32_t snapshot_graph_find(const struct snapshot_graph *graph, uint64_t number);
+
+enum snapshot_sort { SNAPSHOT_BY_RETAINED, SNAPSHOT_BY_BYTES, SNAPSHOT_BY_REFERENCES, SNAPSHOT_BY_EXTERNAL };
+struct snapshot_query {
+    enum snapshot_sort sort; /* the greatest first, then by number; BYTES with native ones */
+    uint32_t type;           /* of these alone, or SNAPSHOT_NO_OBJECT */
+    uint32_t dominator;      /* that this one, or the root, dominates next; or SNAPSHOT_NO_OBJECT: all */
+    bool held;               /* by the root alone */
+    uint32_t after;          /* behind this one in that order, or SNAPSHOT_NO_OBJECT */
+};
+/* The first `most` objects that fit. One walk over a column, whatever is asked. most: up to 1001. */
+size_t snapshot_graph_select(const struct snapshot_graph *graph, const struct snapshot_query *query, uint32_t *out, size_t most);
+
+struct snapshot_link { /* an edge, from the one that is asked for or to it */
+    uint32_t object;     /* the other; SNAPSHOT_NO_OBJECT: gone, or weak and not in the snapshot */
+    uint64_t number;     /* its number */
+    enum snapshot_edge_kind kind;
+    uint64_t place;
+    struct snapshot_text field; /* or array; "": it has no name */
+    uint32_t times;      /* as a referrer: how many such edges it has, of which this is the first */
+};
+/* Its edges from the `from`-th on, weak ones too, in the stream's order. Returns how many there are in `out`. */
+size_t snapshot_graph_edges(const struct snapshot_graph *graph, uint32_t object, uint64_t from, struct snapshot_link *out,
+                            size_t most);
+/* Objects that have counted edges to it, by number, behind the object `after` (SNAPSHOT_NO_OBJECT: from the first on). An edge that
+ * is not among a referrer's first 100,000 has kind SNAPSHOT_EDGE_KINDS. */
+size_t snapshot_graph_referrers(const struct snapshot_graph *graph, uint32_t object, uint32_t after, struct snapshot_link *out,
+                                size_t most);
+/* A shortest way from an object that the root holds to this one: each step's object, and the edge of the step before that leads
+ * there (of the first: kind SNAPSHOT_EDGE_KINDS). Of one longer than `most` (an even number) both ends; *omitted says how many are
+ * between them. 0: it is not reachable. */
+size_t snapshot_graph_path(const struct snapshot_graph *graph, uint32_t object, struct snapshot_link *out, size_t most,
+                           uint32_t *omitted);
+
 #endif

@@ -76,6 +76,9 @@ static void drop(struct snapshots *snapshots, size_t at)
     artifact->stored = 0;
     artifact->dropped = true;
     artifact->give_up = true;
+    if (artifact->graph)
+        graph_unref(artifact->graph);
+    artifact->graph = NULL;
     snapshots->count--;
     memmove(&snapshots->artifacts[at], &snapshots->artifacts[at + 1], (snapshots->count - at) * sizeof *snapshots->artifacts);
     unref(artifact);
@@ -222,9 +225,10 @@ static struct artifact *artifact_found(const struct snapshots *snapshots, const 
         free(artifact);
         return NULL;
     }
+    uint64_t index_bytes = view->state == SNAPSHOT_FAILED ? 0 : graph_file_bytes(snapshots, view);
     artifact->refs = 1;
-    artifact->stored = view->size_bytes;
-    artifact_state(artifact, view->state);
+    artifact->stored = view->size_bytes + index_bytes;
+    artifact_state(artifact, index_bytes ? SNAPSHOT_READY : view->state);
     return artifact;
 }
 
@@ -283,8 +287,12 @@ static int folder_read(struct snapshots *snapshots)
 
 static void snapshots_free(struct snapshots *snapshots)
 {
-    for (size_t i = 0; i < snapshots->count; i++)
+    for (size_t i = 0; i < snapshots->count; i++) {
+        if (snapshots->artifacts[i]->graph)
+            graph_unref(snapshots->artifacts[i]->graph);
         unref(snapshots->artifacts[i]);
+    }
+    pthread_cond_destroy(&snapshots->analyser_wakes);
     pthread_mutex_destroy(&snapshots->lock);
     free(snapshots->artifacts);
     free(snapshots);
@@ -296,6 +304,7 @@ int snapshots_open(const struct snapshots_options *options, struct snapshots **o
     if (!snapshots)
         return -ENOMEM;
     pthread_mutex_init(&snapshots->lock, NULL);
+    pthread_cond_init(&snapshots->analyser_wakes, NULL);
     snprintf(snapshots->folder, sizeof snapshots->folder, "%s/artifacts", options->folder);
     snapshots->bytes_max = options->bytes_max;
     snapshots->stream_bytes_max = options->bytes_max / STREAM_SHARE;
@@ -303,6 +312,8 @@ int snapshots_open(const struct snapshots_options *options, struct snapshots **o
     int error = snapshots->artifacts ? folder_read(snapshots) : -ENOMEM;
     if (!error)
         error = receiver_start(snapshots);
+    if (!error && (error = analyser_start(snapshots)))
+        receiver_stop(snapshots);
     if (error) {
         snapshots_free(snapshots);
         return error;
@@ -317,6 +328,7 @@ void snapshots_close(struct snapshots *snapshots)
     snapshots->ending = true;
     pthread_mutex_unlock(&snapshots->lock);
     receiver_stop(snapshots);
+    analyser_stop(snapshots);
     snapshots_free(snapshots);
 }
 

@@ -1,0 +1,69 @@
+#include <errno.h>
+
+#include "snapshot/index.h"
+
+#define TURN_NS_EDGE 30.0
+
+bool index_held(const struct index *index, uint32_t object)
+{
+    return index->external[object] || index->flags[object] & (INDEX_DECLARED | SNAPSHOT_IMMORTAL);
+}
+
+/* How many edges lead to each, in in_start. */
+static void count_edges(struct index *index)
+{
+    for (uint64_t i = 0; i <= index->objects; i++)
+        index->in_start[i] = 0;
+    for (uint64_t i = 0; i < index->edges; i++)
+        if (index->out[i] != NONE)
+            index->in_start[index->out[i]]++;
+}
+
+/* What of the references no edge explains, and who is held by the root for which reason. */
+static void explain(struct index *index)
+{
+    struct snapshot_totals *totals = &index->totals;
+    for (uint64_t i = 0; i < index->objects; i++) {
+        uint32_t edges = index->in_start[i], own = index->external[i];
+        index->external[i] = own > edges ? own - edges : 0;
+        totals->excess += own < edges ? edges - own : 0;
+        totals->external_references += index->external[i];
+        struct index_type *type = &index->types[index->type[i]];
+        type->external += index->external[i];
+        if (!index_held(index, (uint32_t)i))
+            continue;
+        type->roots++;
+        totals->roots++;
+        totals->declared += (index->flags[i] & INDEX_DECLARED) != 0;
+        totals->external += !(index->flags[i] & INDEX_DECLARED) && index->external[i];
+        totals->immortal += !(index->flags[i] & INDEX_DECLARED) && !index->external[i];
+    }
+}
+
+/* From the last object to the first, each edge to the place before the one that was filled last: in_start ends at where the
+ * edges begin, and sources are ascending. */
+static int sources_fill(struct index *index, struct work *work)
+{
+    uint32_t sum = 0;
+    for (uint64_t i = 0; i <= index->objects; i++)
+        index->in_start[i] = sum += i < index->objects ? index->in_start[i] : 0;
+    uint64_t until = index->edges;
+    for (uint64_t i = index->objects; i-- > 0;) {
+        for (uint64_t edge = index->out_start[i + 1]; edge-- > index->out_start[i];)
+            if (index->out[edge] != NONE)
+                index->in[--index->in_start[index->out[edge]]] = (uint32_t)i;
+        if (until - index->out_start[i] >= WORK_STEP) {
+            if (!work_go(work, TURN_NS_EDGE * (double)(until - index->out_start[i])))
+                return -ECANCELED;
+            until = index->out_start[i];
+        }
+    }
+    return 0;
+}
+
+int index_turn(struct index *index, struct work *work)
+{
+    count_edges(index);
+    explain(index);
+    return sources_fill(index, work);
+}

@@ -1,0 +1,30 @@
+/* A graph that is held: index and stream, both mapped to be read. */
+#ifndef TALLY_SNAPSHOT_GRAPH_H
+#define TALLY_SNAPSHOT_GRAPH_H
+
+#include "snapshot/index.h"
+
+struct snapshot_graph {
+    struct snapshots *snapshots;
+    unsigned refs; /* the store's lock */
+    struct index index;
+    void *memory;
+    size_t bytes;
+    const char *stream;
+    size_t stream_bytes;
+};
+
+/* The name of a type, a field or an array; "" where the index is wrong. */
+struct snapshot_text graph_name(const struct index *index, struct index_name name);
+struct snapshot_text graph_type_name(const struct index *index, uint32_t object);
+struct snapshot_text graph_field(const struct index *index, uint32_t object, const struct snapshot_edge *edge);
+/* [*from, *to) of a list whose starts are a column, cut to `most`. */
+void graph_range(const uint32_t *starts, uint32_t object, uint64_t most, uint32_t *from, uint32_t *to);
+
+/* Reads one object of the stream again: object() once, edge() for each edge until it says no. false: the stream is not as it
+ * was. reader: the caller's, once prepared by graph_reader_new(), for one thread. */
+struct snapshot_reader *graph_reader_new(const struct snapshot_graph *graph); /* for free(3); NULL: out of memory */
+bool graph_read(const struct snapshot_graph *graph, struct snapshot_reader *reader, uint32_t object,
+                const struct snapshot_sink *sink);
+
+#endif

@@ -1,0 +1,101 @@
+#include "snapshot/index.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SPARE 2u /* items beyond those of a column */
+#define AREA_ALIGN 64u
+
+#define LOAD_NS_BYTE 8.0 /* of the stream, both passes */
+#define TURN_NS_EDGE 30.0
+#define DOMINATE_NS_OBJECT 250.0
+#define DOMINATE_NS_EDGE 60.0
+#define REACH_NS_OBJECT 250.0
+#define REACH_NS_EDGE 20.0
+
+static uint64_t page_up(uint64_t bytes)
+{
+    return (bytes + INDEX_PAGE - 1) & ~(uint64_t)(INDEX_PAGE - 1);
+}
+
+uint64_t index_column_bytes(uint64_t objects, uint64_t edges)
+{
+    uint64_t bytes = INDEX_PAGE;
+    if (objects > SNAPSHOT_OBJECTS_MAX || edges > SNAPSHOT_OBJECTS_MAX)
+        return UINT64_MAX;
+#define X(name, type, many) bytes += page_up((many + SPARE) * sizeof(type));
+    INDEX_COLUMNS(X)
+#undef X
+    return bytes;
+}
+
+void index_lay(struct index *index, void *memory, uint64_t objects, uint64_t edges)
+{
+    char *at = (char *)memory + INDEX_PAGE;
+    memset(index, 0, sizeof *index);
+    index->objects = objects;
+    index->edges = edges;
+#define X(name, type, many) \
+    index->name = (type *)(void *)at; \
+    at += page_up((many + SPARE) * sizeof(type));
+    INDEX_COLUMNS(X)
+#undef X
+}
+
+double index_work_ns(uint64_t stream_bytes, uint64_t objects, uint64_t edges)
+{
+    return LOAD_NS_BYTE * (double)stream_bytes + (TURN_NS_EDGE + DOMINATE_NS_EDGE + REACH_NS_EDGE) * (double)edges +
+           (DOMINATE_NS_OBJECT + REACH_NS_OBJECT) * (double)objects + 1;
+}
+
+bool work_go(struct work *work, double ns)
+{
+    work->done += ns;
+    if (work->tell)
+        work->tell(work->arg, work->done < work->total ? work->done / work->total : 1);
+    return !(work->give_up && *work->give_up) && !(work->ending && *work->ending);
+}
+
+int area_open(struct area *area, const char *path, uint64_t bytes, bool keep)
+{
+    *area = (struct area){.fd = -1};
+    if (bytes > INT64_MAX)
+        return -EFBIG;
+    unlink(path);
+    area->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (area->fd < 0)
+        return -errno;
+    int error = -posix_fallocate(area->fd, 0, (off_t)bytes);
+    void *memory = error ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, area->fd, 0);
+    if (!error && memory == MAP_FAILED)
+        error = -errno;
+    if (error || !keep)
+        unlink(path);
+    if (error) {
+        close(area->fd);
+        area->fd = -1;
+        return error;
+    }
+    area->memory = memory;
+    area->bytes = bytes;
+    return 0;
+}
+
+void area_close(struct area *area)
+{
+    if (area->memory)
+        munmap(area->memory, area->bytes);
+    if (area->fd >= 0)
+        close(area->fd);
+    *area = (struct area){.fd = -1};
+}
+
+void *area_take(struct area *area, uint64_t count, size_t item)
+{
+    void *taken = area->memory + area->used;
+    area->used += (count * item + AREA_ALIGN - 1) & ~(size_t)(AREA_ALIGN - 1);
+    return taken;
+}
