@@ -196,6 +196,19 @@ int wire_ack_check(const void *data, size_t bytes, struct wire_ack *out)
     return 0;
 }
 
+int wire_snapshot_check(const void *data, size_t bytes, struct wire_snapshot *out)
+{
+    struct wire_snapshot snapshot;
+    int fault = known_part(data, bytes, WIRE_SNAPSHOT, WIRE_SNAPSHOT, &snapshot, sizeof snapshot);
+    if (fault)
+        return fault;
+    if (!snapshot.operation || !snapshot.heap_number || snapshot.mode < WIRE_SNAPSHOT_CLONE ||
+        snapshot.mode > WIRE_SNAPSHOT_SLICES)
+        return WIRE_FAULT_VALUE;
+    *out = snapshot;
+    return 0;
+}
+
 /* The row that begins at `at` of a message of cycles, and where it ends; 0: it does not lie in the message. */
 static size_t cycle_end(const void *data, size_t bytes, size_t at, struct wire_cycle *row)
 {

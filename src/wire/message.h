@@ -7,6 +7,7 @@
  *   HEAP_COUNTERS + fd, HEAP_RING + fd ------>          for each heap, new or known from before
  *          <---------------------------------- COMMAND
  *   ACK WAITING (on receipt) ... ACK RUNNING ... ROWS ... ACK SUCCEEDED | FAILED | EXPIRED
+ *   SNAPSHOT + fd -------------------------->          after the RUNNING of its command: the pipe to read it from
  *   HEAP_GONE ------------------------------->          after its counters are final (state CLOSED)
  *   BYE ------------------------------------->          orderly end; a lost socket or pidfd is the other kind
  *
@@ -37,6 +38,7 @@ enum wire_kind {
     WIRE_ACK,
     WIRE_BYE,
     WIRE_ROWS,
+    WIRE_SNAPSHOT,
 };
 
 struct wire_head {
@@ -83,7 +85,7 @@ struct wire_heap { /* HEAP_COUNTERS and HEAP_RING (one fd each), HEAP_GONE (none
     X(WIRE_COMMAND_GARBAGE, 7, "garbage") X(WIRE_COMMAND_GARBAGE_CLEAR, 8, "garbage_clear") \
     X(WIRE_COMMAND_OBJECTS, 9, "objects") X(WIRE_COMMAND_REFERRERS, 10, "referrers") \
     X(WIRE_COMMAND_CYCLES, 11, "cycles") X(WIRE_COMMAND_FIND, 12, "find_cycles") \
-    X(WIRE_COMMAND_CANDIDATES, 13, "candidates")
+    X(WIRE_COMMAND_CANDIDATES, 13, "candidates") X(WIRE_COMMAND_SNAPSHOT, 14, "snapshot")
 enum wire_command_kind {
 #define WIRE_X(name, value, word) name = (value),
     WIRE_COMMANDS(WIRE_X)
@@ -99,6 +101,33 @@ enum wire_config_mask {
     WIRE_CONFIG_ENABLED = 1u, WIRE_CONFIG_THRESHOLDS = 2u, WIRE_CONFIG_DEBUG = 4u, WIRE_CONFIG_LEVEL = 8u,
     WIRE_CONFIG_MANAGER = 16u, WIRE_CONFIG_MAX_PAUSE = 32u, WIRE_CONFIG_MEMORY_LIMIT = 64u,
     WIRE_CONFIG_STRESS = 128u, WIRE_CONFIG_ALL = 255u,
+};
+/* How a snapshot is taken. X(NAME, value, word in JSON) */
+#define WIRE_SNAPSHOT_MODES(X) \
+    X(WIRE_SNAPSHOT_AUTO, 0, "auto")    /* cloned, where its pause is foreseen to stay below max_pause; else in slices */ \
+    X(WIRE_SNAPSHOT_CLONE, 1, "clone")  /* by a cloned child: of one instant */ \
+    X(WIRE_SNAPSHOT_SLICES, 2, "slices") /* at safepoints, between which the program goes on */
+enum wire_snapshot_mode {
+#define WIRE_X(name, value, word) name = (value),
+    WIRE_SNAPSHOT_MODES(WIRE_X)
+#undef WIRE_X
+};
+/* Why a snapshot was not cloned, or how it failed. X(NAME, value, code in JSON, sentence) */
+#define WIRE_SNAPSHOT_REASONS(X) \
+    X(WIRE_SNAPSHOT_FINE, 0, "", "") \
+    X(WIRE_SNAPSHOT_PAUSE, 1, "pause_too_long", "the pause of cloning the process is foreseen to be longer than max_pause") \
+    X(WIRE_SNAPSHOT_HOOKS, 2, "page_hooks", "the heap's pages come from the program, and may be shared with a child") \
+    X(WIRE_SNAPSHOT_FILTER, 3, "seccomp", "a seccomp filter may end a program that clones itself") \
+    X(WIRE_SNAPSHOT_SYSTEM, 4, "no_child", "the system refused a child (a limit of processes or memory, or a filter)") \
+    X(WIRE_SNAPSHOT_STALLED, 5, "stalled", "tallyd did not read") \
+    X(WIRE_SNAPSHOT_LATE, 6, "too_slow", "it took longer than a snapshot may") \
+    X(WIRE_SNAPSHOT_DIED, 7, "child_died", "the child ended before it had written all") \
+    X(WIRE_SNAPSHOT_OBJECT, 8, "object_too_large", "an object with a traverse callback has more references than fit a slice") \
+    X(WIRE_SNAPSHOT_MEMORY, 9, "no_memory", "the program had no memory or descriptors for it")
+enum wire_snapshot_reason {
+#define WIRE_X(name, value, code, sentence) name = (value),
+    WIRE_SNAPSHOT_REASONS(WIRE_X)
+#undef WIRE_X
 };
 #define WIRE_MAX_PAUSE_US 10000000u /* the longest limit of a pause */
 #define WIRE_ANY_GENERATION (-1)    /* OBJECTS: and leaves, which are in none */
@@ -124,6 +153,8 @@ struct wire_command {
     uint64_t index;    /* REFERRERS: of the entry of the garbage list that is referred to */
     uint32_t limit;    /* what lists: rows at most, 1..WIRE_ROWS_MAX */
     uint32_t type_row; /* OBJECTS: of this type alone: its row and 1; 0: of any */
+    uint32_t mode;  /* SNAPSHOT: enum wire_snapshot_mode */
+    uint32_t force; /* SNAPSHOT: 1: cloned whatever its pause may be */
 };
 
 /* X(NAME, value, word in JSON) */
@@ -153,7 +184,22 @@ struct wire_ack {
                             of types without a row here, too; what else lists: entries in the list, 0: nobody counted */
     uint64_t after;      /* what lists: where to go on, as in the command; 0: that was all */
     uint32_t rows;       /* what lists: sent */
-    uint32_t reserved2;
+    uint32_t mode;       /* SNAPSHOT: enum wire_snapshot_mode: how it was taken; AUTO: it was not */
+    uint64_t predicted_pause_ns; /* SNAPSHOT: the longest pause, as it was foreseen */
+    uint64_t resident_bytes;     /* SNAPSHOT: memory of the program's own, by which a clone's pause is foreseen */
+    uint64_t stream_bytes;       /* SNAPSHOT: written */
+    uint32_t reason; /* SNAPSHOT: enum wire_snapshot_reason, or a later library's */
+    uint32_t slices; /* SNAPSHOT */
+};
+
+/* The read end of a pipe comes with it: the stream of wire/snapshot.h. */
+struct wire_snapshot {
+    struct wire_head head;
+    uint64_t operation;
+    uint32_t heap_number;
+    uint32_t mode;       /* enum wire_snapshot_mode, not AUTO */
+    uint64_t started_ns; /* host's CLOCK_MONOTONIC */
+    uint64_t objects;    /* live when it began; 0: unknown */
 };
 
 /* What a listing found, in order, before its last ACK: rows of wire_object or, of CANDIDATES, of wire_candidates or, of
@@ -200,9 +246,12 @@ _Static_assert(sizeof(struct wire_welcome) == 48, "welcome layout");
 _Static_assert(sizeof(struct wire_heap) == 24, "heap layout");
 _Static_assert(offsetof(struct wire_command, manager) == 64, "command layout");
 _Static_assert(offsetof(struct wire_command, stress_nth) == 96, "command layout");
-_Static_assert(sizeof(struct wire_command) == 128, "command layout");
+_Static_assert(offsetof(struct wire_command, mode) == 128, "command layout");
+_Static_assert(sizeof(struct wire_command) == 136, "command layout");
 _Static_assert(offsetof(struct wire_ack, started_ns) == 64, "ack layout");
-_Static_assert(sizeof(struct wire_ack) == 96, "ack layout");
+_Static_assert(offsetof(struct wire_ack, predicted_pause_ns) == 96, "ack layout");
+_Static_assert(sizeof(struct wire_ack) == 128, "ack layout");
+_Static_assert(sizeof(struct wire_snapshot) == 40, "snapshot layout");
 _Static_assert(sizeof(struct wire_rows) == 32, "rows layout");
 _Static_assert(sizeof(struct wire_object) == 32, "object layout");
 _Static_assert(sizeof(struct wire_candidates) == sizeof(struct wire_object), "candidates layout");
@@ -262,6 +311,7 @@ int wire_welcome_check(const void *data, size_t bytes, struct wire_welcome *out)
 int wire_heap_check(const void *data, size_t bytes, struct wire_heap *out);
 int wire_command_check(const void *data, size_t bytes, struct wire_command *out);
 int wire_ack_check(const void *data, size_t bytes, struct wire_ack *out);
+int wire_snapshot_check(const void *data, size_t bytes, struct wire_snapshot *out);
 /* rows: that every row lies in the message, whole; texts may be anything. The steps over one that has been checked
  * begin with *at = 0 and return false after the last row. */
 int wire_rows_check(const void *data, size_t bytes, struct wire_rows *out);

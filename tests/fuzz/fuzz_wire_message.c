@@ -57,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct wire_heap heap;
     struct wire_command command;
     struct wire_ack ack;
+    struct wire_snapshot snapshot;
     hello_check(data, size);
     wire_head_check(data, size, &head);
     if (!wire_welcome_check(data, size, &welcome) &&
@@ -68,6 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size <= offsetof(struct wire_command, ring_words))
         abort(); /* what did not come is zero */
     wire_ack_check(data, size, &ack);
+    if (!wire_snapshot_check(data, size, &snapshot) && !snapshot.operation)
+        abort();
     rows_check(data, size);
     return 0;
 }

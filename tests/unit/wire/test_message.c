@@ -253,6 +253,24 @@ static void test_answers_may_end_before_what_was_appended(void **state)
     assert_int_equal(out.total, 8);
 }
 
+static void test_snapshots_name_what_they_are_of(void **state)
+{
+    (void)state;
+    const struct wire_snapshot good = {.head = wire_head_make(WIRE_SNAPSHOT, sizeof good), .operation = 5,
+                                       .heap_number = 1, .mode = WIRE_SNAPSHOT_CLONE};
+    struct wire_snapshot out, bad[] = {good, good, good, good};
+    assert_int_equal(wire_snapshot_check(&good, sizeof good, &out), 0);
+    assert_int_equal(out.operation, 5);
+    bad[0].operation = 0;
+    bad[1].heap_number = 0;
+    bad[2].mode = WIRE_SNAPSHOT_AUTO;
+    bad[3].mode = WIRE_SNAPSHOT_SLICES + 1;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(wire_snapshot_check(&bad[i], sizeof *bad, &out), WIRE_FAULT_VALUE);
+    bad[0].head = wire_head_make(WIRE_SNAPSHOT, sizeof good - 8);
+    assert_int_equal(wire_snapshot_check(&bad[0], sizeof good - 8, &out), WIRE_FAULT_SHORT);
+}
+
 /* A message of rows, as the library sends it; returns its length. */
 static size_t objects_make(char *to, uint32_t count)
 {
@@ -377,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_commands_may_end_before_what_was_appended),
         cmocka_unit_test(test_lengths_are_what_arrived),
         cmocka_unit_test(test_answers_may_end_before_what_was_appended),
+        cmocka_unit_test(test_snapshots_name_what_they_are_of),
         cmocka_unit_test(test_rows_are_walked_one_by_one),
         cmocka_unit_test(test_rows_lie_in_their_message),
         cmocka_unit_test(test_rows_that_make_no_sense),
