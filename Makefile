@@ -31,7 +31,7 @@ WIRE_SRCS := src/wire/message.c src/wire/ring_read.c src/wire/snapshot.c
 FEED_SRCS := src/feed/feed.c
 HEAP_SRCS := $(addprefix src/heap/,error.c type.c counters.c arena.c page.c object.c slot.c release.c light.c weak.c weakmap.c generation.c candidate.c \
   manager.c pace.c run.c shadow.c guess.c merge.c explore.c weigh.c find.c member.c destroy.c shapes.c finalizers.c garbage.c roots.c memory.c scope.c inspect.c report.c \
-  safepoint.c thread.c transfer.c fork.c verify.c heap.c)
+  safepoint.c snapshot.c thread.c transfer.c fork.c verify.c heap.c)
 AGENT ?= yes
 AGENT_SRCS := $(if $(filter no,$(AGENT)),src/agent/absent.c,$(addprefix src/agent/,attach.c command.c grow.c link.c listing.c memory.c profile.c request.c session.c status.c thread.c))
 LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)

@@ -4,8 +4,10 @@
 
 #include <stdatomic.h>
 
+#include "base/map.h"
 #include "feed/feed.h"
 #include "tally.h"
+#include "wire/snapshot.h"
 
 /* A request from another thread, run by the owner at its next safepoint, in the order of posting. The memory
  * is the poster's; run() is the last that touches it from the owner's side. */
@@ -51,6 +53,41 @@ bool tally__refers(const void *object, const void *target);
 bool tally__heap_wanted(const struct tally_heap *heap);
 /* The row of an object's type in the heap's feed. */
 uint32_t tally__type_row(const struct tally_heap *heap, const void *object);
+
+/* A snapshot: what is live, as enumerations have it, and what it refers to, as the stream of wire/snapshot.h. begin takes
+ * no time to speak of, by who may use the heap; step and what it calls by the same, or by a child that was cloned from
+ * there: it takes no memory and no lock, writes to the snapshot alone, and runs no code of the host's but traverse and
+ * label callbacks. */
+#define TALLY__TYPES 65536u
+struct tally__snapshot {
+    /* The caller's, before begin. */
+    struct tally_heap *heap;
+    bool instant;              /* the heap does not change between steps: no edge leads to what is not told */
+    struct map declared;       /* fixed and empty: of objects that variables, pins, scopes and lists hold, as many as fit */
+    size_t (*room)(void *arg); /* how many bytes flush takes now; NULL: always all */
+    size_t room_most;          /* that it takes at its best */
+    bool (*go_on)(void *arg);  /* asked now and then; false: step is to return. NULL: never */
+    void *arg;                 /* of these and of flush */
+    struct snapshot_writer writer;
+    /* Its own. */
+    bool noted, too_large;
+    int credit;
+    uint64_t after; /* numbers up to here are done with */
+    uint64_t open;  /* number of an object of which the slots below `at` are told; 0: none */
+    size_t at;
+    uint64_t told[TALLY__TYPES / 64]; /* types */
+};
+enum tally__snapshot_step {
+    SNAPSHOT_STEP_MORE,  /* there is no room, or go_on said so */
+    SNAPSHOT_STEP_DONE,  /* snapshot_write_end() is to come */
+    SNAPSHOT_STEP_FAILED /* flush has failed, or an object is too large for room_most (too_large) */
+};
+void tally__snapshot_begin(struct tally__snapshot *snapshot, void *buffer, size_t buffer_bytes, snapshot_flush_fn flush);
+enum tally__snapshot_step tally__snapshot_step(struct tally__snapshot *snapshot);
+/* Whether a child's copy of the heap is its own, and stays as it is: its pages are ours, not a hook's. */
+bool tally__heap_is_private(const struct tally_heap *heap);
+/* Whether any type has a traverse callback, which in this process runs in its owner's thread alone. Any thread. */
+bool tally__types_traverse(void);
 
 /* The heap's feed, its number in this process (from 1, never reused), and its counters memory at the moment.
  */

@@ -34,7 +34,7 @@ static int show(struct tally_heap *heap, void *object, tally_object_fn fn, void 
     return fn(object, arg);
 }
 
-static bool is_shown(const struct tally_heap *heap, const void *object)
+bool tally__is_shown(const struct tally_heap *heap, const void *object)
 {
     uint64_t word = *word_of(object);
     return word && !(word & (FLAG_GONE | FLAG_CONSTRUCTION)) && !tally__is_trash(heap, object) &&
@@ -49,7 +49,7 @@ static int page_walk(struct tally_heap *heap, const struct page *page, const cha
         char *object = object_at(page, slot);
         if (object >= page->bump)
             break;
-        if (object > after && is_shown(heap, object))
+        if (object > after && tally__is_shown(heap, object))
             result = fn(object, arg);
     }
     return result;
@@ -99,7 +99,7 @@ static void *page_object_at(const struct tally_heap *heap, const struct page *pa
         return NULL;
     uint32_t slot = page->class_index == CLASS_LARGE ? 0 : (uint32_t)((address - first) / page->slot_bytes);
     void *object = object_at(page, slot);
-    if (!is_shown(heap, object))
+    if (!tally__is_shown(heap, object))
         return NULL;
     return address < (uintptr_t)object + tally_size(object) ? object : NULL;
 }
@@ -119,16 +119,20 @@ void *tally_object_at(struct tally_heap *heap, const void *address)
     return NULL;
 }
 
-void *tally_object_by_id(struct tally_heap *heap, uint64_t id)
+void *tally__object_look(const struct tally_heap *heap, uint64_t id)
 {
     uint64_t serial = id >> WIRE_PAGE_GRANULE_BITS;
     if (serial >= heap->page_count || !heap->pages[serial])
         return NULL;
     char *address = expand(heap, id);
     void *object = page_object_at(heap, heap->pages[serial], (uintptr_t)address - 1);
-    if (object != address)
-        return NULL;
-    if (heap->armed)
+    return object == address ? object : NULL;
+}
+
+void *tally_object_by_id(struct tally_heap *heap, uint64_t id)
+{
+    void *object = tally__object_look(heap, id);
+    if (object && heap->armed)
         tally__touch(heap, object);
     return object;
 }

@@ -488,6 +488,10 @@ void tally__callback_check(struct tally_heap *heap, void *frame);
 #endif
 void tally__host_leave(struct tally_heap *heap, uint64_t entered, const struct tally_type *type);
 
+/* inspect.c. object_look: the live object that has the number, NULL: none; nobody is shown it. */
+bool tally__is_shown(const struct tally_heap *heap, const void *object);
+void *tally__object_look(const struct tally_heap *heap, uint64_t id);
+
 /* garbage.c */
 bool tally__reserve_open(struct reserve *reserve); /* false: out of memory */
 bool tally__reserve_push(struct reserve *reserve, void *object); /* false: full */
