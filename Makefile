@@ -33,7 +33,7 @@ HEAP_SRCS := $(addprefix src/heap/,error.c type.c counters.c arena.c page.c obje
   manager.c pace.c run.c shadow.c guess.c merge.c explore.c weigh.c find.c member.c destroy.c shapes.c finalizers.c garbage.c roots.c memory.c scope.c inspect.c report.c \
   safepoint.c snapshot.c thread.c transfer.c fork.c verify.c heap.c)
 AGENT ?= yes
-AGENT_SRCS := $(if $(filter no,$(AGENT)),src/agent/absent.c,$(addprefix src/agent/,attach.c command.c grow.c link.c listing.c memory.c profile.c request.c session.c status.c thread.c))
+AGENT_SRCS := $(if $(filter no,$(AGENT)),src/agent/absent.c,$(addprefix src/agent/,attach.c capture.c child.c command.c grow.c link.c listing.c memory.c process.c profile.c request.c session.c status.c thread.c))
 LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
 INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c command.c feed.c sample.c ending.c guard.c)

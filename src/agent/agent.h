@@ -6,6 +6,7 @@
  *   thread.c    poll, from the first attach on; link.c finds and checks a daemon
  *   session.c   speaks wire/message.h with it; request.c asks the heaps' owners, who do what command.c and
  *               listing.c say
+ *   capture.h   how a snapshot gets from a heap to tallyd
  *
  * What is always true
  *  - struct agent lies in memory that fork() and raw clone() give to the child as zeroes, and zeroes are its
@@ -46,6 +47,8 @@
 enum slot_state { SLOT_FREE, SLOT_HELD, SLOT_POSTED, SLOT_RUNNING, SLOT_DONE };
 #define SLOT_STATE_BITS 3
 
+struct agent_capture;
+
 /* One command. tag = order << SLOT_STATE_BITS | state decides who may touch the rest: FREE, HELD (too many come) and DONE the agent (under its lock), POSTED nobody, RUNNING the owner. Orders are not reused, so a tag that is unchanged means an
  * unchanged command. */
 struct agent_slot {
@@ -57,6 +60,7 @@ struct agent_slot {
     bool running_told;     /* the agent has sent RUNNING */
     struct wire_command command;
     struct wire_ack result;
+    struct agent_capture *capture; /* SNAPSHOT, once it is let through; NULL: none */
 };
 
 /* A successor: IDLE -> READY by the agent, when it is made and touched; READY -> TAKEN by the owner at a safepoint,
@@ -126,6 +130,8 @@ struct agent {
     uint32_t generation; /* of the newest feed */
     uint64_t order;      /* of the newest command */
     struct agent_heap *heaps;
+    struct agent_capture *capture; /* the one snapshot; NULL: none */
+    uint64_t clone_ns_a_mib;       /* measured; 0: never */
     char directories[2][AGENT_PATH_MAX]; /* where a daemon may be; "": none */
 
     enum link_state link;
@@ -152,7 +158,9 @@ struct agent {
 struct agent *agent_get(void);
 int agent_start(struct agent *agent);
 void agent_wake(void);
-enum agent_fd { AGENT_FD_WAKE_READ, AGENT_FD_WAKE_WRITE, AGENT_FD_SOCKET, AGENT_FDS };
+enum agent_fd {
+    AGENT_FD_WAKE_READ, AGENT_FD_WAKE_WRITE, AGENT_FD_SOCKET, AGENT_FD_PIPE_READ, AGENT_FD_PIPE_WRITE, AGENT_FDS
+};
 void agent_fd_note(enum agent_fd which, int fd); /* a forked child closes what was noted */
 
 /* profile.c: what HELLO says of the process. Under the lock. */
@@ -197,8 +205,9 @@ void agent_session_open(struct agent *agent, const struct link_result *link, uin
 uint64_t agent_session_turn(struct agent *agent);
 void agent_session_bye(struct agent *agent);
 void agent_session_announce(struct agent *agent, struct agent_heap *shown); /* at once, where the socket has room */
-/* Sends what waits, and behind it this, at once; false: there is no room now, or no connection. */
-bool agent_session_send(struct agent *agent, const void *message, size_t bytes);
+/* Sends what waits, and behind it this, at once, with `fd` if it is not -1; false: there is no room now, or no
+ * connection. */
+bool agent_session_send(struct agent *agent, const void *message, size_t bytes, int fd);
 /* Whether the outbox has room for so many messages, if need be after sending what the socket takes; true, too, where
  * nobody is connected. false: there will be, when the socket has. */
 bool agent_session_room(struct agent *agent, unsigned messages);
@@ -220,6 +229,14 @@ void agent_ring(struct agent_heap *shown); /* the doorbell */
 void agent_command(struct agent *agent, const struct wire_command *command, uint64_t now_ns);
 uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint64_t now_ns);
 void agent_requests_fail(struct agent *agent, struct agent_heap *shown);
-void agent_requests_forget(struct agent_heap *shown); /* the connection they came by is gone */
+void agent_requests_forget(struct agent *agent, struct agent_heap *shown); /* the connection they came by is gone */
+bool agent_slot_waits(const struct agent_slot *slot); /* HELD or POSTED: nobody but the agent may use its capture */
+
+/* capture.c, under the lock. turn: what is due of the snapshot; returns when more is. poll: a descriptor to wait for, too,
+ * or -1. inherited: without the lock, in a forked child before it starts an agent. exit: the process ends. */
+uint64_t agent_capture_turn(struct agent *agent, uint64_t now_ns);
+int agent_capture_poll(const struct agent *agent, short *events);
+void agent_capture_inherited(void);
+void agent_capture_exit(struct agent *agent);
 
 #endif

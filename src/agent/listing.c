@@ -240,7 +240,7 @@ bool agent_list_send(struct agent *agent, struct agent_heap *shown, const struct
                                                                   .kind = kind,
                                                                   .count = count};
         memcpy(message + sizeof(struct wire_rows), shown->list + shown->list_sent, end - shown->list_sent);
-        if (!agent_session_send(agent, message, bytes))
+        if (!agent_session_send(agent, message, bytes, -1))
             return false;
         shown->list_sent = (uint32_t)end;
     }

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "agent/agent.h"
+#include "agent/capture.h"
 #include "base/clock.h"
 
 static uint64_t tag_make(uint64_t order, enum slot_state state)
@@ -27,6 +27,11 @@ static bool tag_waits(uint64_t tag)
 static uint64_t tag_get(const struct agent_slot *slot)
 {
     return atomic_load_explicit(&slot->tag, memory_order_acquire);
+}
+
+bool agent_slot_waits(const struct agent_slot *slot)
+{
+    return tag_waits(tag_get(slot));
 }
 
 /* Takes a slot that waits for the one side, which fails where the other was faster. */
@@ -110,13 +115,23 @@ static void slot_finish(struct agent_slot *slot, enum wire_ack_state state, int 
 static bool slot_starts(const struct tally_heap *heap, struct agent_slot *slot, uint64_t now_ns)
 {
     bool allowed = tally_get_access(heap) == TALLY_ACCESS_CONTROL;
-    slot->result.safepoint_wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
+    if (slot->command.kind != WIRE_COMMAND_SNAPSHOT || !slot_goes_on(slot)) /* of its first slice */
+        slot->result.safepoint_wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
     if (allowed && (now_ns < slot->command.deadline_ns || slot_goes_on(slot))) {
         slot_begin(slot, now_ns);
         return true;
     }
     slot_finish(slot, allowed ? WIRE_ACK_EXPIRED : WIRE_ACK_FAILED, allowed ? 0 : TALLY_EVETO);
     return false;
+}
+
+/* A snapshot's holder has done what it could: the slot is done, or waits for its next turn. */
+static void capture_slot_end(struct agent_slot *slot, int error)
+{
+    if (error == CAPTURE_MORE)
+        slot_state_set(slot, SLOT_HELD);
+    else
+        slot_finish(slot, error ? WIRE_ACK_FAILED : WIRE_ACK_SUCCEEDED, error);
 }
 
 /* All that wait for the same collection share one run. */
@@ -151,6 +166,10 @@ static bool command_run(struct tally_heap *heap, struct agent_heap *shown, struc
     uint64_t now_ns = clock_mono_ns();
     if (!slot_starts(heap, slot, now_ns))
         return true;
+    if (slot->command.kind == WIRE_COMMAND_SNAPSHOT) {
+        capture_slot_end(slot, agent_capture_run(heap, slot, false));
+        return true;
+    }
     agent_wake(); /* it may take its time */
     int error = agent_command_run(heap, shown, slot);
     if (error == TALLY_EBUSY) {
@@ -249,6 +268,9 @@ static int command_fault(const struct wire_command *command)
     case WIRE_COMMAND_OBJECTS:
         valid = command->generation >= WIRE_ANY_GENERATION && command->generation <= WIRE_FROZEN_GENERATION;
         break;
+    case WIRE_COMMAND_SNAPSHOT:
+        valid = command->mode <= WIRE_SNAPSHOT_SLICES && command->force <= 1;
+        break;
     case WIRE_COMMAND_FREEZE:
     case WIRE_COMMAND_UNFREEZE:
     case WIRE_COMMAND_GARBAGE:
@@ -268,8 +290,10 @@ static int command_fault(const struct wire_command *command)
 }
 
 /* Nobody waits for it any more. */
-static void slot_drop(struct agent_heap *shown, struct agent_slot *slot)
+static void slot_drop(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot)
 {
+    if (slot->capture)
+        agent_capture_drop(agent);
     if (shown->listing == slot) {
         shown->listing = NULL;
         agent_list_drop(shown);
@@ -278,12 +302,12 @@ static void slot_drop(struct agent_heap *shown, struct agent_slot *slot)
 }
 
 /* Takes a slot that waits away from the owner; false: he was faster, or it is none. */
-static bool slot_withdraw(struct agent_heap *shown, struct agent_slot *slot)
+static bool slot_withdraw(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot)
 {
     uint64_t tag = tag_get(slot);
     if (!tag_waits(tag) || !slot_claim(slot, tag, SLOT_FREE))
         return false;
-    slot_drop(shown, slot);
+    slot_drop(agent, shown, slot);
     return true;
 }
 
@@ -291,7 +315,7 @@ static void cancel(struct agent *agent, struct agent_heap *shown, const struct w
 {
     for (unsigned i = 0; i < AGENT_SLOTS; i++) {
         struct agent_slot *slot = &shown->slots[i];
-        if (slot->command.operation == command->operation && !slot_goes_on(slot) && slot_withdraw(shown, slot))
+        if (slot->command.operation == command->operation && !slot_goes_on(slot) && slot_withdraw(agent, shown, slot))
             answer(agent, &slot->command, WIRE_ACK_CANCELLED, 0);
     }
 }
@@ -324,13 +348,29 @@ static uint64_t collect_next(const struct agent_heap *shown, uint64_t now_ns)
     return oldest_ns && oldest_ns + 1000000000u > now_ns ? oldest_ns + 1000000000u : 0;
 }
 
+/* The same for a snapshot, of which there is one at a time. */
+static uint64_t snapshot_let(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
+{
+    if (agent->capture)
+        return agent_capture_let(agent, slot, now_ns);
+    if (shown->rest_ns > now_ns)
+        return shown->rest_ns;
+    int error = agent_capture_make(agent, slot);
+    if (!error)
+        return 0;
+    slot_finish(slot, WIRE_ACK_FAILED, error);
+    return UINT64_MAX;
+}
+
 /* Lets a held command through, or returns when it is due. */
-static uint64_t slot_let(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
+static uint64_t slot_let(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
 {
     bool collect = slot->command.kind == WIRE_COMMAND_COLLECT;
     bool alike = collect && posted_alike(shown, what_of(&slot->command));
     uint64_t rest = shown->rest_ns > now_ns ? shown->rest_ns : 0;
     uint64_t next = !collect ? rest : alike ? 0 : collect_next(shown, now_ns);
+    if (slot->command.kind == WIRE_COMMAND_SNAPSHOT)
+        next = snapshot_let(agent, shown, slot, now_ns);
     if (next)
         return next;
     if (collect && !alike) {
@@ -360,7 +400,7 @@ static void post(struct agent *agent, struct agent_heap *shown, struct agent_slo
     atomic_store_explicit(&slot->tag, tag_make(++agent->order, held ? SLOT_HELD : SLOT_POSTED),
                           memory_order_release);
     if (held)
-        slot_let(shown, slot, now_ns);
+        slot_let(agent, shown, slot, now_ns);
     else
         agent_ring(shown);
 }
@@ -370,7 +410,9 @@ void agent_command(struct agent *agent, const struct wire_command *command, uint
     struct agent_heap *shown = agent->heaps;
     while (shown && shown->number != command->heap_number)
         shown = shown->next;
-    if (!shown) {
+    if (command->kind == WIRE_COMMAND_CANCEL && agent_capture_cancel(agent, command)) {
+        return; /* answered at its end, which comes soon */
+    } else if (!shown) {
         answer(agent, command, WIRE_ACK_FAILED, TALLY_ESTATE);
     } else if (command->kind == WIRE_COMMAND_CANCEL) {
         cancel(agent, shown, command);
@@ -396,6 +438,8 @@ static void owner_rests(struct agent_heap *shown, const struct agent_slot *slot,
     uint64_t took_ns = begun_ns ? slot->result.pause_ns : 0;
     uint64_t rest_ns = AGENT_REST * took_ns < AGENT_REST_MAX_NS ? AGENT_REST * took_ns : AGENT_REST_MAX_NS;
     bool paid = slot->command.kind == WIRE_COMMAND_COLLECT || slot->command.kind == WIRE_COMMAND_CONFIG;
+    if (slot->command.kind == WIRE_COMMAND_SNAPSHOT) /* its slices have been paid for one by one */
+        begun_ns = clock_mono_ns() - took_ns;
     if (!paid && begun_ns + took_ns + rest_ns > shown->rest_ns)
         shown->rest_ns = begun_ns + took_ns + rest_ns;
 }
@@ -422,9 +466,11 @@ static void slot_report(struct agent *agent, struct agent_heap *shown, struct ag
     owner_rests(shown, slot, begun_ns);
     if (ours && shown->listing == slot && !agent_list_send(agent, shown, slot))
         return; /* when there is room */
-    if (ours)
+    if (slot->capture && slot->result.state == WIRE_ACK_SUCCEEDED)
+        agent_capture_release(agent); /* who answers when all is written */
+    else if (ours)
         agent_send(agent, &(union agent_message){.ack = slot->result});
-    slot_drop(shown, slot);
+    slot_drop(agent, shown, slot);
 }
 
 /* Runs a collection in a parked heap that the agent has entered, as far as it goes without the host's code.
@@ -462,12 +508,27 @@ static void parked_list(struct agent_heap *shown, struct agent_slot *slot, uint6
     slot_finish(slot, error ? WIRE_ACK_FAILED : WIRE_ACK_SUCCEEDED, error);
 }
 
+static bool parked_snapshot(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
+{
+    int error = agent_capture_run(shown->heap, slot, true);
+    if (error == TALLY_EBUSY) {
+        slot_state_set(slot, SLOT_POSTED);
+        return false;
+    }
+    if (!slot_goes_on(slot))
+        slot->result.safepoint_wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
+    slot_begin(slot, now_ns);
+    capture_slot_end(slot, error);
+    return true;
+}
+
 /* What the agent can do while the owner is parked. The slot is posted again before the owner can look for it: its
  * doorbell has been rung, once. Returns whether to come again at once. */
 static bool parked_run(struct agent_heap *shown, struct agent_slot *slot, uint64_t now_ns)
 {
     bool collect = slot->command.kind == WIRE_COMMAND_COLLECT, more = false;
-    if ((!collect && !wire_command_lists(slot->command.kind)) ||
+    bool snapshot = slot->command.kind == WIRE_COMMAND_SNAPSHOT;
+    if ((!collect && !snapshot && !wire_command_lists(slot->command.kind)) ||
         (now_ns >= slot->command.deadline_ns && !slot_goes_on(slot)) ||
         tally_get_access(shown->heap) != TALLY_ACCESS_CONTROL || !tally__heap_guest_enter(shown->heap))
         return false;
@@ -475,6 +536,8 @@ static bool parked_run(struct agent_heap *shown, struct agent_slot *slot, uint64
     if (tag_state(tag) == SLOT_POSTED && slot_claim(slot, tag, SLOT_RUNNING)) {
         if (collect)
             more = parked_collect(shown, slot, now_ns);
+        else if (snapshot)
+            more = parked_snapshot(shown, slot, now_ns);
         else
             parked_list(shown, slot, now_ns);
     }
@@ -488,16 +551,23 @@ uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint
     for (unsigned i = 0; i < AGENT_SLOTS; i++) {
         struct agent_slot *slot = &shown->slots[i];
         uint64_t due = UINT64_MAX;
-        if (tag_state(tag_get(slot)) == SLOT_HELD && now_ns < slot->command.deadline_ns)
-            due = slot_let(shown, slot, now_ns);
+        struct wire_ack over;
+        if (agent_slot_waits(slot) && agent_capture_over(slot, &over) && agent_session_room(agent, 2) &&
+            slot_withdraw(agent, shown, slot)) {
+            if (slot->connection == agent->connection)
+                agent_send(agent, &(union agent_message){.ack = over});
+            continue;
+        }
+        if (tag_state(tag_get(slot)) == SLOT_HELD && (now_ns < slot->command.deadline_ns || slot_goes_on(slot)))
+            due = slot_let(agent, shown, slot, now_ns);
         if (tag_state(tag_get(slot)) == SLOT_POSTED && parked_run(shown, slot, now_ns))
             due = now_ns;
         enum slot_state state = tag_state(tag_get(slot));
-        if (state == SLOT_RUNNING || state == SLOT_DONE || (state == SLOT_POSTED && slot_goes_on(slot)))
+        if (state == SLOT_RUNNING || state == SLOT_DONE || (tag_waits(tag_get(slot)) && slot_goes_on(slot)))
             slot_report(agent, shown, slot, state);
         else if (state != SLOT_FREE && now_ns < slot->command.deadline_ns)
             due = slot->command.deadline_ns < due ? slot->command.deadline_ns : due;
-        else if (agent_session_room(agent, 2) && slot_withdraw(shown, slot))
+        else if (agent_session_room(agent, 2) && slot_withdraw(agent, shown, slot))
             answer(agent, &slot->command, WIRE_ACK_EXPIRED, 0);
         next = due < next ? due : next;
     }
@@ -511,14 +581,14 @@ void agent_requests_fail(struct agent *agent, struct agent_heap *shown)
         struct agent_slot *slot = &shown->slots[i];
         bool unsent = tag_state(tag_get(slot)) == SLOT_DONE; /* the socket has not taken all that it lists */
         if (unsent)
-            slot_drop(shown, slot);
-        if (unsent ? slot->connection == agent->connection : slot_withdraw(shown, slot))
+            slot_drop(agent, shown, slot);
+        if (unsent ? slot->connection == agent->connection : slot_withdraw(agent, shown, slot))
             answer(agent, &slot->command, WIRE_ACK_FAILED, TALLY_ESTATE);
     }
 }
 
-void agent_requests_forget(struct agent_heap *shown)
+void agent_requests_forget(struct agent *agent, struct agent_heap *shown)
 {
     for (unsigned i = 0; i < AGENT_SLOTS; i++)
-        slot_withdraw(shown, &shown->slots[i]);
+        slot_withdraw(agent, shown, &shown->slots[i]);
 }

@@ -41,7 +41,7 @@ static void link_drop(struct agent *agent, enum agent_reason reason, int error)
     agent->outbox_count = 0;
     agent->overflow = false;
     for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
-        agent_requests_forget(shown);
+        agent_requests_forget(agent, shown);
     if (reason != REASON_LOST)
         agent->backoff_ns = AGENT_BACKOFF_MAX_NS;
     retry_later(agent, clock_mono_ns());
@@ -141,11 +141,11 @@ bool agent_session_room(struct agent *agent, unsigned messages)
     return agent->link != LINK_UP || agent->outbox_count + messages <= AGENT_OUTBOX;
 }
 
-bool agent_session_send(struct agent *agent, const void *message, size_t bytes)
+bool agent_session_send(struct agent *agent, const void *message, size_t bytes, int fd)
 {
     if (agent->link == LINK_UP)
         outbox_flush(agent);
-    return agent->link == LINK_UP && agent->room && send_bytes(agent, message, bytes, -1);
+    return agent->link == LINK_UP && agent->room && send_bytes(agent, message, bytes, fd);
 }
 
 static bool memory_announce(struct agent *agent, const struct agent_heap *shown, enum wire_kind kind,
@@ -206,6 +206,7 @@ static int message_take(struct agent *agent, const void *data, size_t bytes)
     case WIRE_ACK:
     case WIRE_BYE:
     case WIRE_ROWS:
+    case WIRE_SNAPSHOT:
         return WIRE_FAULT_KIND;
     default:
         return 0;
@@ -272,9 +273,11 @@ uint64_t agent_session_turn(struct agent *agent)
         link_drop(agent, REASON_SILENT, 0);
     for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
         agent_growth_settle(shown);
-    if (agent->link == LINK_UP) {
+    if (agent->link == LINK_UP || agent->capture) /* whose slot may be in its owner's hands as the link goes */
         for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
             next = earlier(next, agent_requests_turn(agent, shown, now_ns));
+    uint64_t snapshot_ns = agent_capture_turn(agent, clock_mono_ns());
+    if (agent->link == LINK_UP) {
         outbox_flush(agent);
         for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
             heap_announce(agent, shown);
@@ -283,9 +286,10 @@ uint64_t agent_session_turn(struct agent *agent)
     if (agent->overflow)
         link_drop(agent, REASON_FULL, 0);
     if (agent->link == LINK_DOWN)
-        return agent->retry_ns;
+        return earlier(agent->retry_ns, snapshot_ns);
     if (agent->link == LINK_GREETING)
         next = agent->welcome_by_ns;
+    next = earlier(next, snapshot_ns);
     if (agent->window_count == WINDOW_MESSAGES)
         next = earlier(next, agent->window_ns + WINDOW_NS);
     return next;

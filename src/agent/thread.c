@@ -71,6 +71,7 @@ static void inherited_close(void)
             close(notes[i].fd);
         notes[i].noted = false;
     }
+    agent_capture_inherited();
 }
 
 void agent_wake(void)
@@ -95,14 +96,12 @@ static int timeout_ms(uint64_t until_ns)
     return ms < 3600000 ? (int)ms : 3600000;
 }
 
-/* Sleeps until input, room that is wanted, a wake-up, or until_ns. */
-static void sleep_until(int wake, int link, bool reads, bool writes, uint64_t until_ns)
+/* Sleeps until input, room that is wanted, news of a snapshot, a wake-up, or until_ns. */
+static void sleep_until(int wake, struct pollfd link, struct pollfd snapshot, uint64_t until_ns)
 {
     char wakes[64];
-    struct pollfd polled[2] = {{.fd = wake, .events = POLLIN},
-                               {.fd = reads || writes ? link : -1,
-                                .events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0))}};
-    poll(polled, 2, timeout_ms(until_ns));
+    struct pollfd polled[3] = {{.fd = wake, .events = POLLIN}, link, snapshot};
+    poll(polled, 3, timeout_ms(until_ns));
     while (read(wake, wakes, sizeof wakes) == (ssize_t)sizeof wakes)
         continue;
 }
@@ -132,10 +131,12 @@ static void *helper(void *arg)
             next = UINT64_MAX;
         if (agent_growth_next(agent) < next)
             next = agent_growth_next(agent);
-        int link = agent->socket;
         bool reads = agent_session_reads(agent, clock_mono_ns()), writes = !agent->room;
+        struct pollfd snapshot, link = {.fd = reads || writes ? agent->socket : -1,
+                                        .events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0))};
+        snapshot.fd = agent_capture_poll(agent, &snapshot.events);
         pthread_mutex_unlock(&agent->lock);
-        sleep_until(agent->wake_read, link, reads, writes, next);
+        sleep_until(agent->wake_read, link, snapshot, next);
         pthread_mutex_lock(&agent->lock);
     }
     pthread_mutex_unlock(&agent->lock);
@@ -152,6 +153,7 @@ static void at_exit(void)
     for (unsigned tries = 0; tries < EXIT_TRIES; tries++) {
         if (!pthread_mutex_trylock(&agent->lock)) {
             agent_session_bye(agent);
+            agent_capture_exit(agent);
             agent->stopping = true;
             pthread_mutex_unlock(&agent->lock);
             agent_wake();
