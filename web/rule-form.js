@@ -122,6 +122,7 @@ function useCalm(value) {
  * rule: that is changed, or copied, or null: a new one. close: with the name of what was saved, or null */
 export function RuleForm({ store, series, rule, copy, startId, close }) {
     const fresh = !rule || copy;
+    const revision = useRef(rule?.revision).current; /* of what is being changed, whatever comes meanwhile */
     const [form, setForm] = useState(() => rule ? { ...formOf(rule, series), name: copy ? `${rule.name.slice(0, 58)}-copy` : rule.name } : NEW);
     const [wrong, setWrong] = useState(/** @type {{field: string, text: string}|null} */ (null));
     const [busy, setBusy] = useState(false);
@@ -147,14 +148,14 @@ export function RuleForm({ store, series, rule, copy, startId, close }) {
         setBusy(true);
         try {
             /** @type {Record<string, string>} */
-            const match = fresh ? { "If-None-Match": "*" } : { "If-Match": `"${startId}-${rule.revision}"` };
+            const match = fresh ? { "If-None-Match": "*" } : { "If-Match": `"${startId}-${revision}"` };
             await api.ask("PUT", `/v1/rules/${encodeURIComponent(form.name)}`, body, match);
             close(form.name);
         } catch (error) {
             const problem = /** @type {api.Problem} */ (error);
             const field = problem.code === "precondition_failed" ? "name" : fieldOf(problem);
             setWrong({ field, text: problem.code !== "precondition_failed" ? problem.message
-                : fresh ? "A rule of this name exists." : "Somebody else has changed this rule meanwhile: close the form and open it again." });
+                : fresh ? "A rule of this name exists." : "Somebody else has changed this rule meanwhile: close this form and open it again." });
             setTimeout(() => document.getElementById(`rule-${field}`)?.focus(), 0);
         }
         setBusy(false);
