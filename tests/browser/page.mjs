@@ -97,6 +97,9 @@ export async function axe(page) {
     const inspector = await page.context().newCDPSession(page); /* the page's own policy lets nobody else in */
     await inspector.send("Runtime.evaluate", { expression: await readFile(AXE, "utf8") });
     await inspector.detach();
-    const { violations } = await page.evaluate(() => globalThis.axe.run());
+    const { violations } = await page.evaluate(async () => { /* colours that are still changing are not judged */
+        await Promise.all(document.getAnimations().filter((one) => one instanceof CSSTransition).map((one) => one.finished.catch(() => undefined)));
+        return globalThis.axe.run();
+    });
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
 }

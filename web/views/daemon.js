@@ -194,7 +194,7 @@ function Tokens({ store, address }) {
     ];
     return html`${made ? html`<${Secret} made=${made} away=${() => setMade(null)} />` : null}
         <form class="filters" aria-label="A new token" onSubmit=${create}>
-            <label>Name <input name="name" required maxlength="32" pattern="[A-Za-z0-9._\-]+" autocomplete="off" data-testid="token-name" value=${form.name} onInput=${set} /></label>
+            <label>Name <input name="name" required maxlength="32" pattern="[A-Za-z0-9._\\-]+" autocomplete="off" data-testid="token-name" value=${form.name} onInput=${set} /></label>
             <label>May <select name="scope" data-testid="token-scope" value=${form.scope} onChange=${set}>${["read", "control", "admin"].map((scope) => html`<option key=${scope} value=${scope} selected=${scope === form.scope}>${scope}</option>`)}</select></label>
             <label>Good for <select name="lifetime" data-testid="token-lifetime" value=${form.lifetime} onChange=${set}>${LIFETIMES.map(([value, text]) => html`<option key=${value} value=${value} selected=${value === form.lifetime}>${text}</option>`)}</select></label>
             <button class="primary" data-testid="token-create">Make a token</button></form>
