@@ -27,7 +27,7 @@ const WORDS = { bad: "Not well", warn: "Look at this", note: "To know" };
 /** @param {AbortSignal} signal @returns {Promise<Sample>} */
 async function sample(signal) {
     const [info, text] = await Promise.all([api.get("/v1/info", signal), api.blob("/metrics?detail=own", signal).then((blob) => blob.text())]);
-    return { info, figures: parse(text, ["tallyd_", "process_"]), at: info.as_of_mono_ns / 1e9 };
+    return { info, figures: parse(text, ["tallyd_", "process_"]), at: info.uptime_ns / 1e9 };
 }
 
 /** A figure's change a second between two samples of one tallyd. @param {Sample|undefined} old @param {Sample} now @param {string} name @param {Record<string, string>} [labels] */
