@@ -62,8 +62,9 @@ MAL_SRCS := $(addprefix src/mal/,main.c mal.c values.c symbols.c sequence.c map.
 REPLAY_SRCS := src/base/text.c $(addprefix src/replay/,script.c lex.c lines.c names.c roots.c object.c action.c event.c world.c command.c build.c \
   generate.c control.c print.c query.c run.c main.c)
 
-# Files the dashboard is made of, embedded in tallyd.
-WEB_FILES := $(filter-out web/node_modules/%,$(wildcard web/*.html web/*.css web/*.js web/*.svg web/views/*.js))
+# Files the dashboard is made of: modules and styles are bundled, the others are embedded in tallyd as they are.
+WEB_SRCS := $(wildcard web/*.css web/*.js web/views/*.js web/vendor/*.css web/vendor/*.js)
+WEB_FILES := $(wildcard web/*.html web/*.svg)
 
 obj = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJS := $(call obj,$(LIB_SRCS))
@@ -142,19 +143,23 @@ $(BUILD)/tally-bench: $(BENCH_SRCS) $(wildcard tests/bench/*.h) $(BENCH_OBJS) $(
 	$(Q)$(CC) $(TALLY_CPPFLAGS) $(CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) $(LDFLAGS) $(BENCH_SRCS) $(BENCH_OBJS) $(BUILD)/libtally.a \
 	  -o $@ -lzstd -lm -lsqlite3 -ljansson -lsystemd -lmicrohttpd -pthread
 
-# ---- web assets: npm's files and ours, embedded by the assembler
-VENDOR_FILES := /vendor/uplot.js=web/node_modules/uplot/dist/uPlot.esm.js /vendor/uplot.css=web/node_modules/uplot/dist/uPlot.min.css \
-  /vendor/htm-preact.js=web/node_modules/htm/preact/standalone.module.js
-
+# ---- web assets: bundled, a piece a view, and embedded by the assembler
 web/node_modules/.stamp: web/package.json web/package-lock.json
 	$(call say,NPM,web)
 	$(Q)cd web && $(NPM) ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-$(BUILD)/web_files.c: src/api/embed.sh $(WEB_FILES) web/node_modules/.stamp
+$(BUILD)/web/.stamp: $(WEB_SRCS) web/node_modules/.stamp
+	$(call say,BUNDLE,web)
+	$(Q)rm -rf $(@D)
+	$(Q)web/node_modules/.bin/esbuild web/main.js $(filter %.css,$(WEB_SRCS)) --bundle --splitting --format=esm --target=es2022 \
+	  --minify --charset=utf8 --outbase=web --outdir=$(@D) --log-level=warning
+	@touch $@
+
+$(BUILD)/web_files.c: src/api/embed.sh $(WEB_FILES) $(BUILD)/web/.stamp
 	$(call say,EMBED,web)
-	@mkdir -p $(@D)
-	$(Q)src/api/embed.sh web $(BUILD)/packed $(foreach f,$(WEB_FILES),$(f:web%=%)=$(f)) $(VENDOR_FILES) > $@.new && mv $@.new $@
+	$(Q)src/api/embed.sh web $(BUILD)/packed $(foreach f,$(WEB_FILES),$(f:web%=%)=$(f)) \
+	  $$(cd $(BUILD)/web && find . -name '*.js' -printf '/%P=$(BUILD)/web/%P\n' -o -name '*.css' -printf '/%P=$(BUILD)/web/%P\n' | sort) > $@.new && mv $@.new $@
 
 SCHEMA_FILES := $(wildcard src/api/schemas/*.json)
 
