@@ -222,9 +222,9 @@ describe("forms of answers", () => {
         let sent = 0;
         for (const file of files) { /* grows by what each names */
             const [plain, packed] = [await get(file), await get(file, { "Accept-Encoding": "gzip" })];
-            assert.equal(packed.headers["content-encoding"], "gzip", file);
-            assert.ok(gunzipSync(packed.bytes).equals(plain.bytes), file);
-            assert.equal(packed.headers.etag, `W/${plain.headers.etag}`);
+            const small = packed.headers["content-encoding"] === undefined && plain.bytes.length < 500;
+            assert.ok(small || gunzipSync(packed.bytes).equals(plain.bytes), file);
+            assert.equal(packed.headers.etag, small ? plain.headers.etag : `W/${plain.headers.etag}`);
             assert.equal((await get(file, { "If-None-Match": `"x", ${packed.headers.etag}` })).status, 304);
             sent += packed.bytes.length;
             [...plain.bytes.toString().matchAll(/"\.(\/[\w/-]+\.(?:js|css))"/g)].forEach(([, name]) => files.add(name));
