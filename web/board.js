@@ -22,7 +22,8 @@ export const hold = (from, to) => change(heldWords(from, to), { step: true });
 export const release = () => change(LIVE, { step: true });
 
 export class Board {
-    /** @param {{scene: () => Scene|null, onPick: (mark: Mark) => void, name: () => string}} wiring */
+    /** @param {{window: () => {from: number, to: number}, scene: () => Scene|null, onPick: (mark: Mark) => void, name: () => string}} wiring
+     * window: as the address has it now, drawn already or not */
     constructor(wiring) {
         this.wiring = wiring;
         this.sync = `tally-${++boards}`;
@@ -91,19 +92,20 @@ export class Board {
         if (!scene || event.ctrlKey || event.metaKey || event.altKey) {
             return false;
         }
-        const length = scene.to - scene.from;
+        const window = this.wiring.window();
+        const length = window.to - window.from;
         const step = length / (event.shiftKey ? 10 : 100);
-        const here = at ?? scene.to;
+        const here = at ?? window.to;
         const move = (/** @type {number} */ t) => plot.moveCursor(Math.min(scene.to, Math.max(scene.from, t)));
         const show = (/** @type {{from: number, to: number}} */ { from, to }) => hold(from, to);
         /** @type {Record<string, () => void>} */
         const keys = {
             ArrowLeft: () => plot.spec.strip ? plot.stepMark(event.shiftKey ? -10 : -1) : move(here - step),
             ArrowRight: () => plot.spec.strip ? plot.stepMark(event.shiftKey ? 10 : 1) : move(here + step), Home: () => move(scene.from), End: () => move(scene.to),
-            "+": () => show(zoomed(scene, here, 0.5)), "=": () => show(zoomed(scene, here, 0.5)), "-": () => show(zoomed(scene, here, 2)),
-            PageUp: () => show(panned(scene, -0.5)), PageDown: () => show(panned(scene, 0.5)),
+            "+": () => show(zoomed(window, here, 0.5)), "=": () => show(zoomed(window, here, 0.5)), "-": () => show(zoomed(window, here, 2)),
+            PageUp: () => show(panned(window, -0.5)), PageDown: () => show(panned(window, 0.5)),
             0: release, Escape: () => at === null ? release() : plot.moveCursor(null),
-            p: () => present().get("to") ? release() : hold(scene.from, scene.to), t: () => plot.owner.onTable(plot.spec.id),
+            p: () => present().get("to") ? release() : hold(window.from, window.to), t: () => plot.owner.onTable(plot.spec.id),
             Enter: () => { const mark = nearestMark(scene.marks, here, length / 100); mark && this.wiring.onPick(mark); },
         };
         keys[event.key]?.();
@@ -147,8 +149,7 @@ export function RangeBar({ window, behind, loading, problem, children }) {
             aria-pressed=${String(!held && name === range.name)} onClick=${() => change({ range: name, ...LIVE }, { step: true })}>${name}</button>`)}</span>
         ${held ? html`<button type="button" class="primary" data-testid="resume" onClick=${release}>Resume</button>`
             : html`<button type="button" data-testid="pause" onClick=${() => hold(from, to)}>Pause</button>`}
-        ${held ? html`<span class="held" data-testid="held"><strong>Held</strong> ${format.clock(from * 1000)} – ${format.clock(to * 1000)}
-            (${format.duration((to - from) * 1e9)}). The stream goes on${behind ? html`: <span class="number" aria-hidden="true">${format.exact(behind)} readings</span> kept since` : ""}.</span>` : null}
+        ${held ? html`<span class="held" data-testid="held"><strong>Held</strong> ${format.moment(from * 1000)} – ${format.moment(to * 1000)} (${format.duration((to - from) * 1e9)}). The stream goes on${behind ? html`: <span class="number" aria-hidden="true">${format.exact(behind)} readings</span> kept since` : ""}.</span>` : null}
         ${problem ? html`<span class="held bad" role="status" data-testid="history-problem">${problem}</span>`
             : loading ? html`<span class="held" data-testid="history-loading">Reading history…</span>` : null}
         ${children}

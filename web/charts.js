@@ -218,6 +218,7 @@ export class Plot {
         const { unit, points } = this.spec;
         const axis = { stroke: colour("--muted"), font: "11px system-ui, sans-serif", ticks: { show: false },
             grid: { stroke: colour("--grid"), width: 1 } };
+        const decades = points ? { filter: onlyDecades, grid: { ...axis.grid, filter: onlyDecades } } : {};
         return {
             width: this.plot.clientWidth || 300, height: this.height, padding: [LANE_PX, 14, 0, 0], legend: { show: false },
             cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: 4 }, points: { size: 7 },
@@ -227,7 +228,7 @@ export class Plot {
                 y: { distr: points ? 3 : 1, log: 10, range: () => [this.ends.low, this.ends.high] } },
             axes: [
                 { ...axis, space: 58, size: 26, values: (_, splits, __, ___, step) => splits.map((t) => format.axisTime(t * 1000, step)) },
-                { ...axis, space: points ? 24 : 34, size: 66, gap: 4, incrs: unit === "bytes" ? POWERS_OF_TWO : undefined,
+                { ...axis, ...decades, space: points ? 24 : 34, size: 66, gap: 4, incrs: unit === "bytes" ? POWERS_OF_TWO : undefined,
                     values: (_, splits) => splits.map((n) => n === null ? "" : TEXT[unit](n)) },
             ],
             ...this.#series(),
@@ -313,9 +314,11 @@ export class Plot {
             this.values[index].textContent = TEXT[this.spec.unit](this.data[column][row]);
             column += line.band ? 3 : 1;
         });
-        const limits = this.limits.map(({ label, value }) => `${label} ${TEXT[this.spec.unit](value)}`).join(", ");
-        if (this.note.textContent !== limits) {
-            this.note.textContent = limits;
+        const mark = this.spec.strip && this.chart?.cursor.idx !== null ? this.scene?.marks[(this.scene?.marks.length ?? 0) - 1 - row] : null;
+        const note = mark ? `${format.moment(mark.t * 1000)}, ${reasonOf(mark.reason).label}, generation ${mark.generation}, collected ${format.exact(mark.collected)}`
+            : this.limits.map(({ label, value }) => `${label} ${TEXT[this.spec.unit](value)}`).join(", ");
+        if (this.note.textContent !== note) {
+            this.note.textContent = note;
         }
     }
 
@@ -331,7 +334,7 @@ export class Plot {
         plot.setAttribute("aria-valuenow", t.toFixed(0));
         const nearest = this.spec.points ? nearestMark(scene.marks, t, (scene.to - scene.from) / 150) : null;
         const texts = this.spec.lines.map((line, index) => `${line.label} ${this.values[index].textContent === "–" ? "not known" : this.values[index].textContent}`.trim());
-        plot.setAttribute("aria-valuetext", `${format.clock(t * 1000)}: ${texts.join(", ")}${nearest
+        plot.setAttribute("aria-valuetext", `${format.moment(t * 1000)}: ${texts.join(", ")}${nearest
             ? `${texts.length ? "; " : ""}collection, ${reasonOf(nearest.reason).label}, ${format.duration(nearest.pause_ns)}` : ""}`);
     }
 
@@ -351,7 +354,7 @@ export class Plot {
         });
         const limits = this.limits.map(({ label, value }) => `${label} ${text(value)}`);
         const pauses = this.spec.points ? [pausesText(scene.marks)] : [];
-        return `${this.spec.title}, ${format.clock(scene.from * 1000)} to ${format.clock(scene.to * 1000)}: ${[...parts, ...pauses, ...limits].join("; ")}. `
+        return `${this.spec.title}, ${format.moment(scene.from * 1000)} to ${format.moment(scene.to * 1000)}: ${[...parts, ...pauses, ...limits].join("; ")}. `
             + `${format.plural(scene.marks.length, "collection")} marked.`;
     }
 
@@ -361,14 +364,14 @@ export class Plot {
         const text = TEXT[spec.unit];
         const marks = this.scene?.marks ?? [];
         if (spec.points) {
-            return [{ id: "time", label: "Time", value: (row) => isoOf(marks[row].t), show: (row) => format.clock(marks[row].t * 1000) },
+            return [{ id: "time", label: "Time", value: (row) => isoOf(marks[row].t), show: (row) => format.moment(marks[row].t * 1000) },
                 { id: "reason", label: "Reason", value: (row) => reasonOf(marks[row].reason).label },
                 { id: "generation", label: "Generation", value: (row) => marks[row].generation },
                 { id: "pause_ns", label: "Pause", value: (row) => marks[row].pause_ns, show: (row) => text(marks[row].pause_ns) },
                 { id: "collected", label: "Collected", value: (row) => marks[row].collected }];
         }
         const names = spec.lines.flatMap((line) => { const name = line.label || spec.title; return line.band ? [name, "least", "most"] : [name]; });
-        return [{ id: "time", label: "Time", value: (row) => isoOf(shape.t[row]), show: (row) => format.clock(shape.t[row] * 1000) },
+        return [{ id: "time", label: "Time", value: (row) => isoOf(shape.t[row]), show: (row) => format.moment(shape.t[row] * 1000) },
             ...this.#columns(shape).map((column, index) => ({ id: names[index], label: names[index], value: (/** @type {number} */ row) => column[row],
                 show: (/** @type {number} */ row) => column[row] === null ? "not known" : text(column[row]) }))];
     }
@@ -417,6 +420,9 @@ export class Plot {
         }
     }
 }
+
+/** Of a logarithmic axis's many lines those that have a name. @param {uPlot} _ @param {number[]} splits @returns {(number|null)[]} */
+const onlyDecades = (_, splits) => splits.map((n) => Number.isInteger(Math.round(Math.log10(n) * 1e6) / 1e6) ? n : null);
 
 /** @param {Mark[]} marks @param {number} t @param {number} within seconds */
 export function nearestMark(marks, t, within) {

@@ -88,8 +88,8 @@ export function CollectionDetail({ mark, alike, address }) {
         <${PhaseBar} collection=${c} />
         <dl class="phase-list">${PHASES.map(([name, label, help], index) => html`<div key=${name} title=${help}><dt><i class="shade phase-${index + 1}"></i>${label}</dt>
             <dd>${format.duration(c.phases?.[name])} <small>${share(c.phases?.[name] ?? 0, c.pause_ns)}</small></dd></div>`)}</dl>
-        <ul class="findings" data-testid="findings">${findings(c, alike).map((text) => html`<li key=${text}>${text}</li>`)}</ul>
-        <dl class="facts-list">
+        <ul class="verdict" data-testid="findings">${findings(c, alike).map((text) => html`<li key=${text}>${text}</li>`)}</ul>
+        <dl class="detail-facts">
             <div><dt>Asked for by</dt><dd>${c.operation ? html`<${Initiator} operation=${c.operation} address=${address} />` : askedBy(c)}</dd></div>
             <div><dt>Manager, scope</dt><dd>${c.manager}, ${c.scope}</dd></div>
             <div><dt>Generation</dt><dd>${c.generation}</dd></div>

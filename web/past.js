@@ -3,7 +3,8 @@
 
 import { useEffect, useRef } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
-import { POINTS, historyQuery, refreshMs } from "./ranges.js";
+import { historyQuery, refreshMs } from "./ranges.js";
+import { reasonOf } from "./reasons.js";
 import { useResource } from "./resource.js";
 import { SERIES, Track } from "./track.js";
 
@@ -22,9 +23,7 @@ export class Pool {
     constructor() {
         this.marks = /** @type {Map<string, Mark>} */ (new Map());
         this.taken = /** @type {Collection[]|null} */ (null);
-        this.version = 0;
-        /** Where history has more than was read: before this time, seconds; 0: nowhere. */
-        this.cutAt = 0;
+        this.ordered = /** @type {Mark[]|null} */ (null); /* newest first, made when asked for */
     }
 
     /** @param {Collection[]} collections */
@@ -33,16 +32,14 @@ export class Pool {
             return;
         }
         this.taken = collections;
-        let news = 0;
         for (const collection of collections) {
             const key = `${collection.heap}/${collection.sequence}`;
             if (!this.marks.has(key)) {
-                news++;
+                this.ordered = null;
                 this.marks.set(key, { key, t: Date.parse(collection.started_at) / 1000, reason: collection.reason, generation: collection.generation,
                     pause_ns: collection.pause_ns, collected: collection.collected, freed_bytes: collection.freed_bytes, collection });
             }
         }
-        this.version += Number(news > 0);
     }
 
     /** Forgets what is farthest from the window where there is too much. @param {{from: number, to: number}} window */
@@ -51,12 +48,14 @@ export class Pool {
             const far = (/** @type {Mark} */ { t }) => Math.max(from - t, t - to, 0);
             const order = [...this.marks.values()].sort((a, b) => far(a) - far(b) || b.t - a.t);
             order.slice(POOL_MOST - PAGE).forEach(({ key }) => this.marks.delete(key));
+            this.ordered = null;
         }
     }
 
     /** Newest first. @param {(mark: Mark) => boolean} fits */
     list(fits) {
-        return [...this.marks.values()].filter(fits).sort((a, b) => b.t - a.t || b.collection.sequence - a.collection.sequence);
+        this.ordered ??= [...this.marks.values()].sort((a, b) => b.t - a.t || b.collection.sequence - a.collection.sequence);
+        return this.ordered.filter(fits);
     }
 }
 
@@ -134,7 +133,7 @@ export function useTrack(store, heap, window) {
 const problemText = (problem) => !problem ? "" : problem.code === "history_off" ? "History is not kept (--no-history): charts begin with this page."
     : problem.status === 404 ? "" : `History: ${problem.message}`;
 
-/** The collections of the window, and those of the stream since. @param {Store} store @param {number} heap @param {Window} window */
+/** The collections of the window, and those of the stream since; cutAt: those before it were too many to read. @param {Store} store @param {number} heap @param {Window} window */
 export function usePool(store, heap, window) {
     const id = store.chosen;
     const pool = kept(pools, id, () => new Pool());
@@ -145,6 +144,7 @@ export function usePool(store, heap, window) {
     const which = window.held ? `${window.from}/${window.to}` : window.range.name;
     const answer = useResource(async (signal) => {
         let cursor = /** @type {string|null} */ (null);
+        let cutAt = 0;
         const { from, to } = historyQuery(asked.current);
         for (let page = 0; page < PAGES_MOST; page++) {
             const query = new URLSearchParams({ from, to, limit: String(PAGE), ...heap ? { heap: String(heap) } : {}, ...cursor ? { cursor } : {} });
@@ -154,9 +154,9 @@ export function usePool(store, heap, window) {
             if (!cursor) {
                 return 0;
             }
-            pool.cutAt = Date.parse(body.collections[body.collections.length - 1].started_at) / 1000;
+            cutAt = Date.parse(body.collections[body.collections.length - 1].started_at) / 1000;
         }
-        return pool.cutAt;
+        return cutAt;
     }, [id, heap, which]);
     return { pool, loading: answer.loading && answer.data === null, cutAt: answer.data ?? 0, problem: problemText(answer.problem) };
 }
@@ -164,11 +164,11 @@ export function usePool(store, heap, window) {
 /** At most so many marks as a chart bears: of each reason the longest in each step. @param {Mark[]} marks @param {number} from @param {number} to */
 export function marksOf(marks, from, to) {
     const width = (to - from) / (MARKS_MOST / 3);
-    /** @type {Map<string, Mark>} */
+    /** @type {Map<number, Mark>} */
     const longest = new Map();
     for (const mark of marks) {
         if (mark.t >= from && mark.t <= to) {
-            const slot = `${Math.floor(mark.t / width)} ${mark.reason}`;
+            const slot = Math.floor(mark.t / width) * 16 + reasonOf(mark.reason).rank;
             const other = longest.get(slot);
             if (!other || mark.pause_ns > other.pause_ns) {
                 longest.set(slot, mark);
@@ -177,5 +177,3 @@ export function marksOf(marks, from, to) {
     }
     return [...longest.values()].sort((a, b) => b.pause_ns - a.pause_ns).slice(0, MARKS_MOST).sort((a, b) => b.t - a.t);
 }
-
-export { POINTS };

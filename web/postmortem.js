@@ -1,7 +1,7 @@
 /* A process that is gone: how it ended, what its heaps were doing, its last collections and events. All of it comes from
  * memory that tallyd still holds. */
 
-import { html } from "./vendor/htm-preact.js";
+import { html, useRef } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import { Glyph } from "./board.js";
 import * as format from "./format.js";
@@ -10,6 +10,9 @@ import { useResource } from "./resource.js";
 
 const COLLECTIONS_SHOWN = 6;
 const EVENTS_SHOWN = 12;
+/** The kernel tells the exit code a little after the connection closes, if it does. */
+const SETTLED_MS = 10_000;
+const AGAIN_MS = 1000;
 
 /** @typedef {import("./store.js").Store} Store @typedef {import("./types").Collection} Collection */
 /** @typedef {{kind: string, type: string|null, bytes: number|null, object: number|null, heap?: number}} Event */
@@ -37,7 +40,10 @@ const EventLine = ({ event: { kind, type, bytes, object } }) => html`<li><span c
 
 /** @param {{store: Store, address: import("./address.js").Address}} props */
 export function CrashCard({ store, address }) {
-    const { data, problem } = useResource((signal) => api.get(api.one(store.chosen), signal), [store.chosen, "gone"]);
+    const known = useRef(false);
+    const lately = Date.now() - Date.parse(store.summary?.gone_at ?? "") < SETTLED_MS;
+    const { data, problem } = useResource((signal) => api.get(api.one(store.chosen), signal), [store.chosen, "gone"], { every: lately && !known.current ? AGAIN_MS : 0 });
+    known.current = Boolean(data?.post_mortem?.exit);
     const mortem = /** @type {PostMortem|null} */ (data?.post_mortem ?? null);
     const [tone, text] = ending(mortem?.exit ?? null, data?.end ?? null);
     return html`<section class="panel crash ${tone}" aria-labelledby="crash-title" data-testid="controls-gone">

@@ -3,14 +3,13 @@
  * In the address: range=15m, or from= and to= in seconds since 1970. A window is held by zooming and by pausing, which
  * are one thing: what is shown stays, what comes is kept. */
 
-/** Ranges whose end follows the stream; what is longer is read anew from history now and then. */
-const LIVE_S = 3600;
 export const POINTS = 600;
+const REFRESH_MS = 60_000;
 const SHORTEST_S = 2;
 const LONGEST_S = 31 * 86_400;
 
 /** @typedef {{name: string, seconds: number, label: string}} Range */
-/** @typedef {{from: number, to: number, held: boolean, live: boolean, range: Range}} Window */
+/** @typedef {{from: number, to: number, held: boolean, range: Range}} Window */
 /** @typedef {{get: (name: string) => string|null|undefined}} Asked */
 
 /** @type {Range[]} */
@@ -42,9 +41,9 @@ export function windowOf(asked, now) {
     const from = Number(asked.get("from") ?? NaN);
     const to = Number(asked.get("to") ?? NaN);
     if (Number.isFinite(from) && Number.isFinite(to) && from > 0 && to > from) {
-        return { ...bounded(from, to), held: true, live: false, range };
+        return { ...bounded(from, to), held: true, range };
     }
-    return { from: now - range.seconds, to: now, held: false, live: range.seconds <= LIVE_S, range };
+    return { from: now - range.seconds, to: now, held: false, range };
 }
 
 /** The address's words for a held window; ms are as fine as a screen shows. @param {number} from @param {number} to */
@@ -64,9 +63,9 @@ export function panned({ from, to }, share) {
     return { from: from + by, to: to + by };
 }
 
-/** How often history is read again, in ms; a held window is read once more, since what is newest comes late.
- * @param {Window} window */
-export const refreshMs = (window) => window.held ? 0 : Math.min(60_000, Math.max(5000, window.range.seconds / POINTS * 1000));
+/** How often history is read again: the stream goes on where an answer ends, so this is for what it did not tell, and
+ * for the extremes of long steps. A held window is read once. @param {Window} window */
+export const refreshMs = (window) => window.held ? 0 : REFRESH_MS;
 
 /** What to ask history for. @param {Window} window */
 export function historyQuery({ from, to }) {

@@ -2,7 +2,7 @@
  * a chosen one what its pause cost. */
 
 import { html, useEffect, useMemo, useRef } from "../vendor/htm-preact.js";
-import { change, go } from "../address.js";
+import { change, go, present } from "../address.js";
 import { Board, Chart, Glyph, RangeBar, ReasonLegend } from "../board.js";
 import { CollectionDetail, PhaseBar, askedBy, phasesText } from "../collection.js";
 import * as format from "../format.js";
@@ -26,7 +26,7 @@ const STRIP = { id: "timeline", title: "Timeline", help: "Each collection at its
 function Filters({ address }) {
     const hiddenGenerations = hiddenOf(address.get("without"));
     const least = address.get("min");
-    return html`<div class="filters" role="group" aria-label="Filter collections">
+    return html`<div class="collection-filters" role="group" aria-label="Filter collections">
         <span class="segments" role="group" aria-label="Generations shown">${["0", "1", "2"].map((n) => html`<button type="button" key=${n} data-testid=${`generation-${n}`} aria-pressed=${String(!hiddenGenerations.has(n))}
             onClick=${() => change({ without: toggled(hiddenGenerations, n) })}>gen ${n}</button>`)}</span>
         <label>pause of at least <select data-testid="min-pause" value=${PAUSES.some(([value]) => value === least) ? least : "own"} onChange=${(/** @type {any} */ event) => change({ min: event.target.value })}>
@@ -37,7 +37,7 @@ function Filters({ address }) {
 
 /** @param {boolean} heaps there are several @returns {import("../rows.js").Column<Mark>[]} */
 const columnsOf = (heaps) => [
-    { id: "start", label: "Time", value: ({ collection: c }) => c.started_at, show: ({ collection: c }) => html`<span title=${format.dateTime(c.started_at)}>${format.clock(c.started_at)}</span>`, first: "-", width: 6.5 },
+    { id: "start", label: "Time", value: ({ collection: c }) => c.started_at, show: ({ collection: c }) => html`<span title=${format.dateTime(c.started_at)}>${format.moment(c.started_at)}</span>`, first: "-", width: 8 },
     ...heaps ? [/** @type {import("../rows.js").Column<Mark>} */ ({ id: "heap", label: "Heap", number: true, value: ({ collection: c }) => c.heap, width: 3.5 })] : [],
     { id: "reason", label: "Reason", value: ({ reason }) => reason, show: ({ reason }) => html`<${Glyph} name=${reason} /> ${reasonOf(reason).label}`, width: 8 },
     { id: "initiator", label: "Asked by", value: ({ collection }) => collection.operation ?? askedBy(collection), show: ({ collection }) => askedBy(collection), width: 9 },
@@ -87,7 +87,7 @@ function Body({ store, address }) {
     const open = useRef((/** @type {string} */ key) => key);
     open.current = (key) => address.with({ ...heldWords(from, to), collection: key });
     const name = `${store.summary?.name ?? "process"}-collections`;
-    const board = useMemo(() => new Board({ scene: () => scene.current(), onPick: (mark) => go(open.current(mark.key)), name: () => name }), []);
+    const board = useMemo(() => new Board({ window: () => windowOf(present(), endOf(store)), scene: () => scene.current(), onPick: (mark) => go(open.current(mark.key)), name: () => name }), []);
     useEffect(() => () => board.destroy(), []);
     useEffect(() => board.describe(), [address.toString()]);
     useEffect(() => board.invalidate());

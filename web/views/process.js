@@ -2,16 +2,16 @@
  * force. One that is gone shows how it ended. */
 
 import { html, useEffect, useMemo, useRef } from "../vendor/htm-preact.js";
-import { go } from "../address.js";
+import { go, present } from "../address.js";
 import * as api from "../api.js";
 import { Board, Chart, RangeBar, ReasonLegend } from "../board.js";
 import { Actions, Operations, useForecast } from "../controls.js";
 import { fieldsOf, processCharts } from "../figures.js";
 import * as format from "../format.js";
 import { byReason } from "../heat.js";
-import { endOf, figuresOf, marksOf, POINTS, usePool, useTrack } from "../past.js";
+import { endOf, figuresOf, marksOf, usePool, useTrack } from "../past.js";
 import { CrashCard } from "../postmortem.js";
-import { windowOf } from "../ranges.js";
+import { POINTS, windowOf } from "../ranges.js";
 import { hiddenOf } from "../reasons.js";
 import { Settings } from "../settings.js";
 import { Loading, Stale } from "../states.js";
@@ -117,7 +117,7 @@ function Charts({ store, address, heap, subject }) {
     const pick = useRef((/** @type {import("../charts.js").Mark} */ _) => {});
     pick.current = (mark) => go(address.to("collections", { heap: heap || null, range: address.get("range"), from: address.get("from"), to: address.get("to"), collection: mark.key }));
     const name = `${store.summary?.name ?? "process"}${heap ? `-heap-${heap}` : ""}`;
-    const board = useMemo(() => new Board({ scene: () => scene.current(), onPick: (mark) => pick.current(mark), name: () => name }), []);
+    const board = useMemo(() => new Board({ window: () => windowOf(present(), endOf(store)), scene: () => scene.current(), onPick: (mark) => pick.current(mark), name: () => name }), []);
     useEffect(() => () => board.destroy(), []);
 
     const heldAt = useRef({ held: false, count: 0 });

@@ -1,0 +1,278 @@
+/* The overview of a real process: identity, heaps, charts over time, by pointer and by keyboard, and how one that is
+ * gone looks. Skipped where nothing is built, unless TALLY_REQUIRE_ALL is set. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { axe, byId, eventually, open, pixels, saved, tabTo } from "./page.mjs";
+import { BUILD, World } from "./world.mjs";
+
+const built = ["tallyd", "tally-mal", "hosts/heaps"].every((program) => existsSync(join(BUILD, program)));
+const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
+const PATIENCE = { timeout: 60_000 };
+const PROGRAM = "(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil))))\n(def! churn (fn* [n] (if (> n 0) (do (knot) (churn (- n 1))) nil)))\n";
+const CHARTS = ["live_bytes", "live_objects", "allocation_rate", "free_rate", "pauses", "candidates", "gc_time", "memory"];
+
+describe("the overview", { skip }, () => {
+    const world = new World();
+    let page, faults, close, bakery, baking, id, crashed;
+
+    const slider = (chart) => page.locator(`[data-figure="${chart}"] [role="slider"]`);
+    const ends = (chart) => slider(chart).evaluate((plot) => [plot.getAttribute("aria-valuemin"), plot.getAttribute("aria-valuemax")].map(Number));
+    const inAddress = (key) => page.evaluate((name) => new URLSearchParams(location.hash.slice(1)).get(name), key);
+    const place = (more = "") => page.evaluate((hash) => { location.hash = hash; }, `view=process&process=${id}${more}`);
+
+    before(async () => {
+        await world.start();
+        bakery = world.program("bakery", "kind=cycles");
+        bakery.stdin.write(PROGRAM);
+        baking = setInterval(() => bakery.stdin.write("(churn 150)\n"), 60);
+        crashed = world.program("crashed", "kind=cycles");
+        crashed.stdin.write(`${PROGRAM}(churn 2000)\n`);
+        const heaps = spawn(join(BUILD, "hosts/heaps"), [], { env: world.env, stdio: ["pipe", "ignore", "inherit"] });
+        world.programs.push(heaps);
+        heaps.stdin.write("1 ring 50\n2 make 20\n");
+        await eventually("all are listed", async () => (await world.api("/v1/processes")).processes.filter(({ allocations }) => allocations > 0).length === 3);
+        id = (await world.api("/v1/processes")).processes.find(({ name }) => name === "bakery").id;
+        ({ page, faults, close } = await open(world.browser, await world.link(), { bypassCSP: true, acceptDownloads: true }));
+        await byId(page, "processes").waitFor();
+        await place();
+        await byId(page, "name").getByText("bakery").waitFor();
+    }, PATIENCE);
+    after(async () => {
+        clearInterval(baking);
+        await close?.();
+        await world.stop();
+    }, PATIENCE);
+
+    test("who it is stands above", PATIENCE, async () => {
+        const process = await world.api(`/v1/processes/${id}`);
+        await byId(page, "id").getByText(id).waitFor();
+        const head = await page.locator(".identity").textContent();
+        for (const text of [`pid ${process.pid}`, "kind=cycles", "live", process.complete ? "exact" : "incomplete: ", `libtally ${process.library}`, "attached", "safepoint"]) {
+            assert.ok(head.includes(text), `${text} in ${head}`);
+        }
+        const age = () => byId(page, "safepoint-age").textContent();
+        const first = await age();
+        await eventually("its age is live", async () => await age() !== first);
+    });
+
+    test("eight charts, drawn where they are seen and not elsewhere", PATIENCE, async () => {
+        await page.setViewportSize({ width: 1280, height: 500 });
+        await page.evaluate(() => scrollTo(0, 0));
+        await slider("live_bytes").locator("xpath=self::*[not(contains(@class, 'blank'))]").waitFor();
+        assert.deepEqual(await page.locator(".charts figure").evaluateAll((all) => all.map((figure) => figure.dataset.figure)), CHARTS);
+        const still = await pixels(page, "memory");
+        await page.waitForTimeout(600);
+        assert.equal(await pixels(page, "memory"), still, "out of sight nothing is drawn");
+        await page.setViewportSize({ width: 1280, height: 900 });
+        for (const chart of CHARTS) {
+            await page.locator(`[data-figure="${chart}"]`).scrollIntoViewIfNeeded();
+            await eventually(`${chart} is drawn`, async () => !(await slider(chart).getAttribute("class")).includes("blank") && await pixels(page, chart) !== 0);
+        }
+        await page.evaluate(() => scrollTo(0, 0));
+    });
+
+    test("history and stream join without a dent", PATIENCE, async () => {
+        await eventually("some seconds are known", async () => (await world.api(`/v1/processes/${id}/history?from=-60s`)).series[0].last.filter((v) => v !== null).length >= 6);
+        await page.reload(); /* from here on the stream, before it history */
+        await byId(page, "name").getByText("bakery").waitFor();
+        await byId(page, "range-1m").click();
+        await page.waitForTimeout(2500);
+        const { text } = await saved(page, () => page.locator('[data-figure="allocation_rate"]').getByRole("button", { name: /^CSV/ }).click());
+        const rates = text.trim().split("\r\n").slice(1).map((line) => line.split(",")[1]).filter(Boolean).map(Number);
+        const middle = [...rates].sort((a, b) => a - b)[rates.length >> 1];
+        assert.ok(rates.length >= 10 && rates.slice(2, -1).every((rate) => rate > middle * 0.6 && rate < middle * 1.6), `rates ${rates}`);
+    });
+
+    test("every range is chosen by pointer, and by keyboard, and the address has it", PATIENCE, async () => {
+        const seconds = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "6h": 21_600, "1d": 86_400, "7d": 604_800, "31d": 2_678_400 };
+        await Promise.all([page.waitForRequest((request) => request.url().includes("/history?")), byId(page, "range-15m").click()]);
+        for (const [name, length] of Object.entries(seconds)) {
+            const asked = page.waitForRequest((request) => request.url().includes("/history?"));
+            await byId(page, `range-${name}`).click();
+            const query = new URL((await asked).url()).searchParams;
+            const span = (Date.parse(query.get("to")) - Date.parse(query.get("from"))) / 1000;
+            assert.ok(Math.abs(span - length) <= 3, `${name} asks for ${span} s`);
+            assert.ok(Number(query.get("points")) <= 600);
+            assert.equal(await inAddress("range"), name);
+            await eventually(`${name} is drawn`, async () => { const [from, to] = await ends("live_bytes"); return Math.abs(to - from - length) <= 1 || [from, to]; });
+        }
+        assert.equal(await byId(page, "range-31d").getAttribute("aria-pressed"), "true");
+        await byId(page, "range-31d").focus();
+        await page.keyboard.press("Shift+Tab");
+        await page.keyboard.press("Enter");
+        assert.equal(await inAddress("range"), "7d");
+        await byId(page, "range-5m").focus();
+        await page.keyboard.press("Space");
+        assert.equal(await inAddress("range"), "5m");
+    });
+
+    test("drag zooms all charts, back and forward go through the address, a double click resets", PATIENCE, async () => {
+        await byId(page, "range-1m").click();
+        await eventually("a minute", async () => { const [from, to] = await ends("live_bytes"); return to - from === 60 || to - from; });
+        const box = await page.locator('[data-figure="live_bytes"] .u-over').boundingBox();
+        await page.mouse.move(box.x + box.width * 0.5, box.y + 40);
+        await page.mouse.down();
+        await page.mouse.move(box.x + box.width * 0.75, box.y + 60, { steps: 4 });
+        await page.mouse.up();
+        await byId(page, "held").waitFor();
+        const from = Number(await inAddress("from")), to = Number(await inAddress("to"));
+        assert.ok(Math.abs(to - from - 15) < 1.5, `${from} – ${to}`);
+        for (const chart of ["live_bytes", "live_objects", "allocation_rate"]) {
+            await eventually(`${chart} is zoomed`, async () => { const [a, b] = await ends(chart); return a === Math.round(from) && b === Math.round(to) || [a, b]; });
+        }
+        await page.goBack();
+        await byId(page, "pause").waitFor();
+        await page.goForward();
+        await byId(page, "held").waitFor();
+        assert.equal(Number(await inAddress("from")), from);
+        await page.reload(); /* a shared link is the same page */
+        await byId(page, "held").waitFor();
+        await eventually("the same window", async () => { const [a, b] = await ends("live_bytes"); return a === Math.round(from) && b === Math.round(to) || [a, b]; });
+        await page.mouse.dblclick(box.x + box.width / 2, box.y + 60);
+        await byId(page, "pause").waitFor();
+        assert.equal(await inAddress("from"), null);
+    });
+
+    test("by keyboard: the cursor reads, + and - zoom, pages move, P pauses, 0 resets, T shows the table", PATIENCE, async () => {
+        await byId(page, "range-1m").click();
+        await slider("live_bytes").focus();
+        const said = () => slider("live_bytes").getAttribute("aria-valuetext");
+        await page.keyboard.press("ArrowLeft");
+        await page.keyboard.press("ArrowLeft");
+        const first = await said();
+        assert.match(first, /^\d\d:\d\d:\d\d: [\d.]+ (B|KiB|MiB)/);
+        await page.keyboard.press("Shift+ArrowLeft");
+        await eventually("another reading", async () => await said() !== first);
+        assert.notEqual(await page.locator('[data-figure="live_objects"] .u-cursor-x').evaluate((line) => line.style.transform), "", "the others follow");
+        await page.keyboard.press("+");
+        await byId(page, "held").waitFor();
+        assert.ok(Math.abs(Number(await inAddress("to")) - Number(await inAddress("from")) - 30) < 0.1);
+        await page.keyboard.press("-");
+        await page.keyboard.press("-");
+        assert.ok(Math.abs(Number(await inAddress("to")) - Number(await inAddress("from")) - 120) < 0.1);
+        const before = Number(await inAddress("from"));
+        await page.keyboard.press("PageUp");
+        assert.ok(Math.abs(before - Number(await inAddress("from")) - 60) < 0.1);
+        await page.keyboard.press("0");
+        await byId(page, "pause").waitFor();
+        await page.keyboard.press("p");
+        await byId(page, "held").waitFor();
+        await page.keyboard.press("p");
+        await byId(page, "pause").waitFor();
+        await page.keyboard.press("t");
+        await page.locator('[data-figure="live_bytes"] table').waitFor();
+        assert.equal(await inAddress("tables"), "live_bytes");
+        const cells = await page.locator('[data-figure="live_bytes"] table tbody tr').first().locator("td").allTextContents();
+        assert.equal(cells.length, 4);
+        await page.locator('[data-figure="live_bytes"] .tool').first().click();
+        await eventually("the chart again", () => page.locator('[data-figure="live_bytes"] canvas').isVisible());
+    });
+
+    test("paused, charts stand still while the stream is kept; resumed, nothing is missing", PATIENCE, async () => {
+        await byId(page, "pause").click();
+        await byId(page, "held").getByText("readings kept since").waitFor();
+        const window = await ends("live_bytes");
+        const seq = await byId(page, "figures").locator('[data-field="allocations"]').getAttribute("data-seq");
+        const kept = async () => Number(/(\d+) readings/.exec(await byId(page, "held").textContent())?.[1] ?? 0);
+        await eventually("readings are kept", async () => await kept() >= 4 || await kept());
+        assert.deepEqual(await ends("live_bytes"), window);
+        assert.notEqual(await byId(page, "figures").locator('[data-field="allocations"]').getAttribute("data-seq"), seq, "the figures go on");
+        await byId(page, "resume").click();
+        await byId(page, "pause").waitFor();
+        await page.locator('[data-figure="live_bytes"] .tool').first().click();
+        const texts = await page.locator('[data-figure="live_bytes"] table tbody tr').evaluateAll((all) => all.slice(0, 10).map((row) => row.cells[1].textContent));
+        assert.ok(!texts.includes("not known"), texts.join());
+        await page.locator('[data-figure="live_bytes"] .tool').first().click();
+    });
+
+    test("collections are marked by reason, and the legend filters them", PATIENCE, async () => {
+        await world.ask("POST", `/v1/processes/${id}/collect?wait=5s`, { generation: 2 });
+        await byId(page, "reason-remote").getByText("1").waitFor();
+        const words = page.locator("#words-pauses");
+        await eventually("it is in the words", async () => /remote|collections? marked/.test(await words.textContent()));
+        await byId(page, "reason-threshold").click();
+        assert.equal(await inAddress("hide"), "threshold");
+        await eventually("one is left", async () => { await page.locator('[data-figure="pauses"]').scrollIntoViewIfNeeded(); return /1 collection marked/.test(await words.textContent()) || await words.textContent(); });
+        await byId(page, "reason-threshold").focus();
+        await page.keyboard.press("Enter");
+        assert.equal(await inAddress("hide"), null);
+    });
+
+    test("a chart is saved as CSV and as a picture, the time as a trace", PATIENCE, async () => {
+        const tool = (name) => page.locator('[data-figure="free_rate"]').getByRole("button", { name });
+        const csv = await saved(page, () => tool(/^CSV/).click());
+        assert.equal(csv.name, "bakery-free_rate.csv");
+        assert.match(csv.text, /^time,by count,by cycle\r\n(\d{4}-\d\d-\d\dT[\d:.]+Z,[\d.]*,[\d.]*\r\n)+$/);
+        await tool(/^PNG/).focus();
+        const [file] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("Enter")]);
+        const png = await readFile(await file.path());
+        assert.equal(png.subarray(1, 4).toString(), "PNG");
+        assert.ok(png.length > 3000, `${png.length} bytes`);
+    });
+
+    test("heaps are shown together and one by one", PATIENCE, async () => {
+        const several = (await world.api("/v1/processes")).processes.find(({ heaps }) => heaps.length === 2);
+        await place("");
+        await page.evaluate((other) => { location.hash = `view=process&process=${other}`; }, several.id);
+        await byId(page, "heaps").waitFor();
+        const drawn = () => byId(page, "figures").locator('[data-field="allocations"]').getAttribute("data-value").then(Number);
+        const all = await drawn();
+        await byId(page, "heaps").getByText("heap 1").click();
+        const one = (await world.api(`/v1/processes/${several.id}/heaps/1`)).allocations;
+        await eventually("its figures", async () => await drawn() === one || await drawn());
+        assert.ok(one < all);
+        assert.equal(await inAddress("heap"), "1");
+        await page.evaluate((other) => { location.hash = `view=process&process=${other}&heap=9`; }, several.id);
+        await byId(page, "no-heap").waitFor();
+    });
+
+    test("one that was killed shows how it ended, its last collections and events", PATIENCE, async () => {
+        const other = (await world.api("/v1/processes")).processes.find(({ name }) => name === "crashed");
+        crashed.kill("SIGKILL");
+        await page.evaluate((gone) => { location.hash = `view=process&process=${gone}`; }, other.id);
+        await byId(page, "ending").waitFor();
+        const { post_mortem: mortem } = await world.api(`/v1/processes/${other.id}`);
+        await byId(page, "ending").getByText(mortem.exit ? "Killed by SIGKILL" : "kernel does not tell").waitFor();
+        await byId(page, "state-markers").getByText(mortem.heaps[0].was.replaceAll("_", " ")).waitFor();
+        assert.equal(await byId(page, "last-collections").locator("li").count(), Math.min(6, mortem.last_collections.length));
+        assert.ok(await byId(page, "last-events").locator("li").count() > 5);
+        assert.equal(await byId(page, "collect").count(), 0);
+    });
+
+    test("it is reached and left by keyboard alone", PATIENCE, async () => {
+        await place();
+        await byId(page, "name").getByText("bakery").waitFor();
+        await page.evaluate(() => document.activeElement?.blur());
+        await tabTo(page, "collect");
+        await tabTo(page, "range-1m");
+        await page.keyboard.press("Enter");
+        await tabTo(page, "trace");
+        await page.keyboard.press("Tab");
+        await page.keyboard.press("Tab");
+        await page.keyboard.press("Tab");
+        await page.keyboard.press("Tab");
+        assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("aria-label")), "Live bytes");
+    });
+
+    for (const theme of ["light", "dark"]) {
+        test(`accessible, ${theme}, wide and narrow`, PATIENCE, async () => {
+            await byId(page, "theme").selectOption(theme);
+            await page.locator('[data-figure="pauses"]').scrollIntoViewIfNeeded();
+            assert.deepEqual(await axe(page), []);
+            await place("&tables=live_bytes,pauses");
+            await page.locator('[data-figure="pauses"] table').waitFor();
+            await page.setViewportSize({ width: 360, height: 740 });
+            assert.deepEqual(await axe(page), []);
+            assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "no sideways scrolling");
+            await page.setViewportSize({ width: 1280, height: 900 });
+            await place();
+        });
+    }
+
+    test("nothing went wrong in the page meanwhile", () => assert.deepEqual(faults, []));
+});
