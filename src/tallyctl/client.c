@@ -11,7 +11,6 @@
 /* More than any answer of tallyd: what is longer is not from tallyd. */
 #define BODY_MAX (256u << 20)
 #define PATIENCE_MS 10000u
-#define SILENCE_S 30L /* of a stream, which breaks its own every 10 s */
 #define TOKEN_MAX 512
 
 struct client {
@@ -151,17 +150,6 @@ static size_t receive(char *data, size_t size, size_t count, void *arg)
     return call->unwanted ? 0 : bytes;
 }
 
-static void time_out(CURL *curl, unsigned patience_ms)
-{
-    if (patience_ms) {
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)patience_ms);
-    } else {
-        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)PATIENCE_MS);
-        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENCE_S);
-    }
-}
-
 static bool set_up(struct client *client, struct client_call *call, const struct client_request *request, const char *url)
 {
     CURL *curl = call->curl;
@@ -188,7 +176,8 @@ static bool set_up(struct client *client, struct client_call *call, const struct
         call->headers = curl_slist_append(call->headers, header);
     }
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, call->headers ? call->headers : client->headers);
-    time_out(curl, request->patience_ms);
+    curl_easy_setopt(curl, request->patience_ms ? CURLOPT_TIMEOUT_MS : CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)(request->patience_ms ? request->patience_ms : PATIENCE_MS));
     return curl_multi_add_handle(client->multi, curl) == CURLM_OK;
 }
 

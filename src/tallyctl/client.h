@@ -45,7 +45,7 @@ struct client_request {
     const char *method, *path;
     const char *body;     /* NULL: none */
     const char *last_id;  /* of a stream: goes on behind it; NULL: from now */
-    unsigned patience_ms; /* 0: for ever, as long as something comes now and then */
+    unsigned patience_ms; /* 0: for ever, once it is connected */
     client_data_fn data;  /* NULL: the answer is JSON, and kept */
     void *arg;
 };

@@ -93,11 +93,6 @@ static void offer_list(const struct ctl *ctl, const char *path, const char *list
     json_decref(json);
 }
 
-static void offer_processes(const struct ctl *ctl, const char *before)
-{
-    offer_list(ctl, "/v1/processes?limit=1000", "processes", "name", "id", before);
-}
-
 /* Types of the process that the first value of the words names, of an artifact for that command; else of none. */
 static void offer_types(const struct ctl *ctl, char *const *words, int count)
 {
@@ -142,44 +137,39 @@ static void offer_commands(const struct ctl *ctl, bool looking)
 
 /* ---- which of it stands here */
 
-static bool names(const char *slot, size_t bytes, const char *word)
-{
-    return strlen(word) == bytes && memcmp(slot, word, bytes) == 0;
-}
+/* Lists of tallyd's whose rows a value may be. */
+static const struct {
+    const char *slots, *path, *list, *member, *otherwise, *before;
+} sources[] = {{"PROCESS AGE|PROCESS|all", "/v1/processes?limit=1000", "processes", "name", "id", ""},
+               {"A B", "/v1/processes?limit=1000", "processes", "name", "id", "now:"},
+               {"A B ARTIFACT", "/v1/artifacts", "artifacts", "id", NULL, ""},
+               {"A B BASELINE", "/v1/baselines", "baselines", "id", NULL, ""},
+               {"RULE", "/v1/rules", "rules", "name", NULL, ""},
+               {"OPERATION", "/v1/operations", "operations", "id", NULL, ""},
+               {"TOKEN", "/v1/tokens", "tokens", "name", NULL, ""}};
 
 /* words: the command and what stands behind it, without options; the last one is to be completed. */
-static void offer_value(const struct ctl *ctl, const char *slot, size_t bytes, char *const *words, int count)
+static void offer_value(const struct ctl *ctl, const char *at, size_t bytes, char *const *words, int count)
 {
-    const char *current = words[count - 1];
-    if (names(slot, bytes, "PROCESS"))
-        offer_processes(ctl, "");
-    else if (names(slot, bytes, "AGE|PROCESS|all"))
-        offer(ctl, "all"), offer_processes(ctl, "");
-    else if (names(slot, bytes, "A") || names(slot, bytes, "B"))
-        offer_processes(ctl, "now:"), offer_list(ctl, "/v1/artifacts", "artifacts", "id", NULL, "");
-    else if (names(slot, bytes, "TYPE"))
+    char slot[256];
+    snprintf(slot, sizeof slot, "%.*s", (int)bytes, at);
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        if (text_has_word(sources[i].slots, ' ', slot))
+            offer_list(ctl, sources[i].path, sources[i].list, sources[i].member, sources[i].otherwise, sources[i].before);
+    if (strcmp(slot, "AGE|PROCESS|all") == 0)
+        offer(ctl, "all");
+    else if (strcmp(slot, "TYPE") == 0)
         offer_types(ctl, words, count);
-    else if (names(slot, bytes, "SETTING=VALUE"))
-        offer_settings(ctl, current);
-    else if (names(slot, bytes, "RULE"))
-        offer_list(ctl, "/v1/rules", "rules", "name", NULL, "");
-    else if (names(slot, bytes, "ARTIFACT"))
-        offer_list(ctl, "/v1/artifacts", "artifacts", "id", NULL, "");
-    else if (names(slot, bytes, "OPERATION"))
-        offer_list(ctl, "/v1/operations", "operations", "id", NULL, "");
-    else if (names(slot, bytes, "TOKEN"))
-        offer_list(ctl, "/v1/tokens", "tokens", "name", NULL, "");
-    else if (names(slot, bytes, "GENERATION"))
+    else if (strcmp(slot, "SETTING=VALUE") == 0)
+        offer_settings(ctl, words[count - 1]);
+    else if (strcmp(slot, "GENERATION") == 0)
         offer_words(ctl, "", "0 1 2", ' ');
-    else if (names(slot, bytes, "COMMAND"))
+    else if (strcmp(slot, "COMMAND") == 0)
         offer_commands(ctl, strcmp(words[0], "watch") == 0);
-    else if (names(slot, bytes, "FILE"))
+    else if (strcmp(slot, "FILE") == 0)
         offer(ctl, "//files");
-    else if (*slot >= 'a' && *slot <= 'z') {
-        char list[256];
-        snprintf(list, sizeof list, "%.*s", (int)bytes, slot);
-        offer_words(ctl, "", list, '|');
-    }
+    else if (*slot >= 'a' && *slot <= 'z')
+        offer_words(ctl, "", slot, '|');
 }
 
 /* Arguments of all forms that fit so far, each once. */

@@ -162,6 +162,11 @@ enum ctl_exit command_objects(const struct ctl *ctl)
     return list(ctl, "objects", ctl->argument_count == 2 ? ctl->arguments[1] : "");
 }
 
+enum ctl_exit command_candidates(const struct ctl *ctl)
+{
+    return list(ctl, "candidates", NULL);
+}
+
 enum ctl_exit command_cycles(const struct ctl *ctl)
 {
     return list(ctl, "cycles", NULL);

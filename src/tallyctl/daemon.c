@@ -28,6 +28,11 @@ enum ctl_exit command_health(const struct ctl *ctl)
     return status;
 }
 
+enum ctl_exit command_whoami(const struct ctl *ctl)
+{
+    return answer_get(ctl, "/v1/session", show_session);
+}
+
 /* A body that is shown as it is. */
 static enum ctl_exit plain(const struct ctl *ctl, const char *path)
 {

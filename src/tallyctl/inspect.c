@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tallyctl/answer.h"
+#include "tallyctl/columns.h"
 #include "tallyctl/match.h"
 #include "tallyctl/request.h"
 #include "tallyctl/show.h"
@@ -88,9 +89,21 @@ enum ctl_exit command_types(const struct ctl *ctl)
     return show(ctl, "types", show_types);
 }
 
+/* What stands in a query must need no escaping. */
+static bool is_baseline(const char *id)
+{
+    size_t length = strlen(id);
+    return length && length <= 64 && strspn(id, "0123456789abcdefghijklmnopqrstuvwxyz-") == length;
+}
+
 enum ctl_exit command_types_since(const struct ctl *ctl)
 {
-    return show(ctl, "types?baseline=true", show_types);
+    char leaf[128] = "types?baseline=true";
+    if (ctl->argument_count == 2)
+        snprintf(leaf, sizeof leaf, "types?baseline=%s", ctl->arguments[1]);
+    if (ctl->argument_count == 2 && !is_baseline(ctl->arguments[1]))
+        return ctl_fail(CTL_USAGE, "a baseline is one of `tallyctl baselines`, not '%s'", ctl->arguments[1]);
+    return show(ctl, leaf, show_types);
 }
 
 enum ctl_exit command_collections(const struct ctl *ctl)
@@ -115,7 +128,25 @@ enum ctl_exit command_forecast(const struct ctl *ctl)
 
 enum ctl_exit command_baselines(const struct ctl *ctl)
 {
-    return show(ctl, "baselines", show_baselines);
+    return ctl->argument_count ? show(ctl, "baselines", show_baselines) : answer_get(ctl, "/v1/baselines", show_baselines);
+}
+
+enum ctl_exit command_baselines_delete(const struct ctl *ctl)
+{
+    char path[REQUEST_PATH_MAX] = "/v1/baselines";
+    struct client *client = NULL;
+    struct client_reply reply;
+    request_add_segment(path, ctl->arguments[0]);
+    enum ctl_exit status = request_fits(path) ? client_open(ctl, &client) : CTL_USAGE;
+    if (status == CTL_DONE)
+        status = client_call(client, "DELETE", path, NULL, 0, &reply);
+    if (status == CTL_DONE) {
+        if (!ctl->json)
+            columns_say(&ctl->paper, "baseline ", ctl->arguments[0], " forgotten\n");
+        client_reply_fini(&reply);
+    }
+    client_close(client);
+    return status;
 }
 
 /* now:NAME means the process of that name. */
@@ -147,6 +178,7 @@ enum ctl_exit command_compare(const struct ctl *ctl)
         status = side(ctl, client, ctl->arguments[0], "a", path);
     if (status == CTL_DONE)
         status = side(ctl, client, ctl->arguments[1], "b", path);
+    request_add(path, "state", ctl->state);
     request_add(path, "sort", ctl->sort);
     request_add_number(path, "limit", &ctl->limit);
     if (status == CTL_DONE)

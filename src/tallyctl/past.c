@@ -108,7 +108,12 @@ enum ctl_exit command_past_collections(const struct ctl *ctl)
 
 enum ctl_exit command_audit(const struct ctl *ctl)
 {
-    return list(ctl, "/v1/audit", show_audit);
+    char path[REQUEST_PATH_MAX] = "/v1/audit";
+    request_add(path, "who", ctl->who);
+    request_add(path, "kind", ctl->kind);
+    request_add(path, "target", ctl->target);
+    request_add_number(path, "limit", &ctl->limit);
+    return request_fits(path) ? answer_get(ctl, path, show_audit) : CTL_USAGE;
 }
 
 /* The body of a purge: of all that is older than an age, or of one process. */

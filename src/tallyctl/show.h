@@ -29,6 +29,7 @@ void show_purged(const struct paper *paper, const json_t *json);
 /* of tallyd itself, its rules and tokens: show_daemon.c */
 void show_info(const struct paper *paper, const json_t *json);
 void show_health(const struct paper *paper, const json_t *json);
+void show_session(const struct paper *paper, const json_t *json);
 void show_link(const struct paper *paper, const json_t *json);
 void show_tokens(const struct paper *paper, const json_t *json);
 void show_token(const struct paper *paper, const json_t *json);

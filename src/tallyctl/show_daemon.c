@@ -60,6 +60,16 @@ void show_health(const struct paper *paper, const json_t *json)
     putc('\n', paper->to);
 }
 
+void show_session(const struct paper *paper, const json_t *json)
+{
+    size_t i;
+    json_t *scope;
+    columns_say(paper, "", client_text(json, "who"), " may: ");
+    json_array_foreach(json_object_get(json, "scopes"), i, scope)
+        columns_say(paper, i ? ", " : "", json_is_string(scope) ? json_string_value(scope) : "", "");
+    fputs(json_is_true(json_object_get(json, "remote_control_off")) ? " (tallyd runs without --remote-control)\n" : "\n", paper->to);
+}
+
 void show_link(const struct paper *paper, const json_t *json)
 {
     columns_say(paper, "", client_text(json, "url"), "\n");

@@ -29,7 +29,7 @@ void show_suspects(const struct paper *paper, const json_t *json)
 
 void show_forecast(const struct paper *paper, const json_t *json)
 {
-    static const struct column columns[] = {{">GENERATION", "generation", COLUMN_NUMBER, NULL}, {">OBJECTS", "objects", COLUMN_NUMBER, NULL}, {">PAUSE", "pause_ns", COLUMN_NS, "not known yet"}, {"SLICED", "sliced", COLUMN_YES, NULL}};
+    static const struct column columns[] = {{">GENERATION", "generation", COLUMN_NUMBER, NULL}, {">OBJECTS", "objects", COLUMN_NUMBER, NULL}, {">PAUSE", "pause_ns", COLUMN_NS, "not known yet"}, {">LEAST", "least_pause_ns", COLUMN_NS, NULL}, {">MOST", "most_pause_ns", COLUMN_NS, NULL}, {">BY RUNS", "runs", COLUMN_NUMBER, NULL}, {"SLICED", "sliced", COLUMN_YES, NULL}, {"OVER MAX PAUSE", "over_max_pause", COLUMN_YES, NULL}, {"", "reason", COLUMN_TEXT, ""}};
     char pause[TEXT_FIGURE_MAX], took[TEXT_FIGURE_MAX], bytes[TEXT_FIGURE_MAX];
     const json_t *snapshot = json_object_get(json, "snapshot");
     COLUMNS_PRINT(paper, columns, json_object_get(json, "collect"), "no collection can be foreseen");
@@ -47,7 +47,7 @@ void show_forecast(const struct paper *paper, const json_t *json)
 
 void show_baselines(const struct paper *paper, const json_t *json)
 {
-    static const struct column columns[] = {{"BASELINE", "id", COLUMN_TEXT, NULL}, {"TAKEN", "taken_at", COLUMN_TEXT, NULL}, {">OBJECTS", "live_objects", COLUMN_NUMBER, NULL}, {">BYTES", "live_bytes", COLUMN_BYTES, NULL}};
+    static const struct column columns[] = {{"BASELINE", "id", COLUMN_TEXT, NULL}, {"NAME", "name", COLUMN_TEXT, NULL}, {">PID", "pid", COLUMN_NUMBER, NULL}, {"TAKEN", "taken_at", COLUMN_TEXT, NULL}, {">OBJECTS", "live_objects", COLUMN_NUMBER, NULL}, {">BYTES", "live_bytes", COLUMN_BYTES, NULL}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "baselines"), "no baselines: tallyctl baseline keeps one");
 }
 

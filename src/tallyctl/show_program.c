@@ -202,7 +202,10 @@ void show_listing(const struct paper *paper, const json_t *json)
 {
     static const struct column cycles[] = {{">HEAP", "heap", COLUMN_NUMBER, NULL}, {">CYCLES", "count", COLUMN_NUMBER, NULL}, {">OBJECTS", "objects", COLUMN_NUMBER, NULL}, {">BYTES", "bytes", COLUMN_BYTES, NULL}, {"SHAPE", "shape", COLUMN_TEXT, "?"}};
     static const struct column objects[] = {{">HEAP", "heap", COLUMN_NUMBER, NULL}, {">INDEX", "index", COLUMN_NUMBER, NULL}, {">OBJECT", "object", COLUMN_NUMBER, NULL}, {"TYPE", "type", COLUMN_TEXT, "?"}, {">BYTES", "bytes", COLUMN_BYTES, NULL}, {">REFERENCES", "references", COLUMN_NUMBER, NULL}, {"GENERATION", "generation", COLUMN_TEXT, NULL}};
+    static const struct column candidates[] = {{">HEAP", "heap", COLUMN_NUMBER, NULL}, {"TYPE", "type", COLUMN_TEXT, "?"}, {">CANDIDATES", "candidates", COLUMN_NUMBER, NULL}, {">SURVIVED", "survived", COLUMN_NUMBER, NULL}};
     static const char *const names[] = {"objects", "garbage", "referrers"};
+    if (json_object_get(json, "candidates"))
+        COLUMNS_PRINT(paper, candidates, json_object_get(json, "candidates"), "nobody waits");
     if (json_object_get(json, "cycles"))
         COLUMNS_PRINT(paper, cycles, json_object_get(json, "cycles"), "no garbage cycles were found yet");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "tallyctl/columns.h"
 #include "tallyctl/request.h"
 #include "tallyctl/show.h"
@@ -10,6 +11,7 @@
 #include "tallyctl/wake.h"
 
 #define AGAIN_MS 1000u    /* after a connection was lost */
+#define SILENCE_NS 30000000000u /* tallyd breaks its own every 10 s: longer, and it is gone */
 #define SHOWN_AT_FIRST 10 /* of what was before */
 
 struct tail {
@@ -19,6 +21,8 @@ struct tail {
     void (*line)(const struct paper *paper, const json_t *thing);
     uint64_t left; /* things to show yet; 0: for ever */
     bool over, begun;
+    uint64_t heard_ns; /* when something came last */
+    struct sse sse;
     json_t *seen; /* what was shown: by heap the last collection, by process its last state */
     char last_id[SSE_WORD_MAX];
 };
@@ -202,23 +206,27 @@ static bool take_event(void *arg, const char *event, const char *data, const cha
 
 static bool take_bytes(void *arg, const char *bytes, size_t count)
 {
-    return sse_take(arg, bytes, count);
+    struct tail *tail = arg;
+    tail->heard_ns = clock_mono_ns();
+    return sse_take(&tail->sse, bytes, count);
 }
 
 /* One connection, to its end. */
-static enum ctl_exit stream(struct tail *tail, struct client *client, const char *path, struct sse *sse, char problem[CLIENT_PROBLEM_MAX])
+static enum ctl_exit stream(struct tail *tail, struct client *client, const char *path, char problem[CLIENT_PROBLEM_MAX])
 {
     struct client_reply reply;
-    struct client_call *call = client_begin(client, &(struct client_request){.method = "GET", .path = path, .last_id = tail->last_id, .data = take_bytes, .arg = sse});
+    struct client_call *call = client_begin(client, &(struct client_request){.method = "GET", .path = path, .last_id = tail->last_id, .data = take_bytes, .arg = tail});
     if (!call) {
         snprintf(problem, CLIENT_PROBLEM_MAX, "out of memory");
         return CTL_FAILED;
     }
-    while (!client_over(call) && !wake_interrupted())
+    tail->heard_ns = clock_mono_ns();
+    while (!client_over(call) && !wake_interrupted() && clock_mono_ns() - tail->heard_ns < SILENCE_NS)
         client_run(client, -1, 1000);
+    bool silent = !client_over(call) && !wake_interrupted();
     enum ctl_exit status = client_end(client, call, &reply, problem);
     client_reply_fini(&reply);
-    return status;
+    return silent ? CTL_DONE : status;
 }
 
 /* What is refused stays refused; what was lost may come again. */
@@ -227,10 +235,9 @@ static enum ctl_exit follow(struct tail *tail, struct client *client, const char
     char problem[CLIENT_PROBLEM_MAX];
     bool connected = false, told = false;
     while (!wake_interrupted()) {
-        struct sse sse;
-        sse_init(&sse, take_event, tail);
-        enum ctl_exit status = stream(tail, client, path, &sse, problem);
-        sse_fini(&sse);
+        sse_init(&tail->sse, take_event, tail);
+        enum ctl_exit status = stream(tail, client, path, problem);
+        sse_fini(&tail->sse);
         if (tail->over || ferror(tail->ctl->paper.to))
             return CTL_DONE;
         if (status == CTL_INTERRUPTED)

@@ -54,9 +54,9 @@ static void take_list(struct top *top, json_t *json)
         begin_list(top, cursor);
         return;
     }
-    top_model_take(&top->model, top->pages);
-    top->pages = NULL;
     top->last_ns = clock_mono_ns();
+    top_model_take(&top->model, top->pages, top->last_ns);
+    top->pages = NULL;
     *top->problem = '\0';
 }
 
@@ -112,11 +112,14 @@ void top_calls_control(struct top *top)
 static void tell_end(struct top *top, const json_t *operation)
 {
     char text[TOP_TEXT_MAX], freed[TEXT_FIGURE_MAX], pause[TEXT_FIGURE_MAX];
+    const json_t *enabled = client_member(operation, "result.enabled");
     const char *state = client_text(operation, "state"), *kind = client_text(operation, "kind"), *detail = client_text(operation, "detail");
     bool good = strcmp(state, "succeeded") == 0;
     if (good && json_is_integer(client_member(operation, "result.collected")))
         snprintf(text, sizeof text, "collected %llu objects, %s; it paused for %s", (unsigned long long)client_number(operation, "result.collected"),
                  text_bytes(freed, client_number(operation, "result.freed_bytes")), text_duration(pause, client_number(operation, "pause_ns")));
+    else if (good && json_is_boolean(enabled))
+        snprintf(text, sizeof text, "automatic collections are %s", json_is_true(enabled) ? "on" : "off");
     else
         snprintf(text, sizeof text, "%.20s: %.24s%s%.160s", kind, good ? "done" : state, *detail ? ": " : "", detail);
     say(top, !good, text);
@@ -128,8 +131,9 @@ static void take_control(struct top *top, const json_t *json)
     char text[TOP_TEXT_MAX], path[REQUEST_PATH_MAX] = "/v1/operations";
     *top->operation = '\0';
     if (!operation_is(json)) { /* a configuration, which is in force */
-        say(top, false, json_is_false(json_object_get(json, "enabled")) ? "automatic collections are off" : "automatic collections are on");
-        top->due_ns = 0;
+        json_t *done = json_pack("{s:s, s:{s:O?}}", "state", "succeeded", "result", "enabled", json_object_get(json, "enabled"));
+        tell_end(top, done);
+        json_decref(done);
     } else if (operation_is_over(json)) {
         tell_end(top, json);
     } else {

@@ -39,16 +39,17 @@ static void draw_sums(const struct top *top, struct canvas *canvas)
     canvas_put(canvas, 1, 0, canvas->columns, CANVAS_PLAIN, false, line);
 }
 
+/* What it costs is foreseen from what collections took. */
 static void draw_confirm(const struct top *top, struct canvas *canvas)
 {
-    static const char *const words[] = {"Collect", "Enable collections of", "Disable collections of"};
-    char pause[TEXT_FIGURE_MAX];
+    static const char *const questions[] = {"Collect %s? Predicted pause: %s. y: yes, else no", "Enable %s? A full collection pauses for %s. y: yes, else no",
+                                            "Disable %s? Cycles will stay; a full collection: %s. y: yes, else no"};
+    char pause[TEXT_FIGURE_MAX], line[TOP_TEXT_MAX], name[64];
     const struct top_row *row = top_chosen((struct top *)top);
     double predicted = row ? row->values[TOP_FORECAST] : NAN;
-    const char *known = isnan(predicted) ? "a time that is not known yet" : text_duration(pause, (uint64_t)predicted);
-    canvas_printf(canvas, canvas->rows - 1, 0, canvas->columns, CANVAS_WARNING, "%s %.24s? %s %s. y: yes, any other key: no", words[top->control], row ? row->name : "it",
-                  top->control == TOP_COLLECT ? "It will pause for about" : top->control == TOP_ENABLE ? "A full collection pauses for about" : "Garbage cycles will stay; a full collection pauses for",
-                  known);
+    text_fit(name, sizeof name, row ? row->name : "it", 16, canvas->ascii);
+    snprintf(line, sizeof line, questions[top->control], name, isnan(predicted) ? "not known yet" : text_duration(pause, (uint64_t)predicted));
+    canvas_put(canvas, canvas->rows - 1, 0, canvas->columns, CANVAS_WARNING, false, line);
 }
 
 static void draw_last_line(const struct top *top, struct canvas *canvas)

@@ -7,6 +7,8 @@
 #include "tallyctl/client.h"
 #include "tallyctl/text.h"
 
+#define AT_REST_NS 750000000u /* tallyd publishes four times a second where something changes */
+
 const struct top_column_row top_columns[TOP_COLUMNS] = {
 #define TOP_COLUMN(name, heading, width, path, help) {heading, width, path, help},
 #include "tallyctl/top.def"
@@ -150,25 +152,35 @@ void top_model_order(struct top_model *model)
     rows_make(model, model->marks);
 }
 
-/* Marks of a frame are kept until another one's time is later: rates are over a whole interval. */
-void top_model_take(struct top_model *model, json_t *frame)
+/* Of all processes of the frame, as it is now. */
+static void marks_make(struct top_model *model)
 {
-    const json_t *list = json_object_get(frame, "processes");
-    double now_ns = number(frame, "as_of_mono_ns"), then_ns = number(model->frame, "as_of_mono_ns");
-    if (!json_is_array(list) || isnan(now_ns)) {
+    json_t *marks = json_object(), *process;
+    double at_ns = number(model->frame, "as_of_mono_ns");
+    size_t i;
+    json_array_foreach(json_object_get(model->frame, "processes"), i, process)
+        json_object_set_new(marks, client_text(process, "id"), mark_new(process, at_ns));
+    json_decref(model->marks);
+    model->marks = marks;
+}
+
+/* Rates are over the time between two frames that tallyd has published; where it publishes none, nothing happens. */
+void top_model_take(struct top_model *model, json_t *frame, uint64_t came_ns)
+{
+    double now_ns = number(frame, "as_of_mono_ns");
+    if (!json_is_array(json_object_get(frame, "processes")) || isnan(now_ns)) {
         json_decref(frame);
         return;
     }
-    if (model->frame && now_ns > then_ns) {
-        json_t *marks = json_object(), *process;
-        size_t i;
-        json_array_foreach(json_object_get(model->frame, "processes"), i, process)
-            json_object_set_new(marks, client_text(process, "id"), mark_new(process, then_ns));
-        json_decref(model->marks);
-        model->marks = marks;
-    }
+    bool first = !model->frame, newer = !first && now_ns > number(model->frame, "as_of_mono_ns");
+    if (newer)
+        marks_make(model);
+    if (newer || first)
+        model->changed_ns = came_ns;
     json_decref(model->frame);
     model->frame = frame;
+    if (!newer && came_ns - model->changed_ns > AT_REST_NS)
+        marks_make(model);
     rows_make(model, model->marks);
 }
 

@@ -35,6 +35,7 @@ struct top_model {
     struct top_row *rows; /* shown ones, in order */
     size_t count, live, gone;
     double totals[TOP_COLUMNS]; /* over all live ones */
+    uint64_t changed_ns; /* when a frame came that tallyd had published anew */
     enum top_column sort;
     bool reverse, show_gone;
     char filter[TOP_FILTER_MAX];
@@ -43,8 +44,8 @@ struct top_model {
 
 void top_model_fini(struct top_model *model);
 
-/* Takes a frame over. What it is not is ignored. */
-void top_model_take(struct top_model *model, json_t *frame);
+/* Takes over a frame that came at `came_ns` (CLOCK_MONOTONIC). What is none is ignored. */
+void top_model_take(struct top_model *model, json_t *frame, uint64_t came_ns);
 
 /* Sorts and filters anew, after one of the members above has changed. */
 void top_model_order(struct top_model *model);

@@ -22,19 +22,23 @@ static void test_top_model_rates_need_two_frames(void **state)
 {
     (void)state;
     struct top_model model = {.sort = TOP_BYTES};
-    top_model_take(&model, frame(10, 100, 50));
+    top_model_take(&model, frame(10, 100, 50), 1);
     assert_int_equal(model.count, 2);
     assert_int_equal(model.gone, 1);
     assert_true(isnan(model.rows[0].values[TOP_ALLOCATED]));
-    top_model_take(&model, frame(12, 300, 40)); /* the second one's counter fell: it is another process's */
+    top_model_take(&model, frame(12, 300, 40), 2000000000); /* the second one's counter fell: it is another process's */
     assert_string_equal(model.rows[0].name, "bakery");
     assert_true(fabs(model.rows[0].values[TOP_ALLOCATED] - 100) < 0.01);
     assert_true(fabs(model.rows[0].values[TOP_FREED] - 50) < 0.01);
     assert_true(fabs(model.rows[0].values[TOP_SHARE] - 1) < 0.001);
     assert_true(model.rows[1].values[TOP_ALLOCATED] == 0);
-    top_model_take(&model, frame(12, 300, 40)); /* nothing was published meanwhile */
+    top_model_take(&model, frame(12, 300, 40), 2200000000); /* nothing was published yet */
     assert_true(fabs(model.rows[0].values[TOP_ALLOCATED] - 100) < 0.01);
-    top_model_take(&model, json_pack("{s:s}", "nonsense", "x"));
+    top_model_take(&model, frame(12, 300, 40), 3000000000); /* and nothing will be: all is at rest */
+    assert_true(model.rows[0].values[TOP_ALLOCATED] == 0);
+    top_model_take(&model, frame(13, 400, 40), 4000000000);
+    assert_true(fabs(model.rows[0].values[TOP_ALLOCATED] - 100) < 0.01);
+    top_model_take(&model, json_pack("{s:s}", "nonsense", "x"), 5000000000);
     assert_int_equal(model.count, 2);
     top_model_fini(&model);
 }
@@ -43,7 +47,7 @@ static void test_top_model_orders_and_filters(void **state)
 {
     (void)state;
     struct top_model model = {.sort = TOP_OBJECTS};
-    top_model_take(&model, frame(1, 0, 0));
+    top_model_take(&model, frame(1, 0, 0), 1);
     assert_string_equal(model.rows[0].name, "Orchard");
     model.reverse = true;
     top_model_order(&model);
@@ -71,7 +75,7 @@ static void test_top_model_the_chosen_one_stays_chosen(void **state)
 {
     (void)state;
     struct top_model model = {.sort = TOP_OBJECTS};
-    top_model_take(&model, frame(1, 0, 0));
+    top_model_take(&model, frame(1, 0, 0), 1);
     assert_int_equal(top_model_chosen(&model), 0);
     top_model_move(&model, 1);
     assert_string_equal(model.chosen, "aa11");
