@@ -22,6 +22,7 @@ static void sql(const struct world *world, const char *text)
 {
     sqlite3 *db;
     assert_int_equal(sqlite3_open(world->path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
     assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
 }
