@@ -1,34 +1,17 @@
 /* The page against a tallyd that can be bent: who may enter, what is shown when something is missing, late or hostile. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bytes } from "../../web/format.js";
-import { demoProcesses, fakeProcess, startFake } from "./fake-tallyd.mjs";
-import { axe, byId, drawn, eventually, launch, open, pixels } from "./page.mjs";
+import { fakeProcess } from "./fake-tallyd.mjs";
+import { axe, byId, drawn, eventually, pixels } from "./page.mjs";
+import { staged } from "./stage.mjs";
 
 const CHARTS = ["live_bytes", "live_objects", "allocation_rate", "free_rate"];
-let browser;
-before(async () => { browser = await launch(); });
-after(() => browser?.close());
-
-/** A test with a daemon and a logged-in page of its own. */
-function state(name, options, body) {
-    test(name, { timeout: 60_000 }, async () => {
-        const fake = await startFake(options.processes ?? demoProcesses());
-        let opened;
-        try {
-            opened = await open(browser, options.url ? options.url(fake) : fake.link(fake.processes[0] && placeOf(0, fake)), options.context);
-            await body({ fake, ...opened });
-            assert.deepEqual(opened.faults, []);
-        } finally {
-            await opened?.close();
-            await fake.stop();
-        }
-    });
-}
-
 const placeOf = (p, fake) => `view=process&process=${fake.processes[p].id}`;
+const staging = staged();
+const state = (name, options, body) => staging(name, { place: (fake) => fake.processes[0] ? placeOf(0, fake) : "", ...options }, body);
+
 const viewOf = (p, fake) => `[data-testid="process-view"][data-id="${fake.processes[p].id}"]`;
 
 state("the link logs in once, leaves the address, and a reload stays logged in", {}, async ({ page, fake }) => {
