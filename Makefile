@@ -205,7 +205,7 @@ $(foreach t,$(UNIT_SRCS),$(eval $(call UNIT_RULE,$(notdir $(patsubst %/,%,$(dir 
 # ---- fuzzing: each target replays its corpus in the suite; `make fuzz` builds it with libFuzzer and lets it run
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAYS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRCS))
-FUZZ_OBJS = $(filter-out %/main.o,$(call obj,$(MAL_SRCS) $(REPLAY_SRCS))) $(BUILD)/libtallyd.a $(BUILD)/libtally.a
+FUZZ_OBJS = $(filter-out %/main.o,$(call obj,$(MAL_SRCS) $(REPLAY_SRCS) src/tallyctl/sse.c src/tallyctl/text.c)) $(BUILD)/libtallyd.a $(BUILD)/libtally.a
 FUZZ_SECONDS ?= 60
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/replay_main.c $(FUZZ_OBJS)

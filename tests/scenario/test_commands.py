@@ -1,0 +1,282 @@
+"""tallyctl does everything that the API does: a command for every route, and what the newer ones say."""
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import unittest
+import xml.etree.ElementTree
+
+from harness import Scenario, program, until
+from terminal import TMUX, Terminal, tallyctl
+
+RULE = {"when": {"series": "live_objects", "above": 1}, "do": ["log"]}
+# Command lines, in an order in which each has what it is about; {NAME} stands for what the world below knows.
+EVERY = """list · top --once -i 200ms · show {p} · show {p} --heap 1 --json · stats {p} · stats {p} --heap 1 · types {p} · types {p} --heap 1
+collections {p} · collections {p} --heap 1 · config {p} · config {p} --heap 1 · events {p} -w 100ms · events {p} --heap 1 -w 100ms
+garbage {p} · garbage {p} --heap 1 · garbage {p} clear · garbage {p} clear --heap 1 · referrers {p} 0 · referrers {p} 0 --heap 1
+objects {p} · objects {p} --heap 1 · candidates {p} · candidates {p} --heap 1 · cycles {p} · cycles {p} --heap 1 · cycles {p} find
+suspects {p} · suspects {p} --heap 1 · baseline {p} · baselines {p} · baselines · compare now:{p} now:{p} · baselines delete none
+forecast {p} · forecast {p} --heap 1 · snapshot {p} · snapshot {p} --heap 1 · artifacts · artifact {a} · artifact {a} types · artifact {a} objects
+artifact {a} object 1 · artifact {a} path 1 · artifact {a} dominators · artifact {a} download · artifact {a} delete
+collect {p} · collect {p} --heap 1 · set {p} events=all · enable {p} --heap 1 · freeze {p} · freeze {p} --heap 1 · unfreeze {p} · unfreeze {p} --heap 1
+batch collect --name {p} · operations · operation {o} · operation {o} cancel · tail fleet -c 1 · rules put watched {rule} · rules · rules show watched
+rules states watched · rules delete watched · alerts · history {p} · history {p} --heap 1 · past processes · past collections {p} · past alerts
+audit · purge 300d · purge {i} · info · health · whoami · metrics · metrics targets · openapi · login
+token create t --scope read · token list · token show t · token revoke t · token rotate"""
+
+
+class Commands(Scenario):
+    def setUp(self):
+        super().setUp()
+        self.start_daemon()
+        self.started = self.start_host("ledger", "banana")
+        self.process = self.attached(self.started)
+        self.started.ask("automatic 0")
+
+    def succeeds(self, *arguments, **environment):
+        done = self.ctl(*arguments, **environment)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        return done.stdout
+
+    def fails(self, status, *arguments, **environment):
+        done = self.ctl(*arguments, **environment)
+        self.assertEqual(done.returncode, status, done)
+        return done.stderr
+
+    def write(self, name, text):
+        path = os.path.join(self.dir, name)
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+        return path
+
+    def artifact(self):
+        """The id of an artifact, where there is one."""
+        answer = self.unix("GET", "/v1/artifacts")
+        return (answer.json["artifacts"] or [{"id": "none"}])[0]["id"] if answer.status == 200 else "none"
+
+    def test_every_route_has_a_command(self):
+        world = {"p": "banana", "i": self.process, "rule": self.write("rule.json", json.dumps(RULE)), "o": "0-0", "a": "none"}
+        asked = set()
+        for line in re.split(r" · |\n", EVERY):
+            world["o"] = (self.get("/v1/operations")["operations"] or [{"id": "0-0"}])[0]["id"]
+            world["a"] = self.artifact()
+            done = self.ctl(*[word.format(**world) for word in line.split()], "--verbose", seconds=30)
+            self.assertNotIn(done.returncode, (2, 3, 5), (line, done))
+            asked |= set(re.findall(r"(?m)^tallyctl: ([A-Z]+) (/[^ ?\n]*)", done.stderr))
+        document = self.get("/v1/openapi.json")
+        patterns = {(method.upper(), path): re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)) + "$")
+                    for path, methods in document["paths"].items() for method in methods if method in ("get", "post", "put", "patch", "delete")}
+        reached = set()
+        for method, path in asked:
+            fitting = [key for key, pattern in patterns.items() if key[0] == method and pattern.match(path)]
+            reached |= set(sorted(fitting, key=lambda key: key[1].count("{"))[:1])
+        self.assertGreater(len(reached), 60)
+        self.assertEqual(sorted(set(patterns) - reached), [], "routes that no command uses")
+
+    def test_assert_holds_and_is_violated(self):
+        self.started.ask("hold 5")
+        until(lambda: "text" in self.types(self.process), "the view shows them")
+        self.assertEqual(self.succeeds("assert", "banana", "--type", "text", "--max-live", "5"), "holds: text: 5 live objects, at most 5\n")
+        self.assertEqual(self.fails(8, "assert", "banana", "--type", "text", "--max-live", "4"), "tallyctl: it does not hold: text: 5 live objects, at most 4\n")
+        self.assertIn("is that its name?", self.succeeds("assert", "banana", "--type", "Text", "--max-live", "0"))
+        self.started.ask("ring 21")
+        until(lambda: self.types(self.process).get("node", {}).get("live_objects") == 42, "the view shows them")
+        self.fails(8, "assert", "banana", "--type", "node", "--max-live", "0")
+        self.succeeds("assert", "banana", "--type", "node", "--max-live", "0", "--after-collect")
+        self.assertIn("baseline", self.fails(1, "assert", "banana", "--max-growth", "0"))
+        self.succeeds("baseline", "banana")
+        self.succeeds("assert", "banana", "--max-growth", "0", "--type", "text")
+        self.started.ask("hold 7")
+        until(lambda: self.types(self.process)["text"]["live_objects"] == 12 or self.types(self.process)["text"]["live_objects"] == 7, "the view shows them")
+        grown = self.types(self.process)["text"]["live_objects"] - 5
+        self.assertIn(f"{grown} live objects more than at the baseline, at most 1", self.fails(8, "assert", "banana", "--max-growth", "1", "--type", "text"))
+        self.assertIn("live bytes, at most 1", self.fails(8, "assert", "banana", "--max-bytes", "1", "--heap", "1"))
+        for words in (["banana"], ["banana", "--max-live", "-1"], ["banana", "--max-bytes", "x"], ["--max-live", "1"]):
+            self.fails(2, "assert", *words)
+
+    def test_assert_waits_for_a_process_and_for_what_is_to_hold(self):
+        waiting = subprocess.Popen(tallyctl("assert", "latecomer", "--type", "node", "--max-live", "0", "--timeout", "20s").split(), env=self.environment,
+                                   text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(lambda: (waiting.poll() is None and waiting.kill(), waiting.communicate()))
+        time.sleep(0.3)
+        late = self.start_host("ledger", "latecomer")
+        self.attached(late)
+        self.assertEqual(waiting.wait(20), 0)
+        self.started.ask("hold 9")
+        until(lambda: self.types(self.process).get("text", {}).get("live_objects"), "the view shows them")
+        start = time.monotonic()
+        self.fails(8, "assert", "banana", "--type", "text", "--max-live", "0", "--timeout", "600ms")
+        self.assertGreater(time.monotonic() - start, 0.5)
+        self.fails(4, "assert", "nobody", "--max-live", "0", "--timeout", "300ms")
+        late.process.kill()
+        until(lambda: self.processes("gone"), "it is gone")
+        self.assertIn("it has ended", self.succeeds("assert", "latecomer", "--max-live", "0"))
+        self.fails(7, "assert", "latecomer", "--max-live", "0", "--after-collect")
+
+    def test_assert_writes_junit_and_json(self):
+        self.started.ask("hold 5")
+        path = os.path.join(self.dir, "report.xml")
+        until(lambda: "text" in self.types(self.process), "the view shows them")
+        self.fails(8, "assert", "banana", "--type", "text", "--max-live", "4", "--max-bytes", "1GiB", "--junit", path)
+        suite = xml.etree.ElementTree.parse(path).getroot()
+        self.assertEqual((suite.get("tests"), suite.get("failures"), suite.get("errors")), ("2", "1", "0"))
+        self.assertEqual(suite[0][0].get("message"), "5 live objects, at most 4")
+        verdict = json.loads(self.ctl("assert", "banana", "--type", "text", "--max-live", "4", "--json").stdout)
+        self.assertEqual((verdict["holds"], verdict["checks"][0]["value"]), (False, 5))
+        self.fails(4, "assert", "nobody", "--max-live", "0", "--junit", path)
+        self.assertEqual(xml.etree.ElementTree.parse(path).getroot().get("errors"), "1")
+
+    def test_rules_are_put_shown_and_deleted(self):
+        self.assertIn("no rules", self.succeeds("rules"))
+        self.started.ask("hold 9")
+        path = self.write("rule.json", json.dumps(RULE))
+        self.assertRegex(self.succeeds("rules", "put", "big", path), r"^rule big is in force, revision \d+\n$")
+        until(lambda: "firing" in self.succeeds("rules"), "it fires")
+        self.assertRegex(self.succeeds("rules"), r"(?m)^big +firing +1 +0 +yes +live_objects above 1$")
+        shown = json.loads(self.succeeds("rules", "show", "big"))
+        self.assertEqual(shown["when"]["above"], 1)
+        again = self.write("again.json", json.dumps(shown))
+        self.succeeds("rules", "put", "big", again)
+        self.assertIn(self.process[:8], self.succeeds("rules", "states", "big"))
+        self.assertIn("live_objects", self.succeeds("rules", "series"))
+        self.assertEqual(self.succeeds("rules", "delete", "big"), "rule big deleted\n")
+        self.assertIn("There is no such rule", self.fails(1, "rules", "show", "big"))
+        self.assertRegex(self.fails(2, "rules", "put", "big", self.write("broken.json", '{\n"when": ]}')), r"broken\.json:2:\d+: ")
+        self.assertIn("No such file", self.fails(2, "rules", "put", "big", "/nonexistent"))
+        self.assertIn("series", self.fails(1, "rules", "put", "big", self.write("odd.json", '{"when":{"series":"x","above":1},"do":["log"]}')))
+
+    def test_many_processes_at_once(self):
+        other = self.start_mal("orchard", None, "team=fruit", stdin=subprocess.PIPE)
+        process = self.attached(other)
+        shown = self.succeeds("batch", "collect", "--label", "team=fruit")
+        self.assertRegex(shown, rf"(?m)^{process[:8]} +succeeded +\d+ ")
+        self.assertNotIn(self.process[:8], shown)
+        self.succeeds("batch", "disable", "--label", "team=fruit")
+        self.assertIs(self.get(f"/v1/processes/{process}/config")["enabled"], False)
+        self.succeeds("batch", "set", "automatic=on", "max-pause=2ms", "--name", "orchard")
+        self.assertEqual(self.get(f"/v1/processes/{process}/config")["max_pause_us"], 2000)
+        self.assertIn("no processes", self.succeeds("batch", "freeze", "--label", "team=meat"))
+        self.assertIn("--label", self.fails(2, "batch", "collect"))
+        self.fails(2, "batch", "explode", "--name", "orchard")
+        self.assertEqual(len(self.succeeds("list", "--label", "team=fruit").splitlines()), 2)
+        self.assertEqual(self.succeeds("list", "--label", "team=meat"), "no processes\n")
+
+    def test_over_tcp_with_a_token(self):
+        host, port = self.address()
+        secret = self.succeeds("token", "create", "ci", "--scope", "read").strip()
+        path = self.write("secret", secret + "\n")
+        away = {"TALLY_RUNTIME_DIR": "/nonexistent"}
+        self.assertIn("banana", self.succeeds("list", "--host", f"{host}:{port}", "--token", path, **away))
+        self.assertIn("banana", self.succeeds("list", "--host", f"http://{host}:{port}/", **away, TALLY_TOKEN=secret))
+        self.assertIn("read", self.succeeds("whoami", "--host", f"{host}:{port}", "--token", path))
+        self.assertIn("scope", self.fails(1, "collect", "banana", "--host", f"{host}:{port}", "--token", path))
+        self.assertIn("token", self.fails(1, "list", "--host", f"{host}:{port}", TALLY_TOKEN="wrong"))
+        self.assertIn("no answer", self.fails(3, "list", "--host", "127.0.0.1:1", "--token", path))
+        for words in (["--host", "x y", "--token", path], ["--host", f"{host}:{port}"], ["--host", f"{host}:{port}", "--token", "/nonexistent"],
+                      ["--token", path], ["--host", "a@b", "--token", path], ["--host", f"{host}:{port}", "--token", path, "--runtime-dir", "/"]):
+            self.fails(2, "list", *words)
+
+    def test_files_are_whole_or_not_there(self):
+        path = os.path.join(self.dir, "document.json")
+        done = self.ctl("openapi", "--out", path)
+        self.assertEqual(done.returncode, 0, done)
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["openapi"], "3.1.0")
+        before = os.path.getsize(path)
+        line = f"trap '' XFSZ; ulimit -f 1; exec {tallyctl('openapi', '--out', path)}"
+        done = subprocess.run(["bash", "-c", line], env=self.environment, capture_output=True, text=True, timeout=20, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("File too large; nothing of it was kept", done.stderr)
+        self.assertEqual(os.path.getsize(path), before)
+        self.assertEqual([name for name in os.listdir(self.dir) if name.startswith("document")], ["document.json"])
+        self.assertIn("No space left", self.fails(1, "openapi", "--out", "/dev/full"))
+        self.assertTrue(os.path.exists("/dev/full"))
+        self.assertIn("No such file", self.fails(1, "metrics", "--out", "/nonexistent/x"))
+        self.assertIn("no process", self.fails(4, "trace", "nobody", "--out", os.path.join(self.dir, "none")))
+        self.assertFalse(os.path.exists(os.path.join(self.dir, "none")))
+        self.assertIn("tally_heap_live_bytes", self.succeeds("metrics"))
+
+    def test_interrupted_it_cancels_what_it_waits_for(self):
+        self.started.type("deaf 3000")
+        time.sleep(0.2)
+        waiting = subprocess.Popen(tallyctl("collect", "banana", "--wait", "30s").split(), env=self.environment, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(lambda: waiting.poll() is None and waiting.kill())
+        operation = until(lambda: self.get("/v1/operations")["operations"], "it was asked")[0]["id"]
+        waiting.send_signal(signal.SIGINT)
+        _, complaint = waiting.communicate(timeout=10)
+        self.assertEqual(waiting.returncode, 130)
+        self.assertRegex(complaint, rf"^tallyctl: interrupted: operation {operation} (was cancelled|goes on)")
+        self.assertIn(self.get(f"/v1/operations/{operation}")["state"], ("cancelled", "waiting_for_safepoint", "running"))
+
+    def test_operations_are_listed_and_cancelled(self):
+        self.succeeds("collect", "banana")
+        self.assertRegex(self.succeeds("operations"), rf"(?m)^\S+ +collect +{self.process[:8]} +succeeded ")
+        operation = self.get("/v1/operations")["operations"][0]["id"]
+        self.assertIn("can no longer be cancelled", self.fails(1, "operation", operation, "cancel"))
+        self.assertIn("succeeded", self.succeeds("operation", operation))
+        self.assertEqual(self.succeeds("operations", "--kind", "freeze"), "no operations\n")
+        self.assertIn("collect", self.succeeds("operations", "banana", "--state", "succeeded"))
+        self.assertIn("no such operation", self.fails(1, "operation", "0-0").lower())
+        self.assertIn("collect", self.succeeds("audit", "--kind", "collect"))
+        self.assertNotIn("collect", self.succeeds("audit", "--kind", "freeze"))
+
+    def test_options_are_of_the_commands_that_take_them(self):
+        for words in (["list", "--wait", "1s"], ["stats", "banana", "--label", "a=b"], ["collect", "banana", "--out", "x"], ["help", "--heap", "1"]):
+            self.assertIn("takes no --", self.fails(2, *words))
+        text = self.succeeds("help", "assert")
+        self.assertIn("--max-growth N", text)
+        self.assertNotIn("--scope", text)
+        self.assertEqual(text, self.succeeds("assert", "--help"))
+        self.fails(2, "help", "nonsense")
+        self.assertLessEqual(max(map(len, self.succeeds("help").splitlines())), 80)
+
+    def test_words_are_completed(self):
+        shady = self.start_host("ledger", "a;b $(x)")
+        process = self.attached(shady)
+        self.started.ask("ring 1")
+        until(lambda: "node" in self.types(self.process), "the view shows them")
+
+        def offers(*words):
+            return self.succeeds("completion", "words", "--", *words).splitlines()
+        self.assertEqual([word for word in offers("coll") if word.startswith("coll")], ["collections", "collect"])
+        self.assertEqual(set(offers("stats", "")), {"banana", process[:8]} if "a;b $(x)" in self.succeeds("list") else {"banana", "ledger"})
+        self.assertIn("node", offers("objects", "banana", "n"))
+        self.assertIn("node", offers("assert", "banana", "--type", ""))
+        self.assertIn("manager=", offers("set", "banana", "m"))
+        self.assertIn("manager=generational", offers("set", "banana", "manager="))
+        self.assertEqual(offers("garbage", "banana", ""), ["clear"])
+        self.assertIn("--max-live", offers("assert", "banana", "--"))
+        self.assertNotIn("--scope", offers("assert", "banana", "--"))
+        self.assertEqual(offers("token", "create", "t", "--scope", ""), ["read", "control", "admin"])
+        self.assertEqual(offers("openapi", "--out", ""), ["//files"])
+        self.assertIn("stats", offers("watch", ""))
+        self.assertNotIn("collect", offers("watch", ""))
+        self.assertIn("banana", offers("watch", "stats", ""))
+        self.assertEqual(offers("nonsense", ""), [])
+        self.assertEqual(offers("login", ""), [])
+
+    @unittest.skipUnless(TMUX, "needs tmux")
+    def test_words_are_completed_in_bash(self):
+        self.started.ask("ring 1")
+        until(lambda: "node" in self.types(self.process), "the view shows them")
+        screen = Terminal(self, "bash --norc --noprofile -i", columns=100, PATH=os.path.dirname(program("tallyctl")) + ":/usr/bin:/bin")
+        screen.shows("#" if os.geteuid() == 0 else "$")
+        screen.type('PS1="$ "; eval "$(tallyctl completion bash)"; clear\n')
+        screen.shows(lambda text: text.strip() == "$")
+        for typed, completed in (("tallyctl ali\t", "tallyctl ali"), ("tallyctl collecti\t", "tallyctl collections "), ("tallyctl stats ban\t", "tallyctl stats banana "),
+                                 ("tallyctl set banana man\tge\t", "tallyctl set banana manager=generational "), ("tallyctl --run\t", "tallyctl --runtime-dir "),
+                                 ("tallyctl objects banana no\t", "tallyctl objects banana node "), ("tallyctl compare now:b\t", "tallyctl compare now:banana "),
+                                 ("tallyctl openapi --out READ\t", "tallyctl openapi --out README.md ")):
+            screen.type(typed)
+            screen.shows(lambda text, completed=completed: "$ " + completed.rstrip() in text.split("\n"))
+            screen.type("|")
+            screen.shows("$ " + completed + "|")
+            screen.keys("C-u", "C-l")
+            screen.shows(lambda text: text.strip() == "$")
+
+
+if __name__ == "__main__":
+    unittest.main()
