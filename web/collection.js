@@ -82,13 +82,13 @@ export function CollectionDetail({ mark, alike, address }) {
     useEffect(() => title.current?.focus({ preventScroll: true }), [mark.key]);
     const reason = reasonOf(c.reason);
     return html`<section class="panel detail" aria-labelledby="detail-title" data-testid="detail" data-key=${mark.key}>
-        <header><h3 id="detail-title" tabindex="-1" ref=${title}><${Glyph} name=${c.reason} /> Collection ${c.sequence}${c.heap > 1 ? ` of heap ${c.heap}` : ""}: <span class="number">${format.duration(c.pause_ns)}</span></h3>
+        <header><h2 id="detail-title" tabindex="-1" ref=${title}><${Glyph} name=${c.reason} /> Collection ${c.sequence}${c.heap > 1 ? ` of heap ${c.heap}` : ""}: <span class="number">${format.duration(c.pause_ns)}</span></h2>
             <a class="button small" href=${address.with({ collection: null })} data-testid="close-detail">Close</a></header>
         <p><strong>${reason.label}</strong>, ${format.dateTime(c.started_at)}. ${reason.why}</p>
         <${PhaseBar} collection=${c} />
         <dl class="phase-list">${PHASES.map(([name, label, help], index) => html`<div key=${name} title=${help}><dt><i class="shade phase-${index + 1}"></i>${label}</dt>
             <dd>${format.duration(c.phases?.[name])} <small>${share(c.phases?.[name] ?? 0, c.pause_ns)}</small></dd></div>`)}</dl>
-        <ul class="verdict" data-testid="findings">${findings(c, alike).map((text) => html`<li key=${text}>${text}</li>`)}</ul>
+        <ul class="verdict" data-testid="verdict">${findings(c, alike).map((text) => html`<li key=${text}>${text}</li>`)}</ul>
         <dl class="detail-facts">
             <div><dt>Asked for by</dt><dd>${c.operation ? html`<${Initiator} operation=${c.operation} address=${address} />` : askedBy(c)}</dd></div>
             <div><dt>Manager, scope</dt><dd>${c.manager}, ${c.scope}</dd></div>

@@ -99,6 +99,9 @@ function InForce({ setting, subject, link }) {
     })}</span>`;
 }
 
+/** Reads what is in force now, ahead of the stream. @param {Store} store */
+const inForce = (store) => api.stats(store.chosen).then((stats) => store.setStats(stats), () => undefined);
+
 /** What the API says of a field, without repeating the member's name as a path. @param {import("./api.js").Problem} problem */
 const problemText = (problem) => problem.message;
 
@@ -123,6 +126,7 @@ function Row({ store, heap, subject, setting, why, pause, link, ask }) {
         if (answer?.kind && answer.state !== "succeeded") {
             setProblem(format.operationText(answer));
         } else if (answer) {
+            await inForce(store); /* before the draft goes: what is shown next must not be what was before */
             setEdited(null);
         }
     };

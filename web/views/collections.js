@@ -104,6 +104,7 @@ function Body({ store, address }) {
         <div class="filter-bar"><${ReasonLegend} counts=${byReason(inWindow)} hidden=${hidden} /><${Filters} address=${address} /></div>
         ${chosen ? html`<${CollectionDetail} mark=${chosen} alike=${alike} address=${address} />`
             : missing ? html`<p class="notice warn" data-testid="detail-missing">Collection ${address.get("collection")} is not among those of this time. <a href=${address.with({ collection: null })}>All of them</a></p>` : null}
+        <h2 class="unseen">Over time</h2>
         <${Sums} marks=${rows} />
         <${Chart} board=${board} spec=${STRIP} table=${tables.has(STRIP.id)} />
         <${HeatMap} marks=${rows} from=${from} to=${to} table=${tables.has("heat")} onTable=${() => change({ tables: toggled(tables, "heat") })}

@@ -1,0 +1,202 @@
+/* The collections of a real process: strip, map, table and detail, by pointer and by keyboard. Skipped where nothing is
+ * built, unless TALLY_REQUIRE_ALL is set. */
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { axe, byId, eventually, open, pixels, saved } from "./page.mjs";
+import { BUILD, World } from "./world.mjs";
+
+const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
+const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
+const PATIENCE = { timeout: 60_000 };
+const PROGRAM = "(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil))))\n(def! churn (fn* [n] (if (> n 0) (do (knot) (churn (- n 1))) nil)))\n";
+const BURST = 400; /* more than the 256 that are kept live */
+
+describe("collections", { skip }, () => {
+    const world = new World();
+    let page, faults, close, bakery, id;
+
+    const rows = () => byId(page, "collections").locator("tbody tr[data-sequence]");
+    const count = async () => Number((await byId(page, "collections-count").textContent()).replaceAll(",", "").match(/\d+/)[0]);
+    const inAddress = (key) => page.evaluate((name) => new URLSearchParams(location.hash.slice(1)).get(name), key);
+    const place = (more = "") => page.evaluate((hash) => { location.hash = hash; }, `view=collections&process=${id}${more}`);
+    const column = (name) => page.evaluate((wanted) => {
+        const heads = [...document.querySelectorAll('[data-testid="collections"] th[data-column]')].map((head) => head.dataset.column);
+        return [...document.querySelectorAll('[data-testid="collections"] tbody tr[data-sequence]')].map((row) => row.cells[heads.indexOf(wanted)].textContent.trim());
+    }, name);
+
+    before(async () => {
+        await world.start();
+        bakery = world.program("bakery", "kind=cycles");
+        bakery.stdin.write(PROGRAM);
+        await eventually("it is listed", async () => (await world.api("/v1/processes")).processes[0]?.allocations > 0);
+        id = (await world.api("/v1/processes")).processes[0].id;
+        /* Many by threshold, in bursts that the recorder can keep up with; then one that is asked for. */
+        for (let done = 0; done < BURST;) {
+            bakery.stdin.write("(churn 25000)\n");
+            await eventually("some have run", async () => (done = (await world.api(`/v1/processes/${id}/stats`)).collections) > 0 && new Promise((ok) => { setTimeout(() => ok(true), 120); }));
+        }
+        await world.ask("POST", `/v1/processes/${id}/collect?wait=5s`, { generation: 2 });
+        ({ page, faults, close } = await open(world.browser, await world.link(), { bypassCSP: true, acceptDownloads: true }));
+        await byId(page, "processes").waitFor();
+        await place();
+        await rows().first().waitFor();
+    }, PATIENCE);
+    after(async () => {
+        await close?.();
+        await world.stop();
+    }, PATIENCE);
+
+    test("rows are the API's, older ones than it keeps live come from history", PATIENCE, async () => {
+        const { collections } = await world.api(`/v1/processes/${id}/collections?limit=256`);
+        await eventually("the newest is first", async () => await rows().first().getAttribute("data-sequence") === `${collections[0].heap}/${collections[0].sequence}`);
+        await eventually("history is read", async () => await count() > 256 || await count());
+        const first = rows().first();
+        const text = await first.textContent();
+        for (const part of [collections[0].reason, collections[0].scope, collections[0].collected.toLocaleString("en-US")]) {
+            assert.ok(text.includes(part), `${part} in ${text}`);
+        }
+        const total = (await world.api(`/v1/processes/${id}/stats`)).collections;
+        assert.ok(await count() <= total);
+        assert.ok(await rows().count() < 120, "of many rows those in sight are drawn");
+    });
+
+    test("filters of reason, generation and pause are in the address, by pointer and keyboard", PATIENCE, async () => {
+        const all = await count();
+        await byId(page, "reason-threshold").click();
+        await eventually("the one that was asked for is left", async () => await count() === 1 || await count());
+        assert.deepEqual(await column("reason"), ["remote"]);
+        assert.equal(await inAddress("hide"), "threshold");
+        await byId(page, "reason-threshold").focus();
+        await page.keyboard.press("Space");
+        await eventually("all", async () => await count() === all);
+        await byId(page, "generation-0").focus();
+        await page.keyboard.press("Enter");
+        assert.equal(await inAddress("without"), "0");
+        await eventually("others", async () => !(await column("generation")).includes("0"));
+        await byId(page, "generation-0").click();
+        await byId(page, "min-pause").selectOption("1000");
+        assert.equal(await inAddress("min"), "1000");
+        await page.reload();
+        await byId(page, "collections-view").waitFor();
+        await eventually("a reload keeps them", async () => await byId(page, "min-pause").inputValue() === "1000");
+        await byId(page, "min-pause").selectOption("");
+        await rows().first().waitFor();
+    });
+
+    test("the table is sorted by its heads and saved as CSV", PATIENCE, async () => {
+        await byId(page, "collections").locator('th[data-column="pause_ns"] button').click();
+        await eventually("the longest first", async () => (await inAddress("sort")) === "-pause_ns");
+        const { name, text } = await saved(page, () => byId(page, "collections-csv").click());
+        assert.equal(name, "tally-collections.csv");
+        const [head, ...lines] = text.trim().split("\r\n");
+        assert.match(head, /^start,reason,initiator,generation,scope,pause_ns,find_ns,/);
+        const pauses = lines.map((line) => Number(line.split(",")[5]));
+        assert.equal(lines.length, await count());
+        assert.deepEqual(pauses, [...pauses].sort((a, b) => b - a));
+        await place();
+    });
+
+    test("what one cost and why: phases, reason, who asked, with a way to the audit", PATIENCE, async () => {
+        await byId(page, "reason-remote").waitFor();
+        await place("&hide=threshold");
+        await eventually("one row", async () => await count() === 1);
+        await byId(page, "collections").focus();
+        await page.keyboard.press("Home");
+        await page.keyboard.press("Enter");
+        const detail = byId(page, "detail");
+        await detail.waitFor();
+        await detail.getByText("Somebody asked for it from outside").waitFor();
+        await byId(page, "initiator").getByText(/token.*127\.0\.0\.1/).waitFor();
+        assert.equal(await detail.locator(".phases rect").count(), 3);
+        assert.match(await byId(page, "verdict").textContent(), /% of the pause went into/);
+        assert.equal(await page.evaluate(() => document.activeElement?.id), "detail-title");
+        assert.ok(await inAddress("from"), "the time is held, so that the link stays good");
+        const shared = page.url();
+        await byId(page, "initiator").getByText("audit").click();
+        await page.waitForURL(/view=audit/);
+        await page.goto(shared);
+        await detail.waitFor();
+        await byId(page, "close-detail").focus();
+        await page.keyboard.press("Enter");
+        await eventually("closed", async () => await detail.count() === 0);
+        await page.evaluate(() => { location.hash += "&collection=1%2F999999"; });
+        await byId(page, "detail-missing").waitFor();
+        await place();
+    });
+
+    test("the strip is zoomed by drag and by keyboard, and opens a collection", PATIENCE, async () => {
+        const strip = page.locator('[data-figure="timeline"] [role="slider"]');
+        await eventually("it is drawn", async () => !(await strip.getAttribute("class")).includes("blank") && await pixels(page, "timeline") !== 0);
+        const box = await page.locator('[data-figure="timeline"] .u-over').boundingBox();
+        await page.mouse.move(box.x + box.width * 0.8, box.y + 30);
+        await page.mouse.down();
+        await page.mouse.move(box.x + box.width - 2, box.y + 40, { steps: 3 });
+        await page.mouse.up();
+        await byId(page, "held").waitFor();
+        await page.goBack();
+        await byId(page, "pause").waitFor();
+        await strip.focus();
+        await page.keyboard.press("ArrowLeft");
+        const first = await strip.getAttribute("aria-valuetext");
+        assert.match(first, /collection, (remote|threshold), [\d.]+ (µs|ms|ns)/);
+        await page.keyboard.press("Shift+ArrowLeft");
+        await eventually("another", async () => await strip.getAttribute("aria-valuetext") !== first);
+        await page.keyboard.press("+");
+        await byId(page, "held").waitFor();
+        await page.keyboard.press("Enter");
+        await byId(page, "detail").waitFor();
+        await place();
+    });
+
+    test("the map is read cell by cell, as words and as a table, and a cell is zoomed into", PATIENCE, async () => {
+        const map = page.locator('canvas[data-chart="heat"]');
+        await map.scrollIntoViewIfNeeded();
+        await map.focus();
+        await page.keyboard.press("ArrowLeft");
+        await page.keyboard.press("ArrowUp");
+        assert.match(await map.getAttribute("aria-valuetext"), /^\d\d:\d\d:\d\d to \d\d:\d\d:\d\d, .*: (none|\d+ collections?)$/);
+        await eventually("words", async () => /^[\d,]+ pauses\. /.test(await page.locator("#words-heat").textContent()));
+        await page.keyboard.press("t");
+        await byId(page, "heat-table").waitFor();
+        const counted = (await byId(page, "heat-table").locator("tbody tr").evaluateAll((all) => all.map((row) => Number(row.cells[1].textContent.replaceAll(",", ""))))).reduce((a, b) => a + b, 0);
+        assert.ok(Math.abs(counted - await count()) <= 3, `${counted} in the map, ${await count()} rows`);
+        await page.locator('[data-figure="heat"] .tool').click();
+        await map.focus();
+        await page.keyboard.press("End");
+        await page.keyboard.press("Enter");
+        await byId(page, "held").waitFor();
+        await page.goBack();
+        await byId(page, "pause").waitFor();
+    });
+
+    test("new ones come by themselves", PATIENCE, async () => {
+        const newest = await rows().first().getAttribute("data-sequence");
+        await world.ask("POST", `/v1/processes/${id}/collect?wait=5s`, { generation: 0 });
+        await eventually("it is on top", async () => await rows().first().getAttribute("data-sequence") !== newest);
+        await place("&range=1m&hide=threshold,remote");
+        await byId(page, "collections-empty").waitFor();
+        await byId(page, "collections-empty").getByRole("link").click();
+        await rows().first().waitFor();
+    });
+
+    for (const theme of ["light", "dark"]) {
+        test(`accessible, ${theme}, wide and narrow`, PATIENCE, async () => {
+            await byId(page, "theme").selectOption(theme);
+            await place("&tables=timeline,heat");
+            await byId(page, "heat-table").waitFor();
+            await rows().first().click();
+            await byId(page, "detail").waitFor();
+            assert.deepEqual(await axe(page), []);
+            await page.setViewportSize({ width: 360, height: 740 });
+            await place();
+            assert.deepEqual(await axe(page), []);
+            assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "no sideways scrolling");
+            await page.setViewportSize({ width: 1280, height: 900 });
+        });
+    }
+
+    test("nothing went wrong in the page meanwhile", () => assert.deepEqual(faults, []));
+});
