@@ -45,7 +45,7 @@ RULES_SRCS := $(addprefix src/rules/,series.c window.c parse.c alerts.c act.c en
 API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c parameters.c json.c credentials.c tokens.c session.c asked.c \
   respond.c negotiate.c represent.c bodies.c worker.c repeat.c list.c \
   schema.c openapi.c files.c \
-  views.c details.c forecast.c baselines.c compare.c weaken.c suspects.c reads.c lists.c controls.c operations.c listings.c batch.c events.c times.c history.c rules.c \
+  views.c details.c forecast.c baselines.c compare.c weaken.c suspects.c reads.c lists.c controls.c operations.c listings.c batch.c events.c times.c trace.c history.c rules.c \
   stream.c channel.c)
 METRICS_SRCS := src/api/answers.c src/api/metrics.c $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
 SANDBOX_SRCS := src/sandbox/sandbox.c

@@ -10,6 +10,8 @@
 
 #define POINTS_STANDARD 600u
 #define CSV_POINTS 50000u
+#define TRACE_POINTS 3600u
+#define TRACE_SERIES "live_bytes,live_objects,allocations,frees.refcount,frees.cycle,candidates,pause_ns"
 #define CSV_CELL 24u
 #define LIST_LIMIT 100u
 #define PURGE_WAIT_NS 10000000000u
@@ -76,7 +78,7 @@ static bool time_read(struct request *request, const char *name, uint64_t now_ns
 struct asking {
     struct history_query query;
     char id[33], names[VALUE_BYTES];
-    bool csv;
+    bool csv, trace;
 };
 
 /* Cuts the list at its commas; a type's name may hold some, so that a column begins only where one can. */
@@ -105,6 +107,12 @@ static bool is_csv(const struct request *request)
     return format ? !strcmp(format, "csv") : accept && !strncmp(accept, "text/csv", 8);
 }
 
+static bool is_trace(const struct request *request)
+{
+    const char *format = request_parameter(request, "format");
+    return format && !strcmp(format, "trace");
+}
+
 static bool asking_read(struct request *request, struct asking *asking, enum MHD_Result *answered)
 {
     uint64_t now_ns = clock_wall_ns(), from_ns, to_ns, heap = 0, step_ns = 0;
@@ -113,12 +121,15 @@ static bool asking_read(struct request *request, struct asking *asking, enum MHD
     if (!subject_id(request, asking->id, answered) || !time_read(request, "to", now_ns, now_ns, &to_ns, answered) ||
         !time_read(request, "from", now_ns, to_ns > 3600000000000u ? to_ns - 3600000000000u : 0, &from_ns, answered))
         return false;
-    snprintf(asking->names, sizeof asking->names, "%s", series ? series : "live_bytes,live_objects");
     asking->csv = is_csv(request);
+    asking->trace = is_trace(request);
+    const char *standard = asking->trace ? TRACE_SERIES : "live_bytes,live_objects";
+    snprintf(asking->names, sizeof asking->names, "%s", series ? series : standard);
     asking->query.process = asking->id;
     asking->query.from_s = (int64_t)(from_ns / 1000000000u);
     asking->query.to_s = (int64_t)((to_ns + 999999999u) / 1000000000u);
-    asking->query.points_max = asking->csv ? CSV_POINTS : (size_t)request_integer(request, "points", POINTS_STANDARD);
+    uint64_t points = request_integer(request, "points", asking->trace ? TRACE_POINTS : POINTS_STANDARD);
+    asking->query.points_max = asking->csv ? CSV_POINTS : (size_t)points;
     const char *wrong = NULL, *which = NULL;
     if (asking->query.from_s >= asking->query.to_s)
         which = "from", wrong = "from must be before to";
@@ -271,6 +282,19 @@ static enum MHD_Result respond_csv(struct request *request, const struct asking 
     return respond_queue(request, MHD_HTTP_OK, response);
 }
 
+static int respond_trace(struct request *request, const struct asking *asking, const struct history_answer *answer,
+                         enum MHD_Result *answered)
+{
+    const struct history_query *query = &asking->query;
+    const struct trace_source source = {.process = asking->id,
+                                        .heap = query->heap,
+                                        .from_ns = query->from_s > 0 ? (uint64_t)query->from_s * 1000000000u : 0,
+                                        .to_ns = (uint64_t)query->to_s * 1000000000u,
+                                        .columns = query->columns,
+                                        .answer = answer};
+    return trace_respond(request, &source, answered);
+}
+
 enum MHD_Result api_history(struct request *request)
 {
     struct asking asking = {.csv = false};
@@ -281,10 +305,13 @@ enum MHD_Result api_history(struct request *request)
     int error = history_query(request->api->history, &asking.query, &answer);
     if (error)
         return respond_error(request, error);
-    result = asking.csv ? respond_csv(request, &asking, answer)
-                        : respond_json(request, MHD_HTTP_OK, answer_json(&asking, answer), 0, NULL);
+    if (asking.trace)
+        error = respond_trace(request, &asking, answer, &result);
+    else
+        result = asking.csv ? respond_csv(request, &asking, answer)
+                            : respond_json(request, MHD_HTTP_OK, answer_json(&asking, answer), 0, NULL);
     history_answer_free(answer);
-    return result;
+    return error ? respond_error(request, error) : result;
 }
 
 /* ---- lists */

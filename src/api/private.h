@@ -323,6 +323,16 @@ json_t *forecast_snapshot(const struct stats_process_view *process, uint32_t hea
 json_t *history_health(struct api *api);
 json_t *history_info(struct api *api);
 
+/* trace.c: a stretch of a process's history as trace events. 0 and answered, or the error of history.h. */
+struct trace_source {
+    const char *process;
+    uint32_t heap; /* 0: all */
+    uint64_t from_ns, to_ns;
+    const char *const *columns; /* those of the answer */
+    const struct history_answer *answer;
+};
+int trace_respond(struct request *request, const struct trace_source *source, enum MHD_Result *answered);
+
 /* times.c: RFC 3339, "now" or "-1h". text: at least 25 bytes */
 bool parse_time(const char *text, uint64_t now_wall_ns, uint64_t *wall_ns);
 void time_text(uint64_t wall_ns, char *text, size_t bytes);

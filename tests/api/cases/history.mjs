@@ -15,6 +15,7 @@ export const cases = [
       check: ({ json }) => assert.deepEqual(json.series.map((one) => one.kind), ["counter", "gauge", "gauge", "gauge"]) },
     { route: "GET /v1/processes/{id}/history", at: { id: "ledger" }, query: { series: "type:a,b.live_bytes,live_bytes" },
       check: ({ json }) => assert.deepEqual(json.series.map((one) => one.name), ["type:a,b.live_bytes", "live_bytes"]) },
+    { route: "GET /v1/processes/{id}/history", at: { id: "ledger" }, query: { format: "trace" }, check: ({ json }) => assert.ok(json.traceEvents.length) },
     { route: "GET /v1/processes/{id}/history", at: { id: "ledger" }, query: { format: "csv" },
       check: ({ text }) => assert.match(text, /^time,"live_bytes","live_bytes min","live_bytes max",[^\r]*\r\n2/) },
     { route: "GET /v1/processes/{id}/history", at: { id: "ledger" }, headers: { accept: "text/csv" }, check: ({ text }) => assert.match(text, /^time,/) },
