@@ -298,9 +298,17 @@ check-coverage: ## branch coverage of src/heap, against tests/coverage/exception
 	@$(PYTHON) tests/coverage/coverage.py $(COVERAGE)
 
 PAIRS ?= 5
+MINUTES ?= 60
 .PHONY: bench
 bench: all ## tally-bench and the peers that are installed in turn, PAIRS times; ONLY=W1,..., PEERS='FOLDER ...'
 	@$(PYTHON) tests/bench/bench.py --build $(BUILD) --pairs $(PAIRS) --only '$(ONLY)' $(PEERS:%=--peers %)
+
+.PHONY: bench-page bench-page-heap
+bench-page: all $(BUILD)/hosts/bazaar $(BUILD)/hosts/swarm ## the page in Chromium: its size, first paint, frames with 1,000 processes and 10,000 types; ONLY=size,paint,...
+	@TALLY_BUILD=$(abspath $(BUILD)) ONLY='$(ONLY)' node tests/bench/page.mjs
+
+bench-page-heap: all ## the page's memory while it streams for MINUTES
+	@TALLY_BUILD=$(abspath $(BUILD)) node tests/bench/page_heap.mjs $(MINUTES)
 
 SOAK_SECONDS ?= 1800
 .PHONY: soak

@@ -8,8 +8,23 @@ import { reasonOf } from "./reasons.js";
 
 const FONT = "system-ui, -apple-system, \"Segoe UI\", Roboto, \"Liberation Sans\", \"DejaVu Sans\", sans-serif";
 
+/** Asked once a theme: each question would work out the styles of whatever has changed since the last. @type {{theme: string|undefined, known: Map<string, string>}} */
+const colours = { theme: undefined, known: new Map() };
+
 /** A colour of the style sheet, as it is now. @param {string} name */
-export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export function colour(name) {
+    const { theme } = document.documentElement.dataset;
+    if (theme !== colours.theme) {
+        colours.theme = theme;
+        colours.known.clear();
+    }
+    let value = colours.known.get(name);
+    if (value === undefined) {
+        value = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+        colours.known.set(name, value);
+    }
+    return value;
+}
 
 /** Draws a reason's shape. @param {CanvasRenderingContext2D} context @param {string} reason @param {number} x @param {number} y @param {number} r */
 export function glyph(context, reason, x, y, r) {
@@ -139,14 +154,11 @@ export function download(name, blob) {
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** The shape of some values over time, no axes: for rows of a list.
+/** The shape of some values over time, no axes, on the whole of a canvas: for rows of a list.
  * @param {HTMLCanvasElement} canvas @param {ArrayLike<number>} times @param {ArrayLike<number|null>} values @param {string} [name] of a colour */
 export function sparkline(canvas, times, values, name = "--blue") {
     const scale = devicePixelRatio;
-    const [width, height] = [canvas.clientWidth * scale, canvas.clientHeight * scale];
-    if (canvas.width !== width || canvas.height !== height) {
-        Object.assign(canvas, { width, height });
-    }
+    const { width, height } = canvas;
     const context = canvas.getContext("2d");
     if (!context || times.length < 2) {
         return;

@@ -4,6 +4,10 @@ import { Component, html } from "./vendor/htm-preact.js";
 import { drawSparkline } from "./charts.js";
 import { onTheme } from "./theme.js";
 
+/** As .sparkline has them: asking the canvas would lay the whole table out anew for each row that comes into sight. */
+const WIDTH = 60;
+const HEIGHT = 18;
+
 /** @extends {Component<{history?: import("./series.js").History}>} */
 export class Sparkline extends Component {
     drawnEnd = NaN;
@@ -32,6 +36,6 @@ export class Sparkline extends Component {
     }
 
     render() {
-        return html`<canvas class="sparkline" aria-hidden="true"></canvas>`;
+        return html`<canvas class="sparkline" aria-hidden="true" width=${WIDTH * devicePixelRatio} height=${HEIGHT * devicePixelRatio}></canvas>`;
     }
 }
