@@ -87,21 +87,53 @@ static bool object_is_number(const struct ctl *ctl)
     return false;
 }
 
-enum ctl_exit command_artifact_object(const struct ctl *ctl)
+/* "/v1/artifacts/ID/objects/OBJECT/LEAF". False, which is said: there is no such path. */
+static bool object_path(const struct ctl *ctl, char path[REQUEST_PATH_MAX], const char *leaf)
 {
-    char path[REQUEST_PATH_MAX];
     artifact_path(path, ctl->arguments[0], "objects");
     request_add_segment(path, ctl->arguments[1]);
-    return object_is_number(ctl) && request_fits(path) ? answer_get(ctl, path, show_artifact_object) : CTL_USAGE;
+    if (leaf)
+        request_add_segment(path, leaf);
+    return object_is_number(ctl) && request_fits(path);
+}
+
+/* With --json the object alone: its edges and referrers are lists of their own. */
+enum ctl_exit command_artifact_object(const struct ctl *ctl)
+{
+    static const struct { const char *leaf, *title; show_fn show; } parts[] = {
+        {NULL, NULL, show_artifact_object}, {"edges", "It refers to", show_artifact_links}, {"referrers", "What refers to it", show_artifact_links}};
+    char path[REQUEST_PATH_MAX];
+    enum ctl_exit status = CTL_DONE;
+    for (size_t i = 0; i < (ctl->json ? 1 : sizeof parts / sizeof *parts) && status == CTL_DONE; i++) {
+        if (!object_path(ctl, path, parts[i].leaf))
+            return CTL_USAGE;
+        if (parts[i].title)
+            fprintf(ctl->paper.to, "\n%s:\n", parts[i].title);
+        status = answer_get(ctl, path, parts[i].show);
+    }
+    return status;
+}
+
+static enum ctl_exit links(const struct ctl *ctl, const char *leaf)
+{
+    char path[REQUEST_PATH_MAX];
+    return object_path(ctl, path, leaf) ? look(ctl, path, show_artifact_links) : CTL_USAGE;
+}
+
+enum ctl_exit command_artifact_edges(const struct ctl *ctl)
+{
+    return links(ctl, "edges");
+}
+
+enum ctl_exit command_artifact_referrers(const struct ctl *ctl)
+{
+    return links(ctl, "referrers");
 }
 
 enum ctl_exit command_artifact_path(const struct ctl *ctl)
 {
     char path[REQUEST_PATH_MAX];
-    artifact_path(path, ctl->arguments[0], "objects");
-    request_add_segment(path, ctl->arguments[1]);
-    request_add_segment(path, "path");
-    return object_is_number(ctl) && request_fits(path) ? answer_get(ctl, path, show_path) : CTL_USAGE;
+    return object_path(ctl, path, "path") ? answer_get(ctl, path, show_path) : CTL_USAGE;
 }
 
 enum ctl_exit command_artifact_dominators(const struct ctl *ctl)

@@ -51,6 +51,8 @@ void show_artifact(const struct paper *paper, const json_t *json);
 void show_artifact_types(const struct paper *paper, const json_t *json);
 void show_artifact_objects(const struct paper *paper, const json_t *json);
 void show_artifact_object(const struct paper *paper, const json_t *json);
+/* Objects at the other ends of references. */
+void show_artifact_links(const struct paper *paper, const json_t *json);
 void show_path(const struct paper *paper, const json_t *json);
 
 #endif

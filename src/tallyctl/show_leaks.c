@@ -11,20 +11,28 @@ static void section(const struct paper *paper, const char *title)
     fprintf(paper->to, paper->colour ? "\033[1m%s\033[m\n" : "%s\n", title);
 }
 
+/* One of the four, and what is missing in it. */
+static void part(const struct paper *paper, const json_t *json, const char *name, const char *title, const struct column *columns, size_t count)
+{
+    char path[64];
+    snprintf(path, sizeof path, "completeness.%s.detail", name);
+    section(paper, title);
+    if (!json_is_null(json_object_get(json, name)))
+        columns_print(paper, columns, count, json_object_get(json, name), "none");
+    if (*client_text(json, path))
+        columns_say(paper, "(", client_text(json, path), ")\n");
+}
+
 void show_suspects(const struct paper *paper, const json_t *json)
 {
     static const struct column growing[] = {{"TYPE", "type", COLUMN_TEXT, NULL}, {">LIVE", "live_objects", COLUMN_NUMBER, NULL}, {">BYTES AN HOUR", "slope_bytes_per_hour", COLUMN_SIGNED, NULL}, {">CONFIDENCE", "confidence", COLUMN_SHARE, NULL}, {"BECAUSE", "reason", COLUMN_TEXT, ""}};
-    static const struct column reclaimed[] = {{"TYPE", "type", COLUMN_TEXT, NULL}, {">BY COUNT", "by_refcount", COLUMN_NUMBER, NULL}, {">BY CYCLE", "by_cycle", COLUMN_NUMBER, NULL}, {">SHARE OF CYCLES", "share", COLUMN_SHARE, NULL}};
-    static const struct column always[] = {{"TYPE", "type", COLUMN_TEXT, NULL}, {">CANDIDATES", "candidates", COLUMN_NUMBER, NULL}, {">SURVIVED", "survived", COLUMN_NUMBER, NULL}, {"ADVICE", "advice", COLUMN_TEXT, ""}};
+    static const struct column reclaimed[] = {{"TYPE", "type", COLUMN_TEXT, NULL}, {">BY COUNT", "by_refcount", COLUMN_NUMBER, NULL}, {">BY CYCLE", "by_cycle", COLUMN_NUMBER, NULL}, {">SHARE OF CYCLES", "share", COLUMN_SHARE, NULL}, {"SHAPE", "cycle.shape", COLUMN_TEXT, ""}, {"MAKE WEAK", "cycle.weaken.edge", COLUMN_TEXT, ""}};
+    static const struct column always[] = {{"TYPE", "type", COLUMN_TEXT, NULL}, {">CANDIDATES", "candidates", COLUMN_NUMBER, NULL}, {">SURVIVED", "survived", COLUMN_NUMBER, NULL}, {"MAKE IT", "advice.do", COLUMN_TEXT, ""}, {"BECAUSE", "advice.reason", COLUMN_TEXT, ""}};
     static const struct column external[] = {{"TYPE", "type", COLUMN_TEXT, NULL}, {">OBJECTS", "objects", COLUMN_NUMBER, NULL}, {">REFERENCES", "references", COLUMN_NUMBER, NULL}, {"ADVICE", "advice", COLUMN_TEXT, ""}};
-    section(paper, "Types that keep growing");
-    COLUMNS_PRINT(paper, growing, json_object_get(json, "growing"), "none");
-    section(paper, "\nWho reclaims what");
-    COLUMNS_PRINT(paper, reclaimed, json_object_get(json, "reclaimed"), "nothing was freed yet");
-    section(paper, "\nCandidates that are always alive");
-    COLUMNS_PRINT(paper, always, json_object_get(json, "always_alive"), "none");
-    section(paper, "\nReferences that nothing explains");
-    COLUMNS_PRINT(paper, external, json_object_get(json, "external"), "none is known; a snapshot finds them");
+    part(paper, json, "growing", "Types that keep growing", growing, sizeof growing / sizeof *growing);
+    part(paper, json, "reclaimed", "\nWho reclaims what", reclaimed, sizeof reclaimed / sizeof *reclaimed);
+    part(paper, json, "always_alive", "\nCandidates that are always alive", always, sizeof always / sizeof *always);
+    part(paper, json, "external", "\nReferences that nothing explains", external, sizeof external / sizeof *external);
 }
 
 void show_forecast(const struct paper *paper, const json_t *json)
@@ -80,6 +88,11 @@ void show_artifact(const struct paper *paper, const json_t *json)
         fputs("It is not of one instant: it was taken in slices.\n", paper->to);
     if (json_is_integer(json_object_get(json, "eta_ms")))
         fprintf(paper->to, "It will be ready in about %s.\n", text_duration(eta, client_number(json, "eta_ms") * 1000000));
+    const json_t *summary = json_object_get(json, "summary");
+    if (json_is_object(summary))
+        fprintf(paper->to, "%llu types; %llu objects are held from outside of the heap, by %llu references that nothing explains; %llu objects wait for a collection\n",
+                (unsigned long long)client_number(summary, "types"), (unsigned long long)client_number(summary, "roots"), (unsigned long long)client_number(summary, "external_references"),
+                (unsigned long long)client_number(summary, "garbage_objects"));
     if (*client_text(json, "problem"))
         columns_say(paper, "Problem: ", client_text(json, "problem"), "\n");
 }
@@ -91,7 +104,8 @@ void show_artifact_types(const struct paper *paper, const json_t *json)
 }
 
 static const struct column object_columns[] = {
-    {">OBJECT", "object", COLUMN_NUMBER, NULL}, {"TYPE", "type", COLUMN_TEXT, NULL}, {"FIELD", "field", COLUMN_TEXT, ""}, {">BYTES", "bytes", COLUMN_BYTES, NULL}, {">RETAINED", "retained_bytes", COLUMN_BYTES, NULL}, {">REFERENCES", "references", COLUMN_NUMBER, NULL}, {">EXTERNAL", "external", COLUMN_NUMBER, NULL}, {"LABEL", "label", COLUMN_TEXT, ""}};
+    {">OBJECT", "object", COLUMN_NUMBER, NULL}, {"TYPE", "type", COLUMN_TEXT, "?"}, {">BYTES", "bytes", COLUMN_BYTES, NULL}, {">RETAINED", "retained_bytes", COLUMN_BYTES, NULL}, {">REFERENCES", "references", COLUMN_NUMBER, NULL},
+    {">UNEXPLAINED", "external", COLUMN_NUMBER, NULL}, {"ROOT", "root", COLUMN_TEXT, "-"}, {"LABEL", "label", COLUMN_TEXT, ""}};
 
 void show_artifact_objects(const struct paper *paper, const json_t *json)
 {
@@ -102,15 +116,22 @@ void show_artifact_objects(const struct paper *paper, const json_t *json)
 void show_artifact_object(const struct paper *paper, const json_t *json)
 {
     json_t *one = json_pack("[O]", json);
-    const json_t *referrers = json_object_get(json, "referrers"), *edges = json_object_get(json, "edges");
     COLUMNS_PRINT(paper, object_columns, one, "");
     json_decref(one);
-    section(paper, "\nIt refers to");
-    COLUMNS_PRINT(paper, object_columns, edges, "nothing");
-    section(paper, "\nWhat refers to it");
-    COLUMNS_PRINT(paper, object_columns, referrers, "nothing");
+    if (json_is_true(json_object_get(json, "garbage")))
+        fputs("It cannot be reached: it waits for a collection.\n", paper->to);
+    if (json_is_integer(json_object_get(json, "distance")))
+        fprintf(paper->to, "It is %llu references away from what is held from outside.\n", (unsigned long long)client_number(json, "distance"));
     if (json_is_integer(json_object_get(json, "dominator")))
-        fprintf(paper->to, "\nIt goes when object %llu goes.\n", (unsigned long long)client_number(json, "dominator"));
+        fprintf(paper->to, "It goes when object %llu goes.\n", (unsigned long long)client_number(json, "dominator"));
+}
+
+void show_artifact_links(const struct paper *paper, const json_t *json)
+{
+    static const struct column columns[] = {{"FIELD", "field", COLUMN_TEXT, "-"}, {">INDEX", "index", COLUMN_NUMBER, NULL}, {"KIND", "kind", COLUMN_TEXT, NULL}, {">OBJECT", "object", COLUMN_NUMBER, NULL}, {"TYPE", "type", COLUMN_TEXT, "not in the snapshot"},
+                                            {">RETAINED", "retained_bytes", COLUMN_BYTES, NULL}, {">TIMES", "times", COLUMN_NUMBER, "1"}, {"LABEL", "label", COLUMN_TEXT, ""}};
+    const json_t *edges = json_object_get(json, "edges");
+    COLUMNS_PRINT(paper, columns, edges ? edges : json_object_get(json, "referrers"), "nothing");
 }
 
 /* From the root on, an arrow a step, named by the field that holds it. */

@@ -19,7 +19,7 @@ garbage {p} · garbage {p} --heap 1 · garbage {p} clear · garbage {p} clear --
 objects {p} · objects {p} --heap 1 · candidates {p} · candidates {p} --heap 1 · cycles {p} · cycles {p} --heap 1 · cycles {p} find
 suspects {p} · suspects {p} --heap 1 · baseline {p} · baselines {p} · baselines · compare now:{p} now:{p} · baselines delete none
 forecast {p} · forecast {p} --heap 1 · snapshot {p} · snapshot {p} --heap 1 · artifacts · artifact {a} · artifact {a} types · artifact {a} objects
-artifact {a} object 1 · artifact {a} path 1 · artifact {a} dominators · artifact {a} download · artifact {a} delete
+artifact {a} object 1 · artifact {a} edges 1 · artifact {a} referrers 1 · artifact {a} path 1 · artifact {a} dominators · artifact {a} download · artifact {a} delete
 collect {p} · collect {p} --heap 1 · set {p} events=all · enable {p} --heap 1 · freeze {p} · freeze {p} --heap 1 · unfreeze {p} · unfreeze {p} --heap 1
 batch collect --name {p} · operations · operation {o} · operation {o} cancel · tail fleet -c 1 · rules put watched {rule} · rules · rules show watched
 rules states watched · rules delete watched · alerts · history {p} · history {p} --heap 1 · past processes · past collections {p} · past alerts

@@ -176,7 +176,7 @@ static void test_output_text_survives_strange_answers(void **state)
         show_processes, show_process, show_types, show_collections, show_config, show_events, show_listing, show_operation, show_operations,
         show_batch, show_history, show_known_processes, show_known_alerts, show_audit, show_purged, show_info, show_health, show_link, show_tokens,
         show_token, show_secret, show_findings, show_rules, show_rule_series, show_rule_states, show_alerts, show_suspects, show_forecast,
-        show_baselines, show_compared, show_artifacts, show_artifact, show_artifact_types, show_artifact_objects, show_artifact_object, show_path};
+        show_baselines, show_compared, show_artifacts, show_artifact, show_artifact_types, show_artifact_objects, show_artifact_object, show_artifact_links, show_path};
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++)
         for (size_t j = 0; j < sizeof shows / sizeof shows[0]; j++)
             free(printed_new(shows[j], strange[i]));
