@@ -1,6 +1,6 @@
 /* How tallyd itself is: what is not well first, then what it uses, does and allows, and who may ask it. */
 
-import { html, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { announce } from "../announce.js";
 import * as api from "../api.js";
 import { ask } from "../confirm.js";
@@ -14,6 +14,8 @@ import { Table } from "../table.js";
 
 const EVERY_MS = 3000;
 const KEPT = 200;
+/** Rates are over so many samples, which are kept whole; of older ones the courses alone. */
+const WHOLE = 5;
 const SPARK = { width: 120, height: 26 };
 const THREADS = ["intake", "ticker", "rules", "history"];
 const LIFETIMES = [["3600", "1 hour"], ["86400", "1 day"], ["2592000", "30 days"], ["31536000", "1 year"], ["", "for ever"]];
@@ -23,6 +25,7 @@ const WORDS = { bad: "Not well", warn: "Look at this", note: "To know" };
 /** @typedef {import("../address.js").Address} Address */
 /** @typedef {import("../health.js").Figures} Figures */
 /** @typedef {{info: any, figures: Figures, at: number}} Sample */
+/** @typedef {Record<"cpu"|"memory"|"requests"|"views", (number|null)[]>} Courses */
 
 /** @param {AbortSignal} signal @returns {Promise<Sample>} */
 async function sample(signal) {
@@ -57,21 +60,41 @@ function Health({ found }) {
             <span class="badge ${tone}">${WORDS[tone]}</span><div><strong>${title}</strong> ${advice}</div></li>`)}</ul></section>`;
 }
 
-/** @param {{samples: Sample[]}} props */
-function Figures({ samples }) {
+/** The newest samples, and the courses so far; another tallyd's begin anew. @param {Sample|null} newest */
+function useSamples(newest) {
+    const kept = useRef({ samples: /** @type {Sample[]} */ ([]), courses: /** @type {Courses} */ ({ cpu: [], memory: [], requests: [], views: [] }) });
+    const { samples, courses } = kept.current;
+    const last = samples.at(-1);
+    if (newest && newest !== last) {
+        if (last && last.info.start_id !== newest.info.start_id) {
+            kept.current = { samples: [newest], courses: { cpu: [], memory: [], requests: [], views: [] } };
+            return kept.current;
+        }
+        const add = (/** @type {(number|null)[]} */ course, /** @type {number|null} */ value) => { course.push(value); course.splice(0, course.length - KEPT); };
+        add(courses.cpu, rateOf(last, newest, "process_cpu_seconds_total"));
+        add(courses.memory, total(newest.figures, "process_resident_memory_bytes"));
+        add(courses.requests, rateOf(last, newest, "tallyd_http_requests_total"));
+        add(courses.views, rateOf(last, newest, "tallyd_views_total"));
+        samples.push(newest);
+        samples.splice(0, samples.length - WHOLE);
+    }
+    return kept.current;
+}
+
+/** @param {{samples: Sample[], courses: Courses}} props */
+function Figures({ samples, courses }) {
     const now = /** @type {Sample} */ (samples.at(-1));
-    const old = samples.at(-4) ?? samples[0];
+    const old = samples[0];
     const at = (/** @type {string} */ name) => total(now.figures, name);
-    const course = (/** @type {(sample: Sample, before: Sample|undefined) => number|null} */ of) => samples.map((one, i) => of(one, samples[i - 1])).slice(1);
     const cpu = rateOf(old, now, "process_cpu_seconds_total");
     const requests = rateOf(old, now, "tallyd_http_requests_total");
     const { processes, limits, uptime_ns: uptime } = now.info;
     /** @type {[string, string, string, (number|null)[]|null][]} */
     const rows = [
-        ["CPU", cpu === null ? "–" : `${(cpu * 100).toFixed(2)} % of a core`, now.figures.get("process_cpu_seconds_total")?.help ?? "", course((one, before) => rateOf(before, one, "process_cpu_seconds_total"))],
-        ["Resident memory", format.bytes(at("process_resident_memory_bytes")), now.figures.get("process_resident_memory_bytes")?.help ?? "", course((one) => total(one.figures, "process_resident_memory_bytes"))],
-        ["Requests", format.rate(requests === null ? null : Math.round(requests * 10) / 10), now.figures.get("tallyd_http_requests_total")?.help ?? "", course((one, before) => rateOf(before, one, "tallyd_http_requests_total"))],
-        ["Views made", format.rate(rateOf(old, now, "tallyd_views_total")), now.figures.get("tallyd_views_total")?.help ?? "", course((one, before) => rateOf(before, one, "tallyd_views_total"))],
+        ["CPU", cpu === null ? "–" : `${(cpu * 100).toFixed(2)} % of a core`, now.figures.get("process_cpu_seconds_total")?.help ?? "", courses.cpu],
+        ["Resident memory", format.bytes(at("process_resident_memory_bytes")), now.figures.get("process_resident_memory_bytes")?.help ?? "", courses.memory],
+        ["Requests", format.rate(requests === null ? null : Math.round(requests * 10) / 10), now.figures.get("tallyd_http_requests_total")?.help ?? "", courses.requests],
+        ["Views made", format.rate(rateOf(old, now, "tallyd_views_total")), now.figures.get("tallyd_views_total")?.help ?? "", courses.views],
         ["Programs", `${format.exact(processes.live)} live, ${format.exact(processes.gone)} gone`, "", null],
         ["Streams", `${format.exact(at("tallyd_sse_clients"))} of ${format.exact(limits.streams)}`, now.figures.get("tallyd_sse_clients")?.help ?? "", null],
         ["Descriptors", `${format.exact(at("process_open_fds"))} of ${format.exact(at("process_max_fds"))}`, now.figures.get("process_open_fds")?.help ?? "", null],
@@ -84,7 +107,7 @@ function Figures({ samples }) {
 /** @param {{samples: Sample[]}} props */
 function Threads({ samples }) {
     const now = /** @type {Sample} */ (samples.at(-1));
-    const old = samples.at(-4) ?? samples[0];
+    const old = samples[0];
     return html`<section class="panel" aria-labelledby="threads-title"><h2 id="threads-title">Work</h2>
         <p class="hint">${now.figures.get("tallyd_rounds_total")?.help}</p>
         <table data-testid="daemon-threads"><thead><tr><th scope="col">Thread</th><th scope="col" class="number">Rounds</th><th scope="col" class="number">Each, now</th>
@@ -114,15 +137,14 @@ function History({ info: { history, state_dir: folder } }) {
 /** @param {{samples: Sample[], address: Address}} props */
 function Requests({ samples, address }) {
     const now = /** @type {Sample} */ (samples.at(-1));
-    const first = samples[0];
-    const rows = (now.figures.get("tallyd_http_requests_total")?.samples ?? []).map(({ labels, value }) => ({ ...labels, value,
-        rate: samples.length > 1 ? rateOf(first, now, "tallyd_http_requests_total", labels) : null }));
+    const rows = useMemo(() => (now.figures.get("tallyd_http_requests_total")?.samples ?? []).map(({ labels, value }) => ({ ...labels, value,
+        rate: samples.length > 1 ? rateOf(samples[0], now, "tallyd_http_requests_total", labels) : null })), [now]);
     /** @type {import("../rows.js").Column<any>[]} */
     const columns = [
         { id: "method", label: "Method", width: 6, value: (row) => row.method }, { id: "route", label: "Route", value: (row) => row.route },
         { id: "code", label: "Status", width: 6, value: (row) => Number(row.code), show: (row) => html`<span class="badge ${row.code[0] === "5" ? "bad" : row.code[0] === "4" ? "warn" : ""}">${row.code}</span>` },
         { id: "value", label: "Answers", number: true, width: 7, value: (row) => row.value, show: (row) => format.exact(row.value) },
-        { id: "rate", label: "Now", help: "since this view was opened, at most ten minutes", number: true, width: 7, value: (row) => row.rate, show: (row) => row.rate === null ? "–" : `${row.rate.toFixed(2)}/s` },
+        { id: "rate", label: "Now", help: "over the last quarter of a minute", number: true, width: 7, value: (row) => row.rate, show: (row) => row.rate === null ? "–" : `${row.rate.toFixed(2)}/s` },
     ];
     return html`<section class="panel" aria-labelledby="requests-title"><h2 id="requests-title">Requests</h2>
         <${Table} id="requests" caption="answers by route and status" rows=${rows} columns=${columns} keyOf=${(/** @type {any} */ row) => `${row.method} ${row.route} ${row.code}`}
@@ -206,22 +228,18 @@ function Tokens({ store, address }) {
 
 /** @param {import("../views.js").Given} given */
 function Body({ store, address }) {
-    const samples = useRef(/** @type {Sample[]} */ ([]));
     const { data, problem, refresh } = useResource(sample, [], { every: EVERY_MS });
-    if (data && data !== samples.current.at(-1)) {
-        const same = samples.current.filter(({ info }) => info.start_id === data.info.start_id);
-        samples.current = [...same.slice(1 - KEPT), data];
-    }
+    const { samples, courses } = useSamples(data);
     if (!data) {
         return problem ? html`<${Failed} problem=${problem} again=${refresh} />` : html`<${Loading} what="tallyd's own figures" />`;
     }
     const off = refusal(store, "admin");
     return html`${problem ? html`<${Failed} problem=${problem} again=${refresh} />` : null}
         <${Health} found=${findings(data.info, data.figures)} />
-        <${Figures} samples=${samples.current} />
-        <div class="ops-columns"><${Threads} samples=${samples.current} /><${History} info=${data.info} /></div>
+        <${Figures} samples=${samples} courses=${courses} />
+        <div class="ops-columns"><${Threads} samples=${samples} /><${History} info=${data.info} /></div>
         <${Refused} info=${data.info} />
-        <${Requests} samples=${samples.current} address=${address} />
+        <${Requests} samples=${samples} address=${address} />
         <${Identity} info=${data.info} />
         <section class="panel" aria-labelledby="tokens-title"><h2 id="tokens-title">Tokens</h2>
             ${off ? html`<p class="hint" data-testid="tokens-off">${off}. In a terminal where tallyd runs: <code>tallyctl token create NAME</code>, <code>list</code>, <code>revoke NAME</code>.</p>`
