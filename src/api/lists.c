@@ -1,10 +1,13 @@
 /* The routes that list: what passes the filters, in an order, a page at a time. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/private.h"
 #include "base/clock.h"
+
+#define TREND_LEAST 6u /* parts of a level, of at most twelve */
 
 /* One answer: its rows, their order, and what else it says. */
 struct listing {
@@ -132,6 +135,38 @@ static void baseline_set(json_t *json, const struct stats_process_view *baseline
     json_object_set_new(json, "baseline", stamp);
 }
 
+/* The growth of the one heap that is shown, whose rows are the types'; NULL: there are several, or it has none yet. */
+static struct stats_growth_copy *growth_of(const struct listing *listing)
+{
+    const struct stats_heap_view *only = NULL;
+    for (size_t i = 0; i < listing->process->heap_count; i++) {
+        const struct stats_heap_view *heap = &listing->process->heaps[i];
+        if (listing->heap ? heap->n != listing->heap : heap->gone)
+            continue;
+        if (only)
+            return NULL;
+        only = heap;
+    }
+    return only ? stats_growth_copy_new(only->growth) : NULL;
+}
+
+/* Of the longest level that is filled. */
+static json_t *trend_json(const struct stats_growth_copy *copy, const struct stats_type_view *type)
+{
+    unsigned at = copy ? copy->level_count - 1 : 0;
+    if (!copy || type->row >= copy->type_count)
+        return json_null();
+    while (at && copy->levels[at].count < TREND_LEAST)
+        at--;
+    const struct stats_growth_level *level = &copy->levels[at];
+    json_t *values = json_array();
+    for (unsigned i = 0; i < level->count; i++)
+        json_array_append_new(values, view_number((uint64_t)level->low[type->row][i] * GROWTH_UNIT));
+    double window_s = (double)(level->end_ns[level->count - 1] - level->start_ns) / level->count / 1e9;
+    return json_pack("{s:f, s:o, s:o}", "window_s", round(window_s * 1000) / 1000, "end_mono_ns",
+                     view_number(level->end_ns[level->count - 1]), "live_bytes", values);
+}
+
 static json_t *types_make(struct request *request, const void *arg)
 {
     const struct listing *listing = arg;
@@ -142,6 +177,8 @@ static json_t *types_make(struct request *request, const void *arg)
     bool by_name = !strcmp(listing->sort, "name");
     struct list list = {.rows = malloc((count + 1) * sizeof *list.rows), .word = listing->sort, .down = listing->down};
     struct details *details = details_new(process, listing->heap);
+    bool trend = request_flag(request, "trend");
+    struct stats_growth_copy *growth = trend ? growth_of(listing) : NULL;
     json_t *json = json_object(), *rows = json_array();
     for (size_t i = 0; list.rows && details && i < count; i++)
         list.rows[list.count++] = (struct list_row){
@@ -151,10 +188,13 @@ static json_t *types_make(struct request *request, const void *arg)
     for (size_t i = from; i < to; i++) {
         json_t *type = view_type(list.rows[i].item);
         details_type_set(type, details, list.rows[i].item, request_flag(request, "histograms"));
+        if (trend)
+            json_object_set_new(type, "trend", trend_json(growth, list.rows[i].item));
         if (listing->baseline)
             view_since(type, list.rows[i].item, listing->baseline, listing->heap);
         json_array_append_new(rows, type);
     }
+    free(growth);
     free(details);
     free(list.rows);
     view_identity(json, process);

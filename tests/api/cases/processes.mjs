@@ -24,6 +24,10 @@ export const cases = [
     { route: "GET /v1/processes/{id}/stats", at: { id: "gone" } },
     { route: "GET /v1/processes/{id}/types", at: { id: "live" } },
     { route: "GET /v1/processes/{id}/types", at: { id: "ledger" }, query: { histograms: "true", sort: "name", limit: "2" } },
+    { route: "GET /v1/processes/{id}/types", at: { id: "live" }, query: { trend: "true" }, check: ({ json }) => {
+        const { trend, live_bytes: now } = json.types[0];
+        assert.ok(trend.window_s >= 1 && trend.live_bytes.length && trend.live_bytes.at(-1) <= 4 * now, JSON.stringify(trend));
+    } },
     { route: "GET /v1/processes/{id}/collections", at: { id: "live" }, check: ({ json }) => assert.ok(json.collections.length) },
     { route: "GET /v1/processes/{id}/forecast", at: { id: "live" }, check: ({ json }) => {
         assert.equal(json.collect[2].sliced, false);
