@@ -85,6 +85,7 @@ struct connection { /* one socket; in the api's list, newest first, under its lo
 
 struct route;
 struct stream;
+struct download;
 
 /* Headers that all requests are asked for, found in one walk: guard.c. */
 enum header {
@@ -135,6 +136,7 @@ struct request {
     char tail_process[33];
     size_t tail_enough; /* events */
     const struct stream *stream; /* that it became */
+    const struct download *download; /* likewise */
     bool keyed; /* it is the first with its Idempotency-Key */
     /* aside: with a worker */
     struct request *next_job;
@@ -156,6 +158,7 @@ struct api {
     struct operations *operations;
     struct audit *audit;
     struct history *history; /* NULL: none */
+    struct snapshots *snapshots; /* NULL: none */
     struct rules *rules;
     char tcp_address[64], public_host[256], start_id[16];
     char runtime_dir[512], state_dir[512];
@@ -194,8 +197,13 @@ struct api {
     unsigned stream_count;
     struct channel *channels;
     atomic_size_t frame_bytes; /* of all frames there are */
+
+    pthread_mutex_t downloads_lock; /* downloads and what waits in them */
+    pthread_cond_t downloads_end;   /* one has gone */
+    struct download *downloads;
+    unsigned download_count;
 };
-/* Lock order: none of the three is taken while another is held. */
+/* Lock order: none of the four is taken while another is held; the snapshots' own may be, below downloads_lock. */
 
 typedef enum MHD_Result (*route_fn)(struct request *request);
 enum place { HERE, KEPT, ASIDE };
@@ -387,6 +395,11 @@ void streams_tick(struct api *api);
 void stream_detach(struct api *api, const struct stream *gone);
 void streams_end(struct api *api);
 void streams_judge(struct api *api);
+
+/* downloads.c. break: all that go on end, and none begins once the api drains; await: until there is none. */
+void download_detach(struct api *api, const struct download *gone);
+void downloads_break(struct api *api);
+void downloads_await(struct api *api);
 
 /* connections.c. take: a socket that was accepted, taken over; changed: what libmicrohttpd tells of it.
  * free: what is left once the listeners have stopped. */

@@ -137,6 +137,7 @@ static int api_open(struct daemon *daemon, const char *start_id)
                                                 .operations = daemon->operations,
                                                 .audit = daemon->audit,
                                                 .history = daemon->history,
+                                                .snapshots = daemon->snapshots,
                                                 .rules = daemon->rules,
                                                 .tcp_fd = daemon->tcp_fd,
                                                 .unix_fd = daemon->unix_fd,
