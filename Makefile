@@ -304,6 +304,10 @@ MINUTES ?= 60
 bench: all ## tally-bench and the peers that are installed in turn, PAIRS times; ONLY=W1,..., PEERS='FOLDER ...'
 	@$(PYTHON) tests/bench/bench.py --build $(BUILD) --pairs $(PAIRS) --only '$(ONLY)' $(PEERS:%=--peers %)
 
+.PHONY: pictures
+pictures: all ## pictures of every view of the dashboard, into BUILD/pictures, and those of the README
+	@TALLY_BUILD=$(abspath $(BUILD)) node tests/browser/pictures.mjs
+
 .PHONY: bench-page bench-page-heap
 bench-page: all $(BUILD)/hosts/bazaar $(BUILD)/hosts/swarm ## the page in Chromium: its size, first paint, frames with 1,000 processes and 10,000 types; ONLY=size,paint,...
 	@TALLY_BUILD=$(abspath $(BUILD)) ONLY='$(ONLY)' node tests/bench/page.mjs
