@@ -19,7 +19,7 @@ export const VIEWS = [
     { id: "process", title: "Overview", key: "o", needsProcess: true, load: () => import("./views/process.js") },
     { id: "collections", title: "Collections", key: "c", needsProcess: true, load: () => import("./views/collections.js") },
     { id: "events", title: "Events", key: "e", needsProcess: true, load: () => import("./views/events.js") },
-    { id: "rules", title: "Rules", key: "r", needsProcess: false, load: () => import("./views/rules.js") },
+    { id: "rules", title: "Alerts & rules", key: "r", needsProcess: false, load: () => import("./views/rules.js") },
     { id: "audit", title: "Audit", key: "a", needsProcess: false, load: () => import("./views/audit.js") },
     { id: "daemon", title: "Daemon", key: "d", needsProcess: false, load: () => import("./views/daemon.js") },
 ];

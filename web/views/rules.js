@@ -190,4 +190,4 @@ function Body({ store, address }) {
 }
 
 /** @type {import("../views.js").View} */
-export default { title: "Rules and alerts", needsProcess: false, topics: () => [], Body };
+export default { title: "Alerts & rules", needsProcess: false, topics: () => [], Body };
