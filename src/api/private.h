@@ -323,9 +323,12 @@ json_t *baseline_json(const struct api *api, const struct stats_baseline *baseli
 json_t *weaken_json(const struct stats_heap_view *heap, const char *shape, size_t bytes);
 bool weaken_mentions(const char *shape, size_t bytes, const char *type);
 
-/* forecast.c. snapshot: of one heap, or of all (0); null where nothing can be said. */
-json_t *forecast_json(const struct stats_process_view *process, uint32_t heap);
-json_t *forecast_snapshot(const struct stats_process_view *process, uint32_t heap);
+/* forecast.c, snapshot.c: of one heap, or of all (0). */
+json_t *forecast_json(struct api *api, const struct stats_process_view *process, uint32_t heap);
+json_t *forecast_snapshot(struct api *api, const struct stats_process_view *process, uint32_t heap);
+/* snapshot.c. What came of one, and of a heap's. */
+json_t *snapshot_result(const struct operation_view *operation);
+void snapshot_heap_set(json_t *json, const struct operation_heap *heap);
 
 /* history.c: what /healthz and /v1/info say of it */
 json_t *history_health(struct api *api);

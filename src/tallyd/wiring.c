@@ -115,6 +115,7 @@ static int intake_open(struct daemon *daemon)
                                      .swept = swept,
                                      .ack = ack_hear,
                                      .rows = rows_hear,
+                                     .snapshot = capture_hear,
                                      .refused = refused,
                                      .released = released};
     runtime_path(daemon, "agent.sock", path, sizeof path);
