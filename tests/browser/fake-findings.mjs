@@ -231,7 +231,7 @@ export class Findings {
         case "GET forecast": return [200, this.forecast(p)];
         case "GET suspects": return [200, this.suspects()];
         case "GET baselines": return [200, { baselines: told(this.baselines) }];
-        case "GET history": return [200, this.history(url)];
+        case "GET history": return url.searchParams.get("series")?.startsWith("type:") ? [200, this.history(url)] : null;
         case "POST baseline": return [200, this.fake.done(p, "baseline", { baseline: this.baseline(p).id })];
         case "POST collect": return body.dry_run ? [200, this.fake.done(p, "find_cycles", { unreachable: 1200 })] : null;
         case "POST snapshot":
