@@ -5,7 +5,7 @@ import { Component, html } from "./vendor/htm-preact.js";
 import { change, present } from "./address.js";
 import { Plot, nearestMark } from "./charts.js";
 import * as format from "./format.js";
-import { RANGES, heldWords, panned, zoomed } from "./ranges.js";
+import { POINTS, RANGES, heldWords, panned, zoomed } from "./ranges.js";
 import { REASONS, hiddenOf, reasonOf, toggled } from "./reasons.js";
 import { onTheme } from "./theme.js";
 
@@ -15,6 +15,7 @@ import { onTheme } from "./theme.js";
 /** What a held window leaves out of the address. */
 const LIVE = { from: null, to: null };
 const AHEAD_OF_SIGHT = "240px";
+const CALM_MS = 2000;
 let boards = 0;
 
 /** @param {number} from @param {number} to */
@@ -29,6 +30,8 @@ export class Board {
         this.sync = `tally-${++boards}`;
         this.plots = /** @type {Map<Element, {plot: Plot, seen: boolean}>} */ (new Map());
         this.due = 0;
+        this.key = "";
+        this.drawnAt = -Infinity;
         this.observer = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => {
             const entry = this.plots.get(target);
             if (entry) {
@@ -68,6 +71,17 @@ export class Board {
     /** @param {HTMLElement} host @param {boolean} shown */
     table(host, shown) {
         this.plots.get(host)?.plot.showTable(shown);
+    }
+
+    /** Draws where something is another than last time, and else no more often than a step of the charts is long: what is
+     * between two steps cannot be seen. @param {string} key of all that is drawn but the newest figures @param {{from: number, to: number}} window */
+    update(key, { from, to }) {
+        const step = Math.min(CALM_MS, (to - from) / POINTS * 1000);
+        if (key !== this.key || performance.now() - this.drawnAt >= step) {
+            this.key = key;
+            this.drawnAt = performance.now();
+            this.invalidate();
+        }
     }
 
     /** Draws what is seen, in the next frame. */

@@ -140,7 +140,7 @@ export class Plot {
 
     /** The time under the reading cursor. */
     get cursorTime() {
-        const index = this.chart.cursor.idx;
+        const index = this.chart?.cursor.idx; /* uPlot calls back before it is made */
         return index === null || index === undefined ? null : this.scene?.shape.t[index] ?? null;
     }
 
@@ -316,7 +316,7 @@ export class Plot {
         });
         const mark = this.spec.strip && this.chart?.cursor.idx !== null ? this.scene?.marks[(this.scene?.marks.length ?? 0) - 1 - row] : null;
         const note = mark ? `${format.moment(mark.t * 1000)}, ${reasonOf(mark.reason).label}, generation ${mark.generation}, collected ${format.exact(mark.collected)}`
-            : this.limits.map(({ label, value }) => `${label} ${TEXT[this.spec.unit](value)}`).join(", ");
+            : this.cursorTime !== null ? format.moment(this.cursorTime * 1000) : this.limits.map(({ label, value }) => `${label} ${TEXT[this.spec.unit](value)}`).join(", ");
         if (this.note.textContent !== note) {
             this.note.textContent = note;
         }

@@ -2,6 +2,7 @@
 
 const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const NOTHING = "–";
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /** Three significant digits, without trailing zeros behind a whole number of three.
  * @param {number} n */
@@ -84,9 +85,11 @@ export function dateTime(when) {
 export function axisTime(ms, step) {
     const date = new Date(ms);
     const time = clock(ms);
-    const day = `${date.toLocaleString("en", { month: "short" })} ${date.getDate()}`;
-    return step >= 86_400 ? day : step >= 10_800 ? `${day} ${time.slice(0, 5)}` : step >= 60 ? time.slice(0, 5)
-        : step < 1 ? `${time}.${String(date.getMilliseconds()).padStart(3, "0")}` : time;
+    if (step < 10_800) {
+        return step >= 60 ? time.slice(0, 5) : step < 1 ? `${time}.${String(date.getMilliseconds()).padStart(3, "0")}` : time;
+    }
+    const day = `${MONTHS[date.getMonth()]} ${date.getDate()}`;
+    return step >= 86_400 ? day : `${day} ${time.slice(0, 5)}`;
 }
 
 /** Small ones too, for axes. @param {number|null|undefined} n of a hundred */
@@ -143,12 +146,6 @@ function done({ kind, result, process_count: processes }) {
     if (kind === "baseline") {
         return "baseline set";
     }
-    if (kind === "find_cycles") {
-        return `found ${plural(result?.unreachable ?? 0, "object")} in garbage cycles`;
-    }
-    if (kind === "snapshot") {
-        return `snapshot of ${plural(result?.objects ?? 0, "object")}, which stopped the program`;
-    }
     if (kind === "garbage_clear") {
         return `${plural(result?.cleared ?? 0, "reference")} given back`;
     }
@@ -164,7 +161,7 @@ function succeeded(operation) {
     if (operation.kind === "config") {
         return configText(operation.result ?? {});
     }
-    const pause = operation.pause_ns === null ? "" : ` ${operation.kind === "snapshot" ? "for" : "in"} ${duration(operation.pause_ns)}`;
+    const pause = operation.pause_ns === null ? "" : ` in ${duration(operation.pause_ns)}`;
     const wait = operation.safepoint_wait_ns === null ? ""
         : `, waited ${duration(operation.safepoint_wait_ns)} for a safepoint`;
     return `${done(operation)}${pause}${wait}`;

@@ -23,6 +23,13 @@ export function rowOf(ns) {
 export const rowLabel = (row) => row === 0 ? `below ${format.duration(BOUNDS[1])}`
     : row === BOUNDS.length - 1 ? `${format.duration(BOUNDS[row])} or more` : `${format.duration(BOUNDS[row])} – ${format.duration(BOUNDS[row + 1])}`;
 
+/** Columns lie on fixed times, so that they do not flow as the window moves on. @param {number} from @param {number} to @param {number} columns */
+export function columnsAt(from, to, columns) {
+    const width = (to - from) / columns;
+    const last = Math.floor(to / width);
+    return { from: (last - columns + 1) * width, to: (last + 1) * width };
+}
+
 /** @param {Mark[]} marks @param {number} from @param {number} to @param {number} columns @returns {Heat} */
 export function heatOf(marks, from, to, columns) {
     const counts = new Uint32Array(columns * BOUNDS.length);

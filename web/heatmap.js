@@ -3,7 +3,7 @@
 
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import * as format from "./format.js";
-import { BOUNDS, SHADES, columnStart, heatOf, heatText, rowLabel, shadeOf } from "./heat.js";
+import { BOUNDS, SHADES, columnStart, columnsAt, heatOf, heatText, rowLabel, shadeOf } from "./heat.js";
 import { colour } from "./paint.js";
 import { onTheme } from "./theme.js";
 
@@ -100,9 +100,10 @@ export function HeatMap({ marks, from, to, table, onTable, onCell }) {
     const canvas = useRef(/** @type {HTMLCanvasElement|null} */ (null));
     const [width, setWidth] = useState(0);
     const [at, setAt] = useState(/** @type {Cell|null} */ (null));
-    const [, setScheme] = useState(0);
+    const [scheme, setScheme] = useState(0);
     const columns = Math.max(10, Math.min(90, Math.floor((width - LEFT - RIGHT) / COLUMN_PX)));
-    const heat = heatOf(marks, from, to, columns);
+    const whole = columnsAt(from, to, columns);
+    const heat = heatOf(marks, whole.from, whole.to, columns);
     const shown = rowsOf(heat);
     const cell = at && at.column < columns ? { column: at.column, row: Math.min(shown.high, Math.max(shown.low, at.row)) } : null;
     useEffect(() => onTheme(() => setScheme((turn) => turn + 1)), []);
@@ -121,7 +122,7 @@ export function HeatMap({ marks, from, to, table, onTable, onCell }) {
             context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
             draw(context, heat, width, cell);
         }
-    });
+    }, [whole.from, columns, width, heat.total, heat.most, shown.low, shown.high, cell?.row, cell?.column, scheme]);
     const choose = (/** @type {Cell|null} */ one) => one && onCell(columnStart(heat, one.column), columnStart(heat, one.column + 1), BOUNDS[one.row]);
     const cellAt = (/** @type {MouseEvent} */ event) => {
         const box = /** @type {Element} */ (event.currentTarget).getBoundingClientRect();

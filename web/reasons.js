@@ -36,9 +36,10 @@ export const REASONS = [
         outline: (path, x, y, r) => polygon(path, [x, y - r * 1.1, x + r * 1.1, y, x, y + r * 1.1, x - r * 1.1, y]) },
 ];
 
+const BY_NAME = new Map(REASONS.map((reason) => [reason.name, reason]));
+
 /** A reason of a later tallyd is shown by its name. @param {string} name @returns {Reason} */
-export const reasonOf = (name) => REASONS.find((reason) => reason.name === name)
-    ?? { ...REASONS[0], name, label: name.replace(/_/g, " "), letter: "?", colour: "--muted", why: "" };
+export const reasonOf = (name) => BY_NAME.get(name) ?? { ...REASONS[0], name, label: name.replace(/_/g, " "), letter: "?", colour: "--muted", why: "" };
 
 /** Names that are left out, of the address's hide=. @param {string|null|undefined} words */
 export const hiddenOf = (words) => new Set((words ?? "").split(",").filter(Boolean));

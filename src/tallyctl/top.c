@@ -1,6 +1,5 @@
 #include "tallyctl/top.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,13 +13,6 @@
 #define CTRL_L 12
 #define PLAIN_COLUMNS 80u
 
-/* The terminal was closed, and no signal said so. */
-static bool terminal_is_gone(void)
-{
-    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-    return poll(&in, 1, 0) == 1 && (in.revents & (POLLHUP | POLLERR));
-}
-
 /* Draws when something has come, and each time round, which is four times a second: ages grow. */
 static enum ctl_exit run_screen(struct top *top)
 {
@@ -29,7 +21,7 @@ static enum ctl_exit run_screen(struct top *top)
     int key;
     if (!screen)
         return CTL_USAGE;
-    while (!top->quit && !wake_interrupted() && !terminal_is_gone()) {
+    while (!top->quit && !wake_interrupted()) {
         screen_size(screen, &canvas);
         canvas_clear(&canvas);
         top_draw(top, &canvas);

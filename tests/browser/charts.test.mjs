@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BOUNDS, SHADES, byReason, heatOf, heatText, quantile, rowLabel, rowOf, shadeOf } from "../../web/heat.js";
+import { BOUNDS, SHADES, byReason, columnsAt, heatOf, heatText, quantile, rowLabel, rowOf, shadeOf } from "../../web/heat.js";
 import { POINTS, RANGES, heldWords, panned, windowOf, zoomed } from "../../web/ranges.js";
 import { REASONS, hiddenOf, reasonOf, toggled } from "../../web/reasons.js";
 import { SERIES, Track, lowerBound } from "../../web/track.js";
@@ -135,6 +135,13 @@ test("the map counts every pause in its cell, and says so in words", () => {
     assert.equal(heatText(heatOf([], 0, 1, 3)), "No collection in this time.");
     assert.deepEqual([shadeOf(0, 9), shadeOf(1, 9), shadeOf(9, 9), shadeOf(1, 1)], [0, 1, SHADES, SHADES]);
     assert.deepEqual([...byReason([{ reason: "remote" }, { reason: "threshold" }, { reason: "remote" }])], [["threshold", 1], ["remote", 2]]);
+});
+
+test("the map's columns stay where they are while the window moves on", () => {
+    const first = columnsAt(1000, 1300, 30);
+    assert.deepEqual(first, { from: 1010, to: 1310 });
+    assert.deepEqual(columnsAt(1004, 1304, 30), first);
+    assert.equal(columnsAt(1010, 1310, 30).from, 1020);
 });
 
 test("small things", () => {

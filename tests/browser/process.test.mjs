@@ -203,7 +203,7 @@ describe("the overview", { skip }, () => {
         assert.equal(await inAddress("hide"), null);
     });
 
-    test("a chart is saved as CSV and as a picture, the time as a trace", PATIENCE, async () => {
+    test("a chart is saved as CSV and as a picture", PATIENCE, async () => {
         const tool = (name) => page.locator('[data-figure="free_rate"]').getByRole("button", { name });
         const csv = await saved(page, () => tool(/^CSV/).click());
         assert.equal(csv.name, "bakery-free_rate.csv");
@@ -213,6 +213,14 @@ describe("the overview", { skip }, () => {
         const png = await readFile(await file.path());
         assert.equal(png.subarray(1, 4).toString(), "PNG");
         assert.ok(png.length > 3000, `${png.length} bytes`);
+    });
+
+    test("the time shown is exported as a trace, from its button by keyboard", PATIENCE, async () => {
+        await byId(page, "trace").focus();
+        const { name, text } = await saved(page, () => page.keyboard.press("Enter"));
+        assert.equal(name, "bakery.trace.json");
+        const { traceEvents } = JSON.parse(text);
+        assert.ok(traceEvents.some(({ ph }) => ph === "X") && traceEvents.some(({ ph }) => ph === "C"), text.slice(0, 300));
     });
 
     test("heaps are shown together and one by one", PATIENCE, async () => {

@@ -104,7 +104,7 @@ state("collect, disable and enable tell what they did", {}, async ({ page, fake 
     await byId(page, "confirm-yes").click();
     await answer.getByText("Disable: in force: automatic collection disabled").waitFor();
     assert.equal(fake.processes[0].enabled, false);
-    assert.equal(await byId(page, "disable").getAttribute("aria-pressed"), "true");
+    await page.locator('[data-testid="disable"][aria-pressed="true"]').waitFor();
     await byId(page, "collect").click();
     await answer.getByText(/^Collect generation 2: collected [\d,]+ objects .* waited 2.00 ms for a safepoint$/).waitFor();
     await byId(page, "generation").selectOption("0");

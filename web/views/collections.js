@@ -7,6 +7,7 @@ import { Board, Chart, Glyph, RangeBar, ReasonLegend } from "../board.js";
 import { CollectionDetail, PhaseBar, askedBy, phasesText } from "../collection.js";
 import * as format from "../format.js";
 import { byReason, quantile } from "../heat.js";
+import { HeapSwitch } from "../heaps.js";
 import { HeatMap } from "../heatmap.js";
 import { endOf, marksOf, usePool } from "../past.js";
 import { heldWords, windowOf } from "../ranges.js";
@@ -86,11 +87,12 @@ function Body({ store, address }) {
     scene.current = () => ({ from, to, shape, coarse: () => shape, marks, stats: null });
     const open = useRef((/** @type {string} */ key) => key);
     open.current = (key) => address.with({ ...heldWords(from, to), collection: key });
-    const name = `${store.summary?.name ?? "process"}-collections`;
-    const board = useMemo(() => new Board({ window: () => windowOf(present(), endOf(store)), scene: () => scene.current(), onPick: (mark) => go(open.current(mark.key)), name: () => name }), []);
+    const name = useRef("");
+    name.current = `${store.summary?.name ?? "process"}-collections`;
+    const board = useMemo(() => new Board({ window: () => windowOf(present(), endOf(store)), scene: () => scene.current(), onPick: (mark) => go(open.current(mark.key)), name: () => name.current }), []);
     useEffect(() => () => board.destroy(), []);
     useEffect(() => board.describe(), [address.toString()]);
-    useEffect(() => board.invalidate());
+    useEffect(() => board.update(`${address} ${marks.length}`, window));
 
     if (!store.stats) {
         return html`<${Loading} what="the process" testid="process-loading" />`;
@@ -99,6 +101,7 @@ function Body({ store, address }) {
     const missing = address.get("collection") && !chosen && !loading;
     const alike = chosen ? inWindow.filter(({ reason, generation, collection }) => reason === chosen.reason && generation === chosen.generation && collection.heap === chosen.collection.heap) : [];
     return html`<article aria-label="Collections of ${store.stats.name}" data-testid="collections-view">
+        <${HeapSwitch} stats=${store.stats} heap=${heap} address=${address} />
         <${Stale} store=${store} />
         <${RangeBar} window=${window} behind=${0} loading=${loading} problem=${problem} />
         <div class="filter-bar"><${ReasonLegend} counts=${byReason(inWindow)} hidden=${hidden} /><${Filters} address=${address} /></div>

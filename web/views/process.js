@@ -1,15 +1,17 @@
 /* The chosen process, or one of its heaps: who it is, its figures, charts over time, what can be done and what is in
  * force. One that is gone shows how it ended. */
 
-import { html, useEffect, useMemo, useRef } from "../vendor/htm-preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { go, present } from "../address.js";
 import * as api from "../api.js";
 import { Board, Chart, RangeBar, ReasonLegend } from "../board.js";
 import { Actions, Operations, useForecast } from "../controls.js";
 import { fieldsOf, processCharts } from "../figures.js";
 import * as format from "../format.js";
+import { HeapSwitch } from "../heaps.js";
 import { byReason } from "../heat.js";
 import { endOf, figuresOf, marksOf, usePool, useTrack } from "../past.js";
+import { download } from "../paint.js";
 import { CrashCard } from "../postmortem.js";
 import { POINTS, windowOf } from "../ranges.js";
 import { hiddenOf } from "../reasons.js";
@@ -17,8 +19,6 @@ import { Settings } from "../settings.js";
 import { Loading, Stale } from "../states.js";
 
 const SKIPPED_SHOWN_MS = 15_000;
-/** More heaps than this are chosen from a list. */
-const SEGMENTS_MOST = 8;
 const FIGURES = ["live_bytes", "live_objects", "rates.allocations_per_s", "allocations", "frees.refcount", "frees.cycle", "collections", "max_pause_ns",
     "pause_ns", "candidates", "garbage", "mapped_bytes"];
 
@@ -57,22 +57,6 @@ function Identity({ store, stats }) {
     </header>`;
 }
 
-/** All heaps, or one. @param {{stats: Stats, heap: number, address: Address}} props */
-function HeapSwitch({ stats, heap, address }) {
-    const { heaps } = stats;
-    if (heaps.length < 2 && !heap) {
-        return null;
-    }
-    const link = (/** @type {number} */ n) => address.with({ heap: n || null });
-    if (heaps.length > SEGMENTS_MOST) {
-        return html`<label class="heaps">heap <select data-testid="heap-choice" value=${String(heap)} onChange=${(/** @type {any} */ event) => go(link(Number(event.target.value)))}>
-            <option value="0">all ${heaps.length}</option>${heaps.map(({ n, state }) => html`<option key=${n} value=${String(n)}>${n}: ${state}</option>`)}</select></label>`;
-    }
-    return html`<nav class="heaps segments" aria-label="Heaps" data-testid="heaps"><a href=${link(0)} aria-current=${heap === 0 ? "true" : null}>all ${heaps.length} heaps</a>
-        ${heaps.map(({ n, state, gone, live_bytes }) => html`<a key=${n} href=${link(n)} aria-current=${heap === n ? "true" : null}
-            title="${state}, ${format.bytes(live_bytes)} live">heap ${n}${gone ? " (gone)" : ""}</a>`)}</nav>`;
-}
-
 /** Says it where frames were skipped. @param {{store: Store}} props */
 const Missed = ({ store }) => store.now() - store.missedAt < SKIPPED_SHOWN_MS ? html`<p class="notice warn" role="status"
     data-testid="missed">${format.plural(store.missed, "frame")} skipped because this page was slow; the charts show a gap.</p>` : null;
@@ -102,7 +86,7 @@ function AllFigures({ store, subject }) {
 function Charts({ store, address, heap, subject }) {
     const end = endOf(store);
     const window = windowOf(address, end);
-    const { track, loading, problem } = useTrack(store, heap, window);
+    const { track, loading, problem, answer } = useTrack(store, heap, window);
     const { pool, problem: poolProblem, cutAt } = usePool(store, heap, window);
     const hidden = hiddenOf(address.get("hide"));
     const tables = hiddenOf(address.get("tables"));
@@ -116,8 +100,9 @@ function Charts({ store, address, heap, subject }) {
         coarse: (rows) => track.coarse(window.from, window.to, rows), marks, stats: subject });
     const pick = useRef((/** @type {import("../charts.js").Mark} */ _) => {});
     pick.current = (mark) => go(address.to("collections", { heap: heap || null, range: address.get("range"), from: address.get("from"), to: address.get("to"), collection: mark.key }));
-    const name = `${store.summary?.name ?? "process"}${heap ? `-heap-${heap}` : ""}`;
-    const board = useMemo(() => new Board({ window: () => windowOf(present(), endOf(store)), scene: () => scene.current(), onPick: (mark) => pick.current(mark), name: () => name }), []);
+    const name = useRef("");
+    name.current = `${store.summary?.name ?? "process"}${heap ? `-heap-${heap}` : ""}`;
+    const board = useMemo(() => new Board({ window: () => windowOf(present(), endOf(store)), scene: () => scene.current(), onPick: (mark) => pick.current(mark), name: () => name.current }), []);
     useEffect(() => () => board.destroy(), []);
 
     const heldAt = useRef({ held: false, count: 0 });
@@ -126,31 +111,20 @@ function Charts({ store, address, heap, subject }) {
     }
     const place = `${address.get("from")} ${address.get("to")} ${address.get("range")} ${heap}`;
     useEffect(() => board.describe(), [place]);
-    useEffect(() => board.invalidate());
+    useEffect(() => board.update(`${address} ${answer?.to} ${marks.length} ${subject.memory_limit_bytes}`, window));
 
+    const [traceProblem, setTraceProblem] = useState("");
     const trace = `${api.one(store.chosen)}/history?${new URLSearchParams({ format: "trace", from: new Date(window.from * 1000).toISOString(), to: new Date(window.to * 1000).toISOString() })}`;
     return html`<section class="over-time" aria-label="Over time">
-        <${RangeBar} window=${window} behind=${window.held ? track.count - heldAt.current.count : 0} loading=${loading} problem=${problem || poolProblem}>
+        <${RangeBar} window=${window} behind=${window.held ? track.count - heldAt.current.count : 0} loading=${loading} problem=${traceProblem || problem || poolProblem}>
             <${ReasonLegend} counts=${counts} hidden=${hidden} />
             <button type="button" class="small at-end" data-testid="trace" title="Collections and counters of this time, for Perfetto or chrome://tracing"
-                onClick=${() => saveTrace(trace, `${name}.trace.json`)}>Trace</button><//>
+                onClick=${() => api.blob(trace).then((blob) => { download(`${name.current}.trace.json`, blob); setTraceProblem(""); }, (failure) => setTraceProblem(`No trace: ${failure.message}`))}>Trace</button><//>
         ${cutAt > window.from ? html`<p class="hint" data-testid="cut">Collections before ${format.dateTime(cutAt * 1000)} are too many to mark; the mean pause covers all of them.</p>` : null}
         <div class="charts" data-testid="charts">${specs.map((spec) => html`<${Chart} key=${spec.id} board=${board} spec=${spec} table=${tables.has(spec.id)} />`)}</div>
         <p class="legend">Drag across a chart to zoom, double-click to reset. With a chart in focus: arrows read it, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>Page Up</kbd> <kbd>Page Down</kbd> move,
             <kbd>P</kbd> pauses, <kbd>0</kbd> resets, <kbd>T</kbd> shows its table, <kbd>Enter</kbd> opens the collection at the cursor.</p>
     </section>`;
-}
-
-/** @param {string} path @param {string} name */
-async function saveTrace(path, name) {
-    const { download } = await import("../paint.js");
-    const { announce } = await import("../announce.js");
-    try {
-        download(name, await api.blob(path));
-        announce("The trace was saved");
-    } catch (problem) {
-        announce(`No trace: ${/** @type {Error} */ (problem).message}`);
-    }
 }
 
 /** @param {{store: Store, address: Address}} props */
