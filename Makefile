@@ -38,19 +38,20 @@ LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
 INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c command.c feed.c sample.c ending.c guard.c)
 STATS_SRCS := $(addprefix src/stats/,baseline.c model.c texts.c births.c events.c detail.c runs.c forecast.c growth.c trend.c suspects.c apps.c tail.c publish.c)
-OPERATIONS_SRCS := $(addprefix src/operations/,operations.c ride.c rows.c audit.c)
+OPERATIONS_SRCS := $(addprefix src/operations/,operations.c ride.c rows.c snapshot.c audit.c)
 HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c migrate.c check.c base.c retain.c writer.c series.c subject.c collected.c sampler.c ticker.c reader.c stretch.c query.c lists.c purge.c history.c)
-SNAPSHOT_SRCS := $(addprefix src/snapshot/,store.c describe.c receive.c index.c load.c edges.c dominators.c reach.c analyse.c graph.c select.c links.c)
+SNAPSHOT_SRCS := $(addprefix src/snapshot/,store.c describe.c receive.c index.c load.c edges.c dominators.c reach.c analyse.c graph.c select.c links.c export.c \
+  export_heapsnapshot.c export_pprof.c)
 RULES_SRCS := $(addprefix src/rules/,series.c window.c parse.c alerts.c act.c engine.c keep.c rules.c)
 API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c parameters.c json.c credentials.c tokens.c session.c asked.c \
   respond.c negotiate.c represent.c bodies.c worker.c repeat.c list.c \
   schema.c openapi.c files.c \
-  views.c details.c forecast.c baselines.c compare.c weaken.c suspects.c reads.c lists.c controls.c operations.c listings.c batch.c events.c times.c trace.c history.c rules.c \
-  stream.c channel.c)
+  views.c details.c forecast.c baselines.c compare.c weaken.c suspects.c reads.c lists.c snapshot.c controls.c operations.c listings.c batch.c events.c times.c trace.c history.c rules.c \
+  artifacts.c artifact_objects.c downloads.c stream.c channel.c)
 METRICS_SRCS := src/api/answers.c src/api/metrics.c $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
 SANDBOX_SRCS := src/sandbox/sandbox.c
-TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c wiring.c)
-DAEMON_SRCS := src/base/log.c src/base/pulse.c src/base/file.c src/base/text.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(SNAPSHOT_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
+TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c capture.c wiring.c)
+DAEMON_SRCS := src/base/map.c src/base/log.c src/base/pulse.c src/base/file.c src/base/text.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(SNAPSHOT_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
 DAEMON_LIBS := -lm -lmicrohttpd -ljansson -lz -linih -lsystemd -lseccomp -lnettle -lsqlite3
 
 TALLYCTL_SRCS := $(addprefix src/tallyctl/,main.c cli.c help.c form.c option.c wake.c text.c table.c columns.c place.c client.c sse.c answer.c match.c request.c save.c \
@@ -302,6 +303,10 @@ MINUTES ?= 60
 .PHONY: bench
 bench: all ## tally-bench and the peers that are installed in turn, PAIRS times; ONLY=W1,..., PEERS='FOLDER ...'
 	@$(PYTHON) tests/bench/bench.py --build $(BUILD) --pairs $(PAIRS) --only '$(ONLY)' $(PEERS:%=--peers %)
+
+.PHONY: pictures
+pictures: all ## pictures of every view of the dashboard, into BUILD/pictures, and those of the README
+	@TALLY_BUILD=$(abspath $(BUILD)) node tests/browser/pictures.mjs
 
 .PHONY: bench-page bench-page-heap
 bench-page: all $(BUILD)/hosts/bazaar $(BUILD)/hosts/swarm ## the page in Chromium: its size, first paint, frames with 1,000 processes and 10,000 types; ONLY=size,paint,...

@@ -146,6 +146,12 @@ function done({ kind, result, process_count: processes }) {
     if (kind === "baseline") {
         return "baseline set";
     }
+    if (kind === "find_cycles") {
+        return `found ${plural(result?.unreachable ?? 0, "object")} in garbage cycles`;
+    }
+    if (kind === "snapshot") {
+        return `snapshot of ${plural(result?.objects ?? 0, "object")}, which stopped the program`;
+    }
     if (kind === "garbage_clear") {
         return `${plural(result?.cleared ?? 0, "reference")} given back`;
     }
@@ -161,7 +167,7 @@ function succeeded(operation) {
     if (operation.kind === "config") {
         return configText(operation.result ?? {});
     }
-    const pause = operation.pause_ns === null ? "" : ` in ${duration(operation.pause_ns)}`;
+    const pause = operation.pause_ns === null ? "" : ` ${operation.kind === "snapshot" ? "for" : "in"} ${duration(operation.pause_ns)}`;
     const wait = operation.safepoint_wait_ns === null ? ""
         : `, waited ${duration(operation.safepoint_wait_ns)} for a safepoint`;
     return `${done(operation)}${pause}${wait}`;

@@ -56,7 +56,7 @@ function Preview({ body, unit, processes }) {
     const holding = known?.filter(({ holds }) => holds).length ?? 0;
     return html`<section class="preview" aria-labelledby="preview-title"><h3 id="preview-title">What it comes to now</h3>
         <p role="status" data-testid="preview" data-holding=${holding}>${!fit.length ? "No live process fits. The rule will watch those that come."
-            : !known ? loading ? "Looking…" : "" : `${holding} of ${shown.length === 1 ? "1 process" : `${format.exact(shown.length)} processes`} would ${body.when.for ? "begin to hold" : "fire"}.`}</p>
+            : !known ? loading ? "Looking…" : "" : `${holding} of ${shown.length === 1 ? "1 process" : `${format.exact(shown.length)} processes`} would fire${body.when.for ? ` once it has held for ${body.when.for}` : ""}.`}</p>
         ${known && shown.length ? html`<table><thead><tr><th scope="col">Process</th><th scope="col" class="number">${"grows_by" in body.when || body.when.grows_steadily ? "Has grown by" : "Is"}</th><th scope="col">Condition</th></tr></thead>
             <tbody>${shown.map((process, i) => html`<tr key=${process.id} data-process=${process.name}><th scope="row">${process.name} <span class="pid">${process.pid ?? ""}</span></th>
                 <td class="number">${valueText(known[i].value, unit)}${known[i].type ? html` <span class="pid">${known[i].type}</span>` : null}</td>
@@ -98,7 +98,7 @@ function Done({ form, set, wrong, leave }) {
             <label><input type="checkbox" name="log" data-testid="rule-log" checked=${form.log} onChange=${set} /> log</label></span>
             ${wrong?.field === "log" ? html`<p class="wrong" role="alert" data-testid="rule-wrong" data-field="log">${wrong.text}</p>` : null}</div>
         <${Field} form=${form} name="collect" label="Collect" wrong=${wrong}><select ...${bound(form, "collect", wrong)} onChange=${set}>
-            <option value="">no</option>${[0, 1, 2].map((n) => html`<option key=${n} value=${n} selected=${form.collect === String(n)}>generation ${n}${n === 2 ? " (everything)" : ""}</option>`)}</select><//>
+            <option value="">no</option>${[0, 1, 2].map((n) => html`<option key=${n} value=${n} selected=${form.collect === String(n)}>generation ${n}${n === 2 ? " (all)" : ""}</option>`)}</select><//>
         <${Field} form=${form} name="setting" label="Set" wrong=${wrong}><select ...${bound(form, "setting", wrong)} onChange=${set}>
             <option value="">nothing</option>${Object.entries(SETTINGS).map(([name, { text }]) => html`<option key=${name} value=${name} selected=${name === form.setting}>${text}</option>`)}</select><//>
         ${form.setting ? html`<${Field} form=${form} name="value" label="To" hint=${SETTINGS[form.setting].hint} wrong=${wrong}><input required autocomplete="off" ...${bound(form, "value", wrong, true)} onInput=${set} /><//>` : null}

@@ -75,7 +75,7 @@ export interface Operation {
     id: string; kind: string; process: string | null; process_count?: number; processes?: BatchResult[]; state: OperationState; code: string | null;
     detail?: string | null; deadline_ms: number; created_at: string; finished_at: string | null;
     safepoint_wait_ns: number | null; pause_ns: number | null;
-    result: { collected?: number; freed_bytes?: number; frozen?: number; cleared?: number } & Partial<Config> | null;
+    result: { collected?: number; freed_bytes?: number; frozen?: number; cleared?: number; unreachable?: number; objects?: number; artifact?: string | null; baseline?: string } & Partial<Config> | null;
     heaps: { n: number; state: string; collected: number | null; pause_ns?: number | null }[];
 }
 

@@ -18,8 +18,11 @@ export const VIEWS = [
     { id: "fleet", title: "Processes", key: "p", needsProcess: false, load: () => import("./views/fleet.js") },
     { id: "process", title: "Overview", key: "o", needsProcess: true, load: () => import("./views/process.js") },
     { id: "collections", title: "Collections", key: "c", needsProcess: true, load: () => import("./views/collections.js") },
+    { id: "types", title: "Types", key: "t", needsProcess: true, load: () => import("./views/types.js") },
+    { id: "cycles", title: "Cycles", key: "y", needsProcess: true, load: () => import("./views/cycles.js") },
+    { id: "compare", title: "Compare", key: "m", needsProcess: true, load: () => import("./views/compare.js") },
     { id: "events", title: "Events", key: "e", needsProcess: true, load: () => import("./views/events.js") },
-    { id: "rules", title: "Rules", key: "r", needsProcess: false, load: () => import("./views/rules.js") },
+    { id: "rules", title: "Alerts & rules", key: "r", needsProcess: false, load: () => import("./views/rules.js") },
     { id: "audit", title: "Audit", key: "a", needsProcess: false, load: () => import("./views/audit.js") },
     { id: "daemon", title: "Daemon", key: "d", needsProcess: false, load: () => import("./views/daemon.js") },
 ];

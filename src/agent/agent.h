@@ -230,7 +230,6 @@ void agent_command(struct agent *agent, const struct wire_command *command, uint
 uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint64_t now_ns);
 void agent_requests_fail(struct agent *agent, struct agent_heap *shown);
 void agent_requests_forget(struct agent *agent, struct agent_heap *shown); /* the connection they came by is gone */
-bool agent_slot_waits(const struct agent_slot *slot); /* HELD or POSTED: nobody but the agent may use its capture */
 
 /* capture.c, under the lock. turn: what is due of the snapshot; returns when more is. poll: a descriptor to wait for, too,
  * or -1. inherited: without the lock, in a forked child before it starts an agent. exit: the process ends. */

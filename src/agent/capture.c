@@ -106,6 +106,16 @@ int agent_capture_make(struct agent *agent, struct agent_slot *slot)
     return 0;
 }
 
+static enum wire_snapshot_mode mode_of(const struct agent_capture *capture)
+{
+    return (enum wire_snapshot_mode)atomic_load_explicit(&capture->mode, memory_order_acquire);
+}
+
+static void mode_set(struct agent_capture *capture, enum wire_snapshot_mode mode)
+{
+    atomic_store_explicit(&capture->mode, mode, memory_order_release);
+}
+
 /* ---- the holder's side */
 
 static int ring_put(void *arg, const void *bytes, size_t count)
@@ -137,7 +147,7 @@ static bool goes_on(void *arg)
 
 static void result_fill(const struct agent_capture *capture, struct wire_ack *result)
 {
-    result->mode = capture->mode;
+    result->mode = mode_of(capture);
     result->reason = capture->reason;
     result->resident_bytes = capture->resident_bytes;
     result->predicted_pause_ns = capture->predicted_ns;
@@ -177,20 +187,20 @@ static void snapshot_prepare(struct tally_heap *heap, struct agent_capture *capt
 static void slices_begin(struct tally_heap *heap, struct agent_capture *capture)
 {
     struct tally__snapshot *snapshot = &capture->snapshot;
-    capture->mode = WIRE_SNAPSHOT_SLICES;
     capture->predicted_ns = slice_budget(heap);
     snapshot->instant = false;
     snapshot->room = ring_room;
     snapshot->room_most = AGENT_CAPTURE_RING;
     snapshot->go_on = goes_on;
     tally__snapshot_begin(snapshot, capture->buffer, sizeof capture->buffer, ring_put);
+    mode_set(capture, WIRE_SNAPSHOT_SLICES);
 }
 
 static int clone_begin(struct tally_heap *heap, struct agent_capture *capture)
 {
     snapshot_prepare(heap, capture);
     if (!agent_child_clone(capture)) {
-        capture->mode = WIRE_SNAPSHOT_CLONE;
+        mode_set(capture, WIRE_SNAPSHOT_CLONE);
         return 0;
     }
     capture->reason = WIRE_SNAPSHOT_SYSTEM;
@@ -224,6 +234,7 @@ static int slice(struct tally_heap *heap, struct agent_capture *capture, bool gu
     if (guest && tally__types_traverse())
         return TALLY_EBUSY;
     capture->guest = guest;
+    uint64_t cpu_ns = clock_thread_ns();
     capture->last_began_ns = clock_mono_ns();
     capture->until_ns = capture->last_began_ns + (guest ? AGENT_LIST_PARKED_NS : slice_budget(heap));
     enum tally__snapshot_step step = tally__snapshot_step(snapshot);
@@ -232,7 +243,7 @@ static int slice(struct tally_heap *heap, struct agent_capture *capture, bool gu
         snapshot_write_end(&snapshot->writer, SNAPSHOT_WHOLE, capture->longest_ns);
     capture->objects = snapshot->writer.objects;
     capture->slices++;
-    capture->last_took_ns = guest ? 0 : clock_mono_ns() - capture->last_began_ns;
+    capture->last_took_ns = guest ? 0 : clock_thread_ns() - cpu_ns; /* a slice's pause, as of collections */
     if (capture->last_took_ns > capture->longest_ns)
         capture->longest_ns = capture->last_took_ns;
     if (step != SNAPSHOT_STEP_FAILED)
@@ -244,8 +255,8 @@ static int slice(struct tally_heap *heap, struct agent_capture *capture, bool gu
 int agent_capture_run(struct tally_heap *heap, struct agent_slot *slot, bool guest)
 {
     struct agent_capture *capture = slot->capture;
-    int error = capture->mode ? 0 : capture_begin(heap, capture, guest);
-    if (!error && capture->mode == WIRE_SNAPSHOT_SLICES)
+    int error = mode_of(capture) ? 0 : capture_begin(heap, capture, guest);
+    if (!error && mode_of(capture) == WIRE_SNAPSHOT_SLICES)
         error = slice(heap, capture, guest);
     result_fill(capture, &slot->result);
     return error;
@@ -261,11 +272,6 @@ static void give_up(struct agent_capture *capture, enum wire_snapshot_reason why
     capture->why = why;
 }
 
-/* The holder is between two slices, or done: what is his can be read. */
-static bool is_settled(const struct agent_capture *capture)
-{
-    return !capture->slot || (agent_slot_waits(capture->slot) && capture->mode);
-}
 
 void agent_capture_drop(struct agent *agent)
 {
@@ -279,23 +285,26 @@ void agent_capture_drop(struct agent *agent)
         capture_free(agent);
 }
 
-bool agent_capture_over(const struct agent_slot *slot, struct wire_ack *answer)
+bool agent_capture_over(const struct agent_slot *slot)
 {
-    const struct agent_capture *capture = slot->capture;
-    if (!capture || !(capture->cancelled || capture->failed))
-        return false;
-    *answer = slot->result;
-    answer->state = capture->cancelled ? WIRE_ACK_CANCELLED : WIRE_ACK_FAILED;
-    answer->error = capture->cancelled ? 0 : TALLY_ESYS;
-    answer->reason = capture->cancelled ? WIRE_SNAPSHOT_FINE : capture->why;
-    return true;
+    return slot->capture && (slot->capture->cancelled || slot->capture->failed);
+}
+
+struct wire_ack agent_capture_answer(const struct agent_slot *slot)
+{
+    struct wire_ack answer = slot->result;
+    bool cancelled = slot->capture->cancelled;
+    answer.state = cancelled ? WIRE_ACK_CANCELLED : WIRE_ACK_FAILED;
+    answer.error = cancelled ? 0 : TALLY_ESYS;
+    answer.reason = cancelled ? WIRE_SNAPSHOT_FINE : slot->capture->why;
+    return answer;
 }
 
 /* What the next one will take is foreseen by what this one took. */
 static void clone_learn(struct agent *agent, const struct agent_capture *capture)
 {
-    uint64_t mib = capture->resident_bytes / MIB, ns = capture->longest_ns;
-    if (capture->mode != WIRE_SNAPSHOT_CLONE || mib < MEASURED_MIB || ns <= AGENT_CLONE_BASE_NS)
+    uint64_t mib = capture->resident_bytes / MIB, ns = capture->clone_cpu_ns;
+    if (mode_of(capture) != WIRE_SNAPSHOT_CLONE || mib < MEASURED_MIB || ns <= AGENT_CLONE_BASE_NS)
         return;
     uint64_t a_mib = (ns - AGENT_CLONE_BASE_NS) / mib + 1;
     agent->clone_ns_a_mib = agent->clone_ns_a_mib ? (agent->clone_ns_a_mib + a_mib) / 2 : a_mib;
@@ -328,7 +337,7 @@ static void announce(struct agent *agent, struct agent_capture *capture)
     const struct wire_snapshot message = {.head = wire_head_make(WIRE_SNAPSHOT, sizeof message),
                                           .operation = capture->command.operation,
                                           .heap_number = capture->heap_number,
-                                          .mode = capture->mode,
+                                          .mode = mode_of(capture),
                                           .started_ns = capture->started_ns};
     if (agent_session_send(agent, &message, sizeof message, capture->pipe_read))
         end_close(&capture->pipe_read, AGENT_FD_PIPE_READ);
@@ -398,11 +407,11 @@ static bool is_over(struct agent_capture *capture)
 {
     if (!agent_child_reap(capture))
         return false;
-    if (capture->mode == WIRE_SNAPSHOT_CLONE && child_verdict(capture))
+    if (mode_of(capture) == WIRE_SNAPSHOT_CLONE && child_verdict(capture))
         give_up(capture, child_verdict(capture));
     if (capture->failed || capture->cancelled)
         return true;
-    bool whole = capture->mode == WIRE_SNAPSHOT_CLONE ||
+    bool whole = mode_of(capture) == WIRE_SNAPSHOT_CLONE ||
                  atomic_load(&capture->taken) == atomic_load_explicit(&capture->written, memory_order_acquire);
     return whole && capture->pipe_read < 0;
 }
@@ -410,7 +419,7 @@ static bool is_over(struct agent_capture *capture)
 static void result_end(struct agent_capture *capture)
 {
     struct wire_ack *result = &capture->result;
-    bool cloned = capture->mode == WIRE_SNAPSHOT_CLONE;
+    bool cloned = mode_of(capture) == WIRE_SNAPSHOT_CLONE;
     result->total = cloned ? atomic_load(&capture->shared->objects) : capture->objects;
     result->stream_bytes = cloned ? atomic_load(&capture->shared->bytes) : atomic_load(&capture->taken);
     result->state = capture->cancelled ? WIRE_ACK_CANCELLED : capture->failed ? WIRE_ACK_FAILED : WIRE_ACK_SUCCEEDED;
@@ -428,10 +437,10 @@ uint64_t agent_capture_turn(struct agent *agent, uint64_t now_ns)
     bool lost = agent->link != LINK_UP || capture->connection != agent->connection;
     if (lost)
         give_up(capture, WIRE_SNAPSHOT_STALLED);
-    if (!is_settled(capture))
-        return UINT64_MAX; /* the holder wakes us */
+    if (!mode_of(capture) && capture->slot)
+        return UINT64_MAX; /* the holder wakes us when it has begun */
     announce(agent, capture);
-    if (!capture->failed && capture->mode == WIRE_SNAPSHOT_SLICES)
+    if (!capture->failed && mode_of(capture) == WIRE_SNAPSHOT_SLICES)
         ring_empty(capture);
     uint64_t next_ns = stall_watch(capture, now_ns);
     if (capture->failed || capture->cancelled)
@@ -455,7 +464,7 @@ uint64_t agent_capture_let(const struct agent *agent, const struct agent_slot *s
         return UINT64_MAX;
     uint64_t rest_ns = capture->last_took_ns * AGENT_REST;
     uint64_t next_ns = capture->last_began_ns + capture->last_took_ns + rest_ns;
-    bool full = capture->mode && ring_room((void *)(uintptr_t)capture) < AGENT_CAPTURE_RING / 2;
+    bool full = mode_of(capture) && ring_room((void *)(uintptr_t)capture) < AGENT_CAPTURE_RING / 2;
     return full ? UINT64_MAX : next_ns > now_ns ? next_ns : 0;
 }
 
@@ -463,9 +472,9 @@ int agent_capture_poll(const struct agent *agent, short *events)
 {
     const struct agent_capture *capture = agent->capture;
     *events = POLLIN;
-    if (!capture || !is_settled(capture))
+    if (!capture || !mode_of(capture))
         return -1;
-    if (capture->pidfd >= 0)
+    if (capture->pidfd >= 0 && !capture->slot)
         return capture->pidfd;
     *events = POLLOUT;
     return capture->blocked ? capture->pipe_write : -1;
@@ -473,6 +482,6 @@ int agent_capture_poll(const struct agent *agent, short *events)
 
 void agent_capture_exit(struct agent *agent)
 {
-    if (agent->capture && is_settled(agent->capture))
+    if (agent->capture && mode_of(agent->capture))
         agent_child_kill(agent->capture);
 }

@@ -59,14 +59,15 @@ struct agent_capture {
     struct capture_shared *shared;
 
     /* The holder's. */
-    enum wire_snapshot_mode mode; /* AUTO: it has not begun */
+    _Atomic uint32_t mode; /* enum wire_snapshot_mode; stored last of what follows as it begins, AUTO before that */
     enum wire_snapshot_reason reason; /* why not cloned, or why it failed */
-    uint64_t started_ns, objects, longest_ns, last_began_ns, last_took_ns;
+    uint64_t started_ns;
+    int pidfd; /* -1: no child */
+    uint64_t clone_cpu_ns; /* the pause, but for what others had of the processor meanwhile */
+    /* Changes from slice to slice. */
+    uint64_t objects, longest_ns, last_began_ns, last_took_ns, until_ns;
     uint32_t slices;
     bool guest; /* the agent is the holder */
-    uint64_t until_ns;
-    pid_t child;
-    int pidfd; /* -1: none */
     struct tally__snapshot snapshot;
     unsigned char buffer[AGENT_CAPTURE_BUFFER];
 
@@ -80,8 +81,9 @@ struct agent_capture {
 int agent_capture_make(struct agent *agent, struct agent_slot *slot);
 /* Its slot is not in a holder's hands. */
 void agent_capture_drop(struct agent *agent);
-/* Whether the agent has given it up, while its slot waits: how the slot is to be answered. */
-bool agent_capture_over(const struct agent_slot *slot, struct wire_ack *answer);
+/* Whether the agent has given up the slot's; how that is to be answered, where the slot is HELD. */
+bool agent_capture_over(const struct agent_slot *slot);
+struct wire_ack agent_capture_answer(const struct agent_slot *slot);
 /* When a slot that is HELD may go on: 0: now; UINT64_MAX: when something else has happened. */
 uint64_t agent_capture_let(const struct agent *agent, const struct agent_slot *slot, uint64_t now_ns);
 /* The slot has done its part. */
@@ -97,7 +99,7 @@ int agent_capture_run(struct tally_heap *heap, struct agent_slot *slot, bool gue
 uint64_t agent_process_resident(void);
 bool agent_process_filtered(void);
 
-/* child.c. clone: the holder; 0 or an errno; sets child, pidfd and longest_ns. reap: whether it has ended. */
+/* child.c. clone: the holder; 0 or an errno; sets pidfd and longest_ns. reap: whether it has ended. */
 int agent_child_clone(struct agent_capture *capture);
 bool agent_child_reap(struct agent_capture *capture);
 void agent_child_kill(struct agent_capture *capture); /* it is yet to be reaped */

@@ -125,6 +125,7 @@ int agent_child_clone(struct agent_capture *capture)
     capture->snapshot.instant = true;
     tally__snapshot_begin(&capture->snapshot, capture->buffer, sizeof capture->buffer, child_flush);
     capture->last_began_ns = clock_mono_ns();
+    uint64_t cpu_ns = clock_thread_ns();
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, KERNEL_SIGNALS);
     long child = syscall(SYS_clone, CLONE_PIDFD, NULL, &pidfd, NULL, NULL);
     if (!child)
@@ -134,9 +135,9 @@ int agent_child_clone(struct agent_capture *capture)
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, KERNEL_SIGNALS);
     if (error)
         return error;
+    capture->clone_cpu_ns = clock_thread_ns() - cpu_ns;
     capture->last_took_ns = capture->longest_ns = clock_mono_ns() - capture->last_began_ns;
     atomic_store_explicit(&capture->shared->pause_ns, capture->longest_ns, memory_order_relaxed);
-    capture->child = (pid_t)child;
     capture->pidfd = pidfd;
     return 0;
 }

@@ -29,11 +29,6 @@ static uint64_t tag_get(const struct agent_slot *slot)
     return atomic_load_explicit(&slot->tag, memory_order_acquire);
 }
 
-bool agent_slot_waits(const struct agent_slot *slot)
-{
-    return tag_waits(tag_get(slot));
-}
-
 /* Takes a slot that waits for the one side, which fails where the other was faster. */
 static bool slot_claim(struct agent_slot *slot, uint64_t tag, enum slot_state state)
 {
@@ -545,19 +540,26 @@ static bool parked_run(struct agent_heap *shown, struct agent_slot *slot, uint64
     return more;
 }
 
+/* One that the agent has given up, between two slices or before the first; false: its owner has it now. */
+static bool snapshot_end(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot)
+{
+    uint64_t tag = tag_get(slot);
+    if (!tag_waits(tag) || (tag_state(tag) == SLOT_POSTED && !slot_claim(slot, tag, SLOT_HELD)))
+        return false;
+    if (slot->connection == agent->connection)
+        agent_send(agent, &(union agent_message){.ack = agent_capture_answer(slot)});
+    slot_drop(agent, shown, slot);
+    return true;
+}
+
 uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint64_t now_ns)
 {
     uint64_t next = UINT64_MAX;
     for (unsigned i = 0; i < AGENT_SLOTS; i++) {
         struct agent_slot *slot = &shown->slots[i];
         uint64_t due = UINT64_MAX;
-        struct wire_ack over;
-        if (agent_slot_waits(slot) && agent_capture_over(slot, &over) && agent_session_room(agent, 2) &&
-            slot_withdraw(agent, shown, slot)) {
-            if (slot->connection == agent->connection)
-                agent_send(agent, &(union agent_message){.ack = over});
+        if (agent_capture_over(slot) && agent_session_room(agent, 2) && snapshot_end(agent, shown, slot))
             continue;
-        }
         if (tag_state(tag_get(slot)) == SLOT_HELD && (now_ns < slot->command.deadline_ns || slot_goes_on(slot)))
             due = slot_let(agent, shown, slot, now_ns);
         if (tag_state(tag_get(slot)) == SLOT_POSTED && parked_run(shown, slot, now_ns))

@@ -27,6 +27,7 @@
 #include "operations/operations.h"
 #include "rules/rules.h"
 #include "sandbox/sandbox.h"
+#include "snapshot/snapshot.h"
 #include "stats/stats.h"
 
 struct api;
@@ -37,6 +38,7 @@ struct api_options {
     struct rules *rules;
     struct audit *audit;       /* of operations, too; NULL: none */
     struct history *history;   /* NULL: none */
+    struct snapshots *snapshots; /* NULL: none */
     int tcp_fd, unix_fd;       /* listening sockets, taken over */
     const char *tcp_address;   /* HOST:PORT as bound, for the Host check and links */
     const char *public_host;   /* NULL, or a further Host that a proxy sends */

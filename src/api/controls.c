@@ -93,6 +93,20 @@ static void dry_run_take(const json_t *value, struct wire_command *command)
         command->kind = WIRE_COMMAND_FIND;
 }
 
+static void mode_take(const json_t *value, struct wire_command *command)
+{
+#define WIRE_X(name, number, word) \
+    if (!strcmp(json_string_value(value), word)) \
+        command->mode = name;
+    WIRE_SNAPSHOT_MODES(WIRE_X)
+#undef WIRE_X
+}
+
+static void force_take(const json_t *value, struct wire_command *command)
+{
+    command->force = json_is_true(value);
+}
+
 static const struct {
     const char *name;
     uint32_t kind; /* of the command that has it */
@@ -106,7 +120,9 @@ static const struct {
                {"events", WIRE_COMMAND_CONFIG, events_take},
                {"max_pause_us", WIRE_COMMAND_CONFIG, max_pause_take},
                {"memory_limit_bytes", WIRE_COMMAND_CONFIG, memory_limit_take},
-               {"stress", WIRE_COMMAND_CONFIG, stress_take}};
+               {"stress", WIRE_COMMAND_CONFIG, stress_take},
+               {"mode", WIRE_COMMAND_SNAPSHOT, mode_take},
+               {"force", WIRE_COMMAND_SNAPSHOT, force_take}};
 #define MEMBER_COUNT (sizeof members / sizeof *members)
 
 const char *controls_fill(const json_t *body, struct wire_command *command)

@@ -39,7 +39,7 @@ static void sum_add(struct sum *sum, const struct stats_forecast *one, bool over
     sum->over |= over;
 }
 
-static json_t *heap_json(const struct stats_process_view *process, const struct stats_heap_view *heap,
+static json_t *heap_json(struct api *api, const struct stats_process_view *process, const struct stats_heap_view *heap,
                          struct sum sums[GENERATIONS])
 {
     json_t *collect = json_array();
@@ -52,7 +52,7 @@ static json_t *heap_json(const struct stats_process_view *process, const struct 
         json_array_append_new(collect, collect_json(generation, &forecast, over));
     }
     return json_pack("{s:o, s:o, s:o}", "n", view_number(heap->n), "collect", collect, "snapshot",
-                     forecast_snapshot(process, heap->n));
+                     forecast_snapshot(api, process, heap->n));
 }
 
 static json_t *sums_json(struct sum sums[GENERATIONS])
@@ -67,23 +67,17 @@ static json_t *sums_json(struct sum sums[GENERATIONS])
     return collect;
 }
 
-json_t *forecast_json(const struct stats_process_view *process, uint32_t n)
+json_t *forecast_json(struct api *api, const struct stats_process_view *process, uint32_t n)
 {
     struct sum sums[GENERATIONS] = {{.any = false}};
     json_t *json = json_object(), *heaps = json_array();
     view_identity(json, process);
     for (size_t i = 0; i < process->heap_count; i++)
         if (n ? process->heaps[i].n == n : !process->heaps[i].gone)
-            json_array_append_new(heaps, heap_json(process, &process->heaps[i], sums));
+            json_array_append_new(heaps, heap_json(api, process, &process->heaps[i], sums));
     json_object_set_new(json, "collect", sums_json(sums));
-    json_object_set_new(json, "snapshot", forecast_snapshot(process, n));
+    json_object_set_new(json, "snapshot", forecast_snapshot(api, process, n));
     json_object_set_new(json, "heaps", heaps);
     view_stamp(json, process->as_of_wall_ns, process->as_of_mono_ns, process->seq);
     return json;
-}
-
-json_t *forecast_snapshot(const struct stats_process_view *process, uint32_t n)
-{
-    (void)process, (void)n;
-    return json_null();
 }

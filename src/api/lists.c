@@ -179,11 +179,13 @@ static json_t *types_make(struct request *request, const void *arg)
     struct details *details = details_new(process, listing->heap);
     bool trend = request_flag(request, "trend");
     struct stats_growth_copy *growth = trend ? growth_of(listing) : NULL;
+    const char *name = request_parameter(request, "type");
     json_t *json = json_object(), *rows = json_array();
     for (size_t i = 0; list.rows && details && i < count; i++)
-        list.rows[list.count++] = (struct list_row){
-            &types[i], type_number(&list, &types[i]), by_name ? types[i].name : NULL, by_name ? "" : types[i].name,
-            types[i].size_bytes << 2 | (uint64_t)types[i].tracked << 1 | types[i].variable};
+        if (!name || !strcmp(types[i].name, name))
+            list.rows[list.count++] = (struct list_row){
+                &types[i], type_number(&list, &types[i]), by_name ? types[i].name : NULL, by_name ? "" : types[i].name,
+                types[i].size_bytes << 2 | (uint64_t)types[i].tracked << 1 | types[i].variable};
     json_t *next = list_page(request, &list, PAGE_LIMIT, &from, &to);
     for (size_t i = from; i < to; i++) {
         json_t *type = view_type(list.rows[i].item);

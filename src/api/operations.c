@@ -4,13 +4,16 @@
 
 #include "api/private.h"
 
-static json_t *heap_json(const struct operation_heap *heap)
+static json_t *heap_json(uint32_t kind, const struct operation_heap *heap)
 {
-    return json_pack("{s:o, s:s, s:s?, s:s?, s:I, s:o, s:o, s:o}", "n", view_number(heap->n), "state",
+    json_t *json = json_pack("{s:o, s:s, s:s?, s:s?, s:I, s:o, s:o, s:o}", "n", view_number(heap->n), "state",
                      operation_state_word(heap->state), "code", heap->code, "detail",
                      operation_sentence(heap->code, heap->error), "collected", (json_int_t)heap->collected,
                      "freed_bytes", view_number(heap->freed_bytes), "pause_ns", view_number(heap->pause_ns),
                      "safepoint_wait_ns", view_number(heap->safepoint_wait_ns));
+    if (kind == WIRE_COMMAND_SNAPSHOT)
+        snapshot_heap_set(json, heap);
+    return json;
 }
 
 /* Of a batch each process has its own. */
@@ -61,7 +64,7 @@ static json_t *process_json(const struct operation_view *operation, size_t proce
         sum.collected += heap->collected;
         sum.freed_bytes += heap->freed_bytes;
         sum.total += heap->total;
-        json_array_append_new(heaps, heap_json(heap));
+        json_array_append_new(heaps, heap_json(operation->kind, heap));
     }
     if (!operation_is_over(earliest))
         sum.state = earliest;
@@ -78,6 +81,8 @@ static json_t *result_json(struct api *api, const struct operation_view *operati
         return json_null();
     if (wire_command_lists(operation->kind))
         return whole ? listing_json(api, operation) : json_object();
+    if (operation->kind == WIRE_COMMAND_SNAPSHOT)
+        return snapshot_result(operation);
     if (operation->kind == OPERATION_BASELINE)
         return baseline_result(api, operation);
     return sums_json(operation, operation->collected, operation->freed_bytes, operation->total);
@@ -88,7 +93,7 @@ json_t *view_operation(struct api *api, const struct operation_view *operation, 
     bool over = operation_is_over(operation->state), batch = operation->batch;
     json_t *heaps = json_array(), *processes = json_array();
     for (size_t i = 0; !batch && i < operation->heap_count; i++)
-        json_array_append_new(heaps, heap_json(&operation->heaps[i]));
+        json_array_append_new(heaps, heap_json(operation->kind, &operation->heaps[i]));
     for (size_t process = 0, at = 0; batch && whole && process < operation->process_count; process++)
         json_array_append_new(processes, process_json(operation, process, &at));
     json_t *json = json_pack(

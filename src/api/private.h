@@ -85,6 +85,7 @@ struct connection { /* one socket; in the api's list, newest first, under its lo
 
 struct route;
 struct stream;
+struct download;
 
 /* Headers that all requests are asked for, found in one walk: guard.c. */
 enum header {
@@ -135,6 +136,7 @@ struct request {
     char tail_process[33];
     size_t tail_enough; /* events */
     const struct stream *stream; /* that it became */
+    const struct download *download; /* likewise */
     bool keyed; /* it is the first with its Idempotency-Key */
     /* aside: with a worker */
     struct request *next_job;
@@ -156,6 +158,7 @@ struct api {
     struct operations *operations;
     struct audit *audit;
     struct history *history; /* NULL: none */
+    struct snapshots *snapshots; /* NULL: none */
     struct rules *rules;
     char tcp_address[64], public_host[256], start_id[16];
     char runtime_dir[512], state_dir[512];
@@ -194,8 +197,13 @@ struct api {
     unsigned stream_count;
     struct channel *channels;
     atomic_size_t frame_bytes; /* of all frames there are */
+
+    pthread_mutex_t downloads_lock; /* downloads and what waits in them */
+    pthread_cond_t downloads_end;   /* one has gone */
+    struct download *downloads;
+    unsigned download_count;
 };
-/* Lock order: none of the three is taken while another is held. */
+/* Lock order: none of the four is taken while another is held; the snapshots' own may be, below downloads_lock. */
 
 typedef enum MHD_Result (*route_fn)(struct request *request);
 enum place { HERE, KEPT, ASIDE };
@@ -315,9 +323,12 @@ json_t *baseline_json(const struct api *api, const struct stats_baseline *baseli
 json_t *weaken_json(const struct stats_heap_view *heap, const char *shape, size_t bytes);
 bool weaken_mentions(const char *shape, size_t bytes, const char *type);
 
-/* forecast.c. snapshot: of one heap, or of all (0); null where nothing can be said. */
-json_t *forecast_json(const struct stats_process_view *process, uint32_t heap);
-json_t *forecast_snapshot(const struct stats_process_view *process, uint32_t heap);
+/* forecast.c, snapshot.c: of one heap, or of all (0). */
+json_t *forecast_json(struct api *api, const struct stats_process_view *process, uint32_t heap);
+json_t *forecast_snapshot(struct api *api, const struct stats_process_view *process, uint32_t heap);
+/* snapshot.c. What came of one, and of a heap's. */
+json_t *snapshot_result(const struct operation_view *operation);
+void snapshot_heap_set(json_t *json, const struct operation_heap *heap);
 
 /* history.c: what /healthz and /v1/info say of it */
 json_t *history_health(struct api *api);
@@ -387,6 +398,11 @@ void streams_tick(struct api *api);
 void stream_detach(struct api *api, const struct stream *gone);
 void streams_end(struct api *api);
 void streams_judge(struct api *api);
+
+/* downloads.c. break: all that go on end, and none begins once the api drains; await: until there is none. */
+void download_detach(struct api *api, const struct download *gone);
+void downloads_break(struct api *api);
+void downloads_await(struct api *api);
 
 /* connections.c. take: a socket that was accepted, taken over; changed: what libmicrohttpd tells of it.
  * free: what is left once the listeners have stopped. */

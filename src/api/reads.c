@@ -147,8 +147,7 @@ static json_t *stats_make(struct request *request, const void *arg)
 static json_t *forecast_make(struct request *request, const void *arg)
 {
     const struct subject *subject = arg;
-    (void)request;
-    return forecast_json(subject->process, subject->heap);
+    return forecast_json(request->api, subject->process, subject->heap);
 }
 static json_t *config_make(struct request *request, const void *arg)
 {

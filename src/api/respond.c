@@ -128,7 +128,15 @@ static struct MHD_Response *problem_response(const struct request *request, enum
 
 enum MHD_Result respond_problem(struct request *request, enum problem problem, const char *detail)
 {
+    return respond_problem_with(request, problem, detail, NULL);
+}
+
+enum MHD_Result respond_problem_with(struct request *request, enum problem problem, const char *detail, json_t *members)
+{
     json_t *json = problem_json(request, problem, detail);
+    if (members)
+        json_object_update(json, members);
+    json_decref(members);
     return respond_queue(request, problems[problem].status, problem_response(request, problem, json));
 }
 

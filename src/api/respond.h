@@ -50,6 +50,8 @@ struct answer { /* what a worker has made, for the listener's thread to send: on
 const char *problem_code(enum problem problem);
 /* detail: a sentence, or NULL: the problem's title. */
 enum MHD_Result respond_problem(struct request *request, enum problem problem, const char *detail);
+/* With further members (stolen; NULL: none). */
+enum MHD_Result respond_problem_with(struct request *request, enum problem problem, const char *detail, json_t *members);
 /* 422 with what a handler finds wrong with a value that the tables allow; the other name is "" or NULL. */
 enum MHD_Result respond_fault(struct request *request, const char *parameter, const char *pointer, const char *detail);
 /* 410, with the way to what is still known of the process: a member and a Link. */

@@ -153,6 +153,8 @@ static void request_over(void *arg, struct MHD_Connection *mhd, void **context,
     pthread_mutex_unlock(&api->lock);
     if (request->stream)
         stream_detach(api, request->stream);
+    if (request->download)
+        download_detach(api, request->download);
     if (request->tail)
         stats_tail_close(api->stats, request->tail);
     if (request->connection)
@@ -403,6 +405,7 @@ static void options_copy(struct api *api, const struct api_options *options)
     api->operations = options->operations;
     api->audit = options->audit;
     api->history = options->history;
+    api->snapshots = options->snapshots;
     api->rules = options->rules;
     snprintf(api->tcp_address, sizeof api->tcp_address, "%s", options->tcp_address);
     snprintf(api->public_host, sizeof api->public_host, "%s",
@@ -437,6 +440,8 @@ static void api_free(struct api *api)
     pthread_mutex_destroy(&api->jobs_lock);
     pthread_mutex_destroy(&api->lock);
     pthread_mutex_destroy(&api->streams_lock);
+    pthread_cond_destroy(&api->downloads_end);
+    pthread_mutex_destroy(&api->downloads_lock);
     free(api);
 }
 
@@ -475,6 +480,8 @@ int api_start(const struct api_options *options, struct api **out)
     json_object_seed(0);
     pthread_mutex_init(&api->lock, NULL);
     pthread_mutex_init(&api->streams_lock, NULL);
+    pthread_mutex_init(&api->downloads_lock, NULL);
+    pthread_cond_init(&api->downloads_end, NULL);
     pthread_mutex_init(&api->jobs_lock, NULL);
     pthread_cond_init(&api->jobs_come, NULL);
     api->jobs_tail = &api->jobs;
@@ -523,7 +530,9 @@ void api_stop(struct api *api)
     waiting_resume(api, NULL);
     streams_end(api);
     workers_stop(api);
+    downloads_break(api);
     listener_stop(&api->tcp);
     listener_stop(&api->unix_);
+    downloads_await(api);
     api_free(api);
 }

@@ -1,10 +1,12 @@
 /* One connected process: its messages, in the order that wire/message.h draws, and its end. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -199,6 +201,30 @@ static const char *rows_take(struct client *client, struct received *received)
     return NULL;
 }
 
+static bool is_pipe_to_read(int fd)
+{
+    struct stat status;
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_ACCMODE) == O_RDONLY && !fstat(fd, &status) && S_ISFIFO(status.st_mode);
+}
+
+static const char *snapshot_take(struct client *client, struct received *received)
+{
+    const struct intake_sink *sink = &client->intake->sink;
+    struct wire_snapshot snapshot;
+    int fault = wire_snapshot_check(received->data, received->bytes, &snapshot);
+    if (fault)
+        return wire_fault_sentence(fault);
+    if (received->fd < 0 || !is_pipe_to_read(received->fd))
+        return "a snapshot came without a pipe to read it from";
+    if (!client->commands_open || !sink->snapshot)
+        return NULL; /* nobody asked */
+    snapshot.started_ns -= (uint64_t)client->clock_offset_ns;
+    sink->snapshot(sink->arg, client->id, &snapshot, received->fd);
+    received->fd = -1;
+    return NULL;
+}
+
 static const char *feed_take(struct client *client, struct received *received)
 {
     struct wire_heap message;
@@ -236,6 +262,8 @@ static const char *handle(struct client *client, struct received *received, bool
         return ack_take(client, received);
     case WIRE_ROWS:
         return rows_take(client, received);
+    case WIRE_SNAPSHOT:
+        return snapshot_take(client, received);
     case WIRE_BYE:
         *bye = true;
         return NULL;

@@ -99,6 +99,9 @@ struct intake_sink {
     /* What a listing found, before its last acknowledgement; checked with wire_rows_check(), valid during the call. NULL:
      * not wanted. */
     void (*rows)(void *arg, const char *id, const struct wire_rows *rows);
+    /* The reading end of a pipe, from which a snapshot is to be read; times are of our clock. fd is taken over. NULL: not
+     * wanted. */
+    void (*snapshot)(void *arg, const char *id, const struct wire_snapshot *snapshot, int fd);
     void (*refused)(void *arg, const char *reason, pid_t pid, uid_t uid);
     /* Nothing more will be said of the handle. */
     void (*released)(void *arg, void *process);

@@ -59,6 +59,11 @@ const char *operation_sentence(const char *code, int32_t error)
         return sentence;
     OPERATION_CODES(OPERATIONS_X)
 #undef OPERATIONS_X
+#define WIRE_X(name, value, word, sentence) \
+    if (code && !strcmp(code, word)) \
+        return sentence;
+    WIRE_SNAPSHOT_REASONS(WIRE_X)
+#undef WIRE_X
     return NULL;
 }
 
@@ -424,13 +429,14 @@ bool operations_cancel(struct operations *operations, const char *id)
     return true;
 }
 
-enum verdict { GOES_ON, PROCESS_GONE, UNCONFIRMED, EXPIRED };
+enum verdict { GOES_ON, PROCESS_GONE, UNCONFIRMED, EXPIRED, NOT_KEPT };
 typedef enum verdict (*judge_fn)(const struct operation *operation, size_t heap, const void *arg);
 
 /* Ends the open heaps that the judge says, one operation a turn, so that the listener runs without the lock. */
 static void end_each(struct operations *operations, judge_fn judge, const void *arg)
 {
-    static const char *const codes[] = {[PROCESS_GONE] = "process_gone", [UNCONFIRMED] = "unconfirmed", [EXPIRED] = NULL};
+    static const char *const codes[] = {[PROCESS_GONE] = "process_gone", [UNCONFIRMED] = "unconfirmed", [EXPIRED] = NULL,
+                                        [NOT_KEPT] = "not_kept"};
     for (;;) {
         uint64_t number = 0;
         pthread_mutex_lock(&operations->lock);
@@ -458,16 +464,19 @@ static void end_each(struct operations *operations, judge_fn judge, const void *
 static enum verdict of_process(const struct operation *operation, size_t heap, const void *process)
 {
     bool same = !strcmp(operation->view->processes[operation->view->heaps[heap].process], process);
-    return same ? PROCESS_GONE : GOES_ON;
+    return same && !operation->rides[heap].answered ? PROCESS_GONE : GOES_ON; /* its artifact is still to end */
 }
 
 /* What runs has the host's word already, and may take its time; what was never sent has ours. */
 static enum verdict by_time(const struct operation *operation, size_t heap, const void *now)
 {
+    const struct ride *ride = &operation->rides[heap];
+    if (ride->artifact == ARTIFACT_BROKEN && *(const uint64_t *)now > ride->broken_ns + OPERATION_GRACE_NS)
+        return NOT_KEPT;
     uint64_t late_ns = *(const uint64_t *)now > operation->deadline_ns ? *(const uint64_t *)now - operation->deadline_ns : 0;
     if (!late_ns || operation->view->heaps[heap].state == OPERATION_RUNNING)
         return GOES_ON;
-    if (!operation->rides[heap].number)
+    if (!ride->number)
         return EXPIRED;
     return late_ns > OPERATION_GRACE_NS ? UNCONFIRMED : GOES_ON;
 }

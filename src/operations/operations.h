@@ -11,6 +11,8 @@
  *    command on its way, and whoever rides ends with it, and with the same result. It must have begun after the rider
  *    was asked for, and before its deadline; a rider for whom that is not so, or whose command was cancelled or has
  *    expired before its own time, gets one of its own.
+ *  - A snapshot has succeeded when its host says so and its artifact is whole, and has failed when the artifact is
+ *    not, whatever the host says.
  *  - A heap lists one thing at a time; what else is to be listed waits here.
  *  - The last OPERATIONS_KEPT are kept; those that go on are never dropped. Of what was listed the newest
  *    OPERATIONS_ROWS_KEPT bytes are.
@@ -33,6 +35,7 @@
 #define OPERATION_TARGETS_MAX 16384u /* heaps of one operation */
 #define OPERATION_ROWS_MAX ((size_t)1 << 20) /* bytes listed by one, all its heaps together */
 #define OPERATIONS_ROWS_KEPT ((size_t)16 << 20)
+#define OPERATION_ARTIFACT_CHARS 24
 
 /* X(NAME, word) */
 #define OPERATION_STATES(X)                                                                                  \
@@ -60,6 +63,7 @@ const char *operation_kind_word(uint32_t kind);
     X("unsupported", "the library or the heap's manager does not have that") \
     X("vetoed", "the host does not let its heap be controlled") \
     X("refused_by_host", "the library refused the request") \
+    X("not_kept", "the snapshot did not come whole or could not be kept; its artifact says why") \
     X("unconfirmed", "the deadline passed, and the process did not say what became of it")
 /* The sentence of a code, or of the library's error where it refused with one that we know (0: none); NULL
  * for a NULL code. Static storage. */
@@ -79,6 +83,14 @@ struct operation_heap {
     uint64_t freed_bytes, pause_ns, safepoint_wait_ns;
     uint64_t total, after; /* as in struct wire_ack */
     const struct operation_rows *rows; /* listed; NULL: nothing, or not kept */
+    struct operation_snapshot { /* SNAPSHOT: what the host says, and what has come of it; total: the objects in it */
+        char artifact[OPERATION_ARTIFACT_CHARS]; /* "": none yet */
+        enum wire_snapshot_mode mode; /* AUTO: it was not taken */
+        uint32_t reason;              /* enum wire_snapshot_reason, or one that we do not know */
+        uint32_t slices;
+        uint64_t predicted_pause_ns, resident_bytes, stream_bytes;
+        uint64_t bytes; /* of payload */
+    } snapshot;
 };
 
 struct operation_view { /* a copy, freed with operations_view_free() */
@@ -148,6 +160,22 @@ bool operations_cancel(struct operations *operations, const char *id);
 /* What the intake hears. */
 void operations_ack(struct operations *operations, const char *process, const struct wire_ack *ack);
 void operations_rows(struct operations *operations, const char *process, const struct wire_rows *rows);
+/* A snapshot's pipe has come. Whether it was asked for, and is the first one; then its end is to be told, once: the artifact
+ * that came of it (""; none), and whether that is whole. */
+bool operations_snapshot_comes(struct operations *operations, const char *process, const struct wire_snapshot *snapshot);
+struct operation_artifact {
+    uint64_t operation; /* as in the message */
+    const char *process, *artifact;
+    uint32_t heap;
+    bool whole;
+    uint64_t objects, bytes;
+};
+void operations_snapshot_ends(struct operations *operations, const struct operation_artifact *artifact);
+/* Whether an operation of this kind goes on, of this process. */
+bool operations_goes_on(struct operations *operations, const char *process, uint32_t kind);
+/* The last snapshot of the process that was cloned: what its pause was, and by how much private memory; false: none is
+ * known. */
+bool operations_last_clone(struct operations *operations, const char *process, uint64_t *pause_ns, uint64_t *resident_bytes);
 void operations_process_gone(struct operations *operations, const char *process);
 /* Ends what nobody confirmed, and sends what found no room; called several times a second. */
 void operations_tick(struct operations *operations);

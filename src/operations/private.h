@@ -9,6 +9,9 @@
 struct ride { /* how a heap of an operation is asked */
     uint64_t number; /* of the operation whose command it goes by; its own, or one before it; 0: of none yet */
     struct operation_rows *coming; /* own number: rows until the answer */
+    enum artifact_state { ARTIFACT_NONE, ARTIFACT_COMES, ARTIFACT_WHOLE, ARTIFACT_BROKEN } artifact; /* SNAPSHOT */
+    uint64_t broken_ns; /* when it was found to be */
+    bool answered;      /* the host says that it has succeeded */
 };
 
 struct operation {
@@ -50,6 +53,13 @@ void operations__tell(struct operations *operations, uint64_t number);
 
 /* ride.c. send: without the lock; what waits to be sent, as far as there is room. */
 void operations__send(struct operations *operations);
+
+/* snapshot.c. settle: the end of a heap's snapshot, once host and artifact have said all; whether it ended.
+ * host: what its answer says of it. */
+bool operations__snapshot_settle(struct operation *operation, size_t heap);
+void operations__snapshot_host(struct operation *operation, size_t heap, const struct wire_ack *ack);
+/* Its code, where the host gives a reason of ours; NULL: it gives none. */
+const char *operations__snapshot_code(uint32_t reason);
 
 /* rows.c. give: what has come to an own heap, to it and to another that rides along. */
 void operations__rows_give(struct operations *operations, struct operation *to, size_t heap,

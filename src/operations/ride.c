@@ -171,8 +171,11 @@ void operations__send(struct operations *operations)
 
 /* ---- answers */
 
-static const char *ack_code(const struct operation_view *view, int32_t error)
+static const char *ack_code(const struct operation_view *view, const struct wire_ack *ack)
 {
+    int32_t error = ack->error;
+    if (view->kind == WIRE_COMMAND_SNAPSHOT && operations__snapshot_code(ack->reason))
+        return operations__snapshot_code(ack->reason);
     bool newer = view->kind > WIRE_COMMAND_GROW || view->command.mask & WIRE_CONFIG_STRESS;
     if (newer && error == TALLY_EINVAL && !wire_command_lists(view->kind))
         return "unsupported"; /* by a library that does not know it: we send nothing out of range */
@@ -216,13 +219,20 @@ static bool ack_fold(struct operations *operations, struct operation *operation,
     heap->safepoint_wait_ns = ack->safepoint_wait_ns;
     heap->total = figure(ack->total);
     heap->after = ack->after;
+    if (operation->view->kind == WIRE_COMMAND_SNAPSHOT)
+        operations__snapshot_host(operation, at, ack);
+    if (operation->view->kind == WIRE_COMMAND_SNAPSHOT && state == OPERATION_SUCCEEDED) {
+        operation->rides[at].answered = true;
+        state = OPERATION_RUNNING; /* until the artifact is whole */
+    }
     if (state == OPERATION_FAILED) {
-        heap->code = ack_code(operation->view, ack->error);
+        heap->code = ack_code(operation->view, ack);
         heap->error = ack->error;
     }
     if (state == OPERATION_SUCCEEDED)
         operations__rows_give(operations, operation, at, rows);
     heap->state = state;
+    operations__snapshot_settle(operation, at);
     operations__reckon(operations, operation);
     return true;
 }

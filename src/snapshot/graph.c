@@ -54,6 +54,7 @@ static void graph_free(struct snapshot_graph *graph)
         munmap(graph->memory, graph->bytes);
     if (graph->stream)
         munmap((void *)(uintptr_t)graph->stream, graph->stream_bytes);
+    free(graph->spare);
     free(graph);
 }
 
@@ -212,10 +213,13 @@ uint32_t snapshot_graph_find(const struct snapshot_graph *graph, uint64_t number
 
 /* ---- what the stream says */
 
-struct snapshot_reader *graph_reader_new(const struct snapshot_graph *graph)
+struct snapshot_reader *graph_reader_take(struct snapshot_graph *graph)
 {
     const struct index *index = &graph->index;
-    struct snapshot_reader *reader = malloc(sizeof *reader);
+    struct snapshot_reader *reader = atomic_exchange(&graph->spare, NULL);
+    if (reader)
+        return reader;
+    reader = malloc(sizeof *reader);
     if (!reader)
         return NULL;
     snapshot_read_begin(reader, NULL);
@@ -223,6 +227,12 @@ struct snapshot_reader *graph_reader_new(const struct snapshot_graph *graph)
         if (index->types[i].row < SNAPSHOT_ROWS)
             reader->rows[index->types[i].row] = index->types[i].field_count + 1;
     return reader;
+}
+
+void graph_reader_give(struct snapshot_graph *graph, struct snapshot_reader *reader)
+{
+    if (reader)
+        free(atomic_exchange(&graph->spare, reader));
 }
 
 bool graph_read(const struct snapshot_graph *graph, struct snapshot_reader *reader, uint32_t object,

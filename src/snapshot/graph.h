@@ -12,6 +12,7 @@ struct snapshot_graph {
     size_t bytes;
     const char *stream;
     size_t stream_bytes;
+    _Atomic(struct snapshot_reader *) spare; /* one that nobody uses now */
 };
 
 /* The name of a type, a field or an array; "" where the index is wrong. */
@@ -21,9 +22,11 @@ struct snapshot_text graph_field(const struct index *index, uint32_t object, con
 /* [*from, *to) of a list whose starts are a column, cut to `most`. */
 void graph_range(const uint32_t *starts, uint32_t object, uint64_t most, uint32_t *from, uint32_t *to);
 
+/* A reader that knows the types, for one thread, to be given back; NULL: out of memory. */
+struct snapshot_reader *graph_reader_take(struct snapshot_graph *graph);
+void graph_reader_give(struct snapshot_graph *graph, struct snapshot_reader *reader);
 /* Reads one object of the stream again: object() once, edge() for each edge until it says no. false: the stream is not as it
- * was. reader: the caller's, once prepared by graph_reader_new(), for one thread. */
-struct snapshot_reader *graph_reader_new(const struct snapshot_graph *graph); /* for free(3); NULL: out of memory */
+ * was. */
 bool graph_read(const struct snapshot_graph *graph, struct snapshot_reader *reader, uint32_t object,
                 const struct snapshot_sink *sink);
 

@@ -34,7 +34,7 @@ static uint32_t range_count(const uint32_t *starts, uint32_t object, uint64_t mo
     return to - from;
 }
 
-bool snapshot_graph_row(const struct snapshot_graph *graph, uint32_t object, struct snapshot_row *out)
+bool snapshot_graph_row(struct snapshot_graph *graph, uint32_t object, struct snapshot_row *out)
 {
     const struct index *index = &graph->index;
     if (object >= index->objects)
@@ -52,9 +52,9 @@ bool snapshot_graph_row(const struct snapshot_graph *graph, uint32_t object, str
                                  .referrers = range_count(index->in_start, object, index->edges),
                                  .dominated = range_count(index->kid_start, object, index->objects)};
     const struct snapshot_sink sink = {.arg = out, .object = row_hear, .edge = stop};
-    struct snapshot_reader *reader = graph_reader_new(graph);
+    struct snapshot_reader *reader = graph_reader_take(graph);
     bool read = reader && graph_read(graph, reader, object, &sink);
-    free(reader);
+    graph_reader_give(graph, reader);
     return read;
 }
 
@@ -86,15 +86,15 @@ static bool edge_list(void *arg, const struct snapshot_edge *edge)
     return true;
 }
 
-size_t snapshot_graph_edges(const struct snapshot_graph *graph, uint32_t object, uint64_t from, struct snapshot_link *out,
+size_t snapshot_graph_edges(struct snapshot_graph *graph, uint32_t object, uint64_t from, struct snapshot_link *out,
                             size_t most)
 {
     struct listing listing = {.graph = graph, .object = object, .from = from, .out = out, .most = most};
     const struct snapshot_sink sink = {.arg = &listing, .edge = edge_list};
-    struct snapshot_reader *reader = object < graph->index.objects ? graph_reader_new(graph) : NULL;
+    struct snapshot_reader *reader = object < graph->index.objects ? graph_reader_take(graph) : NULL;
     if (reader)
         graph_read(graph, reader, object, &sink);
-    free(reader);
+    graph_reader_give(graph, reader);
     return listing.count;
 }
 
@@ -132,11 +132,11 @@ static void edge_find(const struct snapshot_graph *graph, struct snapshot_reader
     graph_read(graph, reader, source, &sink);
 }
 
-size_t snapshot_graph_referrers(const struct snapshot_graph *graph, uint32_t object, uint32_t after, struct snapshot_link *out,
+size_t snapshot_graph_referrers(struct snapshot_graph *graph, uint32_t object, uint32_t after, struct snapshot_link *out,
                                 size_t most)
 {
     const struct index *index = &graph->index;
-    struct snapshot_reader *reader = object < index->objects ? graph_reader_new(graph) : NULL;
+    struct snapshot_reader *reader = object < index->objects ? graph_reader_take(graph) : NULL;
     size_t count = 0;
     uint32_t from = 0, to = 0;
     if (reader)
@@ -154,7 +154,7 @@ size_t snapshot_graph_referrers(const struct snapshot_graph *graph, uint32_t obj
         out[count] = (struct snapshot_link){.object = source, .number = index->number[source], .times = 1};
         edge_find(graph, reader, source, object, &out[count++]);
     }
-    free(reader);
+    graph_reader_give(graph, reader);
     return count;
 }
 
@@ -179,7 +179,7 @@ static size_t way_collect(const struct index *index, uint32_t object, struct sna
     return at == index->objects ? kept : 0;
 }
 
-size_t snapshot_graph_path(const struct snapshot_graph *graph, uint32_t object, struct snapshot_link *out, size_t most,
+size_t snapshot_graph_path(struct snapshot_graph *graph, uint32_t object, struct snapshot_link *out, size_t most,
                            uint32_t *omitted)
 {
     const struct index *index = &graph->index;
@@ -187,10 +187,10 @@ size_t snapshot_graph_path(const struct snapshot_graph *graph, uint32_t object, 
     if (object >= index->objects || index->distance[object] >= index->objects)
         return 0;
     size_t count = way_collect(index, object, out, most, omitted);
-    struct snapshot_reader *reader = graph_reader_new(graph);
+    struct snapshot_reader *reader = graph_reader_take(graph);
     for (size_t i = 0; reader && i < count; i++)
         if (i && index->toward[out[i].object] < index->objects)
             edge_find(graph, reader, index->toward[out[i].object], out[i].object, &out[i]);
-    free(reader);
+    graph_reader_give(graph, reader);
     return count;
 }

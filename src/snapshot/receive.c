@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -198,19 +199,30 @@ static bool bytes_take(struct snapshots *snapshots, struct reception *reception,
     return !error;
 }
 
-/* Reads what the pipe has, as much as one turn allows. false: it is over, and has been freed. */
+/* Never waits, as far as the kernel can promise that: who has the pipe's other end may have this one, too, take what poll()
+ * has told of, and have reads wait. */
+static ssize_t pipe_read(int fd, void *bytes, size_t room)
+{
+    ssize_t got = preadv2(fd, &(struct iovec){bytes, room}, 1, -1, RWF_NOWAIT);
+    return got < 0 && errno == EOPNOTSUPP ? read(fd, bytes, room) : got;
+}
+
+/* Reads what the pipe has, as much as one turn allows. false: it is over, and has been freed. What is whole does not wait
+ * for the pipe's end, which a child that the program forked meanwhile may hold open. */
 static bool pipe_turn(struct receiver *receiver, struct reception *reception)
 {
     struct snapshots *snapshots = receiver->snapshots;
     char problem[SNAPSHOT_PROBLEM_CHARS];
-    ssize_t got = read(reception->fd, receiver->bytes, sizeof receiver->bytes);
+    ssize_t got = pipe_read(reception->fd, receiver->bytes, sizeof receiver->bytes);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return true;
     if (got < 0)
         snprintf(problem, sizeof problem, "the pipe: %s", strerror(errno));
     if (got > 0 && bytes_take(snapshots, reception, receiver->bytes, (size_t)got, problem, sizeof problem)) {
         progress_tell(snapshots, reception);
-        return true;
+        if (reception->reader.state != SNAPSHOT_AT_END)
+            return true;
+        got = 0;
     }
     if (got)
         reception_break(snapshots, reception, problem);

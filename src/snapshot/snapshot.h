@@ -143,7 +143,7 @@ struct snapshot_row {
     uint32_t edges, referrers, dominated; /* counted edges; those to it; objects that it dominates next */
 };
 /* false: there is no such object, or the stream cannot be read. */
-bool snapshot_graph_row(const struct snapshot_graph *graph, uint32_t object, struct snapshot_row *out);
+bool snapshot_graph_row(struct snapshot_graph *graph, uint32_t object, struct snapshot_row *out);
 /* SNAPSHOT_NO_OBJECT: there is none. */
 uint32_t snapshot_graph_find(const struct snapshot_graph *graph, uint64_t number);
 
@@ -167,16 +167,32 @@ struct snapshot_link { /* an edge, from the one that is asked for or to it */
     uint32_t times;      /* as a referrer: how many such edges it has, of which this is the first */
 };
 /* Its edges from the `from`-th on, weak ones too, in the stream's order. Returns how many there are in `out`. */
-size_t snapshot_graph_edges(const struct snapshot_graph *graph, uint32_t object, uint64_t from, struct snapshot_link *out,
+size_t snapshot_graph_edges(struct snapshot_graph *graph, uint32_t object, uint64_t from, struct snapshot_link *out,
                             size_t most);
 /* Objects that have counted edges to it, by number, behind the object `after` (SNAPSHOT_NO_OBJECT: from the first on). An edge that
  * is not among a referrer's first 100,000 has kind SNAPSHOT_EDGE_KINDS. */
-size_t snapshot_graph_referrers(const struct snapshot_graph *graph, uint32_t object, uint32_t after, struct snapshot_link *out,
+size_t snapshot_graph_referrers(struct snapshot_graph *graph, uint32_t object, uint32_t after, struct snapshot_link *out,
                                 size_t most);
 /* A shortest way from an object that the root holds to this one: each step's object, and the edge of the step before that leads
  * there (of the first: kind SNAPSHOT_EDGE_KINDS). Of one longer than `most` (an even number) both ends; *omitted says how many are
  * between them. 0: it is not reachable. */
-size_t snapshot_graph_path(const struct snapshot_graph *graph, uint32_t object, struct snapshot_link *out, size_t most,
+size_t snapshot_graph_path(struct snapshot_graph *graph, uint32_t object, struct snapshot_link *out, size_t most,
                            uint32_t *omitted);
+
+/* ---- The whole of it, as others read it. X(NAME, word, ending of a file's name) */
+#define SNAPSHOT_FORMATS(X) \
+    X(SNAPSHOT_HEAPSNAPSHOT, "heapsnapshot", "heapsnapshot") /* Chromium's DevTools */ \
+    X(SNAPSHOT_PPROF, "pprof", "pb.gz")                      /* pprof; compressed in itself */ \
+    X(SNAPSHOT_NDJSON, "ndjson", "ndjson")                   /* an object a line, with its edges */
+enum snapshot_format {
+#define SNAPSHOT_X(name, word, ending) name,
+    SNAPSHOT_FORMATS(SNAPSHOT_X)
+#undef SNAPSHOT_X
+};
+/* Takes the next `count` bytes; 0 of them, now and then: whether to go on. 0, or anything else: give up. */
+typedef int (*snapshot_write_fn)(void *arg, const void *bytes, size_t count);
+/* Writes it in pieces of at most 64 KiB, with memory that does not grow with it. 0, what `write` returned, or -errno: then what was
+ * written is not whole. */
+int snapshot_graph_export(struct snapshot_graph *graph, enum snapshot_format format, snapshot_write_fn write, void *arg);
 
 #endif

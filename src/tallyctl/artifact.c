@@ -100,8 +100,10 @@ static bool object_path(const struct ctl *ctl, char path[REQUEST_PATH_MAX], cons
 /* With --json the object alone: its edges and referrers are lists of their own. */
 enum ctl_exit command_artifact_object(const struct ctl *ctl)
 {
-    static const struct { const char *leaf, *title; show_fn show; } parts[] = {
-        {NULL, NULL, show_artifact_object}, {"edges", "It refers to", show_artifact_links}, {"referrers", "What refers to it", show_artifact_links}};
+    static const struct { const char *leaf, *title; show_fn show;
+    } parts[] = {{NULL, NULL, show_artifact_object},
+                 {"edges", "It refers to", show_artifact_links},
+                 {"referrers", "What refers to it", show_artifact_links}};
     char path[REQUEST_PATH_MAX];
     enum ctl_exit status = CTL_DONE;
     for (size_t i = 0; i < (ctl->json ? 1 : sizeof parts / sizeof *parts) && status == CTL_DONE; i++) {
@@ -206,15 +208,17 @@ static void say_forecast(const struct ctl *ctl, struct client *client)
     struct client_reply reply;
     if (request_path(ctl, client, ctl->arguments[0], "forecast", path) != CTL_DONE)
         return;
-    struct client_call *call = client_begin(client, &(struct client_request){.method = "GET", .path = path, .patience_ms = 5000});
+    struct client_call *call =
+        client_begin(client, &(struct client_request){.method = "GET", .path = path, .patience_ms = 5000});
     while (call && !client_over(call) && !wake_interrupted())
         client_run(client, -1, 1000);
     if (!call || client_end(client, call, &reply, problem) != CTL_DONE)
         return;
     const json_t *snapshot = json_object_get(reply.json, "snapshot");
     if (json_is_integer(json_object_get(snapshot, "pause_ns")))
-        fprintf(stderr, "tallyctl: about %llu objects, %s; the pause will be about %s\n", (unsigned long long)client_number(snapshot, "objects"),
-                text_bytes(bytes, client_number(snapshot, "bytes")), text_duration(pause, client_number(snapshot, "pause_ns")));
+        fprintf(stderr, "tallyctl: about %llu objects, %s; the pause will be about %s\n",
+                (unsigned long long)client_number(snapshot, "objects"), text_bytes(bytes, client_number(snapshot, "bytes")),
+                text_duration(pause, client_number(snapshot, "pause_ns")));
     client_reply_fini(&reply);
 }
 
@@ -226,11 +230,13 @@ static void show_snapshot(const struct paper *paper, const json_t *operation)
     json_t *heap;
     if (strcmp(client_text(operation, "state"), "succeeded") != 0)
         return;
-    fprintf(paper->to, "%llu objects, %s", (unsigned long long)client_number(result, "objects"), text_bytes(bytes, client_number(result, "bytes")));
+    fprintf(paper->to, "%llu objects, %s", (unsigned long long)client_number(result, "objects"),
+            text_bytes(bytes, client_number(result, "bytes")));
     fprintf(paper->to, ", paused for %s", text_duration(pause, client_number(result, "pause_ns")));
     if (json_is_integer(json_object_get(result, "predicted_pause_ns")))
         fprintf(paper->to, " (predicted: %s)", text_duration(predicted, client_number(result, "predicted_pause_ns")));
-    columns_say(paper, ", ", client_text(result, "mode"), json_is_false(json_object_get(result, "instant")) ? ", not of one instant\n" : "\n");
+    columns_say(paper, ", ", client_text(result, "mode"),
+                json_is_false(json_object_get(result, "instant")) ? ", not of one instant\n" : "\n");
     if (*client_text(result, "artifact"))
         columns_say(paper, "artifact ", client_text(result, "artifact"), "\n");
     else
@@ -257,7 +263,8 @@ static enum ctl_exit until_ready(struct client *client, const char *id, bool *go
         over = *good || strcmp(state, "failed") == 0;
         if (over && !*good)
             status = ctl_fail(CTL_FAILED, "artifact %s failed: %s", id, client_text(reply.json, "problem"));
-        snprintf(line, sizeof line, "artifact %.40s: %.20s %.0f %%, %s left", id, state, 100 * json_number_value(json_object_get(reply.json, "progress")),
+        snprintf(line, sizeof line, "artifact %.40s: %.20s %.0f %%, %s left", id, state,
+                 100 * json_number_value(json_object_get(reply.json, "progress")),
                  text_duration(eta, client_number(reply.json, "eta_ms") * 1000000));
         progress_line(over ? "" : line);
         client_reply_fini(&reply);

@@ -8,7 +8,8 @@
 
 #define RUN_BYTES(width) ((size_t)(width) * 16 + 16) /* of wide characters with what joins them */
 
-void canvas_put(struct canvas *canvas, unsigned row, unsigned column, unsigned width, enum canvas_look look, bool right, const char *text)
+void canvas_put(struct canvas *canvas, unsigned row, unsigned column, unsigned width, enum canvas_look look, bool right,
+                const char *text)
 {
     if (row >= canvas->rows || column >= canvas->columns || !width)
         return;
@@ -38,7 +39,8 @@ void canvas_put(struct canvas *canvas, unsigned row, unsigned column, unsigned w
     canvas->runs[canvas->count++] = (struct canvas_run){row, column, width, look, out};
 }
 
-void canvas_printf(struct canvas *canvas, unsigned row, unsigned column, unsigned width, enum canvas_look look, const char *format, ...)
+void canvas_printf(struct canvas *canvas, unsigned row, unsigned column, unsigned width, enum canvas_look look,
+                   const char *format, ...)
 {
     char *text = NULL;
     va_list arguments;

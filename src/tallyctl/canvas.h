@@ -24,9 +24,10 @@ struct canvas {
 /* Puts a text at a place, `width` columns wide at most, and within the canvas; escaped, cut with a mark, to the right where
  * `right`. What is left of the width stays blank, in reverse and chosen looks too. Where one lies on another is
  * the caller's to avoid. */
-void canvas_put(struct canvas *canvas, unsigned row, unsigned column, unsigned width, enum canvas_look look, bool right, const char *text);
-void canvas_printf(struct canvas *canvas, unsigned row, unsigned column, unsigned width, enum canvas_look look, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
+void canvas_put(struct canvas *canvas, unsigned row, unsigned column, unsigned width, enum canvas_look look, bool right,
+                const char *text);
+void canvas_printf(struct canvas *canvas, unsigned row, unsigned column, unsigned width, enum canvas_look look,
+                   const char *format, ...) __attribute__((format(printf, 6, 7)));
 
 /* Puts a text from `row` on, folded at blanks, on `rows` lines at most. Returns how many it took. */
 unsigned canvas_fold(struct canvas *canvas, unsigned row, unsigned rows, enum canvas_look look, const char *text);

@@ -52,7 +52,8 @@ static enum ctl_exit usage(const char *word)
     for (size_t i = 0; i < form_count; i++) {
         if (!forms[i].word || strcmp(forms[i].word, word))
             continue;
-        fprintf(to, "%s%s", *forms[i].arguments || *between == ',' ? between : "", *forms[i].arguments || *between != ',' ? forms[i].arguments : "nothing");
+        fprintf(to, "%s%s", *forms[i].arguments || *between == ',' ? between : "",
+                *forms[i].arguments || *between != ',' ? forms[i].arguments : "nothing");
         between = ", or ";
     }
     fclose(to);

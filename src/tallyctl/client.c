@@ -76,13 +76,16 @@ static enum ctl_exit name_host(const struct ctl *ctl, struct client *client)
     int length = snprintf(client->base, sizeof client->base, "%s%s", whole ? "" : "http://", ctl->host);
     if (ctl->runtime_dir)
         return ctl_fail(CTL_USAGE, "--host and --runtime-dir name two daemons: give one of them");
-    if (length >= (int)sizeof client->base || strpbrk(ctl->host, " \t\r\n\"<>\\^`{|}?#@") || (!whole && strchr(ctl->host, '/')))
-        return ctl_fail(CTL_USAGE, "--host takes HOST:PORT or an address like https://tally.example.org, not '%s'", ctl->host);
+    if (length >= (int)sizeof client->base || strpbrk(ctl->host, " \t\r\n\"<>\\^`{|}?#@") ||
+        (!whole && strchr(ctl->host, '/')))
+        return ctl_fail(CTL_USAGE, "--host takes HOST:PORT or an address like https://tally.example.org, not '%s'",
+                        ctl->host);
     client->base[strlen(client->base) - (client->base[strlen(client->base) - 1] == '/')] = '\0';
     snprintf(client->place, sizeof client->place, "%s", ctl->host);
     if (!token_read(ctl->token, token))
-        return ctl->token ? ctl_fail(CTL_USAGE, "--token %s: %s", ctl->token, errno ? strerror(errno) : "there is no token in it")
-                          : ctl_fail(CTL_USAGE, "--host needs a token: --token FILE, or $TALLY_TOKEN");
+        return ctl->token
+                   ? ctl_fail(CTL_USAGE, "--token %s: %s", ctl->token, errno ? strerror(errno) : "there is no token in it")
+                   : ctl_fail(CTL_USAGE, "--host needs a token: --token FILE, or $TALLY_TOKEN");
     snprintf(header, sizeof header, "Authorization: Bearer %s", token);
     client->headers = curl_slist_append(client->headers, header);
     return CTL_DONE;
@@ -234,8 +237,8 @@ bool client_over(const struct client_call *call)
 static enum ctl_exit refused(const struct client_reply *reply, char problem[CLIENT_PROBLEM_MAX])
 {
     const char *code = client_text(reply->json, "code");
-    enum ctl_exit status = reply->status == 404 && (!*code || !strcmp(code, "no_such_process") || !strcmp(code, "no_such_heap") ||
-                                                    !strcmp(code, "no_such_entry"))
+    enum ctl_exit status = reply->status == 404 && (!*code || !strcmp(code, "no_such_process") ||
+                                                    !strcmp(code, "no_such_heap") || !strcmp(code, "no_such_entry"))
                                ? CTL_NO_PROCESS
                            : reply->status == 410 ? CTL_GONE
                            : reply->status == 504 ? CTL_LATE
@@ -259,8 +262,8 @@ static enum ctl_exit judge(const struct client *client, struct client_call *call
         if (call->code == CURLE_COULDNT_CONNECT && *client->socket_path)
             snprintf(problem, CLIENT_PROBLEM_MAX, "no daemon at %.300s: it has just gone", client->socket_path);
         else
-            snprintf(problem, CLIENT_PROBLEM_MAX, "no answer from the daemon at %.300s: %s", *client->socket_path ? client->socket_path : client->place,
-                     curl_easy_strerror(call->code));
+            snprintf(problem, CLIENT_PROBLEM_MAX, "no answer from the daemon at %.300s: %s",
+                     *client->socket_path ? client->socket_path : client->place, curl_easy_strerror(call->code));
         return CTL_NO_DAEMON;
     }
     if (reply->status < 200 || reply->status > 299)

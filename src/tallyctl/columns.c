@@ -93,7 +93,8 @@ static void cell(struct table *table, const struct column *column, const json_t 
         table_cell(table, "%s", text_duration(figure, number_of(value)));
         break;
     case COLUMN_SIGNED:
-        table_cell(table, "%+lld", json_is_real(value) ? (long long)json_real_value(value) : (long long)json_integer_value(value));
+        table_cell(table, "%+lld",
+                   json_is_real(value) ? (long long)json_real_value(value) : (long long)json_integer_value(value));
         break;
     case COLUMN_SHARE:
         table_cell(table, "%.1f %%", 100 * json_number_value(value));
@@ -114,7 +115,8 @@ void columns_row(struct table *table, const struct column *columns, size_t count
         cell(table, &columns[i], client_member(row, columns[i].path));
 }
 
-void columns_print(const struct paper *paper, const struct column *columns, size_t count, const json_t *rows, const char *nothing)
+void columns_print(const struct paper *paper, const struct column *columns, size_t count, const json_t *rows,
+                   const char *nothing)
 {
     const char *headings[24];
     size_t i;
@@ -133,7 +135,9 @@ void columns_print(const struct paper *paper, const struct column *columns, size
 
 const char *columns_figure(char out[], uint64_t value, const char *unit)
 {
-    return strcmp(unit, "bytes") == 0 ? text_bytes(out, value) : strcmp(unit, "nanoseconds") == 0 ? text_duration(out, value) : text_number(out, value);
+    return strcmp(unit, "bytes") == 0         ? text_bytes(out, value)
+           : strcmp(unit, "nanoseconds") == 0 ? text_duration(out, value)
+                                              : text_number(out, value);
 }
 
 void columns_say(const struct paper *paper, const char *before, const char *text, const char *after)

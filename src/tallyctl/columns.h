@@ -30,7 +30,8 @@ struct column {
 void columns_row(struct table *table, const struct column *columns, size_t count, const json_t *row);
 
 /* Prints all rows of an array; `nothing`, a sentence, where there is none. */
-void columns_print(const struct paper *paper, const struct column *columns, size_t count, const json_t *rows, const char *nothing);
+void columns_print(const struct paper *paper, const struct column *columns, size_t count, const json_t *rows,
+                   const char *nothing);
 #define COLUMNS_PRINT(paper, columns, rows, nothing) \
     columns_print(paper, columns, sizeof(columns) / sizeof((columns)[0]), rows, nothing)
 

@@ -79,7 +79,8 @@ static json_t *ask(const struct ctl *ctl, const char *path)
 }
 
 /* A member of each row of a list; else, where it is not plain, the beginning of another one. */
-static void offer_list(const struct ctl *ctl, const char *path, const char *list, const char *member, const char *otherwise, const char *before)
+static void offer_list(const struct ctl *ctl, const char *path, const char *list, const char *member, const char *otherwise,
+                       const char *before)
 {
     json_t *json = ask(ctl, path), *row;
     size_t i;
@@ -210,7 +211,8 @@ static const struct option_row *option_of(const char *word)
     for (size_t i = 0; i < option_count; i++) {
         const struct option_row *row = &option_rows[i];
         char letter[] = {'-', row->letter < 256 ? (char)row->letter : '\0', '\0'};
-        if (row->argument && ((strncmp(word, "--", 2) == 0 && strcmp(word + 2, row->word) == 0) || (letter[1] && strcmp(word, letter) == 0)))
+        if (row->argument &&
+            ((strncmp(word, "--", 2) == 0 && strcmp(word + 2, row->word) == 0) || (letter[1] && strcmp(word, letter) == 0)))
             return row;
     }
     return NULL;

@@ -7,6 +7,7 @@
 #include "tallyctl/setting.h"
 #include "tallyctl/show.h"
 #include "tallyctl/text.h"
+#include "tallyctl/wake.h"
 
 static uint64_t wait_of(const struct ctl *ctl)
 {
@@ -29,7 +30,8 @@ static enum ctl_exit config_again(struct client *client, const char *path, struc
 }
 
 /* Sends `body`, which is taken over, with the deadline, waits and shows what came of it. */
-static enum ctl_exit send_free(const struct ctl *ctl, struct client *client, const char *method, const char *path, json_t *body, show_fn show)
+static enum ctl_exit send_free(const struct ctl *ctl, struct client *client, const char *method, const char *path,
+                               json_t *body, show_fn show)
 {
     struct client_reply reply;
     if (body && ctl->deadline_ms.given)
@@ -122,6 +124,7 @@ static enum ctl_exit list(const struct ctl *ctl, const char *leaf, const char *t
     char path[REQUEST_PATH_MAX], wait[24];
     struct client *client = NULL;
     struct client_reply reply;
+    wake_catch();
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE)
         status = request_path(ctl, client, ctl->arguments[0], leaf, path);
@@ -134,6 +137,8 @@ static enum ctl_exit list(const struct ctl *ctl, const char *leaf, const char *t
         request_add(path, "type", type && *type ? type : NULL);
         status = request_fits(path) ? client_call(client, "GET", path, NULL, (unsigned)wait_of(ctl), &reply) : CTL_USAGE;
     }
+    if (status == CTL_INTERRUPTED)
+        ctl_fail(status, "interrupted: what the program was asked for goes on, until its deadline");
     if (status == CTL_DONE) {
         status = answer(ctl, &reply, show_listing);
         client_reply_fini(&reply);
@@ -233,7 +238,8 @@ static enum ctl_exit batch_free(const struct ctl *ctl, json_t *body)
     char *text = json_dumps(body, JSON_COMPACT);
     struct client_reply reply;
     json_decref(body);
-    status = text ? operation_run(client, "POST", "/v1/batch", text, wait_of(ctl), NULL, NULL, &reply) : ctl_fail(CTL_FAILED, "out of memory");
+    status = text ? operation_run(client, "POST", "/v1/batch", text, wait_of(ctl), NULL, NULL, &reply)
+                  : ctl_fail(CTL_FAILED, "out of memory");
     if (status == CTL_DONE) {
         answer_print(ctl, &reply, show_batch);
         status = operation_outcome(reply.json);

@@ -115,8 +115,9 @@ static void check_history(json_t *findings, const json_t *info)
     char bytes[TEXT_FIGURE_MAX], size[TEXT_FIGURE_MAX];
     const json_t *history = json_object_get(info, "history");
     if (json_is_true(json_object_get(history, "degraded")))
-        doctor_add(findings, DOCTOR_WARN, "see the state folder and its disk", "history is degraded: %s; %llu rows were dropped",
-                   client_text(history, "why"), (unsigned long long)client_number(history, "rows_dropped"));
+        doctor_add(findings, DOCTOR_WARN, "see the state folder and its disk",
+                   "history is degraded: %s; %llu rows were dropped", client_text(history, "why"),
+                   (unsigned long long)client_number(history, "rows_dropped"));
     else if (json_is_false(json_object_get(history, "figures")))
         doctor_add(findings, DOCTOR_OK, NULL, "history: off");
     else

@@ -65,7 +65,8 @@ static void print_option(const struct paper *paper, const struct option_row *row
     char head[64], letter[8] = "";
     if (row->letter < 256)
         snprintf(letter, sizeof letter, "-%c, ", row->letter);
-    snprintf(head, sizeof head, "%s--%s%s%s", letter, row->word, row->argument ? " " : "", row->argument ? row->argument : "");
+    snprintf(head, sizeof head, "%s--%s%s%s", letter, row->word, row->argument ? " " : "",
+             row->argument ? row->argument : "");
     print_row(paper, head, row->help);
 }
 
@@ -89,8 +90,9 @@ static void print_settings(const struct paper *paper)
 static void print_all(const struct paper *paper)
 {
     fputs("usage: tallyctl [OPTION]... COMMAND [ARGUMENT]...\n\n", paper->to);
-    fold(paper->to, 0, "Shows and steers the programs that tallyd watches. PROCESS is a name, a pid, an id or the beginning of one "
-                       "(6 digits or more). `tallyctl help COMMAND` says what options it takes.");
+    fold(paper->to, 0,
+         "Shows and steers the programs that tallyd watches. PROCESS is a name, a pid, an id or the beginning of one "
+         "(6 digits or more). `tallyctl help COMMAND` says what options it takes.");
     for (size_t i = 0; i < form_count; i++) {
         if (forms[i].group)
             fprintf(paper->to, "\n%s:\n", forms[i].group);

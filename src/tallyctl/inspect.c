@@ -150,7 +150,8 @@ enum ctl_exit command_baselines_delete(const struct ctl *ctl)
 }
 
 /* now:NAME means the process of that name. */
-static enum ctl_exit side(const struct ctl *ctl, struct client *client, const char *word, const char *name, char path[REQUEST_PATH_MAX])
+static enum ctl_exit side(const struct ctl *ctl, struct client *client, const char *word, const char *name,
+                          char path[REQUEST_PATH_MAX])
 {
     (void)ctl;
     char value[64];

@@ -33,8 +33,11 @@ static bool has_no_row(const json_t *stats)
 
 struct verdict judge(const struct ctl *ctl, const json_t *stats, const json_t *types)
 {
-    struct verdict verdict = {.of = ctl->type ? ctl->type : "all types", .holds = true, .known = !ctl->type,
-                              .understated = ctl->type && has_no_row(stats), .gone = !strcmp(client_text(stats, "state"), "gone")};
+    struct verdict verdict = {.of = ctl->type ? ctl->type : "all types",
+                              .holds = true,
+                              .known = !ctl->type,
+                              .understated = ctl->type && has_no_row(stats),
+                              .gone = !strcmp(client_text(stats, "state"), "gone")};
     int64_t live = 0, bytes = 0, growth = 0;
     size_t i;
     json_t *type;
@@ -66,7 +69,8 @@ char *judge_sentence_dup(const struct verdict *verdict)
         return NULL;
     fprintf(to, "%s: ", verdict->of);
     for (unsigned i = 0; i < verdict->count; i++)
-        fprintf(to, "%s%" PRId64 " %s, at most %" PRIu64, i ? "; " : "", verdict->checks[i].value, verdict->checks[i].figure, verdict->checks[i].limit);
+        fprintf(to, "%s%" PRId64 " %s, at most %" PRIu64, i ? "; " : "", verdict->checks[i].value,
+                verdict->checks[i].figure, verdict->checks[i].limit);
     fputs(verdict->known ? "" : " (no object of this type was ever seen: is that its name?)", to);
     fputs(verdict->understated ? " (some types have no row of their own: there may be more)" : "", to);
     fputs(verdict->gone ? " (the last figures: it has ended)" : "", to);
@@ -78,10 +82,11 @@ json_t *judge_json(const struct verdict *verdict, const char *process)
 {
     json_t *checks = json_array();
     for (unsigned i = 0; i < verdict->count; i++)
-        json_array_append_new(checks, json_pack("{s:s, s:I, s:I, s:b}", "figure", verdict->checks[i].figure, "limit", (json_int_t)verdict->checks[i].limit,
-                                                "value", (json_int_t)verdict->checks[i].value, "holds", verdict->checks[i].holds));
-    return json_pack("{s:b, s:s, s:s, s:b, s:b, s:b, s:o}", "holds", verdict->holds, "process", process, "of", verdict->of, "known", verdict->known,
-                     "understated", verdict->understated, "gone", verdict->gone, "checks", checks);
+        json_array_append_new(checks, json_pack("{s:s, s:I, s:I, s:b}", "figure", verdict->checks[i].figure, "limit",
+                                                (json_int_t)verdict->checks[i].limit, "value",
+                                                (json_int_t)verdict->checks[i].value, "holds", verdict->checks[i].holds));
+    return json_pack("{s:b, s:s, s:s, s:b, s:b, s:b, s:o}", "holds", verdict->holds, "process", process, "of", verdict->of,
+                     "known", verdict->known, "understated", verdict->understated, "gone", verdict->gone, "checks", checks);
 }
 
 /* Text of XML 1.0, in which no control character may stand, however it is written. */
@@ -111,7 +116,9 @@ void judge_junit(FILE *to, const struct verdict *verdict, const char *process, c
     unsigned failures = 0;
     for (unsigned i = 0; i < verdict->count; i++)
         failures += !verdict->checks[i].holds;
-    fprintf(to, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"tallyctl assert\" tests=\"%u\" failures=\"%u\" errors=\"%d\" time=\"%.3f\">\n",
+    fprintf(to,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"tallyctl assert\" tests=\"%u\" failures=\"%u\" "
+            "errors=\"%d\" time=\"%.3f\">\n",
             error ? 1 : verdict->count, failures, error != NULL, seconds);
     for (unsigned i = 0; i < verdict->count; i++) {
         const struct judge_check *check = &verdict->checks[i];
@@ -121,7 +128,8 @@ void judge_junit(FILE *to, const struct verdict *verdict, const char *process, c
         if (check->holds)
             fputs("/>\n", to);
         else
-            fprintf(to, "><failure message=\"%" PRId64 " %s, at most %" PRIu64 "\"/></testcase>\n", check->value, check->figure, check->limit);
+            fprintf(to, "><failure message=\"%" PRId64 " %s, at most %" PRIu64 "\"/></testcase>\n", check->value,
+                    check->figure, check->limit);
     }
     if (error) {
         case_begin(to, process, seconds);

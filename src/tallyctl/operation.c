@@ -68,7 +68,8 @@ static enum ctl_exit give_up(struct client *client, struct client_reply *reply)
     struct client_reply last = {0};
     path_of(reply->json, path);
     request_add(path, "wait", "500ms");
-    struct client_call *call = client_begin(client, &(struct client_request){.method = "DELETE", .path = path, .patience_ms = 2000});
+    struct client_call *call =
+        client_begin(client, &(struct client_request){.method = "DELETE", .path = path, .patience_ms = 2000});
     uint64_t until = clock_mono_ns() + 2000000000u;
     wake_clear();
     while (call && !client_over(call) && clock_mono_ns() < until)
@@ -82,12 +83,14 @@ static enum ctl_exit give_up(struct client *client, struct client_reply *reply)
         ctl_fail(CTL_INTERRUPTED, "interrupted: operation %s has %s already", client_text(reply->json, "id"), state);
     else
         ctl_fail(CTL_INTERRUPTED, "interrupted: operation %s goes on; it may run until its deadline, %llu ms after %s",
-                 client_text(reply->json, "id"), (unsigned long long)client_number(reply->json, "deadline_ms"), client_text(reply->json, "created_at"));
+                 client_text(reply->json, "id"), (unsigned long long)client_number(reply->json, "deadline_ms"),
+                 client_text(reply->json, "created_at"));
     client_reply_fini(&last);
     return CTL_INTERRUPTED;
 }
 
-static enum ctl_exit follow(struct client *client, uint64_t wait_ms, operation_progress_fn progress, void *arg, struct client_reply *reply)
+static enum ctl_exit follow(struct client *client, uint64_t wait_ms, operation_progress_fn progress, void *arg,
+                            struct client_reply *reply)
 {
     uint64_t begun = clock_mono_ns(), gone = 0;
     enum ctl_exit status = CTL_DONE;

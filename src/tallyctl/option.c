@@ -7,7 +7,8 @@
 #include "tallyctl/text.h"
 
 const struct option_row option_rows[] = {
-#define CTL_OPTION(letter, word, kind, member, argument, allowed, commands, help) {letter, word, argument, allowed, commands, help, 0},
+#define CTL_OPTION(letter, word, kind, member, argument, allowed, commands, help)                                          \
+    {letter, word, argument, allowed, commands, help, 0},
 #include "tallyctl/options.def"
 #undef CTL_OPTION
 };
@@ -47,7 +48,11 @@ static bool read_WORD(const struct option_row *row, const char *value, ctl_WORD 
     if (text_has_word(row->allowed, '|', value))
         return true;
     for (const char *at = row->allowed; *at && used < sizeof words; at++) /* "a|b|c" as "a, b or c" */
-        used += (size_t)snprintf(words + used, sizeof words - used, *at != '|' ? "%c" : strchr(at + 1, '|') ? ", " : " or ", *at);
+        used += (size_t)snprintf(words + used, sizeof words - used,
+                                 *at != '|'            ? "%c"
+                                 : strchr(at + 1, '|') ? ", "
+                                                       : " or ",
+                                 *at);
     return refuse(row, value, words);
 }
 
@@ -71,7 +76,9 @@ static bool read_DURATION(const struct option_row *row, const char *value, ctl_D
 {
     out->given = true;
     return (text_parse_duration(value, &out->value) && is_allowed(row, out->value)) ||
-           refuse(row, value, strcmp(row->word, "wait") ? "a duration, such as 500ms, 5s or 2m" : "a duration up to 1m, such as 500ms or 5s");
+           refuse(row, value,
+                  strcmp(row->word, "wait") ? "a duration, such as 500ms, 5s or 2m"
+                                            : "a duration up to 1m, such as 500ms or 5s");
 }
 
 static bool read_SIZE(const struct option_row *row, const char *value, ctl_SIZE *out)
@@ -115,7 +122,8 @@ static void fill(struct option longs[ROWS + 1], char shorts[2 * ROWS + 2])
     *shorts++ = ':';
     for (size_t i = 0; i < ROWS; i++) {
         const struct option_row *row = &option_rows[i];
-        longs[i] = (struct option){.name = row->word, .val = row->letter, .has_arg = row->argument ? required_argument : no_argument};
+        longs[i] = (struct option){
+            .name = row->word, .val = row->letter, .has_arg = row->argument ? required_argument : no_argument};
         if (row->letter > 255)
             continue;
         *shorts++ = (char)row->letter;

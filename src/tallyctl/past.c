@@ -10,7 +10,8 @@
 #define PATIENCE_MS 10000u
 #define TRACE_WAIT_MS 60000u
 
-static enum ctl_exit call(const struct ctl *ctl, struct client *client, const char *method, const char *path, const char *body, show_fn show)
+static enum ctl_exit call(const struct ctl *ctl, struct client *client, const char *method, const char *path,
+                          const char *body, show_fn show)
 {
     struct client_reply reply;
     if (!request_fits(path))
@@ -171,7 +172,8 @@ static enum ctl_exit one(const struct ctl *ctl, const char *method)
         bool cancelled = strcmp(client_text(reply.json, "state"), "cancelled") == 0;
         answer_print(ctl, &reply, show_operations);
         if (*method == 'D' && !cancelled)
-            status = ctl_fail(CTL_FAILED, "operation %s is %s: it can no longer be cancelled", client_text(reply.json, "id"), client_text(reply.json, "state"));
+            status = ctl_fail(CTL_FAILED, "operation %s is %s: it can no longer be cancelled",
+                              client_text(reply.json, "id"), client_text(reply.json, "state"));
         client_reply_fini(&reply);
     }
     client_close(client);

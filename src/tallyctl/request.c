@@ -12,7 +12,8 @@ static bool is_id(const char *word)
 static enum ctl_exit path_of(const struct ctl *ctl, const char *id, const char *leaf, char path[REQUEST_PATH_MAX])
 {
     const char *slash = *leaf && *leaf != '?' ? "/" : "";
-    int length = ctl->heap.given ? snprintf(path, REQUEST_PATH_MAX, "/v1/processes/%s/heaps/%u%s%s", id, (unsigned)ctl->heap.value, slash, leaf)
+    int length = ctl->heap.given ? snprintf(path, REQUEST_PATH_MAX, "/v1/processes/%s/heaps/%u%s%s", id,
+                                            (unsigned)ctl->heap.value, slash, leaf)
                                  : snprintf(path, REQUEST_PATH_MAX, "/v1/processes/%s%s%s", id, slash, leaf);
     return length < REQUEST_PATH_MAX ? CTL_DONE : ctl_fail(CTL_USAGE, "that is too long");
 }
@@ -25,7 +26,8 @@ enum ctl_exit request_path(const struct ctl *ctl, struct client *client, const c
     if (status != CTL_DONE)
         return status;
     const char *id = client_text(process, "id");
-    status = is_id(id) ? path_of(ctl, id, leaf, path) : ctl_fail(CTL_FAILED, "the daemon lists a process without a proper id");
+    status =
+        is_id(id) ? path_of(ctl, id, leaf, path) : ctl_fail(CTL_FAILED, "the daemon lists a process without a proper id");
     json_decref(process);
     return status;
 }
@@ -42,7 +44,8 @@ static void append(char *path, const char *text, bool escape)
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~,:";
     size_t at = strlen(path);
     for (; *text && at + 4 < REQUEST_PATH_MAX; text++)
-        at += (size_t)snprintf(path + at, REQUEST_PATH_MAX - at, !escape || strchr(plain, *text) ? "%c" : "%%%02X", (unsigned char)*text);
+        at += (size_t)snprintf(path + at, REQUEST_PATH_MAX - at, !escape || strchr(plain, *text) ? "%c" : "%%%02X",
+                               (unsigned char)*text);
     if (*text) {
         memset(path + at, '-', REQUEST_PATH_MAX - 1 - at);
         path[REQUEST_PATH_MAX - 1] = '\0';

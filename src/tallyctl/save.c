@@ -123,7 +123,8 @@ enum ctl_exit save_get(const struct ctl *ctl, struct client *client, const char 
     if (!save)
         return CTL_FAILED;
     wake_catch();
-    struct client_call *call = client_begin(client, &(struct client_request){.method = "GET", .path = path, .data = take, .arg = save, .patience_ms = wait_ms});
+    struct client_call *call = client_begin(
+        client, &(struct client_request){.method = "GET", .path = path, .data = take, .arg = save, .patience_ms = wait_ms});
     if (!call) {
         save_end(save, false);
         return ctl_fail(CTL_FAILED, "out of memory");

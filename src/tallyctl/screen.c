@@ -39,7 +39,8 @@ struct screen *screen_new(bool colour)
         screen->curses = newterm(NULL, stdout, stdin);
     if (!screen || !screen->curses) {
         free(screen);
-        ctl_fail(CTL_USAGE, "the terminal '%s' is not known here: set TERM (xterm, screen, vt100), or use --once", term ? term : "");
+        ctl_fail(CTL_USAGE, "the terminal '%s' is not known here: set TERM (xterm, screen, vt100), or use --once",
+                 term ? term : "");
         return NULL;
     }
     char *area = NULL;
@@ -47,7 +48,8 @@ struct screen *screen_new(bool colour)
         endwin();
         delscreen(screen->curses);
         free(screen);
-        ctl_fail(CTL_USAGE, "the terminal '%s' cannot show a screen: set TERM (xterm, screen, vt100), or use --once", term ? term : "");
+        ctl_fail(CTL_USAGE, "the terminal '%s' cannot show a screen: set TERM (xterm, screen, vt100), or use --once",
+                 term ? term : "");
         return NULL;
     }
     looks_set(screen, colour);
@@ -76,7 +78,8 @@ void screen_size(struct screen *screen, struct canvas *canvas)
 {
     struct winsize size;
     (void)screen;
-    if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col && (size.ws_row != LINES || size.ws_col != COLS))
+    if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col &&
+        (size.ws_row != LINES || size.ws_col != COLS))
         resizeterm(size.ws_row, size.ws_col);
     canvas->rows = (unsigned)LINES;
     canvas->columns = (unsigned)COLS;
@@ -102,9 +105,13 @@ void screen_redraw(struct screen *screen)
 
 int screen_key(struct screen *screen)
 {
-    static const struct { wint_t code; int key; } keys[] = {
-        {KEY_UP, TOP_KEY_UP}, {KEY_DOWN, TOP_KEY_DOWN}, {KEY_LEFT, TOP_KEY_LEFT}, {KEY_RIGHT, TOP_KEY_RIGHT}, {KEY_PPAGE, TOP_KEY_PAGE_UP}, {KEY_NPAGE, TOP_KEY_PAGE_DOWN},
-        {KEY_HOME, TOP_KEY_HOME}, {KEY_END, TOP_KEY_END}, {KEY_ENTER, TOP_KEY_ENTER}, {KEY_BACKSPACE, TOP_KEY_BACKSPACE}, {KEY_F(1), TOP_KEY_HELP}, {KEY_RESIZE, TOP_KEY_RESIZE}};
+    static const struct { wint_t code; int key;
+    } keys[] = {{KEY_UP, TOP_KEY_UP},         {KEY_DOWN, TOP_KEY_DOWN},
+                {KEY_LEFT, TOP_KEY_LEFT},     {KEY_RIGHT, TOP_KEY_RIGHT},
+                {KEY_PPAGE, TOP_KEY_PAGE_UP}, {KEY_NPAGE, TOP_KEY_PAGE_DOWN},
+                {KEY_HOME, TOP_KEY_HOME},     {KEY_END, TOP_KEY_END},
+                {KEY_ENTER, TOP_KEY_ENTER},   {KEY_BACKSPACE, TOP_KEY_BACKSPACE},
+                {KEY_F(1), TOP_KEY_HELP},     {KEY_RESIZE, TOP_KEY_RESIZE}};
     wint_t code;
     (void)screen;
     int kind = get_wch(&code);
@@ -116,5 +123,9 @@ int screen_key(struct screen *screen)
                 return keys[i].key;
         return TOP_KEY_RESIZE; /* one that means nothing */
     }
-    return code == '\r' || code == '\n' ? TOP_KEY_ENTER : code == 27 ? TOP_KEY_ESCAPE : code == 127 || code == 8 ? TOP_KEY_BACKSPACE : code == '\t' ? TOP_KEY_TAB : (int)code;
+    return code == '\r' || code == '\n' ? TOP_KEY_ENTER
+           : code == 27                 ? TOP_KEY_ESCAPE
+           : code == 127 || code == 8   ? TOP_KEY_BACKSPACE
+           : code == '\t'               ? TOP_KEY_TAB
+                                        : (int)code;
 }

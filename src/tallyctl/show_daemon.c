@@ -15,7 +15,11 @@ static void line(const struct paper *paper, const char *name, const char *text)
 
 static void show_refused(const struct paper *paper, const json_t *refused)
 {
-    static const struct column columns[] = {{"REFUSED BECAUSE", "reason", COLUMN_TEXT, NULL}, {">TIMES", "count", COLUMN_NUMBER, NULL}, {"LAST", "last_at", COLUMN_TEXT, NULL}, {">PID", "last_pid", COLUMN_NUMBER, NULL}, {">UID", "last_uid", COLUMN_NUMBER, NULL}};
+    static const struct column columns[] = {{"REFUSED BECAUSE", "reason", COLUMN_TEXT, NULL},
+                                            {">TIMES", "count", COLUMN_NUMBER, NULL},
+                                            {"LAST", "last_at", COLUMN_TEXT, NULL},
+                                            {">PID", "last_pid", COLUMN_NUMBER, NULL},
+                                            {">UID", "last_uid", COLUMN_NUMBER, NULL}};
     if (json_array_size(refused) == 0)
         return;
     putc('\n', paper->to);
@@ -28,18 +32,22 @@ void show_info(const struct paper *paper, const json_t *json)
     const json_t *history = json_object_get(json, "history");
     fprintf(paper->to, "%-12s", "tallyd");
     columns_say(paper, "", client_text(json, "version"), "");
-    fprintf(paper->to, ", pid %llu, up %s\n", (unsigned long long)client_number(json, "pid"), text_duration(figure, client_number(json, "uptime_ns")));
+    fprintf(paper->to, ", pid %llu, up %s\n", (unsigned long long)client_number(json, "pid"),
+            text_duration(figure, client_number(json, "uptime_ns")));
     line(paper, "mode", client_text(json, "mode"));
     line(paper, "http", client_text(json, "http"));
     line(paper, "runtime", client_text(json, "runtime_dir"));
     line(paper, "state", client_text(json, "state_dir"));
-    fprintf(paper->to, "%-12s%llu live, %llu gone\n", "processes", (unsigned long long)client_number(json, "processes.live"), (unsigned long long)client_number(json, "processes.gone"));
+    fprintf(paper->to, "%-12s%llu live, %llu gone\n", "processes",
+            (unsigned long long)client_number(json, "processes.live"),
+            (unsigned long long)client_number(json, "processes.gone"));
     if (json_is_false(json_object_get(history, "figures")))
         line(paper, "history", "off");
     else if (json_is_true(json_object_get(history, "degraded")))
         line(paper, "history", client_text(history, "why"));
     else
-        fprintf(paper->to, "%-12s%s of %s\n", "history", text_bytes(figure, client_number(history, "bytes")), text_bytes(size, client_number(history, "size_bytes")));
+        fprintf(paper->to, "%-12s%s of %s\n", "history", text_bytes(figure, client_number(history, "bytes")),
+                text_bytes(size, client_number(history, "size_bytes")));
     line(paper, "service", *client_text(json, "service") ? client_text(json, "service") : "none looks after it");
     const char *key;
     json_t *value;
@@ -67,7 +75,8 @@ void show_session(const struct paper *paper, const json_t *json)
     columns_say(paper, "", client_text(json, "who"), " may: ");
     json_array_foreach(json_object_get(json, "scopes"), i, scope)
         columns_say(paper, i ? ", " : "", json_is_string(scope) ? json_string_value(scope) : "", "");
-    fputs(json_is_true(json_object_get(json, "remote_control_off")) ? " (tallyd runs without --remote-control)\n" : "\n", paper->to);
+    fputs(json_is_true(json_object_get(json, "remote_control_off")) ? " (tallyd runs without --remote-control)\n" : "\n",
+          paper->to);
 }
 
 void show_link(const struct paper *paper, const json_t *json)
@@ -78,7 +87,8 @@ void show_link(const struct paper *paper, const json_t *json)
 static void print_tokens(const struct paper *paper, const json_t *tokens)
 {
     static const char *const headings[] = {"NAME", "SCOPES", "CREATED", "EXPIRES", "USED"};
-    static const struct column first[] = {{"", "name", COLUMN_TEXT, NULL}, {"", "scopes", COLUMN_JOINED, ""}, {"", "created_at", COLUMN_TEXT, ""}};
+    static const struct column first[] = {
+        {"", "name", COLUMN_TEXT, NULL}, {"", "scopes", COLUMN_JOINED, ""}, {"", "created_at", COLUMN_TEXT, ""}};
     static const struct column last[] = {{"", "used_at", COLUMN_TEXT, "not since the start"}};
     struct table *table = table_new(headings, sizeof headings / sizeof *headings);
     size_t i;
@@ -86,7 +96,8 @@ static void print_tokens(const struct paper *paper, const json_t *tokens)
     json_array_foreach((json_t *)tokens, i, token) {
         const char *expires = client_text(token, "expires_at");
         columns_row(table, first, sizeof first / sizeof *first, token);
-        table_cell(table, "%s%s", *expires ? expires : "never", json_is_true(json_object_get(token, "expired")) ? " (it has)" : "");
+        table_cell(table, "%s%s", *expires ? expires : "never",
+                   json_is_true(json_object_get(token, "expired")) ? " (it has)" : "");
         columns_row(table, last, 1, token);
     }
     table_print_free(table, paper);
@@ -158,7 +169,11 @@ static char *condition(const json_t *when)
 void show_rules(const struct paper *paper, const json_t *json)
 {
     static const char *const headings[] = {"RULE", "STATE", ">FIRING", ">CONTROLS", "ON", "CONDITION", "LAST ERROR"};
-    static const struct column columns[] = {{"", "name", COLUMN_TEXT, NULL}, {"", "status.state", COLUMN_STATE, NULL}, {"", "status.processes.firing", COLUMN_NUMBER, "0"}, {"", "status.controls", COLUMN_NUMBER, "0"}, {"", "enabled", COLUMN_YES, NULL}};
+    static const struct column columns[] = {{"", "name", COLUMN_TEXT, NULL},
+                                            {"", "status.state", COLUMN_STATE, NULL},
+                                            {"", "status.processes.firing", COLUMN_NUMBER, "0"},
+                                            {"", "status.controls", COLUMN_NUMBER, "0"},
+                                            {"", "enabled", COLUMN_YES, NULL}};
     size_t i;
     json_t *rule;
     if (json_array_size(json_object_get(json, "rules")) == 0) {
@@ -178,20 +193,32 @@ void show_rules(const struct paper *paper, const json_t *json)
 
 void show_rule_series(const struct paper *paper, const json_t *json)
 {
-    static const struct column columns[] = {{"SERIES", "name", COLUMN_TEXT, NULL}, {"UNIT", "unit", COLUMN_TEXT, ""}, {"", "help", COLUMN_TEXT, ""}};
+    static const struct column columns[] = {
+        {"SERIES", "name", COLUMN_TEXT, NULL}, {"UNIT", "unit", COLUMN_TEXT, ""}, {"", "help", COLUMN_TEXT, ""}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "series"), "none");
 }
 
 void show_rule_states(const struct paper *paper, const json_t *json)
 {
-    static const struct column columns[] = {{"PROCESS", "process", COLUMN_ID, NULL}, {"STATE", "state", COLUMN_STATE, NULL}, {"SINCE", "since", COLUMN_TEXT, NULL}, {">VALUE", "value", COLUMN_NUMBER, NULL}, {"TYPE", "type", COLUMN_TEXT, NULL}};
+    static const struct column columns[] = {{"PROCESS", "process", COLUMN_ID, NULL},
+                                            {"STATE", "state", COLUMN_STATE, NULL},
+                                            {"SINCE", "since", COLUMN_TEXT, NULL},
+                                            {">VALUE", "value", COLUMN_NUMBER, NULL},
+                                            {"TYPE", "type", COLUMN_TEXT, NULL}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "states"), "it holds of no process");
 }
 
 void show_alerts(const struct paper *paper, const json_t *json)
 {
-    static const struct column columns[] = {
-        {"STATE", "state", COLUMN_STATE, NULL}, {"RULE", "rule", COLUMN_TEXT, NULL}, {"PROCESS", "process", COLUMN_ID, NULL}, {"NAME", "name", COLUMN_TEXT, NULL}, {"TYPE", "type", COLUMN_TEXT, NULL},
-        {"CONDITION", "condition", COLUMN_TEXT, NULL}, {">VALUE", "value", COLUMN_NUMBER, NULL}, {"BEGAN", "began_at", COLUMN_TEXT, NULL}, {"RESOLVED", "resolved_at", COLUMN_TEXT, NULL}, {"BECAUSE", "reason", COLUMN_TEXT, ""}};
+    static const struct column columns[] = {{"STATE", "state", COLUMN_STATE, NULL},
+                                            {"RULE", "rule", COLUMN_TEXT, NULL},
+                                            {"PROCESS", "process", COLUMN_ID, NULL},
+                                            {"NAME", "name", COLUMN_TEXT, NULL},
+                                            {"TYPE", "type", COLUMN_TEXT, NULL},
+                                            {"CONDITION", "condition", COLUMN_TEXT, NULL},
+                                            {">VALUE", "value", COLUMN_NUMBER, NULL},
+                                            {"BEGAN", "began_at", COLUMN_TEXT, NULL},
+                                            {"RESOLVED", "resolved_at", COLUMN_TEXT, NULL},
+                                            {"BECAUSE", "reason", COLUMN_TEXT, ""}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "alerts"), "no alerts");
 }

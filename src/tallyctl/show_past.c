@@ -35,8 +35,10 @@ void show_operation(const struct paper *paper, const json_t *json)
 void show_operations(const struct paper *paper, const json_t *json)
 {
     static const struct column columns[] = {
-        {"OPERATION", "id", COLUMN_TEXT, NULL}, {"KIND", "kind", COLUMN_TEXT, NULL}, {"PROCESS", "process", COLUMN_ID, "batch"}, {"STATE", "state", COLUMN_STATE, NULL},
-        {"CREATED", "created_at", COLUMN_TEXT, NULL}, {">WAITED", "safepoint_wait_ns", COLUMN_NS, NULL}, {">PAUSE", "pause_ns", COLUMN_NS, NULL}, {"DETAIL", "detail", COLUMN_TEXT, ""}};
+        {"OPERATION", "id", COLUMN_TEXT, NULL},       {"KIND", "kind", COLUMN_TEXT, NULL},
+        {"PROCESS", "process", COLUMN_ID, "batch"},   {"STATE", "state", COLUMN_STATE, NULL},
+        {"CREATED", "created_at", COLUMN_TEXT, NULL}, {">WAITED", "safepoint_wait_ns", COLUMN_NS, NULL},
+        {">PAUSE", "pause_ns", COLUMN_NS, NULL},      {"DETAIL", "detail", COLUMN_TEXT, ""}};
     const json_t *list = json_object_get(json, "operations");
     json_t *one = list ? NULL : json_pack("[O]", json);
     COLUMNS_PRINT(paper, columns, list ? list : one, "no operations");
@@ -46,8 +48,13 @@ void show_operations(const struct paper *paper, const json_t *json)
 /* A batch: what each process came to. */
 void show_batch(const struct paper *paper, const json_t *json)
 {
-    static const struct column columns[] = {{"PROCESS", "id", COLUMN_ID, NULL}, {"STATE", "state", COLUMN_STATE, NULL}, {">COLLECTED", "result.collected", COLUMN_NUMBER, ""},
-                                            {">FREED", "result.freed_bytes", COLUMN_BYTES, ""}, {">FROZEN", "result.frozen", COLUMN_NUMBER, ""}, {">CLEARED", "result.cleared", COLUMN_NUMBER, ""}, {"DETAIL", "detail", COLUMN_TEXT, ""}};
+    static const struct column columns[] = {{"PROCESS", "id", COLUMN_ID, NULL},
+                                            {"STATE", "state", COLUMN_STATE, NULL},
+                                            {">COLLECTED", "result.collected", COLUMN_NUMBER, ""},
+                                            {">FREED", "result.freed_bytes", COLUMN_BYTES, ""},
+                                            {">FROZEN", "result.frozen", COLUMN_NUMBER, ""},
+                                            {">CLEARED", "result.cleared", COLUMN_NUMBER, ""},
+                                            {"DETAIL", "detail", COLUMN_TEXT, ""}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "processes"), "no processes: the selector fits none");
 }
 
@@ -62,8 +69,8 @@ static void cell_point(struct table *table, const json_t *series, size_t at)
     if (!json_is_integer(value))
         table_cell(table, "-");
     else if (json_is_array(json_object_get(series, "min")) && low != high)
-        table_cell(table, "%s (%s..%s)", columns_figure(last, (uint64_t)json_integer_value(value), unit), columns_figure(least, low, unit),
-                   columns_figure(most, high, unit));
+        table_cell(table, "%s (%s..%s)", columns_figure(last, (uint64_t)json_integer_value(value), unit),
+                   columns_figure(least, low, unit), columns_figure(most, high, unit));
     else
         table_cell(table, "%s", columns_figure(last, (uint64_t)json_integer_value(value), unit));
 }
@@ -100,24 +107,32 @@ void show_history(const struct paper *paper, const json_t *json)
 void show_known_processes(const struct paper *paper, const json_t *json)
 {
     static const struct column columns[] = {
-        {"ID", "id", COLUMN_TEXT, NULL}, {">PID", "pid", COLUMN_NUMBER, NULL}, {"NAME", "name", COLUMN_TEXT, ""}, {"ATTACHED", "attached_at", COLUMN_TEXT, NULL},
-        {"GONE", "gone_at", COLUMN_TEXT, NULL}, {"END", "end", COLUMN_TEXT, NULL}, {"LABELS", "labels", COLUMN_JOINED, NULL}};
+        {"ID", "id", COLUMN_TEXT, NULL},          {">PID", "pid", COLUMN_NUMBER, NULL},
+        {"NAME", "name", COLUMN_TEXT, ""},        {"ATTACHED", "attached_at", COLUMN_TEXT, NULL},
+        {"GONE", "gone_at", COLUMN_TEXT, NULL},   {"END", "end", COLUMN_TEXT, NULL},
+        {"LABELS", "labels", COLUMN_JOINED, NULL}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "processes"), "history knows no process");
 }
 
 void show_known_alerts(const struct paper *paper, const json_t *json)
 {
-    static const struct column columns[] = {
-        {"TIME", "at", COLUMN_TEXT, NULL}, {"RULE", "rule", COLUMN_TEXT, NULL}, {"STATE", "state", COLUMN_STATE, NULL}, {"PROCESS", "process", COLUMN_ID, NULL},
-        {"TYPE", "type", COLUMN_TEXT, NULL}, {">VALUE", "value", COLUMN_NUMBER, NULL}, {">THRESHOLD", "threshold", COLUMN_NUMBER, NULL}, {"DETAIL", "detail", COLUMN_TEXT, ""}};
+    static const struct column columns[] = {{"TIME", "at", COLUMN_TEXT, NULL},
+                                            {"RULE", "rule", COLUMN_TEXT, NULL},
+                                            {"STATE", "state", COLUMN_STATE, NULL},
+                                            {"PROCESS", "process", COLUMN_ID, NULL},
+                                            {"TYPE", "type", COLUMN_TEXT, NULL},
+                                            {">VALUE", "value", COLUMN_NUMBER, NULL},
+                                            {">THRESHOLD", "threshold", COLUMN_NUMBER, NULL},
+                                            {"DETAIL", "detail", COLUMN_TEXT, ""}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "alerts"), "no alerts were recorded");
 }
 
 void show_audit(const struct paper *paper, const json_t *json)
 {
-    static const struct column columns[] = {
-        {"TIME", "at", COLUMN_TEXT, ""}, {"WHO", "who", COLUMN_TEXT, ""}, {"FROM", "from", COLUMN_TEXT, ""}, {"WHAT", "kind", COLUMN_TEXT, ""},
-        {"TARGET", "target", COLUMN_TEXT, ""}, {"DETAIL", "detail", COLUMN_TEXT, ""}, {"RESULT", "result", COLUMN_STATE, ""}, {"CODE", "code", COLUMN_TEXT, ""}};
+    static const struct column columns[] = {{"TIME", "at", COLUMN_TEXT, ""},        {"WHO", "who", COLUMN_TEXT, ""},
+                                            {"FROM", "from", COLUMN_TEXT, ""},      {"WHAT", "kind", COLUMN_TEXT, ""},
+                                            {"TARGET", "target", COLUMN_TEXT, ""},  {"DETAIL", "detail", COLUMN_TEXT, ""},
+                                            {"RESULT", "result", COLUMN_STATE, ""}, {"CODE", "code", COLUMN_TEXT, ""}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "records"), "nobody has asked for anything");
 }
 

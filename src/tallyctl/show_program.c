@@ -33,7 +33,9 @@ static void say_exit(const struct paper *paper, const json_t *exit)
 
 static void show_post_mortem(const struct paper *paper, const json_t *mortem)
 {
-    static const struct column heaps[] = {{">HEAP", "n", COLUMN_NUMBER, NULL}, {"WAS", "was", COLUMN_TEXT, NULL}, {"ENDED BEFORE", "gone_before", COLUMN_YES, NULL}};
+    static const struct column heaps[] = {{">HEAP", "n", COLUMN_NUMBER, NULL},
+                                          {"WAS", "was", COLUMN_TEXT, NULL},
+                                          {"ENDED BEFORE", "gone_before", COLUMN_YES, NULL}};
     COLUMNS_PRINT(paper, heaps, json_object_get(mortem, "heaps"), "It had no heap.");
     fputs("\nIts last collections:\n", paper->to);
     json_t *list = json_pack("{s:O?}", "collections", json_object_get(mortem, "last_collections"));
@@ -43,12 +45,15 @@ static void show_post_mortem(const struct paper *paper, const json_t *mortem)
 
 void show_process(const struct paper *paper, const json_t *json)
 {
-    static const struct column rows[] = {
-        {">HEAP", "n", COLUMN_NUMBER, NULL}, {"STATE", "state", COLUMN_TEXT, NULL}, {">OBJECTS", "live_objects", COLUMN_NUMBER, NULL}, {">BYTES", "live_bytes", COLUMN_BYTES, NULL}};
+    static const struct column rows[] = {{">HEAP", "n", COLUMN_NUMBER, NULL},
+                                         {"STATE", "state", COLUMN_TEXT, NULL},
+                                         {">OBJECTS", "live_objects", COLUMN_NUMBER, NULL},
+                                         {">BYTES", "live_bytes", COLUMN_BYTES, NULL}};
     char age[TEXT_FIGURE_MAX];
     columns_say(paper, "", client_text(json, "name"), "");
     columns_say(paper, " (", client_text(json, "state"), ")");
-    fprintf(paper->to, ", pid %llu, uid %llu", (unsigned long long)client_number(json, "pid"), (unsigned long long)client_number(json, "uid"));
+    fprintf(paper->to, ", pid %llu, uid %llu", (unsigned long long)client_number(json, "pid"),
+            (unsigned long long)client_number(json, "uid"));
     columns_say(paper, ", id ", client_text(json, "id"), "\n");
     columns_say(paper, "libtally ", client_text(json, "library"), "");
     columns_say(paper, ", attached since ", client_text(json, "attached_at"), "");
@@ -99,12 +104,15 @@ static void print_stress(const struct paper *paper, const json_t *stress)
 
 void show_config(const struct paper *paper, const json_t *json)
 {
-    static const char *const headings[] = {"AUTOMATIC", "MANAGER", "THRESHOLDS", "DEBUG", "EVENTS", "MAX PAUSE", "MEMORY LIMIT"};
+    static const char *const headings[] = {"AUTOMATIC", "MANAGER",   "THRESHOLDS",  "DEBUG",
+                                           "EVENTS",    "MAX PAUSE", "MEMORY LIMIT"};
     const json_t *events = json_object_get(json, "events");
     const json_t *level = json_is_object(events) ? json_object_get(events, "level") : events;
-    const struct column columns[] = {{"", "enabled", COLUMN_SWITCH, NULL}, {"", "manager", COLUMN_TEXT, "differs"},
-                                     {"", "thresholds", COLUMN_JOINED, "differs"},
-                                     {"", "debug", COLUMN_JOINED, json_is_array(json_object_get(json, "debug")) ? "none" : "differs"}};
+    const struct column columns[] = {
+        {"", "enabled", COLUMN_SWITCH, NULL},
+        {"", "manager", COLUMN_TEXT, "differs"},
+        {"", "thresholds", COLUMN_JOINED, "differs"},
+        {"", "debug", COLUMN_JOINED, json_is_array(json_object_get(json, "debug")) ? "none" : "differs"}};
     struct table *table = table_new(headings, sizeof headings / sizeof *headings);
     columns_row(table, columns, sizeof columns / sizeof *columns, json);
     table_cell(table, "%s", json_is_string(level) ? json_string_value(level) : "differs");
@@ -117,8 +125,9 @@ void show_config(const struct paper *paper, const json_t *json)
 static void print_generations(const struct paper *paper, const json_t *generations)
 {
     static const char *const headings[] = {">GENERATION", ">COLLECTIONS", ">COLLECTED", ">UNCOLLECTABLE"};
-    static const struct column columns[] = {
-        {"", "collections", COLUMN_NUMBER, NULL}, {"", "collected", COLUMN_NUMBER, NULL}, {"", "uncollectable", COLUMN_NUMBER, NULL}};
+    static const struct column columns[] = {{"", "collections", COLUMN_NUMBER, NULL},
+                                            {"", "collected", COLUMN_NUMBER, NULL},
+                                            {"", "uncollectable", COLUMN_NUMBER, NULL}};
     struct table *table = table_new(headings, 4);
     size_t i;
     json_t *generation;
@@ -169,40 +178,65 @@ void show_stats(const struct paper *paper, const json_t *json, const json_t *fie
 /* The last two columns stand beside a baseline alone. */
 void show_types(const struct paper *paper, const json_t *json)
 {
-    static const struct column columns[] = {
-        {"TYPE", "name", COLUMN_TEXT, NULL}, {">SIZE", "size_bytes", COLUMN_BYTES, "varies"}, {">OBJECTS", "live_objects", COLUMN_NUMBER, NULL},
-        {">BYTES", "live_bytes", COLUMN_BYTES, NULL}, {">ALLOCATED", "allocations", COLUMN_NUMBER, NULL},
-        {">BY COUNT", "frees.refcount", COLUMN_NUMBER, NULL}, {">BY CYCLE", "frees.cycle", COLUMN_NUMBER, NULL}, {"TRACKED", "tracked", COLUMN_YES, NULL},
-        {">OBJECTS SINCE", "since_baseline.live_objects", COLUMN_SIGNED, NULL}, {">BYTES SINCE", "since_baseline.live_bytes", COLUMN_SIGNED, NULL}};
+    static const struct column columns[] = {{"TYPE", "name", COLUMN_TEXT, NULL},
+                                            {">SIZE", "size_bytes", COLUMN_BYTES, "varies"},
+                                            {">OBJECTS", "live_objects", COLUMN_NUMBER, NULL},
+                                            {">BYTES", "live_bytes", COLUMN_BYTES, NULL},
+                                            {">ALLOCATED", "allocations", COLUMN_NUMBER, NULL},
+                                            {">BY COUNT", "frees.refcount", COLUMN_NUMBER, NULL},
+                                            {">BY CYCLE", "frees.cycle", COLUMN_NUMBER, NULL},
+                                            {"TRACKED", "tracked", COLUMN_YES, NULL},
+                                            {">OBJECTS SINCE", "since_baseline.live_objects", COLUMN_SIGNED, NULL},
+                                            {">BYTES SINCE", "since_baseline.live_bytes", COLUMN_SIGNED, NULL}};
     bool since = json_object_get(json, "baseline");
-    columns_print(paper, columns, sizeof columns / sizeof *columns - (since ? 0 : 2), json_object_get(json, "types"), "no types yet");
+    columns_print(paper, columns, sizeof columns / sizeof *columns - (since ? 0 : 2), json_object_get(json, "types"),
+                  "no types yet");
 }
 
 void show_collections(const struct paper *paper, const json_t *json)
 {
     static const struct column columns[] = {
-        {">HEAP", "heap", COLUMN_NUMBER, NULL}, {">NO", "sequence", COLUMN_NUMBER, NULL}, {"STARTED", "started_at", COLUMN_TEXT, NULL}, {"REASON", "reason", COLUMN_TEXT, NULL},
-        {">GEN", "generation", COLUMN_NUMBER, NULL}, {"SCOPE", "scope", COLUMN_TEXT, NULL}, {">PAUSE", "pause_ns", COLUMN_NS, NULL}, {">SLICES", "slices", COLUMN_NUMBER, NULL},
-        {">EXAMINED", "examined", COLUMN_NUMBER, NULL}, {">COLLECTED", "collected", COLUMN_NUMBER, NULL}, {">FREED", "freed_bytes", COLUMN_BYTES, NULL},
-        {">LIVE AFTER", "live_bytes_after", COLUMN_BYTES, NULL}, {">WAITED", "safepoint_wait_ns", COLUMN_NS, NULL}};
+        {">HEAP", "heap", COLUMN_NUMBER, NULL},           {">NO", "sequence", COLUMN_NUMBER, NULL},
+        {"STARTED", "started_at", COLUMN_TEXT, NULL},     {"REASON", "reason", COLUMN_TEXT, NULL},
+        {">GEN", "generation", COLUMN_NUMBER, NULL},      {"SCOPE", "scope", COLUMN_TEXT, NULL},
+        {">PAUSE", "pause_ns", COLUMN_NS, NULL},          {">SLICES", "slices", COLUMN_NUMBER, NULL},
+        {">EXAMINED", "examined", COLUMN_NUMBER, NULL},   {">COLLECTED", "collected", COLUMN_NUMBER, NULL},
+        {">FREED", "freed_bytes", COLUMN_BYTES, NULL},    {">LIVE AFTER", "live_bytes_after", COLUMN_BYTES, NULL},
+        {">WAITED", "safepoint_wait_ns", COLUMN_NS, NULL}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "collections"), "no collections yet");
 }
 
 void show_events(const struct paper *paper, const json_t *json)
 {
-    static const struct column columns[] = {{">HEAP", "heap", COLUMN_NUMBER, NULL}, {"KIND", "kind", COLUMN_TEXT, NULL}, {"TYPE", "type", COLUMN_TEXT, NULL}, {">BYTES", "bytes", COLUMN_BYTES, NULL}, {">OBJECT", "object", COLUMN_NUMBER, NULL}};
+    static const struct column columns[] = {{">HEAP", "heap", COLUMN_NUMBER, NULL},
+                                            {"KIND", "kind", COLUMN_TEXT, NULL},
+                                            {"TYPE", "type", COLUMN_TEXT, NULL},
+                                            {">BYTES", "bytes", COLUMN_BYTES, NULL},
+                                            {">OBJECT", "object", COLUMN_NUMBER, NULL}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "events"), "no events");
     if (client_number(json, "missed") || client_number(json, "lost"))
-        fprintf(paper->to, "%llu more came too fast, %llu were overwritten before they were read\n", (unsigned long long)client_number(json, "missed"), (unsigned long long)client_number(json, "lost"));
+        fprintf(paper->to, "%llu more came too fast, %llu were overwritten before they were read\n",
+                (unsigned long long)client_number(json, "missed"), (unsigned long long)client_number(json, "lost"));
 }
 
 /* ---- what heaps list */
 
 void show_listing(const struct paper *paper, const json_t *json)
 {
-    static const struct column cycles[] = {{">HEAP", "heap", COLUMN_NUMBER, NULL}, {">CYCLES", "count", COLUMN_NUMBER, NULL}, {">OBJECTS", "objects", COLUMN_NUMBER, NULL}, {">BYTES", "bytes", COLUMN_BYTES, NULL}, {"SHAPE", "shape", COLUMN_TEXT, "?"}};
-    static const struct column objects[] = {{">HEAP", "heap", COLUMN_NUMBER, NULL}, {">INDEX", "index", COLUMN_NUMBER, NULL}, {">OBJECT", "object", COLUMN_NUMBER, NULL}, {"TYPE", "type", COLUMN_TEXT, "?"}, {">BYTES", "bytes", COLUMN_BYTES, NULL}, {">REFERENCES", "references", COLUMN_NUMBER, NULL}, {"GENERATION", "generation", COLUMN_TEXT, NULL}};
-    static const struct column candidates[] = {{">HEAP", "heap", COLUMN_NUMBER, NULL}, {"TYPE", "type", COLUMN_TEXT, "?"}, {">CANDIDATES", "candidates", COLUMN_NUMBER, NULL}, {">SURVIVED", "survived", COLUMN_NUMBER, NULL}};
+    static const struct column cycles[] = {{">HEAP", "heap", COLUMN_NUMBER, NULL},
+                                           {">CYCLES", "count", COLUMN_NUMBER, NULL},
+                                           {">OBJECTS", "objects", COLUMN_NUMBER, NULL},
+                                           {">BYTES", "bytes", COLUMN_BYTES, NULL},
+                                           {"SHAPE", "shape", COLUMN_TEXT, "?"}};
+    static const struct column objects[] = {
+        {">HEAP", "heap", COLUMN_NUMBER, NULL},         {">INDEX", "index", COLUMN_NUMBER, NULL},
+        {">OBJECT", "object", COLUMN_NUMBER, NULL},     {"TYPE", "type", COLUMN_TEXT, "?"},
+        {">BYTES", "bytes", COLUMN_BYTES, NULL},        {">REFERENCES", "references", COLUMN_NUMBER, NULL},
+        {"GENERATION", "generation", COLUMN_TEXT, NULL}};
+    static const struct column candidates[] = {{">HEAP", "heap", COLUMN_NUMBER, NULL},
+                                               {"TYPE", "type", COLUMN_TEXT, "?"},
+                                               {">CANDIDATES", "candidates", COLUMN_NUMBER, NULL},
+                                               {">SURVIVED", "survived", COLUMN_NUMBER, NULL}};
     static const char *const names[] = {"objects", "garbage", "referrers"};
     if (json_object_get(json, "candidates"))
         COLUMNS_PRINT(paper, candidates, json_object_get(json, "candidates"), "nobody waits");

@@ -1,4 +1,5 @@
 /* tail: what happens, line by line, from the stream. */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +79,8 @@ static void line_event(const struct paper *paper, const json_t *thing)
 static void line_collection(const struct paper *paper, const json_t *thing)
 {
     say(paper, thing, "started_at", " ");
-    fprintf(paper->to, "heap %llu #%llu ", (unsigned long long)client_number(thing, "heap"), (unsigned long long)client_number(thing, "sequence"));
+    fprintf(paper->to, "heap %llu #%llu ", (unsigned long long)client_number(thing, "heap"),
+            (unsigned long long)client_number(thing, "sequence"));
     say(paper, thing, "reason", "");
     fprintf(paper->to, " generation %llu: ", (unsigned long long)client_number(thing, "generation"));
     figure(paper, thing, "pause_ns", "nanoseconds", ", examined ");
@@ -104,7 +106,8 @@ static void line_alert(const struct paper *paper, const json_t *thing)
 {
     bool firing = strcmp(client_text(thing, "state"), "firing") == 0;
     say(paper, thing, firing ? "began_at" : "resolved_at", " ");
-    columns_say(paper, paper->colour ? (firing ? "\033[31m" : "\033[32m") : "", client_text(thing, "state"), paper->colour ? "\033[m " : " ");
+    columns_say(paper, paper->colour ? (firing ? "\033[31m" : "\033[32m") : "", client_text(thing, "state"),
+                paper->colour ? "\033[m " : " ");
     say(paper, thing, "rule", " ");
     say(paper, thing, "name", "");
     columns_say(paper, ": ", client_text(thing, "series"), " ");
@@ -130,7 +133,8 @@ static bool is_new(struct tail *tail, const json_t *thing)
         }
     } else if (tail->list && strcmp(tail->list, "processes") == 0) {
         snprintf(key, sizeof key, "%.40s", client_text(thing, "id"));
-        now = json_pack("[O?, O?, O?, O?]", json_object_get(thing, "state"), json_object_get(thing, "live_objects"), json_object_get(thing, "allocations"), json_object_get(thing, "collections"));
+        now = json_pack("[O?, O?, O?, O?]", json_object_get(thing, "state"), json_object_get(thing, "live_objects"),
+                        json_object_get(thing, "allocations"), json_object_get(thing, "collections"));
         if (json_equal(now, json_object_get(tail->seen, key))) {
             json_decref(now);
             return false;
@@ -169,7 +173,8 @@ static void show_lost(struct tail *tail, const json_t *data)
     if (tail->ctl->json)
         fprintf(tail->ctl->paper.to, "{\"missed\":%llu,\"lost\":%llu}\n", missed, lost);
     else
-        fprintf(tail->ctl->paper.to, "(%llu more came too fast, %llu were overwritten before they were read)\n", missed, lost);
+        fprintf(tail->ctl->paper.to, "(%llu more came too fast, %llu were overwritten before they were read)\n", missed,
+                lost);
 }
 
 /* Collections come newest first; a tail ends with the newest. */
@@ -211,18 +216,32 @@ static bool take_bytes(void *arg, const char *bytes, size_t count)
     return sse_take(&tail->sse, bytes, count);
 }
 
+/* `| head -1` has seen enough, though nothing more comes that could not be written. */
+static bool reader_is_gone(FILE *to)
+{
+    struct pollfd out = {.fd = fileno(to), .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP));
+}
+
 /* One connection, to its end. */
 static enum ctl_exit stream(struct tail *tail, struct client *client, const char *path, char problem[CLIENT_PROBLEM_MAX])
 {
     struct client_reply reply;
-    struct client_call *call = client_begin(client, &(struct client_request){.method = "GET", .path = path, .last_id = tail->last_id, .data = take_bytes, .arg = tail});
+    struct client_call *call = client_begin(
+        client,
+        &(struct client_request){.method = "GET", .path = path, .last_id = tail->last_id, .data = take_bytes, .arg = tail});
     if (!call) {
         snprintf(problem, CLIENT_PROBLEM_MAX, "out of memory");
         return CTL_FAILED;
     }
     tail->heard_ns = clock_mono_ns();
-    while (!client_over(call) && !wake_interrupted() && clock_mono_ns() - tail->heard_ns < SILENCE_NS)
+    while (!client_over(call) && !wake_interrupted() && clock_mono_ns() - tail->heard_ns < SILENCE_NS) {
         client_run(client, -1, 1000);
+        if (reader_is_gone(tail->ctl->paper.to))
+            tail->over = true;
+        if (tail->over)
+            break;
+    }
     bool silent = !client_over(call) && !wake_interrupted();
     enum ctl_exit status = client_end(client, call, &reply, problem);
     client_reply_fini(&reply);

@@ -83,7 +83,8 @@ static enum ctl_exit create(const struct ctl *ctl, struct client *client)
     unsigned expires = 0;
     struct client_reply reply;
     if (!ctl->scope)
-        return ctl_fail(CTL_USAGE, "usage: tallyctl token create NAME --scope read|control|admin [--expires 30d] [--out FILE]");
+        return ctl_fail(CTL_USAGE,
+                        "usage: tallyctl token create NAME --scope read|control|admin [--expires 30d] [--out FILE]");
     if (ctl->expires && !parse_expiry(ctl->expires, &expires))
         return ctl_fail(CTL_USAGE, "--expires takes a time up to 3650d, such as 12h or 30d, not '%s'", ctl->expires);
     json_t *json = json_pack("{s:s, s:s}", "name", ctl->arguments[0], "scope", ctl->scope);

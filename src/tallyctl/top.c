@@ -1,5 +1,6 @@
 #include "tallyctl/top.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,13 @@
 #define CTRL_L 12
 #define PLAIN_COLUMNS 80u
 
+/* The terminal was closed, and no signal said so. */
+static bool terminal_is_gone(void)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&in, 1, 0) == 1 && (in.revents & (POLLHUP | POLLERR));
+}
+
 /* Draws when something has come, and each time round, which is four times a second: ages grow. */
 static enum ctl_exit run_screen(struct top *top)
 {
@@ -21,7 +29,7 @@ static enum ctl_exit run_screen(struct top *top)
     int key;
     if (!screen)
         return CTL_USAGE;
-    while (!top->quit && !wake_interrupted()) {
+    while (!top->quit && !wake_interrupted() && !terminal_is_gone()) {
         screen_size(screen, &canvas);
         canvas_clear(&canvas);
         top_draw(top, &canvas);

@@ -26,7 +26,9 @@ static void say(struct top *top, bool warning, const char *text)
 static void begin(struct top *top, enum top_ask ask, const char *method, const char *path, const char *body)
 {
     if (!top->calls[ask] && strlen(path) + 1 < REQUEST_PATH_MAX)
-        top->calls[ask] = client_begin(top->client, &(struct client_request){.method = method, .path = path, .body = body, .patience_ms = PATIENCE_MS});
+        top->calls[ask] = client_begin(
+            top->client,
+            &(struct client_request){.method = method, .path = path, .body = body, .patience_ms = PATIENCE_MS});
 }
 
 /* ---- the list, page by page */
@@ -62,7 +64,10 @@ static void take_list(struct top *top, json_t *json)
 
 /* ---- the page */
 
-static const char *const leaves[TOP_ASKS] = {[TOP_ASK_STATS] = "stats", [TOP_ASK_TYPES] = "types?limit=500", [TOP_ASK_COLLECTIONS] = "collections?limit=200", [TOP_ASK_FORECAST] = "forecast"};
+static const char *const leaves[TOP_ASKS] = {[TOP_ASK_STATS] = "stats",
+                                             [TOP_ASK_TYPES] = "types?limit=500",
+                                             [TOP_ASK_COLLECTIONS] = "collections?limit=200",
+                                             [TOP_ASK_FORECAST] = "forecast"};
 
 static void begin_page(struct top *top)
 {
@@ -113,11 +118,14 @@ static void tell_end(struct top *top, const json_t *operation)
 {
     char text[TOP_TEXT_MAX], freed[TEXT_FIGURE_MAX], pause[TEXT_FIGURE_MAX];
     const json_t *enabled = client_member(operation, "result.enabled");
-    const char *state = client_text(operation, "state"), *kind = client_text(operation, "kind"), *detail = client_text(operation, "detail");
+    const char *state = client_text(operation, "state"), *kind = client_text(operation, "kind"),
+               *detail = client_text(operation, "detail");
     bool good = strcmp(state, "succeeded") == 0;
     if (good && json_is_integer(client_member(operation, "result.collected")))
-        snprintf(text, sizeof text, "collected %llu objects, %s; it paused for %s", (unsigned long long)client_number(operation, "result.collected"),
-                 text_bytes(freed, client_number(operation, "result.freed_bytes")), text_duration(pause, client_number(operation, "pause_ns")));
+        snprintf(text, sizeof text, "collected %llu objects, %s; it paused for %s",
+                 (unsigned long long)client_number(operation, "result.collected"),
+                 text_bytes(freed, client_number(operation, "result.freed_bytes")),
+                 text_duration(pause, client_number(operation, "pause_ns")));
     else if (good && json_is_boolean(enabled))
         snprintf(text, sizeof text, "automatic collections are %s", json_is_true(enabled) ? "on" : "off");
     else
@@ -131,7 +139,8 @@ static void take_control(struct top *top, const json_t *json)
     char text[TOP_TEXT_MAX], path[REQUEST_PATH_MAX] = "/v1/operations";
     *top->operation = '\0';
     if (!operation_is(json)) { /* a configuration, which is in force */
-        json_t *done = json_pack("{s:s, s:{s:O?}}", "state", "succeeded", "result", "enabled", json_object_get(json, "enabled"));
+        json_t *done =
+            json_pack("{s:s, s:{s:O?}}", "state", "succeeded", "result", "enabled", json_object_get(json, "enabled"));
         tell_end(top, done);
         json_decref(done);
     } else if (operation_is_over(json)) {

@@ -23,32 +23,37 @@ static void draw_title(const struct top *top, struct canvas *canvas)
     bool stale = *top->problem || (!top->paused && old > top_interval_ns(top) + STALE_NS);
     canvas_printf(canvas, 0, 0, canvas->columns, CANVAS_BOLD, "tally  %s", client_place(top->client));
     if (stale)
-        canvas_printf(canvas, 1, 0, canvas->columns, CANVAS_WARNING, "STALE: as it was %s ago; trying again%s%s", text_duration(age, old - old % 1000000000u),
-                      *top->problem ? ": " : "", top->problem);
+        canvas_printf(canvas, 1, 0, canvas->columns, CANVAS_WARNING, "STALE: as it was %s ago; trying again%s%s",
+                      text_duration(age, old - old % 1000000000u), *top->problem ? ": " : "", top->problem);
     else if (top->paused)
-        canvas_printf(canvas, 1, 0, canvas->columns, CANVAS_WARNING, "PAUSED: as it was %s ago; space goes on", text_duration(age, old - old % 1000000000u));
+        canvas_printf(canvas, 1, 0, canvas->columns, CANVAS_WARNING, "PAUSED: as it was %s ago; space goes on",
+                      text_duration(age, old - old % 1000000000u));
 }
 
 static void draw_sums(const struct top *top, struct canvas *canvas)
 {
     const double *sum = top->model.totals;
     char objects[16], bytes[16], allocated[16], freed[16], cycles[16], line[TOP_TEXT_MAX];
-    snprintf(line, sizeof line, "%zu live %zu gone  %s objects %s  per s: %s new %s by count %s by cycle", top->model.live, top->model.gone,
-             top_short(objects, sizeof objects, sum[TOP_OBJECTS], 1000), top_short(bytes, sizeof bytes, sum[TOP_BYTES], 1024),
-             top_short(allocated, sizeof allocated, sum[TOP_ALLOCATED], 1000), top_short(freed, sizeof freed, sum[TOP_FREED], 1000), top_short(cycles, sizeof cycles, sum[TOP_CYCLES], 1000));
+    snprintf(line, sizeof line, "%zu live %zu gone  %s objects %s  per s: %s new %s by count %s by cycle", top->model.live,
+             top->model.gone, top_short(objects, sizeof objects, sum[TOP_OBJECTS], 1000),
+             top_short(bytes, sizeof bytes, sum[TOP_BYTES], 1024),
+             top_short(allocated, sizeof allocated, sum[TOP_ALLOCATED], 1000),
+             top_short(freed, sizeof freed, sum[TOP_FREED], 1000), top_short(cycles, sizeof cycles, sum[TOP_CYCLES], 1000));
     canvas_put(canvas, 1, 0, canvas->columns, CANVAS_PLAIN, false, line);
 }
 
 /* What it costs is foreseen from what collections took. */
 static void draw_confirm(const struct top *top, struct canvas *canvas)
 {
-    static const char *const questions[] = {"Collect %s? Predicted pause: %s. y: yes, else no", "Enable %s? A full collection pauses for %s. y: yes, else no",
+    static const char *const questions[] = {"Collect %s? Predicted pause: %s. y: yes, else no",
+                                            "Enable %s? A full collection pauses for %s. y: yes, else no",
                                             "Disable %s? Cycles will stay; a full collection: %s. y: yes, else no"};
     char pause[TEXT_FIGURE_MAX], line[TOP_TEXT_MAX], name[64];
     const struct top_row *row = top_chosen((struct top *)top);
     double predicted = row ? row->values[TOP_FORECAST] : NAN;
     text_fit(name, sizeof name, row ? row->name : "it", 16, canvas->ascii);
-    snprintf(line, sizeof line, questions[top->control], name, isnan(predicted) ? "not known yet" : text_duration(pause, (uint64_t)predicted));
+    snprintf(line, sizeof line, questions[top->control], name,
+             isnan(predicted) ? "not known yet" : text_duration(pause, (uint64_t)predicted));
     canvas_put(canvas, canvas->rows - 1, 0, canvas->columns, CANVAS_WARNING, false, line);
 }
 
@@ -58,13 +63,16 @@ static void draw_last_line(const struct top *top, struct canvas *canvas)
     if (top->mode == TOP_MODE_CONFIRM)
         draw_confirm(top, canvas);
     else if (top->mode == TOP_MODE_FILTER)
-        canvas_printf(canvas, row, 0, canvas->columns, CANVAS_REVERSE, "Filter: %s_  (Enter keeps it, Esc drops it)", top->model.filter);
+        canvas_printf(canvas, row, 0, canvas->columns, CANVAS_REVERSE, "Filter: %s_  (Enter keeps it, Esc drops it)",
+                      top->model.filter);
     else if (*top->message)
         canvas_put(canvas, row, 0, canvas->columns, top->warning ? CANVAS_WARNING : CANVAS_BOLD, false, top->message);
     else if (top->mode == TOP_MODE_PAGE)
-        canvas_put(canvas, row, 0, canvas->columns, CANVAS_DIM, false, "q back  Tab types/collections/figures  c collect  e/d on/off  Space hold  ? help");
+        canvas_put(canvas, row, 0, canvas->columns, CANVAS_DIM, false,
+                   "q back  Tab types/collections/figures  c collect  e/d on/off  Space hold  ? help");
     else
-        canvas_put(canvas, row, 0, canvas->columns, CANVAS_DIM, false, "? help  / filter  <- -> sort  r reverse  Enter open  c collect  e/d on/off  q");
+        canvas_put(canvas, row, 0, canvas->columns, CANVAS_DIM, false,
+                   "? help  / filter  <- -> sort  r reverse  Enter open  c collect  e/d on/off  q");
 }
 
 void top_draw_frame(const struct top *top, struct canvas *canvas)
@@ -109,14 +117,16 @@ static void draw_headings(const struct top *top, struct canvas *canvas, unsigned
         unsigned width = i ? top_columns[i].width : name_width(canvas, last);
         char heading[32];
         bool sorted = top->model.sort == i;
-        snprintf(heading, sizeof heading, "%s%s", top_columns[i].heading, sorted && strlen(top_columns[i].heading) < width ? (top->model.reverse ? "^" : "v") : "");
+        snprintf(heading, sizeof heading, "%s%s", top_columns[i].heading,
+                 sorted && strlen(top_columns[i].heading) < width ? (top->model.reverse ? "^" : "v") : "");
         canvas_put(canvas, row, at, width, sorted ? CANVAS_CHOSEN : CANVAS_REVERSE, !is_left(i), heading);
         canvas_put(canvas, row, at + width, i < last ? 1 : canvas->columns, CANVAS_REVERSE, false, "");
         at += width + 1;
     }
 }
 
-static void draw_row(const struct top *top, struct canvas *canvas, unsigned line, const struct top_row *row, enum top_column last)
+static void draw_row(const struct top *top, struct canvas *canvas, unsigned line, const struct top_row *row,
+                     enum top_column last)
 {
     char cell[512];
     bool chosen = strcmp(row->id, top->model.chosen) == 0;
@@ -147,10 +157,11 @@ void top_draw_list(struct top *top, struct canvas *canvas, unsigned row, unsigne
         draw_row(top, canvas, row + 1 + i, &top->model.rows[top->first + i], last);
     if (top->model.count == 0)
         canvas_put(canvas, row + 1, 0, canvas->columns, CANVAS_PLAIN, false,
-                   !top->model.frame        ? "Waiting for the first answer."
-                   : *top->model.filter     ? "No process fits the filter: / changes it."
-                   : top->model.gone        ? "No process lives; a shows those that are gone."
-                                            : "No process is attached: start one that calls tally_attach(); tallyctl doctor PID says why one is missing.");
+                   !top->model.frame    ? "Waiting for the first answer."
+                   : *top->model.filter ? "No process fits the filter: / changes it."
+                   : top->model.gone    ? "No process lives; a shows those that are gone."
+                                     : "No process is attached: start one that calls tally_attach(); tallyctl doctor PID "
+                                       "says why one is missing.");
 }
 
 /* What a column says, by the catalogue or by the table. */

@@ -111,7 +111,8 @@ static bool is_shown(const struct top_model *model, const struct top_row *row)
     if (row->gone && !model->show_gone)
         return false;
     return !*model->filter || strcasestr(row->name, model->filter) || !strncmp(pid, model->filter, strlen(model->filter)) ||
-           !strncasecmp(row->id, model->filter, strlen(model->filter)) || label_holds(json_object_get(row->process, "labels"), model->filter);
+           !strncasecmp(row->id, model->filter, strlen(model->filter)) ||
+           label_holds(json_object_get(row->process, "labels"), model->filter);
 }
 
 static void total_add(struct top_model *model, const struct top_row *row)
@@ -206,8 +207,14 @@ void top_model_move(struct top_model *model, long by)
 
 enum top_column top_column_find(const char *word)
 {
-    static const struct { const char *word; enum top_column column; } words[] = {
-        {"rates", TOP_ALLOCATED}, {"allocations", TOP_ALLOCATED}, {"alloc", TOP_ALLOCATED}, {"gc", TOP_SHARE}, {"pause", TOP_P99}, {"p99_pause_ns", TOP_P99}, {"predicted_pause_ns", TOP_FORECAST}};
+    static const struct { const char *word; enum top_column column;
+    } words[] = {{"rates", TOP_ALLOCATED},
+                 {"allocations", TOP_ALLOCATED},
+                 {"alloc", TOP_ALLOCATED},
+                 {"gc", TOP_SHARE},
+                 {"pause", TOP_P99},
+                 {"p99_pause_ns", TOP_P99},
+                 {"predicted_pause_ns", TOP_FORECAST}};
     for (size_t i = 0; i < TOP_COLUMNS; i++)
         if (!strcasecmp(top_columns[i].heading, word) || (top_columns[i].path && !strcasecmp(top_columns[i].path, word)))
             return (enum top_column)i;
@@ -221,8 +228,11 @@ enum top_column top_column_find(const char *word)
 
 json_t *top_model_json(const struct top_model *model)
 {
-    static const struct { const char *name; enum top_column column; } added[] = {
-        {"allocations_per_s", TOP_ALLOCATED}, {"frees_refcount_per_s", TOP_FREED}, {"frees_cycle_per_s", TOP_CYCLES}, {"gc_percent", TOP_SHARE}};
+    static const struct { const char *name; enum top_column column;
+    } added[] = {{"allocations_per_s", TOP_ALLOCATED},
+                 {"frees_refcount_per_s", TOP_FREED},
+                 {"frees_cycle_per_s", TOP_CYCLES},
+                 {"gc_percent", TOP_SHARE}};
     json_t *rows = json_array();
     for (size_t i = 0; i < model->count; i++) {
         json_t *row = json_copy((json_t *)model->rows[i].process);
@@ -252,7 +262,11 @@ const char *top_short(char *out, size_t room, double value, unsigned thousand)
     if (unit == 0)
         snprintf(out, room, "%.0f", value);
     else
-        snprintf(out, room, "%.*f%c", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, thousand == 1024 && unit == 1 ? 'K' : units[unit]);
+        snprintf(out, room, "%.*f%c",
+                 value < 9.995   ? 2
+                 : value < 99.95 ? 1
+                                 : 0,
+                 value, thousand == 1024 && unit == 1 ? 'K' : units[unit]);
     return out;
 }
 
@@ -262,9 +276,8 @@ static void labels_write(const json_t *labels, char *out, size_t room)
     json_t *value;
     size_t used = 0;
     *out = '\0';
-    json_object_foreach((json_t *)labels, key, value)
-        if (used < room)
-            used += (size_t)snprintf(out + used, room - used, "%s%s=%s", used ? " " : "", key, json_is_string(value) ? json_string_value(value) : "");
+    json_object_foreach((json_t *)labels, key, value) if (used < room) used += (size_t)snprintf(
+        out + used, room - used, "%s%s=%s", used ? " " : "", key, json_is_string(value) ? json_string_value(value) : "");
 }
 
 void top_cell(const struct top_row *row, enum top_column column, char *out, size_t room)

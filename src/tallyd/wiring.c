@@ -115,6 +115,7 @@ static int intake_open(struct daemon *daemon)
                                      .swept = swept,
                                      .ack = ack_hear,
                                      .rows = rows_hear,
+                                     .snapshot = capture_hear,
                                      .refused = refused,
                                      .released = released};
     runtime_path(daemon, "agent.sock", path, sizeof path);
@@ -137,6 +138,7 @@ static int api_open(struct daemon *daemon, const char *start_id)
                                                 .operations = daemon->operations,
                                                 .audit = daemon->audit,
                                                 .history = daemon->history,
+                                                .snapshots = daemon->snapshots,
                                                 .rules = daemon->rules,
                                                 .tcp_fd = daemon->tcp_fd,
                                                 .unix_fd = daemon->unix_fd,

@@ -33,6 +33,8 @@ struct daemon { /* main.c fills in what stands before the stages */
     struct intake_sink stats_sink;
 };
 
+/* capture.c: the intake's sink for snapshots; arg: the daemon. */
+void capture_hear(void *arg, const char *id, const struct wire_snapshot *snapshot, int fd);
 /* NAME in the runtime folder. */
 void runtime_path(const struct daemon *daemon, const char *name, char *out, size_t bytes);
 /* What SIGHUP may change, at the start and again. */

@@ -326,7 +326,7 @@ static void object_read(struct snapshot_reader *reader, struct cursor *cursor, u
     object_take(reader, cursor, bits, &object);
     if (cursor->fault)
         return;
-    if (!object.number)
+    if (!object.number || object.number > SNAPSHOT_NUMBER_MAX)
         cursor->fault = SNAPSHOT_FAULT_RANGE;
     else if (!reader->rows[object.type_row] || (!reader->objects && bits & SNAPSHOT_BIT_SAME_TYPE))
         cursor->fault = SNAPSHOT_FAULT_TYPE;
@@ -358,7 +358,7 @@ static void edge_read(struct snapshot_reader *reader, struct cursor *cursor)
     edge.target = reader->number + unzigzag(take(cursor, UINT64_MAX));
     if (cursor->fault)
         return;
-    if ((unsigned)edge.kind >= SNAPSHOT_EDGE_KINDS || !edge.target)
+    if ((unsigned)edge.kind >= SNAPSHOT_EDGE_KINDS || !edge.target || edge.target > SNAPSHOT_NUMBER_MAX)
         cursor->fault = SNAPSHOT_FAULT_RANGE;
     else if (edge.kind == SNAPSHOT_EDGE_FIELD && edge.place >= reader->rows[reader->object_row] - 1)
         cursor->fault = SNAPSHOT_FAULT_FIELD;

@@ -50,6 +50,7 @@
 #define SNAPSHOT_NAMES_MAX ((uint64_t)16 << 20)     /* bytes of all names together, eight more for each */
 #define SNAPSHOT_OBJECTS_MAX ((uint64_t)0xfffffff0) /* objects, and likewise edges */
 #define SNAPSHOT_BYTES_MAX ((uint64_t)1 << 48)      /* payload or native bytes of an object; of all: what memory has */
+#define SNAPSHOT_NUMBER_MAX ((uint64_t)INT64_MAX) /* an object's number, from 1 */
 #define SNAPSHOT_COUNT_MAX ((uint64_t)1 << 40)      /* references of an object */
 #define SNAPSHOT_PLACE_MAX ((uint64_t)1 << 40)
 #define SNAPSHOT_ITEM_MAX 1024u /* bytes of a header, of a type without its fields, of a field, object head, edge or end */

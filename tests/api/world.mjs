@@ -1,7 +1,7 @@
 /* A real tallyd in folders of its own, real programs beside it, and HTTP over api.sock; ended whole, whatever happened. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { request } from "node:http";
@@ -55,6 +55,8 @@ export class World {
         this.env = { ...process.env, TALLY_RUNTIME_DIR: this.run, TALLY_STATE_DIR: join(this.dir, "state") };
         await mkdir(this.run, { mode: 0o700 });
         await mkdir(this.env.TALLY_STATE_DIR, { mode: 0o700 });
+        this.names.artifact = this.artifact("app", 1000, "shop");
+        this.names.doomed = this.artifact("chain", 10, "short", "7");
         this.daemon = this.spawn("tallyd", "--http-listen", "127.0.0.1:0", ...options);
         this.daemon.said = "";
         this.daemon.stderr.on("data", (text) => { this.daemon.said += text; });
@@ -63,6 +65,15 @@ export class World {
             return readFile(join(this.run, "http.addr"), "utf8").catch(() => "");
         });
         await this.populate();
+        await until("the snapshot is analysed", async () => (await this.call("GET", `/v1/artifacts/${this.names.artifact}`)).json.state === "ready");
+    }
+
+    /** A snapshot of a heap that never was, for tallyd to find when it starts. Returns its id. */
+    artifact(shape, objects, name, seconds = "0") {
+        const made = spawnSync(join(BUILD, "hosts/artifact"),
+            [this.env.TALLY_STATE_DIR, shape, String(objects), name, "0".repeat(31) + "1", seconds], { encoding: "utf8" });
+        assert.equal(made.status, 0, made.stderr ?? String(made.error));
+        return made.stdout.trim();
     }
 
     /** `live` with garbage, types and collections; `ledger`, a program in C; `saved`, one whose garbage list is full; `gone`,

@@ -163,8 +163,8 @@ static inline void synthetic_object(const struct synthetic *heap, struct snapsho
     snapshot_write_object(writer, &object);
 }
 
-/* The whole stream. 0, or what flush returned. */
-static inline int synthetic_write(const struct synthetic *heap, snapshot_flush_fn flush, void *arg)
+/* The whole stream; *bytes: of all payload. 0, or what flush returned. */
+static inline int synthetic_write(const struct synthetic *heap, snapshot_flush_fn flush, void *arg, uint64_t *bytes)
 {
     static unsigned char buffer[1 << 16];
     struct snapshot_writer writer;
@@ -183,6 +183,7 @@ static inline int synthetic_write(const struct synthetic *heap, snapshot_flush_f
             if (synthetic_cached(heap, entry))
                 snapshot_write_edge(&writer, SNAPSHOT_EDGE_TRAILING, place++, synthetic_number(entry));
     }
+    *bytes = writer.bytes;
     return snapshot_write_end(&writer, SNAPSHOT_WHOLE, 0);
 }
 

@@ -8,6 +8,7 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { Findings } from "./fake-findings.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const MODULES = `${ROOT}web/node_modules/`;
@@ -121,6 +122,7 @@ class Fake {
         this.alerts = []; /* those that fire */
         this.log = []; /* "METHOD path" of every request for the API */
         this.port = 0;
+        this.findings = new Findings(this);
     }
 
     get url() {
@@ -200,6 +202,13 @@ class Fake {
             deadline_ms, created_at: iso(Date.now()), finished_at: null, safepoint_wait_ns: null, pause_ns: null, result: null, heaps: [] };
         this.operations.unshift(operation);
         this.#publish(operation);
+        return operation;
+    }
+
+    /** An operation that has ended well. */
+    done(p, kind, result) {
+        const operation = this.#operation(p, kind, 30_000);
+        this.#finish(operation, "succeeded", { result, safepoint_wait_ns: 100_000, pause_ns: 0 });
         return operation;
     }
 
@@ -289,6 +298,10 @@ class Fake {
         }
         if (area === "operations") {
             return this.#operations(request, id, response);
+        }
+        const found = this.findings.answer(request.method, url, body);
+        if (found) {
+            return found[0] < 400 ? this.#json(response, ...found) : this.#problem(response, found[0], found[1].code, found[1].detail);
         }
         if (area === "processes" && !id) {
             return this.#json(response, 200, this.fleet());

@@ -181,7 +181,7 @@ for (const colorScheme of ["light", "dark"]) {
             await byId(page, "processes").waitFor();
             assert.deepEqual(await axe(page), [], `${width}`);
             assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `no scrolling sideways at ${width}`);
-            for (const button of ["keys", "find"]) {
+            for (const button of width === 360 ? ["keys", "find"] : []) {
                 await byId(page, button).click();
                 await page.locator("dialog[open]").waitFor();
                 assert.deepEqual(await axe(page), [], `${button} at ${width}`);

@@ -68,6 +68,12 @@ class Install(unittest.TestCase):
             for word in words:
                 self.assertIn(word, shown[page])
 
+    def test_completion_is_where_bash_looks_for_it(self):
+        path = os.path.join(self.prefix, "share/bash-completion/completions/tallyctl")
+        line = f'source {path}; complete -p tallyctl'
+        said = subprocess.run(["bash", "--norc", "-c", line], capture_output=True, text=True, check=True, timeout=20).stdout
+        self.assertEqual(said, "complete -F _tallyctl tallyctl\n")
+
     def test_uninstall_leaves_nothing_and_destdir_is_a_prefix_of_all(self):
         with tempfile.TemporaryDirectory() as folder:
             make("install", DESTDIR=folder, PREFIX="/opt/tally")

@@ -274,6 +274,13 @@ class Plain(Scenario):
         self.assertEqual(tail.wait(5), 0)
         self.assertIn("the connection was lost", tail.stderr.read())
 
+    def test_tail_ends_when_nobody_reads(self):
+        line = f"{tallyctl('tail', 'collections', 'banana')} | head -1"
+        reader = subprocess.Popen(["bash", "-c", line], env=self.environment, text=True, stdout=subprocess.PIPE)
+        self.addCleanup(lambda: (reader.poll() is None and reader.kill(), reader.stdout.close()))
+        self.started.ask("collect 2")
+        self.assertEqual(reader.wait(10), 0)
+
     def test_tail_of_events_operations_and_what_is_refused(self):
         tail = subprocess.Popen(tallyctl("tail", "events", "banana", "--kind", "alloc", "--type", "text", "-c", "3").split(), env=self.environment,
                                 text=True, stdout=subprocess.PIPE)

@@ -38,8 +38,8 @@ const known = (n) => n === -Infinity ? null : n;
 
 /** @param {Summary} p */
 function State(p) {
-    const [tone, text] = stateOf(p);
-    return html`<span class="dot ${tone}" aria-hidden="true"></span> <span data-badge="state" title=${p.gone_at ? `${text} at ${format.clock(p.gone_at)}` : null}>${text}${
+    const text = stateOf(p)[1];
+    return html`<span data-badge="state" title=${p.gone_at ? `${text} at ${format.clock(p.gone_at)}` : null}>${text}${
         p.gone_at ? html` <span class="pid">${format.clock(p.gone_at)}</span>` : null}</span>`;
 }
 
@@ -55,11 +55,9 @@ function withWord(filter, word) {
 
 /** @param {Store} store @param {Address} address @param {Map<string, number>} alerts @returns {Column[]} */
 const columnsOf = (store, address, alerts) => [
-    { id: "name", label: "Name", width: 13, stick: true, value: (p) => p.name,
-        show: (p) => html`<a href=${address.to("process", { process: p.id })} tabindex="-1" title=${p.name}>${p.name}</a>` },
-    { id: "pid", label: "Pid", number: true, first: "+", width: 5.2, value: (p) => p.pid },
-    { id: "state", label: "State", width: 9, value: (p) => `${p.state} ${stateOf(p)[1]}`, show: State, help: "Live, or how it ended; disabled: no automatic collection" },
-    { id: "live_bytes", label: "Live bytes", number: true, width: 10.5, value: (p) => p.live_bytes, format: format.bytes, sum: (some) => sum(some, (p) => p.live_bytes),
+    { id: "name", label: "Name", width: 11, stick: true, value: (p) => p.name, show: (p) => html`<span class="dot ${stateOf(p)[0]}" aria-hidden="true"></span><a
+        href=${address.to("process", { process: p.id })} tabindex="-1" title=${p.name}>${p.name}</a>` },
+    { id: "live_bytes", label: "Live bytes", number: true, width: 10, value: (p) => p.live_bytes, format: format.bytes, sum: (some) => sum(some, (p) => p.live_bytes),
         show: (p) => html`<span class="with-spark"><${Sparkline} history=${store.histories.get(p.id)} />${format.bytes(p.live_bytes)}</span>` },
     { id: "live_objects", label: "Objects", number: true, width: 6, value: (p) => p.live_objects, format: format.count, sum: (some) => sum(some, (p) => p.live_objects) },
     { id: "allocations_per_s", label: "Allocated/s", number: true, width: 6.8, value: (p) => living(p, p.allocations_per_s), format: format.count,
@@ -76,6 +74,8 @@ const columnsOf = (store, address, alerts) => [
             p.events_lost ? format.count(p.events_lost) : "incomplete"}</span>` },
     { id: "alerts", label: "Alerts", number: true, width: 4.6, value: (p) => alerts.get(p.id) ?? 0, sum: (some) => sum(some, (p) => alerts.get(p.id) ?? 0), format: (n) => n ? String(n) : "–",
         show: (p) => alerts.has(p.id) ? html`<a class="count-badge" tabindex="-1" href=${address.to("rules", { process: null })}>${alerts.get(p.id)}<span class="unseen"> firing</span></a>` : "–" },
+    { id: "state", label: "State", width: 12, value: (p) => `${p.state} ${stateOf(p)[1]}`, show: State, help: "Live, or how it ended; disabled: no automatic collection" },
+    { id: "pid", label: "Pid", number: true, first: "+", width: 5.2, value: (p) => p.pid },
     { id: "labels", label: "Labels", value: (p) => Object.entries(p.labels).map(([key, value]) => `${key}=${value}`).join(" "),
         show: (p) => html`<${Labels} pairs=${Object.entries(p.labels)} address=${address} />` },
 ];

@@ -40,7 +40,8 @@ const alertColumns = (address, series) => [
     { id: "began_at", label: "Since", width: 10, first: "-", value: (a) => a.began_at, show: (a) => html`<time datetime=${a.began_at} title=${a.began_at}>${format.age(Date.now() - Date.parse(a.began_at))} ago</time>` },
     { id: "rule", label: "Rule", width: 13, value: (a) => a.rule, show: (a) => ruleLink(address, a.rule) },
     { id: "process", label: "Process", width: 12, value: (a) => a.name || a.process, show: (a) => processLink(address, a.process, a.name) },
-    { id: "condition", label: "Condition", value: (a) => `${a.series} ${a.condition}` },
+    { id: "condition", label: "Condition", value: (a) => `${a.series} ${a.condition}`,
+        show: (a) => `${a.series} ${a.condition.replace(/\d{4,}(\.\d+)?/, (n) => valueText(Number(n), unitOf(series, a.series)))}` },
     { id: "type", label: "Type", width: 11, value: (a) => a.type },
     { id: "value", label: "When it began", number: true, width: 9, value: (a) => a.value, show: (a) => valueText(a.value, unitOf(series, a.series)) },
 ];
@@ -189,4 +190,4 @@ function Body({ store, address }) {
 }
 
 /** @type {import("../views.js").View} */
-export default { title: "Rules and alerts", needsProcess: false, topics: () => [], Body };
+export default { title: "Alerts & rules", needsProcess: false, topics: () => [], Body };

@@ -16,6 +16,11 @@ export const cases = [
     { route: "GET /v1/processes/{id}/baselines", at: { id: "nobody" }, status: 404, code: "no_such_process" },
     { route: "GET /v1/baselines", check: (answer, world) => assert.ok(ids(answer).includes(world.names.baseline)) },
     { route: "GET /v1/processes/{id}/types", at: live, query: { baseline: "{baseline}" }, check: ({ json }) => assert.ok(json.types[0].since_baseline) },
+    { route: "GET /v1/processes/{id}/types", at: live, query: { type: "atom", histograms: "true" }, check: ({ json }) => {
+        assert.deepEqual(json.types.map((one) => one.name), ["atom"]);
+        assert.ok(json.types[0].lifetime_ns);
+    } },
+    { route: "GET /v1/processes/{id}/types", at: live, query: { type: "nothing" }, check: ({ json }) => assert.deepEqual(json.types, []) },
     { route: "GET /v1/processes/{id}/types", at: { id: "ledger" }, query: { baseline: "{baseline}" }, status: 409, code: "no_baseline" },
     compare({ a: "{baseline}", b: "now:{live}" }, { check: ({ json }, world) => {
         assert.equal(json.a.baseline, world.names.baseline);

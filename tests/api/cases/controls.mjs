@@ -28,6 +28,22 @@ export const cases = [
             { route: `PATCH /v1/processes/{id}${heap}/config`, at: { id: "ledger", ...n }, body: { stress }, status: 422, code: "bad_value" })),
         { route: `PATCH /v1/processes/{id}${heap}/config`, at: { id: "gone", ...n }, body: { enabled: true }, status: 410, code: "process_gone" },
     ]),
+    ...[["", {}], ["/heaps/{n}", { n: 1 }]].flatMap(([heap, n]) => [
+        { route: `POST /v1/processes/{id}${heap}/snapshot`, at: { id: "live", ...n }, query: { wait: "10s" }, body: { mode: "clone", force: true, deadline_ms: 9000 },
+          check: ({ json }) => {
+              assert.equal(json.state, "succeeded");
+              assert.match(json.result.artifact, /^[0-9a-f]{16}$/);
+              assert.deepEqual([json.result.mode, json.result.instant], ["clone", true]);
+              assert.ok(json.result.objects > 0 && json.result.predicted_pause_ns > 0 && json.result.pause_ns > 0);
+              assert.equal(json.heaps[0].artifact, json.result.artifact);
+          } },
+        { route: `POST /v1/processes/{id}${heap}/snapshot`, at: { id: "live", ...n }, query: { wait: "10s" }, body: { mode: "slices" },
+          check: ({ json }) => assert.deepEqual([json.state, json.result.mode, json.result.instant], ["succeeded", "slices", false]) },
+        { route: `POST /v1/processes/{id}${heap}/snapshot`, at: { id: "gone", ...n }, body: {}, status: 410, code: "process_gone" },
+        { route: `POST /v1/processes/{id}${heap}/snapshot`, at: { id: "nobody", ...n }, body: {}, status: 404, code: "no_such_process" },
+        ...[{ mode: "fork" }, { force: 1 }, { deadline_ms: 0 }, { generation: 2 }].map((body) => (
+            { route: `POST /v1/processes/{id}${heap}/snapshot`, at: { id: "live", ...n }, body, status: 422, code: "bad_value" })),
+    ]),
     { route: "GET /v1/operations", check: ({ json }) => assert.ok(json.operations.length) },
     { route: "GET /v1/operations", query: { limit: "1" }, check: ({ json }) => assert.equal(json.operations.length, 1) },
     { route: "GET /v1/operations/{op}", at: { op: "operation" } },

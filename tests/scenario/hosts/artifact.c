@@ -38,12 +38,13 @@ int main(int argc, char **argv)
 {
     struct synthetic heap;
     char path[512];
+    uint64_t bytes = 0;
     if (argc < 4 || argc > 7 || !synthetic_init(&heap, argv[2], strtoull(argv[3], NULL, 10))) {
         fprintf(stderr, "usage: artifact STATE-DIR|- app|web|chain OBJECTS [NAME [PROCESS [AGE-SECONDS]]]\n");
         return 2;
     }
     if (!strcmp(argv[1], "-"))
-        return synthetic_write(&heap, file_flush, stdout) || fflush(stdout) ? fail("standard output") : 0;
+        return synthetic_write(&heap, file_flush, stdout, &bytes) || fflush(stdout) ? fail("standard output") : 0;
     const char *name = argc > 4 ? argv[4] : "synthetic", *process = argc > 5 ? argv[5] : "00000000000000000000000000000001";
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -57,13 +58,13 @@ int main(int argc, char **argv)
         return fail(path);
     snprintf(path, sizeof path, "%s/artifacts/%016llx.stream", argv[1], id);
     FILE *file = fopen(path, "wb");
-    if (!file || synthetic_write(&heap, file_flush, file) || fclose(file))
+    if (!file || synthetic_write(&heap, file_flush, file, &bytes) || fclose(file))
         return fail(path);
     snprintf(path, sizeof path, "%s/artifacts/%016llx.json", argv[1], id);
     file = fopen(path, "w");
     if (!file)
         return fail(path);
-    describe(file, &heap, heap.edges, 0, name, process, taken_ns);
+    describe(file, &heap, heap.edges, bytes, name, process, taken_ns);
     if (fclose(file))
         return fail(path);
     printf("%016llx\n", id);

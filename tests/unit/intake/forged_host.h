@@ -37,6 +37,9 @@ struct world {
     char reason[128];
     unsigned refused, acks, rows, rows_objects;
     uint64_t rows_last; /* number of the last object, or time of the last cycle */
+    struct wire_snapshot snapshot;
+    unsigned snapshots;
+    int snapshot_fd; /* of the last one; the test's to close */
     struct wire_ack ack;
     uint64_t allocations_at_ack; /* what the view showed when the last answer came */
 };
@@ -131,6 +134,17 @@ static void forged_rows(void *arg, const char *id, const struct wire_rows *rows)
     pthread_mutex_unlock(&world->lock);
 }
 
+static void forged_snapshot(void *arg, const char *id, const struct wire_snapshot *snapshot, int fd)
+{
+    struct world *world = arg;
+    (void)id;
+    pthread_mutex_lock(&world->lock);
+    world->snapshot = *snapshot;
+    world->snapshot_fd = fd;
+    world->snapshots++;
+    pthread_mutex_unlock(&world->lock);
+}
+
 static inline void world_start(struct world *world)
 {
     struct intake_options options = {.socket_path = world->path};
@@ -138,7 +152,7 @@ static inline void world_start(struct world *world)
                                .sample = forged_sample,
                                .heap_gone = forged_heap_gone, .gone = forged_gone, .ended = forged_ended,
                                .swept = forged_swept,
-                               .ack = forged_ack, .rows = forged_rows, .refused = forged_refused, .released = forged_released};
+                               .ack = forged_ack, .rows = forged_rows, .snapshot = forged_snapshot, .refused = forged_refused, .released = forged_released};
     world->stats = stats_new();
     assert_non_null(world->stats);
     stats_sink_init(world->stats, &world->inner);

@@ -52,7 +52,7 @@ static struct text stream_of(const struct graph *graph)
         for (unsigned e = 0; e < graph->edge_count; e++)
             if (graph->from[e] == i)
                 snapshot_write_edge(&world.writer, graph->weak[e] ? SNAPSHOT_EDGE_WEAK : SNAPSHOT_EDGE_TRAILING, place++,
-                                    graph->to[e] < graph->count ? graph->number[graph->to[e]] : UINT64_MAX - 5);
+                                    graph->to[e] < graph->count ? graph->number[graph->to[e]] : SNAPSHOT_NUMBER_MAX - 5);
     }
     assert_int_equal(snapshot_write_end(&world.writer, SNAPSHOT_WHOLE, 0), 0);
     return world.text;

@@ -67,7 +67,7 @@ static bool is_text(struct snapshot_text text, const char *expected)
     return text.bytes == strlen(expected) && !memcmp(text.at, expected, text.bytes);
 }
 
-static void check_totals(const struct snapshot_graph *graph)
+static void check_totals(struct snapshot_graph *graph)
 {
     const struct snapshot_totals *totals = snapshot_graph_totals(graph);
     assert_int_equal(totals->objects, 9);
@@ -90,7 +90,7 @@ static void check_totals(const struct snapshot_graph *graph)
     assert_int_equal(node.garbage_objects, 2);
 }
 
-static void check_rows(const struct snapshot_graph *graph)
+static void check_rows(struct snapshot_graph *graph)
 {
     struct snapshot_row row;
     assert_int_equal(snapshot_graph_find(graph, 7), SNAPSHOT_NO_OBJECT);
@@ -116,7 +116,7 @@ static void check_rows(const struct snapshot_graph *graph)
     assert_false(snapshot_graph_row(graph, 9, &row));
 }
 
-static void check_links(const struct snapshot_graph *graph)
+static void check_links(struct snapshot_graph *graph)
 {
     struct snapshot_link links[8];
     uint32_t omitted;
@@ -178,7 +178,7 @@ static int64_t value_of(const struct snapshot_row *row, enum snapshot_sort sort)
                                                       : row->external);
 }
 
-static size_t pages_check(const struct snapshot_graph *graph, struct snapshot_query query, size_t page)
+static size_t pages_check(struct snapshot_graph *graph, struct snapshot_query query, size_t page)
 {
     uint32_t found[64], last = SNAPSHOT_NO_OBJECT;
     int64_t last_value = INT64_MAX;

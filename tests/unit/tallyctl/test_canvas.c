@@ -41,9 +41,16 @@ static void test_canvas_keeps_places(void **state)
 static void test_canvas_never_goes_beyond_a_width(void **state)
 {
     (void)state;
-    static const char *const hostile[] = {
-        "\033[2J\033]0;title\a", "\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2", "e\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81", "\xe2\x80\xae" "abc", "\xff\xfe", "\n\r\t",
-        "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7\xf0\x9f\x91\xa8\xf0\x9f\x91\xa8\xf0\x9f\x91\xa8\xf0\x9f\x91\xa8", "\xcc\x81\xcc\x81"};
+    static const char *const hostile[] = {"\033[2J\033]0;title\a",
+                                          "\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2",
+                                          "e\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81",
+                                          "\xe2\x80\xae"
+                                          "abc",
+                                          "\xff\xfe",
+                                          "\n\r\t",
+                                          "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7\xf0\x9f"
+                                          "\x91\xa8\xf0\x9f\x91\xa8\xf0\x9f\x91\xa8\xf0\x9f\x91\xa8",
+                                          "\xcc\x81\xcc\x81"};
     for (unsigned width = 1; width < 12; width++)
         for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++)
             for (int ascii = 0; ascii < 2; ascii++) {

@@ -21,10 +21,12 @@ static struct verdict given(const struct ctl *ctl, const char *stats, const char
     return verdict;
 }
 
-static const char stats[] = "{\"state\":\"live\",\"live_objects\":10,\"live_bytes\":320,\"heaps\":[{\"types_without_row\":0}]}";
-static const char types[] = "[{\"name\":\"Node\",\"live_objects\":3,\"live_bytes\":96,\"since_baseline\":{\"live_objects\":2}},"
-                            "{\"name\":\"Leaf\",\"live_objects\":7,\"live_bytes\":224,\"since_baseline\":{\"live_objects\":-5}},"
-                            "{\"name\":\"Node\",\"live_objects\":1,\"live_bytes\":8,\"since_baseline\":{\"live_objects\":1}}]";
+static const char stats[] =
+    "{\"state\":\"live\",\"live_objects\":10,\"live_bytes\":320,\"heaps\":[{\"types_without_row\":0}]}";
+static const char types[] =
+    "[{\"name\":\"Node\",\"live_objects\":3,\"live_bytes\":96,\"since_baseline\":{\"live_objects\":2}},"
+    "{\"name\":\"Leaf\",\"live_objects\":7,\"live_bytes\":224,\"since_baseline\":{\"live_objects\":-5}},"
+    "{\"name\":\"Node\",\"live_objects\":1,\"live_bytes\":8,\"since_baseline\":{\"live_objects\":1}}]";
 
 static void test_judge_by_type_and_by_all(void **state)
 {
@@ -78,10 +80,12 @@ static void test_judge_junit_is_xml_whatever_the_names(void **state)
     struct ctl ctl = {.type = "a<b>&\"\x01", .max_live = {true, 0}};
     struct verdict verdict = given(&ctl, stats, "[{\"name\":\"a<b>&\\\"\\u0001\",\"live_objects\":2}]");
     char *text = junit_new(&verdict, "x&y", NULL);
-    assert_string_equal(text, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-                              "<testsuite name=\"tallyctl assert\" tests=\"1\" failures=\"1\" errors=\"0\" time=\"0.500\">\n"
-                              "  <testcase classname=\"tallyctl.assert.x&amp;y\" time=\"0.500\" name=\"a&lt;b&gt;&amp;&quot;\\x01: at most 0 live objects\">"
-                              "<failure message=\"2 live objects, at most 0\"/></testcase>\n</testsuite>\n");
+    assert_string_equal(text,
+                        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+                        "<testsuite name=\"tallyctl assert\" tests=\"1\" failures=\"1\" errors=\"0\" time=\"0.500\">\n"
+                        "  <testcase classname=\"tallyctl.assert.x&amp;y\" time=\"0.500\" "
+                        "name=\"a&lt;b&gt;&amp;&quot;\\x01: at most 0 live objects\">"
+                        "<failure message=\"2 live objects, at most 0\"/></testcase>\n</testsuite>\n");
     free(text);
     text = junit_new(&(struct verdict){.of = ""}, "app", "no \"tallyd\"");
     assert_non_null(strstr(text, "errors=\"1\""));

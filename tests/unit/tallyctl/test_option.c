@@ -28,12 +28,35 @@ static enum ctl_exit parse(struct ctl *ctl, const char *one, const char *two, bo
 static void test_option_kinds_take_what_they_are_of(void **state)
 {
     (void)state;
-    static const struct { const char *one, *two; enum ctl_exit status; } lines[] = {
-        {"--json", NULL, CTL_DONE}, {"-j", NULL, CTL_DONE}, {"--heap", "1", CTL_DONE}, {"--heap", "0", CTL_USAGE}, {"--heap", "4294967296", CTL_USAGE}, {"--heap", "x", CTL_USAGE},
-        {"--wait", "500ms", CTL_DONE}, {"--wait", "61s", CTL_USAGE}, {"-w", "1m", CTL_DONE}, {"--wait", "", CTL_USAGE}, {"--scope", "read", CTL_DONE}, {"--scope", "write", CTL_USAGE},
-        {"--scope", "read|control", CTL_USAGE}, {"--color", "never", CTL_DONE}, {"--max-live", "0", CTL_DONE}, {"--max-live", "-1", CTL_USAGE}, {"--max-live", "9223372036854775807", CTL_DONE},
-        {"--max-live", "9223372036854775808", CTL_USAGE}, {"--max-bytes", "2MiB", CTL_DONE}, {"--max-bytes", "2MB", CTL_USAGE}, {"--label", "a=b", CTL_DONE}, {"--label", "ab", CTL_USAGE},
-        {"--label", "=b", CTL_USAGE}, {"--out", "", CTL_USAGE}, {"--out", NULL, CTL_USAGE}, {"--nonsense", NULL, CTL_USAGE}, {"-x", NULL, CTL_USAGE}, {"--interval", "99ms", CTL_USAGE}};
+    static const struct { const char *one, *two; enum ctl_exit status;
+    } lines[] = {{"--json", NULL, CTL_DONE},
+                 {"-j", NULL, CTL_DONE},
+                 {"--heap", "1", CTL_DONE},
+                 {"--heap", "0", CTL_USAGE},
+                 {"--heap", "4294967296", CTL_USAGE},
+                 {"--heap", "x", CTL_USAGE},
+                 {"--wait", "500ms", CTL_DONE},
+                 {"--wait", "61s", CTL_USAGE},
+                 {"-w", "1m", CTL_DONE},
+                 {"--wait", "", CTL_USAGE},
+                 {"--scope", "read", CTL_DONE},
+                 {"--scope", "write", CTL_USAGE},
+                 {"--scope", "read|control", CTL_USAGE},
+                 {"--color", "never", CTL_DONE},
+                 {"--max-live", "0", CTL_DONE},
+                 {"--max-live", "-1", CTL_USAGE},
+                 {"--max-live", "9223372036854775807", CTL_DONE},
+                 {"--max-live", "9223372036854775808", CTL_USAGE},
+                 {"--max-bytes", "2MiB", CTL_DONE},
+                 {"--max-bytes", "2MB", CTL_USAGE},
+                 {"--label", "a=b", CTL_DONE},
+                 {"--label", "ab", CTL_USAGE},
+                 {"--label", "=b", CTL_USAGE},
+                 {"--out", "", CTL_USAGE},
+                 {"--out", NULL, CTL_USAGE},
+                 {"--nonsense", NULL, CTL_USAGE},
+                 {"-x", NULL, CTL_USAGE},
+                 {"--interval", "99ms", CTL_USAGE}};
     struct ctl ctl;
     bool *given = calloc(option_count, sizeof *given);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)

@@ -166,17 +166,52 @@ static void test_output_text_survives_strange_answers(void **state)
         "\"events\":{}}",
         "{\"cycles\":7,\"objects\":[7,{},{\"generation\":[]}],\"garbage\":{},\"referrers\":[[]],\"kind\":\"freeze\","
         "\"state\":\"succeeded\",\"baseline\":7,\"types\":[{}]}",
-        "{\"series\":[7,{\"last\":7}],\"at\":[1,\"x\"],\"records\":[7],\"alerts\":[[]],\"operations\":{},\"rules\":[{\"when\":7},7],"
-        "\"collect\":[7],\"snapshot\":{\"mode\":7},\"growing\":[{}],\"path\":[7,{}],\"heaps\":[7,{}],\"post_mortem\":{\"exit\":{}},"
-        "\"gone_at\":\"T\",\"labels\":{\"a\":7},\"limits\":{\"a\":[]},\"tokens\":[{\"scopes\":[7]}],\"artifacts\":[7],\"edges\":{},"
+        "{\"series\":[7,{\"last\":7}],\"at\":[1,\"x\"],\"records\":[7],\"alerts\":[[]],\"operations\":{},\"rules\":[{"
+        "\"when\":7},7],"
+        "\"collect\":[7],\"snapshot\":{\"mode\":7},\"growing\":[{}],\"path\":[7,{}],\"heaps\":[7,{}],\"post_mortem\":{"
+        "\"exit\":{}},"
+        "\"gone_at\":\"T\",\"labels\":{\"a\":7},\"limits\":{\"a\":[]},\"tokens\":[{\"scopes\":[7]}],\"artifacts\":[7],"
+        "\"edges\":{},"
         "\"dominator\":7,\"degraded\":[7],\"refused\":[7]}",
         "{\"processes\":7,\"types\":{},\"collections\":null,\"state\":{}}",
     };
-    static const show_fn shows[] = {
-        show_processes, show_process, show_types, show_collections, show_config, show_events, show_listing, show_operation, show_operations,
-        show_batch, show_history, show_known_processes, show_known_alerts, show_audit, show_purged, show_info, show_health, show_link, show_tokens,
-        show_token, show_secret, show_findings, show_rules, show_rule_series, show_rule_states, show_alerts, show_suspects, show_forecast,
-        show_baselines, show_compared, show_artifacts, show_artifact, show_artifact_types, show_artifact_objects, show_artifact_object, show_artifact_links, show_path};
+    static const show_fn shows[] = {show_processes,
+                                    show_process,
+                                    show_types,
+                                    show_collections,
+                                    show_config,
+                                    show_events,
+                                    show_listing,
+                                    show_operation,
+                                    show_operations,
+                                    show_batch,
+                                    show_history,
+                                    show_known_processes,
+                                    show_known_alerts,
+                                    show_audit,
+                                    show_purged,
+                                    show_info,
+                                    show_health,
+                                    show_link,
+                                    show_tokens,
+                                    show_token,
+                                    show_secret,
+                                    show_findings,
+                                    show_rules,
+                                    show_rule_series,
+                                    show_rule_states,
+                                    show_alerts,
+                                    show_suspects,
+                                    show_forecast,
+                                    show_baselines,
+                                    show_compared,
+                                    show_artifacts,
+                                    show_artifact,
+                                    show_artifact_types,
+                                    show_artifact_objects,
+                                    show_artifact_object,
+                                    show_artifact_links,
+                                    show_path};
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++)
         for (size_t j = 0; j < sizeof shows / sizeof shows[0]; j++)
             free(printed_new(shows[j], strange[i]));

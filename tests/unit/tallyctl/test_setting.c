@@ -46,11 +46,31 @@ static void test_settings_become_a_body(void **state)
 static void test_wrong_settings_are_refused(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"", "=", "manager", "manager=", "Manager=cycle", "managers=cycle",
-                                        "automatic=yes", "thresholds=", "thresholds=1,,2", "thresholds=1,x",
-                                        "thresholds=2147483648", "debug=", "debug=stats,", "max-pause=5",
-                                        "max-pause=11s", "stress=", "stress=0", "stress=1,", "stress=,decref", "stress=1,decre", "stress=decref,1",
-                                        "stress=99999999999999999999", "memory-limit=1KB", "memory-limit=", "manager=\xff"};
+    static const char *const wrong[] = {"",
+                                        "=",
+                                        "manager",
+                                        "manager=",
+                                        "Manager=cycle",
+                                        "managers=cycle",
+                                        "automatic=yes",
+                                        "thresholds=",
+                                        "thresholds=1,,2",
+                                        "thresholds=1,x",
+                                        "thresholds=2147483648",
+                                        "debug=",
+                                        "debug=stats,",
+                                        "max-pause=5",
+                                        "max-pause=11s",
+                                        "stress=",
+                                        "stress=0",
+                                        "stress=1,",
+                                        "stress=,decref",
+                                        "stress=1,decre",
+                                        "stress=decref,1",
+                                        "stress=99999999999999999999",
+                                        "memory-limit=1KB",
+                                        "memory-limit=",
+                                        "manager=\xff"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_null(setting_body_new((char **)(uintptr_t)&wrong[i], 1));
     const char *const twice[] = {"manager=cycle", "events=off", "manager=full"};

@@ -12,10 +12,14 @@
 
 static json_t *frame(double seconds, int first, int second)
 {
-    return json_pack("{s:I, s:[{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:{s:i, s:i}, s:I, s:{s:s}}, {s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:{s:i, s:i}, s:I}, {s:s, s:s, s:s, s:i}]}",
-                     "as_of_mono_ns", (json_int_t)(seconds * 1e9), "processes", "id", "aa11", "name", "bakery", "state", "live", "pid", 7, "live_objects", 10, "live_bytes", 500,
-                     "allocations", first, "frees", "refcount", first / 2, "cycle", 3, "pause_ns", (json_int_t)(seconds * 1e7), "labels", "team", "bread", "id", "bb22", "name", "Orchard", "state", "live", "pid", 8,
-                     "live_objects", 20, "live_bytes", 100, "allocations", second, "frees", "refcount", 0, "cycle", 0, "pause_ns", (json_int_t)0, "id", "cc33", "name", "old", "state", "gone", "live_bytes", 9000);
+    return json_pack("{s:I, s:[{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:{s:i, s:i}, s:I, s:{s:s}}, {s:s, s:s, s:s, s:i, s:i, "
+                     "s:i, s:i, s:{s:i, s:i}, s:I}, {s:s, s:s, s:s, s:i}]}",
+                     "as_of_mono_ns", (json_int_t)(seconds * 1e9), "processes", "id", "aa11", "name", "bakery", "state",
+                     "live", "pid", 7, "live_objects", 10, "live_bytes", 500, "allocations", first, "frees", "refcount",
+                     first / 2, "cycle", 3, "pause_ns", (json_int_t)(seconds * 1e7), "labels", "team", "bread", "id",
+                     "bb22", "name", "Orchard", "state", "live", "pid", 8, "live_objects", 20, "live_bytes", 100,
+                     "allocations", second, "frees", "refcount", 0, "cycle", 0, "pause_ns", (json_int_t)0, "id", "cc33",
+                     "name", "old", "state", "gone", "live_bytes", 9000);
 }
 
 static void test_top_model_rates_need_two_frames(void **state)
@@ -62,7 +66,10 @@ static void test_top_model_orders_and_filters(void **state)
     model.reverse = true;
     top_model_order(&model);
     assert_string_equal(model.rows[2].name, "old");
-    static const struct { const char *filter; size_t count; } filters[] = {{"ORCH", 1}, {"team=br", 1}, {"8", 1}, {"cc", 1}, {"zz", 0}, {"", 3}};
+    static const struct {
+        const char *filter;
+        size_t count;
+    } filters[] = {{"ORCH", 1}, {"team=br", 1}, {"8", 1}, {"cc", 1}, {"zz", 0}, {"", 3}};
     for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
         snprintf(model.filter, sizeof model.filter, "%s", filters[i].filter);
         top_model_order(&model);
@@ -97,9 +104,17 @@ static void test_top_model_the_chosen_one_stays_chosen(void **state)
 static void test_top_short_fits_seven_columns(void **state)
 {
     (void)state;
-    static const struct { double value; unsigned thousand; const char *text; } cases[] = {
-        {0, 1000, "0"}, {999999, 1000, "999999"}, {1000000, 1000, "1.00M"}, {999999999, 1000, "1.00G"}, {12345678, 1000, "12.3M"},
-        {1023, 1024, "1023"}, {1024, 1024, "1.00K"}, {1048575, 1024, "1.00M"}, {5368709120, 1024, "5.00G"}, {9.2e18, 1000, "9.20E"}};
+    static const struct { double value; unsigned thousand; const char *text;
+    } cases[] = {{0, 1000, "0"},
+                 {999999, 1000, "999999"},
+                 {1000000, 1000, "1.00M"},
+                 {999999999, 1000, "1.00G"},
+                 {12345678, 1000, "12.3M"},
+                 {1023, 1024, "1023"},
+                 {1024, 1024, "1.00K"},
+                 {1048575, 1024, "1.00M"},
+                 {5368709120, 1024, "5.00G"},
+                 {9.2e18, 1000, "9.20E"}};
     char out[16];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_string_equal(top_short(out, sizeof out, cases[i].value, cases[i].thousand), cases[i].text);

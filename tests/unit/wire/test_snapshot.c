@@ -110,7 +110,7 @@ static const char expected[] =
     "type 65535 list size 16 flags 2 fields 0 '[]' 'item'\n"
     "object 8193 type 7 bytes 32 native 0 references 1 declared 0 flags 0 ''\n"
     "edge 0 0 -> 8193\n"
-    "edge 0 1 -> 18446744073709551615\n"
+    "edge 0 1 -> 9223372036854775807\n"
     ".\n"
     "object 8197 type 7 bytes 32 native 4096 references 0 declared 0 flags 3 'K\xc3\xb6ln'\n"
     ".\n"
@@ -120,7 +120,7 @@ static const char expected[] =
     "edge 4 0 -> 5\n"
     "edge 5 0 -> 1\n"
     ".\n"
-    "object 18446744073709551615 type 65535 bytes 0 native 0 references 1 declared 0 flags 64 ''\n"
+    "object 9223372036854775807 type 65535 bytes 0 native 0 references 1 declared 0 flags 64 ''\n"
     ".\n";
 
 static int example_write(struct bytes *bytes, size_t room, enum snapshot_end_status status)
@@ -137,7 +137,7 @@ static int example_write(struct bytes *bytes, size_t room, enum snapshot_end_sta
     snapshot_write_type(&writer, &(struct snapshot_type){65535, 2, 16, 0, text("list"), text("[]"), text("item")});
     snapshot_write_object(&writer, &(struct snapshot_object){.number = 8193, .type_row = 7, .bytes = 32, .references = 1});
     snapshot_write_edge(&writer, SNAPSHOT_EDGE_FIELD, 0, 8193);
-    snapshot_write_edge(&writer, SNAPSHOT_EDGE_FIELD, 1, UINT64_MAX);
+    snapshot_write_edge(&writer, SNAPSHOT_EDGE_FIELD, 1, SNAPSHOT_NUMBER_MAX);
     snapshot_write_object(&writer, &(struct snapshot_object){.number = 8197, .type_row = 7, .bytes = 32, .native_bytes = 4096,
                                                              .flags = SNAPSHOT_IMMORTAL | SNAPSHOT_FROZEN,
                                                              .label = text("K\xc3\xb6ln")});
@@ -147,7 +147,7 @@ static int example_write(struct bytes *bytes, size_t room, enum snapshot_end_sta
     snapshot_write_edge(&writer, SNAPSHOT_EDGE_EXTERNAL, SNAPSHOT_PLACE_MAX, 8197);
     snapshot_write_edge(&writer, SNAPSHOT_EDGE_HOLD, 0, 5);
     snapshot_write_edge(&writer, SNAPSHOT_EDGE_WEAK, 0, 1);
-    snapshot_write_object(&writer, &(struct snapshot_object){.number = UINT64_MAX, .type_row = 65535, .references = 1,
+    snapshot_write_object(&writer, &(struct snapshot_object){.number = SNAPSHOT_NUMBER_MAX, .type_row = 65535, .references = 1,
                                                              .flags = SNAPSHOT_UNTRACKED});
     return snapshot_write_end(&writer, status, 77);
 }
@@ -288,6 +288,7 @@ static void test_each_fault_has_its_reason(void **state)
     assert_int_equal(HAND(2, 2, 7, 8, 0), SNAPSHOT_FAULT_TYPE);       /* before its type */
     assert_int_equal(HAND(NODE, 6, 2, 8, 0), SNAPSHOT_FAULT_TYPE);    /* the same as none */
     assert_int_equal(HAND(NODE, 2, 0, 7, 8, 0), SNAPSHOT_FAULT_RANGE); /* number 0 */
+    assert_int_equal(HAND(NODE, 2, 1, 7, 8, 0), SNAPSHOT_FAULT_RANGE); /* number -1 */
     assert_int_equal(HAND(NODE, 0x82, 2, 7, 8, 0), SNAPSHOT_FAULT_RECORD);
     assert_int_equal(HAND(NODE, 2, 2, 7, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40 + 1, 0), SNAPSHOT_FAULT_RANGE);
     assert_int_equal(HAND(NODE, 0x12, 2, 7, 8, 0x80, 2, 0), SNAPSHOT_FAULT_RANGE); /* flags */
@@ -364,7 +365,7 @@ static void test_one_object_is_read_again(void **state)
 {
     (void)state;
     static struct bytes bytes;
-    static const uint64_t numbers[] = {8193, 8197, 5, UINT64_MAX};
+    static const uint64_t numbers[] = {8193, 8197, 5, SNAPSHOT_NUMBER_MAX};
     static const uint32_t rows[] = {7, 7, 65535, 65535};
     example_write(&bytes, 4096, SNAPSHOT_WHOLE);
     assert_int_equal(read_in_pieces(bytes.data, bytes.count, ROOM), 0);

@@ -1,0 +1,18 @@
+/* What the files of artifacts share. */
+#ifndef TALLY_API_ARTIFACTS_H
+#define TALLY_API_ARTIFACTS_H
+
+#include "api/private.h"
+#include "snapshot/snapshot.h"
+
+/* The graph of the artifact that the path names, to be closed; NULL: answered. */
+struct snapshot_graph *artifact_graph(struct request *request, enum MHD_Result *answered);
+/* A text of a snapshot; null where it is empty. */
+json_t *artifact_text(struct snapshot_text text);
+/* The type that ?type= names, or SNAPSHOT_NO_OBJECT where it is not given. false: answered. */
+bool artifact_type(struct request *request, const struct snapshot_graph *graph, uint32_t *type, enum MHD_Result *answered);
+
+/* downloads.c: the artifact as a file of that format, as fast as it is taken; artifact: ready. */
+enum MHD_Result download_start(struct request *request, const struct snapshot_artifact *artifact, const char *format);
+
+#endif

@@ -1,0 +1,103 @@
+/* Compare: two states of a program, what is new first. */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { PATIENCE, LEAK, accessible, addressed, fakePage, inAddress, saved, tabTo, unbuilt } from "./findings.mjs";
+import { byId, eventually, launch, open } from "./page.mjs";
+import { World } from "./world.mjs";
+
+const states = (page) => page.locator('[data-testid="compared"] tbody tr').evaluateAll((rows) => rows.map((row) => row.dataset.state));
+
+describe("comparisons on a bent tallyd", () => {
+    let browser;
+    before(async () => { browser = await launch(); });
+    after(() => browser?.close());
+    const view = (p) => `view=compare&process=${p.id}`;
+
+    test("new comes first; states, order and filter are in the address", PATIENCE, async () => {
+        const { page, faults, end } = await fakePage(browser, view, (fake, p) => { fake.findings.baseline(p); fake.findings.turn += 9; });
+        await byId(page, "compared").waitFor();
+        const order = ["new", "grown", "shrunk", "gone"];
+        const shown = await states(page);
+        assert.ok(shown.length > 5 && shown[0] === "new");
+        assert.deepEqual(shown, [...shown].sort((a, b) => order.indexOf(a) - order.indexOf(b)));
+        await accessible(page, "compare");
+        await byId(page, "state-grown").click();
+        await eventually("the grown are away", async () => !(await states(page)).includes("grown"));
+        await page.reload();
+        await byId(page, "compared").waitFor();
+        assert.ok(!(await states(page)).includes("grown"));
+        await page.locator("h1").focus();
+        await tabTo(page, '[data-testid="state-grown"]');
+        await page.keyboard.press("Space");
+        await eventually("they are back", async () => (await states(page)).includes("grown"));
+        await page.locator('th[data-column="delta_bytes"] button').click();
+        await addressed(page, "sort", "-delta_bytes");
+        const { text } = await saved(page, () => byId(page, "compared-csv").click());
+        assert.match(text, /^state,type,delta_bytes/);
+        await byId(page, "compared-filter").fill("Fresh");
+        await byId(page, "compared-count").getByText("1 of").waitFor();
+        await byId(page, "compared").focus();
+        await page.keyboard.press("Home");
+        await page.keyboard.press("Enter");
+        await byId(page, "type-pane").waitFor();
+        assert.deepEqual(faults, []);
+        await end();
+    });
+
+    test("with nothing to compare it says how to get it", PATIENCE, async () => {
+        const { page, faults, end } = await fakePage(browser, view);
+        await byId(page, "compare-empty").waitFor();
+        await accessible(page, "nothing to compare");
+        await byId(page, "make-baseline").click();
+        await byId(page, "compared").or(byId(page, "compare-same")).waitFor();
+        assert.equal(await inAddress(page, "a"), "0a0b0c0d-b1");
+        assert.deepEqual(faults, []);
+        await end();
+    });
+});
+
+describe("a real program before and after", { skip: unbuilt }, () => {
+    const world = new World();
+    let page, faults, close, leak, id;
+    before(async () => {
+        await world.start();
+        leak = world.program("leak", "kind=leak");
+        leak.stdin.write(`${LEAK}(keep 20)\n`);
+        world.program("other", "kind=idle");
+        await eventually("both are attached", async () => (await world.api("/v1/processes")).processes.length === 2);
+        id = (await world.api("/v1/processes")).processes.find(({ name }) => name === "leak").id;
+        ({ page, faults, close } = await open(world.browser, await world.link()));
+        await page.goto(`http://${world.address}/#view=compare&process=${id}`);
+    }, PATIENCE);
+    after(async () => {
+        await close?.();
+        await world.stop();
+    }, PATIENCE);
+
+    test("what it leaked since is what has grown, to the object", PATIENCE, async () => {
+        await byId(page, "compare-empty").waitFor();
+        await eventually("it is at rest", async () => {
+            const { types } = await world.api(`/v1/processes/${id}/types?type=list`);
+            return types[0]?.live_objects >= 40;
+        });
+        await byId(page, "make-baseline").click();
+        await byId(page, "compared").or(byId(page, "compare-same")).waitFor();
+        leak.stdin.write("(keep 500)\n");
+        await eventually("the lists have grown", async () => {
+            const row = page.locator('[data-testid="compared"] tr[data-type="list"] td');
+            const { types } = await world.api(`/v1/compare?a=${await inAddress(page, "a")}&b=now:${id}`);
+            const { delta_objects } = types.find(({ type }) => type === "list");
+            const drawn = await row.count() ? await row.nth(3).textContent() : "";
+            return delta_objects >= 1000 && drawn === `+${delta_objects.toLocaleString("en-US")}` || `${drawn} of ${delta_objects}`;
+        });
+        assert.match(await byId(page, "compare-summary").textContent(), /grew most(list|string)/);
+        await byId(page, "compare-swap").click();
+        await eventually("turned round, they have shrunk", async () => (await states(page)).every((state) => ["shrunk", "gone"].includes(state)) || states(page));
+        const other = await page.locator('[data-testid="compare-b"] optgroup[label="Other processes"] option').first().getAttribute("value");
+        await byId(page, "compare-b").selectOption(other);
+        await addressed(page, "b", other);
+        await byId(page, "compare-summary").getByText("other").waitFor();
+        assert.deepEqual(faults, []);
+    });
+});

@@ -1,0 +1,195 @@
+"""Snapshots end to end: from a host that works, is parked or sleeps, to an artifact; the host sees no child, no signal and
+no memory of it, and what breaks in the middle costs nobody else anything."""
+import json
+import os
+import signal
+import time
+
+from harness import Scenario, until
+
+OBJECTS = 100_000
+
+
+class Snapshots(Scenario):
+    def setUp(self):
+        super().setUp()
+        self.start_daemon()
+
+    def host(self, mode, objects=OBJECTS):
+        host = self.start_host("family", mode, str(objects))
+        process = self.attached(host)
+        host.ask("pause 0", 30)  # once all are made
+        return host, process
+
+    def take(self, process, wait="20s", heap="", **body):
+        answer = self.unix("POST", f"/v1/processes/{process}{heap}/snapshot?wait={wait}", body, seconds=40)
+        self.assertIn(answer.status, (200, 202), answer)
+        return answer.json
+
+    def seen(self, host):
+        return json.loads(host.ask("seen", 30).partition("seen ")[2])
+
+    def undisturbed(self, host):
+        """Neither handler nor wait of the host's has seen anything, and no child of its is left."""
+        seen = self.seen(host)
+        self.assertEqual((seen["signals"], seen["waited"]), (0, 0))
+        until(lambda: not self.children_of(host), "no child is left")
+        return seen
+
+    @staticmethod
+    def children_of(host):
+        with open(f"/proc/{host.pid}/task/{host.pid}/children", encoding="ascii") as file:
+            return file.read().split()
+
+    def stream_bytes(self, artifact):
+        """Of what is kept of it."""
+        return os.path.getsize(os.path.join(self.state, "artifacts", artifact + ".stream"))
+
+    # ---- whole
+
+    def whole(self, host, process, mode, host_mode):
+        operation = self.take(process, mode=mode)
+        self.assertEqual(operation["state"], "succeeded", operation)
+        result = operation["result"]
+        self.assertEqual((result["mode"], result["instant"]), (mode, mode == "clone"))
+        self.assertIn(result["objects"], range(OBJECTS, OBJECTS + 3))  # one may just have been made
+        self.assertGreater(result["predicted_pause_ns"], 0)
+        if mode == "clone" or host_mode != "parks":
+            self.assertGreater(result["pause_ns"], 0)
+        self.assertEqual(operation["heaps"][0]["artifact"], result["artifact"])
+        self.assertGreater(self.stream_bytes(result["artifact"]), 10 * OBJECTS)
+        self.undisturbed(host)
+
+    def test_both_ways_whatever_the_host_does(self):
+        for host_mode in ("works", "parks", "sleeps"):
+            host, process = self.host(host_mode)
+            for mode in ("clone", "slices"):
+                with self.subTest(host=host_mode, mode=mode):
+                    self.whole(host, process, mode, host_mode)
+
+    def test_a_million_objects_cost_the_host_no_memory(self):
+        """Neither way leaves any, and the slices keep to their length."""
+        host, process = self.host("works", 1_000_000)
+        self.configure(process, events="off")  # else its ring grows
+        before = self.seen(host)
+        for mode in ("clone", "slices"):
+            operation = self.take(process, mode=mode)
+            self.assertEqual(operation["state"], "succeeded", operation)
+            self.assertIn(operation["result"]["objects"], range(1_000_000, 1_000_003))
+            after = self.undisturbed(host)
+            self.assertLess(after["rss_kib"] - before["rss_kib"], 2048)
+            self.figure(f"{mode}: pause {operation['pause_ns'] / 1e6:.2f} ms, foreseen "
+                        f"{operation['result']['predicted_pause_ns'] / 1e6:.2f} ms")
+
+    # ---- what is chosen
+
+    def test_what_is_foreseen_too_long_is_refused(self):
+        host, process = self.host("works")
+        host.ask("pause 1")
+        until(lambda: self.get(f"/v1/processes/{process}/config")["max_pause_us"] == 1, "the limit shows")
+        forecast = self.get(f"/v1/processes/{process}/forecast")["snapshot"]
+        self.assertEqual((forecast["mode"], forecast["reason"], forecast["allowed"]), ("slices", "pause_too_long", True))
+        answer = self.unix("POST", f"/v1/processes/{process}/snapshot", {"mode": "clone"})
+        self.assertEqual((answer.status, answer.json["code"]), (409, "pause_too_long"), answer)
+        self.assertEqual(answer.json["max_pause_ns"], 1000)
+        self.assertEqual(answer.json["predicted_pause_ns"], forecast["clone_pause_ns"])
+        forced = self.take(process, mode="clone", force=True)
+        self.assertEqual((forced["state"], forced["result"]["mode"]), ("succeeded", "clone"), forced)
+        host.ask("pause 40")
+        auto = self.take(process)
+        self.assertEqual((auto["state"], auto["result"]["mode"]), ("succeeded", "slices"), auto)
+        self.assertEqual(auto["result"]["reason"], "pause_too_long")
+        self.assertGreater(auto["result"]["slices"], 10)
+
+    def test_one_at_a_time(self):
+        host, process = self.host("works", 400_000)
+        host.ask("pause 100")
+        first = self.take(process, wait="0s", mode="slices")
+        answer = self.unix("POST", f"/v1/processes/{process}/snapshot", {})
+        self.assertEqual((answer.status, answer.json["code"]), (409, "snapshot_running"), answer)
+        gone = self.unix("DELETE", f"/v1/operations/{first['id']}?wait=10s").json
+        self.assertEqual(gone["state"], "cancelled", gone)
+        self.assertEqual(self.take(process, mode="clone", force=True)["state"], "succeeded")
+        self.undisturbed(host)
+
+    # ---- what breaks in the middle
+
+    def begun(self, process, mode, objects_least=1):
+        operation = self.take(process, wait="0s", mode=mode)
+        until(lambda: self.operation(operation)["state"] in ("running", "succeeded"), "it runs")
+        return operation
+
+    def test_the_heap_goes(self):
+        host, process = self.host("works", 400_000)
+        host.ask("pause 100")
+        operation = self.begun(process, "slices")
+        host.ask("detach")
+        self.assertEqual(self.operation(operation, "10s")["code"], "heap_gone")
+        host.ask("attach")
+        until(lambda: [h for h in self.get(f"/v1/processes/{process}")["heaps"] if not h.get("gone")], "it is back")
+        host.ask("pause 0")
+        until(lambda: self.get(f"/v1/processes/{process}/config")["max_pause_us"] == 0, "the limit is gone")
+        operation = self.begun(process, "clone")
+        host.ask("free", 30)
+        ended = self.operation(operation, "20s")
+        self.assertEqual(ended["state"], "succeeded", ended)  # the child has the heap as it was
+        self.undisturbed(host)
+
+    def test_the_host_ends(self):
+        for mode in ("clone", "slices"):
+            host, process = self.host("works", 400_000)
+            host.ask("pause 100") if mode == "slices" else None
+            operation = self.begun(process, mode)
+            host.process.kill()
+            host.wait()
+            ended = self.operation(operation, "10s")
+            self.assertIn(ended["state"], ("failed", "succeeded"), ended)
+            if ended["state"] == "failed":
+                self.assertIn(ended["code"], ("process_gone", "not_kept"))
+
+    def test_the_host_forks(self):
+        host, process = self.host("works", 400_000)
+        host.ask("pause 200")
+        operation = self.begun(process, "slices")
+        self.assertIn("forked 0", host.ask("fork", 30))
+        ended = self.operation(operation, "30s")
+        self.assertEqual((ended["state"], ended["result"]["objects"] >= 400_000), ("succeeded", True), ended)
+        self.undisturbed(host)
+
+    def test_tallyd_is_stopped(self):
+        """The host goes on, gives up after some seconds, and has no more memory than before."""
+        hosts = {mode: self.host("works", 400_000) for mode in ("clone", "slices")}
+        for _, process in hosts.values():
+            self.configure(process, events="off")
+        before = {mode: self.seen(host) for mode, (host, _) in hosts.items()}
+        for mode, (_, process) in hosts.items():
+            self.take(process, wait="0s", mode=mode)
+        time.sleep(0.02)
+        self.daemon.signal(signal.SIGSTOP)
+        try:
+            time.sleep(6.5)
+            for mode, (host, _) in hosts.items():
+                after = self.undisturbed(host)
+                self.assertLess(after["rss_kib"] - before[mode]["rss_kib"], 2048, mode)
+                self.assertLess(after["worst_ns"], 100_000_000, mode)
+        finally:
+            self.daemon.signal(signal.SIGCONT)
+        until(lambda: not [o for o in self.get("/v1/operations")["operations"] if o["finished_at"] is None], "they ended")
+
+    def test_tallyd_is_killed(self):
+        host, process = self.host("works", 400_000)
+        for mode in ("clone", "slices"):
+            self.take(process, wait="0s", mode=mode)
+            self.daemon.process.kill()
+            self.daemon.wait()
+            os.unlink(self.path("http.addr"))
+            self.start_daemon()
+            process = self.attached(host)
+            self.undisturbed(host)
+        self.assertEqual(self.take(process, mode="clone")["state"], "succeeded")
+        self.undisturbed(host)
+
+
+if __name__ == "__main__":
+    import unittest
+    unittest.main()
