@@ -1,4 +1,7 @@
 /* The least of each type in parts of time, level by level, beside a slow reckoning of the same. */
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "world.h"
 
 #include "stats/growth.h"
@@ -113,6 +116,50 @@ static void test_types_beyond_the_bound_are_counted(void **state)
     stats_growth_unref(growth);
 }
 
+struct race {
+    struct stats_growth *growth;
+    atomic_bool over;
+    atomic_uint copies;
+};
+
+/* Parts of one level are of one time each, whoever copies meanwhile. */
+static void *copy_all(void *arg)
+{
+    struct race *race = arg;
+    while (!race->over) {
+        struct stats_growth_copy *copy = stats_growth_copy_new(race->growth);
+        for (unsigned level = 0; copy && level < copy->level_count; level++)
+            for (unsigned i = 0; i < copy->levels[level].count; i++)
+                for (uint32_t row = 1; row < copy->type_count; row++)
+                    assert_true(copy->levels[level].low[row][i] <= copy->levels[level].low[0][i]);
+        race->copies += copy != NULL;
+        free(copy);
+    }
+    stats_growth_unref(race->growth);
+    return NULL;
+}
+
+static void test_copies_are_made_while_it_goes_on(void **state)
+{
+    enum { MOST = 40 };
+    (void)state;
+    struct stats_type_view many[MOST] = {{.live_objects = 0}};
+    struct stats_growth *growth = stats_growth_new(0);
+    struct race race = {.growth = stats_growth_ref(growth)};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, copy_all, &race), 0);
+    for (uint64_t at = 1; at < 3000 || (race.copies < 3 && at < 1000000); at++) {
+        uint32_t count = at < 1500 ? 1 + (uint32_t)(at / 50) : MOST; /* more and more of them */
+        for (uint32_t row = 0; row < count; row++)
+            many[row].live_objects = 100 + at % 7;
+        stats_growth_take(growth, many, count, at, at * 1000000000u);
+    }
+    race.over = true;
+    stats_growth_unref(growth);
+    pthread_join(thread, NULL);
+    assert_true(race.copies > 0);
+}
+
 /* Views share what goes on, until the last of them is gone; a heap that is told of once has none. */
 static void test_a_heap_at_rest_costs_nothing(void **state)
 {
@@ -131,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts_hold_the_least),
                                        cmocka_unit_test(test_a_type_that_comes_late_had_none_before),
                                        cmocka_unit_test(test_types_beyond_the_bound_are_counted),
+                                       cmocka_unit_test(test_copies_are_made_while_it_goes_on),
                                        WORLD_TEST(test_a_heap_at_rest_costs_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
