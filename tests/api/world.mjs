@@ -50,13 +50,24 @@ export class World {
     names = {};
 
     async start(...options) {
+        await this.begin();
+        this.names.artifact = this.artifact("app", 1000, "shop");
+        this.names.doomed = this.artifact("chain", 10, "short", "7");
+        await this.serve(...options);
+        await this.populate();
+    }
+
+    /** The folders, before there is a daemon. */
+    async begin() {
         this.dir = await mkdtemp(join(tmpdir(), "tally-api-"));
         this.run = join(this.dir, "run");
         this.env = { ...process.env, TALLY_RUNTIME_DIR: this.run, TALLY_STATE_DIR: join(this.dir, "state") };
         await mkdir(this.run, { mode: 0o700 });
         await mkdir(this.env.TALLY_STATE_DIR, { mode: 0o700 });
-        this.names.artifact = this.artifact("app", 1000, "shop");
-        this.names.doomed = this.artifact("chain", 10, "short", "7");
+    }
+
+    /** tallyd alone, and the artifact analysed where there is one. */
+    async serve(...options) {
         this.daemon = this.spawn("tallyd", "--http-listen", "127.0.0.1:0", ...options);
         this.daemon.said = "";
         this.daemon.stderr.on("data", (text) => { this.daemon.said += text; });
@@ -64,8 +75,8 @@ export class World {
             assert.equal(this.daemon.exitCode, null, `tallyd ended: ${this.daemon.said}`);
             return readFile(join(this.run, "http.addr"), "utf8").catch(() => "");
         });
-        await this.populate();
-        await until("the snapshot is analysed", async () => (await this.call("GET", `/v1/artifacts/${this.names.artifact}`)).json.state === "ready");
+        const { artifact } = this.names;
+        await until("the snapshot is analysed", async () => !artifact || (await this.call("GET", `/v1/artifacts/${artifact}`)).json.state === "ready");
     }
 
     /** A snapshot of a heap that never was, for tallyd to find when it starts. Returns its id. */
