@@ -96,8 +96,16 @@ export const info = () => json("GET", "/v1/info");
 export const session = () => json("GET", "/v1/session");
 /** Those that fire. @returns {Promise<{alerts: import("./types").Alert[]}>} */
 export const alerts = () => json("GET", "/v1/alerts?state=firing&limit=1000");
-/** @returns {Promise<import("./types").Fleet>} */
-export const processes = () => json("GET", "/v1/processes?limit=1000");
+/** All of them, whatever the pages. @returns {Promise<import("./types").Fleet>} */
+export async function processes() {
+    const first = await json("GET", "/v1/processes?limit=1000");
+    for (let cursor = first.next_cursor; cursor;) {
+        const page = await json("GET", `/v1/processes?limit=1000&cursor=${encodeURIComponent(cursor)}`);
+        first.processes.push(...page.processes);
+        cursor = page.next_cursor;
+    }
+    return first;
+}
 /** @param {string} id @returns {Promise<import("./types").Stats>} */
 export const stats = (id) => json("GET", `${one(id)}/stats`);
 /** @param {string} id @returns {Promise<import("./types").Types>} */

@@ -20,6 +20,7 @@ const VIRTUAL_FROM = 100;
 const ROW_PX = 30;
 const BEYOND = 10;
 const HELD_MS = 3000;
+const SETTLED_MS = 600;
 const LEAST_REM = 9;
 
 /** @template Row
@@ -237,6 +238,12 @@ export function Table(props) {
     const { first, last, page } = useWindow(lines.length, scroller, rows.length > 0);
     const at = keys.indexOf(active);
     useEffect(() => { scroller.current?.scrollTo({ top: 0 }); }, [order, filter, groupOf === null]);
+    const typed = useRef(filter);
+    useEffect(() => {
+        const timer = typed.current === filter ? undefined : setTimeout(() => announce(`${format.plural(found.length, "row")} found`), SETTLED_MS);
+        typed.current = filter;
+        return () => clearTimeout(timer);
+    }, [filter]);
 
     const reveal = (/** @type {number} */ index) => {
         const element = /** @type {HTMLElement} */ (scroller.current);

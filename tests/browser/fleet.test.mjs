@@ -52,6 +52,7 @@ stage("rows are sorted by a head, filtered by words, and the address has both", 
     assert.equal(hashOf(page).get("sort"), "+allocations_per_s");
     await byId(page, "processes-filter").fill('zone:odd "app:app 1" -worker-1');
     await eventually("they are counted", async () => /^\d+ of 300 rows$/.test(await count(page)));
+    await page.locator("#announcer", { hasText: /^\d+ rows found$/ }).waitFor();
     const left = await names(page);
     assert.ok(left.length > 20 && left.every((name) => Number(name.slice(7)) % 4 === 1 && !name.startsWith("worker-1")), left.join());
     const address = page.url();
