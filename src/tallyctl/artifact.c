@@ -204,7 +204,7 @@ static void while_taken(void *arg, const json_t *operation)
 /* What it would cost, before it costs it; how it goes on without a forecast is tallyd's to say. */
 static void say_forecast(const struct ctl *ctl, struct client *client)
 {
-    char path[REQUEST_PATH_MAX], problem[CLIENT_PROBLEM_MAX], pause[TEXT_FIGURE_MAX], bytes[TEXT_FIGURE_MAX];
+    char path[REQUEST_PATH_MAX], problem[CLIENT_PROBLEM_MAX], pause[TEXT_FIGURE_MAX];
     struct client_reply reply;
     if (request_path(ctl, client, ctl->arguments[0], "forecast", path) != CTL_DONE)
         return;
@@ -215,10 +215,14 @@ static void say_forecast(const struct ctl *ctl, struct client *client)
     if (!call || client_end(client, call, &reply, problem) != CTL_DONE)
         return;
     const json_t *snapshot = json_object_get(reply.json, "snapshot");
-    if (json_is_integer(json_object_get(snapshot, "pause_ns")))
-        fprintf(stderr, "tallyctl: about %llu objects, %s; the pause will be about %s\n",
-                (unsigned long long)client_number(snapshot, "objects"), text_bytes(bytes, client_number(snapshot, "bytes")),
-                text_duration(pause, client_number(snapshot, "pause_ns")));
+    const char *mode = ctl->mode && strcmp(ctl->mode, "auto") ? ctl->mode : client_text(snapshot, "mode");
+    const char *figure = strcmp(mode, "clone") ? "pause_ns" : "clone_pause_ns";
+    bool known = json_is_integer(json_object_get(snapshot, figure)) && !strcmp(mode, client_text(snapshot, "mode"));
+    if (json_is_object(snapshot))
+        fprintf(stderr, "tallyctl: about %llu objects, by %s; predicted pause: %s\n",
+                (unsigned long long)client_number(snapshot, "objects"), strcmp(mode, "clone") ? "slices" : "a clone",
+                known || !strcmp(mode, "clone") ? text_duration(pause, client_number(snapshot, figure))
+                                                : "as long as max-pause each");
     client_reply_fini(&reply);
 }
 

@@ -73,7 +73,7 @@ void show_forecast(const struct paper *paper, const json_t *json)
         fprintf(paper->to, " would pause it for %s", text_duration(pause, client_number(snapshot, "pause_ns")));
     if (json_is_integer(json_object_get(snapshot, "duration_ns")))
         fprintf(paper->to, ", take %s", text_duration(took, client_number(snapshot, "duration_ns")));
-    fprintf(paper->to, " and hold %llu objects, %s\n", (unsigned long long)client_number(snapshot, "objects"),
+    fprintf(paper->to, " and hold %llu objects, in about %s\n", (unsigned long long)client_number(snapshot, "objects"),
             text_bytes(bytes, client_number(snapshot, "bytes")));
     if (json_is_false(json_object_get(snapshot, "allowed")))
         columns_say(paper, "it would be refused without --force: ", client_text(snapshot, "reason"), "\n");

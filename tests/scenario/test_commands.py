@@ -198,6 +198,54 @@ class Commands(Scenario):
         self.assertFalse(os.path.exists(os.path.join(self.dir, "none")))
         self.assertIn("tally_heap_live_bytes", self.succeeds("metrics"))
 
+    def test_a_snapshot_is_taken_looked_at_and_kept_as_a_file(self):
+        self.started.ask("hold 30")
+        self.started.ask("ring 21")
+        path = os.path.join(self.dir, "banana.heapsnapshot")
+        done = self.ctl("snapshot", "banana", "--out", path)
+        self.assertEqual(done.returncode, 0, done)
+        self.assertRegex(done.stderr, r"^tallyctl: about \d+ objects, by (a clone|slices); predicted pause: ")
+        found = re.match(r"93 objects, [\d.]+ KiB, paused for .+ \(predicted: .+\), (clone|slices)(, not of one instant)?\nartifact ([0-9a-f]{16})\n$", done.stdout)
+        self.assertTrue(found, done.stdout)
+        with open(path, encoding="utf-8") as file:
+            self.assertGreaterEqual(json.load(file)["snapshot"]["node_count"], 93)
+        artifact = found[3]
+        self.assertRegex(self.succeeds("artifacts", "banana"), rf"(?m)^{artifact} +banana +1 .* ready +93 ")
+        self.assertIn("63 objects wait for a collection", self.succeeds("artifact", artifact))
+        self.assertRegex(self.succeeds("artifact", artifact, "types"), r"(?m)^node +42 +1008 B ")
+        text = self.succeeds("artifact", artifact, "objects", "text", "-m", "1").splitlines()[1].split()[0]
+        self.assertIn("held from outside", self.succeeds("artifact", artifact, "object", text))
+        self.assertRegex(self.succeeds("artifact", artifact, "path", text), rf"^text #{text}\n$")
+        node = json.loads(self.succeeds("artifact", artifact, "objects", "node", "-m", "1", "--json"))["objects"][0]["object"]
+        self.assertRegex(self.succeeds("artifact", artifact, "edges", str(node)), r"(?m)^next +- +field +\d+ +node ")
+        self.assertRegex(self.succeeds("artifact", artifact, "referrers", str(node)), r"(?m)^next +- +field +\d+ +node ")
+        self.assertIn("garbage", self.succeeds("artifact", artifact, "path", str(node)))
+        self.assertIn("text", self.succeeds("artifact", artifact, "dominators"))
+        lines = self.succeeds("artifact", artifact, "download", "--format", "ndjson").splitlines()
+        self.assertGreaterEqual(len([line for line in lines if "object" in json.loads(line)]), 93)
+        self.assertEqual(self.succeeds("artifact", artifact, "delete"), f"artifact {artifact} deleted\n")
+        self.assertIn("no such artifact", self.fails(1, "artifact", artifact).lower())
+        for words in (["artifact", artifact, "object", "x"], ["artifact", artifact, "explode"], ["snapshot", "banana", "--format", "pprof"],
+                      ["snapshot", "banana", "--mode", "magic"]):
+            self.fails(2, *words)
+
+    def test_a_snapshot_that_would_pause_too_long_is_refused(self):
+        self.started.ask("hold 30")
+        self.succeeds("set", "banana", "max-pause=1us")
+        refused = self.ctl("snapshot", "banana", "--mode", "clone")
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""), refused)
+        self.assertIn("max_pause", refused.stderr)
+        self.assertEqual(json.loads(self.ctl("snapshot", "banana", "--mode", "clone", "--force", "--json").stdout)["result"]["mode"], "clone")
+        self.assertIs(json.loads(self.ctl("snapshot", "banana", "--mode", "slices", "--json").stdout)["result"]["instant"], False)
+
+    @unittest.skipUnless(TMUX, "needs tmux")
+    def test_a_snapshot_on_a_terminal_leaves_no_progress_behind(self):
+        self.started.ask("hold 30")
+        screen = Terminal(self, tallyctl("snapshot", "banana", "--out", os.path.join(self.dir, "x")))
+        lines = screen.shows("status 0").split("\n")
+        self.assertRegex(lines[1], r"^\d+ objects, .* paused for ")
+        self.assertFalse([line for line in lines if "snapshot: " in line or " left" in line], lines)
+
     def test_interrupted_it_cancels_what_it_waits_for(self):
         self.started.type("deaf 3000")
         time.sleep(0.2)
