@@ -1,10 +1,12 @@
 /* Two states beside each other, type by type: of one process at two times, of two processes, of two releases of a program.
  * Types are the same where their names are, since all else may have changed between two releases. */
+#include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/private.h"
+#include "snapshot/snapshot.h"
 
 struct amount {
     uint64_t objects, bytes;
@@ -13,10 +15,16 @@ struct pair { /* a type, and how much of it there is on either side */
     const char *name;
     struct amount a, b;
 };
-struct side { /* what is compared: holds what the names lie in */
+struct side { /* what is compared */
     json_t *json;
-    const struct stats_view *view;
+    const struct stats_view *view; /* what the names lie in: one of these */
     struct stats_baseline baseline;
+    char *names;
+    size_t count;
+    struct named {
+        const char *name;
+        struct amount amount;
+    } *types; /* NULL: out of memory */
 };
 struct comparison {
     struct pair *pairs; /* by name, once joined */
@@ -25,57 +33,105 @@ struct comparison {
 
 /* ---- what a and b may name */
 
-static bool side_now(struct request *request, const char *id, struct side *side, const struct stats_process_view **process,
-                     enum MHD_Result *answered)
+static void types_of(struct side *side, const struct stats_process_view *process)
+{
+    side->types = malloc((process->type_count + 1) * sizeof *side->types);
+    for (; side->types && side->count < process->type_count; side->count++) {
+        const struct stats_type_view *type = &process->types[side->count];
+        side->types[side->count] = (struct named){type->name, {type->live_objects, type->live_bytes}};
+    }
+    side->json = json_object();
+    view_identity(side->json, process);
+    view_stamp(side->json, process->as_of_wall_ns, process->as_of_mono_ns, process->seq);
+}
+
+static bool side_now(struct request *request, const char *id, struct side *side, enum MHD_Result *answered)
 {
     bool ambiguous;
     side->view = stats_view_get_new(request->api->stats);
-    *process = stats_find(side->view, id, &ambiguous);
-    if (!*process) {
+    const struct stats_process_view *process = stats_find(side->view, id, &ambiguous);
+    if (process)
+        types_of(side, process);
+    else
         *answered = respond_problem(request, ambiguous ? PROBLEM_ambiguous_process : PROBLEM_no_such_process, NULL);
-        return false;
-    }
-    side->json = json_object();
-    view_identity(side->json, *process);
-    view_stamp(side->json, (*process)->as_of_wall_ns, (*process)->as_of_mono_ns, (*process)->seq);
-    return true;
+    return process;
 }
 
-static json_t *side_json(const struct api *api, const struct stats_baseline *baseline)
+static bool side_baseline(struct request *request, const char *id, struct side *side, enum MHD_Result *answered)
 {
-    json_t *json = json_object();
-    char id[BASELINE_ID_CHARS];
-    baseline_id(api, baseline->number, id);
-    view_identity(json, baseline->process);
-    json_object_set_new(json, "baseline", json_string(id));
-    json_object_set_new(json, "taken_at", view_time(baseline->set_wall_ns));
-    view_stamp(json, baseline->process->as_of_wall_ns, baseline->process->as_of_mono_ns, baseline->process->seq);
-    return json;
-}
-
-/* false: answered. */
-static bool side_open(struct request *request, const char *parameter, struct side *side,
-                      const struct stats_process_view **process, enum MHD_Result *answered)
-{
-    const char *what = request_parameter(request, parameter);
-    if (!what) {
-        *answered = respond_fault(request, parameter, NULL, "a and b must say what to compare: a baseline's id, or now:PROCESS");
-        return false;
-    }
-    if (!strncmp(what, "now:", 4))
-        return side_now(request, what + 4, side, process, answered);
-    if (!baseline_find(request->api, what, &side->baseline)) {
+    if (!baseline_find(request->api, id, &side->baseline)) {
         *answered = respond_problem(request, PROBLEM_no_such_baseline, NULL);
         return false;
     }
-    *process = side->baseline.process;
-    side->json = side_json(request->api, &side->baseline);
+    types_of(side, side->baseline.process);
+    json_object_set_new(side->json, "baseline", json_string(id));
+    json_object_set_new(side->json, "taken_at", view_time(side->baseline.set_wall_ns));
     return true;
+}
+
+/* Texts of a snapshot end where they end. */
+static void graph_types(struct side *side, const struct snapshot_graph *graph)
+{
+    size_t count = (size_t)snapshot_graph_totals(graph)->types, bytes = 1;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += snapshot_graph_type(graph, i).name.bytes + 1;
+    side->names = malloc(bytes);
+    side->types = side->names ? malloc((count + 1) * sizeof *side->types) : NULL;
+    for (char *at = side->names; side->types && side->count < count; side->count++) {
+        struct snapshot_type_row row = snapshot_graph_type(graph, (uint32_t)side->count);
+        side->types[side->count] = (struct named){at, {row.objects, row.bytes}};
+        at = mempcpy(at, row.name.at, row.name.bytes);
+        *at++ = '\0';
+    }
+}
+
+static bool is_artifact(const char *id)
+{
+    return strlen(id) == SNAPSHOT_ID_CHARS - 1 && strspn(id, "0123456789abcdef") == SNAPSHOT_ID_CHARS - 1;
+}
+
+static bool side_artifact(struct request *request, const char *id, struct side *side, enum MHD_Result *answered)
+{
+    struct snapshots *snapshots = request->api->snapshots;
+    struct snapshot_graph *graph = NULL;
+    struct snapshot_artifact artifact;
+    int error = snapshots && snapshots_find(snapshots, id, &artifact) ? snapshot_graph_open(snapshots, id, &graph) : -ENOENT;
+    if (error) {
+        *answered = respond_problem(request, error == -EAGAIN ? PROBLEM_artifact_not_ready : PROBLEM_no_such_artifact, NULL);
+        return false;
+    }
+    graph_types(side, graph);
+    snapshot_graph_close(graph);
+    side->json = json_pack("{s:s, s:s, s:s, s:o, s:o}", "artifact", artifact.id, "id", artifact.meta.process, "name",
+                           artifact.meta.name, "heap", view_number(artifact.meta.heap), "taken_at",
+                           view_time(artifact.taken_wall_ns));
+    return true;
+}
+
+/* false: answered. */
+static bool side_open(struct request *request, const char *parameter, struct side *side, enum MHD_Result *answered)
+{
+    const char *what = request_parameter(request, parameter);
+    if (!what) {
+        *answered = respond_fault(request, parameter, NULL,
+                                  "a and b must say what to compare: the id of a baseline or a snapshot, or now:PROCESS");
+        return false;
+    }
+    bool open = !strncmp(what, "now:", 4) ? side_now(request, what + 4, side, answered)
+                : is_artifact(what)       ? side_artifact(request, what, side, answered)
+                                          : side_baseline(request, what, side, answered);
+    if (open && !side->types) {
+        *answered = respond_problem(request, PROBLEM_internal, "out of memory");
+        return false;
+    }
+    return open;
 }
 
 static void side_close(struct side *side)
 {
     json_decref(side->json);
+    free(side->types);
+    free(side->names);
     if (side->baseline.process)
         stats_process_unref(side->baseline.process);
     if (side->view)
@@ -84,12 +140,12 @@ static void side_close(struct side *side)
 
 /* ---- joining them */
 
-static void types_add(struct comparison *to, const struct stats_process_view *from, bool b)
+static void types_add(struct comparison *to, const struct side *from, bool b)
 {
-    for (size_t i = 0; i < from->type_count; i++) {
-        const struct stats_type_view *type = &from->types[i];
-        struct amount amount = {type->live_objects, type->live_bytes};
-        to->pairs[to->count++] = (struct pair){type->name, b ? (struct amount){0, 0} : amount, b ? amount : (struct amount){0, 0}};
+    const struct amount none = {0, 0};
+    for (size_t i = 0; i < from->count; i++) {
+        struct amount amount = from->types[i].amount;
+        to->pairs[to->count++] = (struct pair){from->types[i].name, b ? none : amount, b ? amount : none};
     }
 }
 
@@ -217,15 +273,13 @@ static json_t *comparison_json(struct request *request, const struct comparison 
                      "types", rows, "next_cursor", next);
 }
 
-static enum MHD_Result compare(struct request *request, const struct stats_process_view *const processes[2],
-                               const struct side sides[2])
+static enum MHD_Result compare(struct request *request, const struct side sides[2])
 {
-    struct comparison all = {
-        .pairs = malloc((processes[0]->type_count + processes[1]->type_count + 1) * sizeof *all.pairs)};
+    struct comparison all = {.pairs = malloc((sides[0].count + sides[1].count + 1) * sizeof *all.pairs)};
     if (!all.pairs)
         return respond_problem(request, PROBLEM_internal, "out of memory");
-    types_add(&all, processes[0], false);
-    types_add(&all, processes[1], true);
+    types_add(&all, &sides[0], false);
+    types_add(&all, &sides[1], true);
     join(&all);
     enum MHD_Result result = respond_json(request, MHD_HTTP_OK, comparison_json(request, &all, sides), 0, NULL);
     free(all.pairs);
@@ -235,13 +289,12 @@ static enum MHD_Result compare(struct request *request, const struct stats_proce
 enum MHD_Result api_compare(struct request *request)
 {
     struct side sides[2] = {{.json = NULL}, {.json = NULL}};
-    const struct stats_process_view *processes[2];
     enum MHD_Result result;
     bool down;
     const char *sort = list_sort(request, "state", &down);
-    if (list_cursor_check(request, sort, down, &result) && side_open(request, "a", &sides[0], &processes[0], &result) &&
-        side_open(request, "b", &sides[1], &processes[1], &result))
-        result = compare(request, processes, sides);
+    if (list_cursor_check(request, sort, down, &result) && side_open(request, "a", &sides[0], &result) &&
+        side_open(request, "b", &sides[1], &result))
+        result = compare(request, sides);
     side_close(&sides[0]);
     side_close(&sides[1]);
     return result;

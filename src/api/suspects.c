@@ -8,11 +8,14 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "snapshot/snapshot.h"
 
 #define ROWS_STANDARD 20u
 #define CONFIDENCE_LEAST 0.1
 #define ALWAYS_LEAST 16u /* candidates, of which half have survived */
 #define FEW 64u
+#define HEAPS_MOST 64u     /* whose snapshots are read */
+#define ARTIFACTS_MOST 256u /* the newest of the process */
 
 struct asking {
     struct request *request;
@@ -313,10 +316,85 @@ static void always_set(json_t *json, json_t *complete, const struct asking *aski
 
 /* ---- references that nothing explains */
 
-static void external_set(json_t *json, json_t *complete)
+/* The newest snapshots of the process that are ready, one of each heap that is asked for. */
+static size_t artifacts_find(const struct asking *asking, struct snapshot_artifact found[HEAPS_MOST])
 {
-    json_object_set_new(json, "external", json_null());
-    json_object_set_new(complete, "external", completeness(false, "not known: take a snapshot"));
+    struct snapshots *snapshots = asking->request->api->snapshots;
+    struct snapshot_artifact *all = snapshots ? malloc(ARTIFACTS_MOST * sizeof *all) : NULL;
+    size_t listed = all ? snapshots_list(snapshots, asking->process->id, NULL, all, ARTIFACTS_MOST) : 0, count = 0;
+    for (size_t i = 0; i < listed && count < HEAPS_MOST; i++) {
+        bool wanted = all[i].state == SNAPSHOT_READY && (!asking->heap || all[i].meta.heap == asking->heap);
+        for (size_t k = 0; k < count; k++)
+            wanted &= found[k].meta.heap != all[i].meta.heap; /* a newer one was there */
+        if (wanted)
+            found[count++] = all[i];
+    }
+    free(all);
+    return count;
+}
+
+static void external_add(json_t *list, const struct snapshot_artifact *artifact, const struct snapshot_graph *graph)
+{
+    const struct snapshot_totals *totals = snapshot_graph_totals(graph);
+    for (uint32_t i = 0; i < totals->types; i++) {
+        struct snapshot_type_row row = snapshot_graph_type(graph, i);
+        if (row.external)
+            json_array_append_new(list, json_pack("{s:o, s:s%, s:o, s:o, s:o, s:o, s:s}", "heap", view_number(artifact->meta.heap),
+                                                  "type", row.name.at, row.name.bytes, "references", view_number(row.external),
+                                                  "objects", view_number(row.objects), "roots", view_number(row.roots),
+                                                  "retained_bytes", view_number(row.retained), "artifact", artifact->id));
+    }
+}
+
+static int external_order(const void *first, const void *second)
+{
+    json_int_t a = json_integer_value(json_object_get(*(json_t *const *)first, "references"));
+    json_int_t b = json_integer_value(json_object_get(*(json_t *const *)second, "references"));
+    return (a < b) - (a > b);
+}
+
+/* Sorted, and no more of it than is asked for; steals the list. */
+static json_t *external_cut(json_t *list, size_t limit)
+{
+    size_t count = json_array_size(list);
+    json_t **rows = malloc((count + 1) * sizeof *rows), *cut = json_array();
+    for (size_t i = 0; rows && i < count; i++)
+        rows[i] = json_array_get(list, i);
+    if (rows)
+        qsort(rows, count, sizeof *rows, external_order);
+    for (size_t i = 0; rows && i < count && i < limit; i++)
+        json_array_append(cut, rows[i]);
+    free(rows);
+    json_decref(list);
+    return cut;
+}
+
+static void external_set(json_t *json, json_t *complete, const struct asking *asking)
+{
+    struct snapshot_artifact found[HEAPS_MOST];
+    size_t count = artifacts_find(asking, found), read = 0, heaps = 0;
+    json_t *list = json_array();
+    for (size_t i = 0; i < asking->process->heap_count; i++)
+        heaps += is_asked(asking, &asking->process->heaps[i]);
+    for (size_t i = 0; i < count; i++) {
+        struct snapshot_graph *graph;
+        if (snapshot_graph_open(asking->request->api->snapshots, found[i].id, &graph))
+            continue;
+        external_add(list, &found[i], graph);
+        snapshot_graph_close(graph);
+        read++;
+    }
+    size_t rows = json_array_size(list);
+    list = external_cut(list, asking->limit);
+    json_t *how = completeness(read >= heaps && read, !read          ? "not known: take a snapshot"
+                                                      : read < heaps ? "of some heaps: take a snapshot of the others"
+                                                                     : NULL);
+    json_object_set_new(how, "as_of", count ? view_time(found[0].taken_wall_ns) : json_null());
+    json_object_set_new(how, "rows", view_number(rows));
+    json_object_set_new(json, "external", read ? list : json_null());
+    json_object_set_new(complete, "external", how);
+    if (!read)
+        json_decref(list);
 }
 
 static json_t *suspects_json(const struct asking *asking)
@@ -326,7 +404,7 @@ static json_t *suspects_json(const struct asking *asking)
     growing_set(json, complete, asking);
     reclaimed_set(json, complete, asking);
     always_set(json, complete, asking);
-    external_set(json, complete);
+    external_set(json, complete, asking);
     json_object_set_new(json, "completeness", complete);
     view_stamp(json, asking->process->as_of_wall_ns, asking->process->as_of_mono_ns, asking->process->seq);
     return json;

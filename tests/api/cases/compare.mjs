@@ -51,6 +51,13 @@ export const cases = [
         assert.equal(new Set(seen).size, json.total.states.new + json.total.states.gone);
     } }),
     compare({ a: "{baseline}", b: "now:{pid}" }, { headers: { Accept: "application/x-ndjson" }, check: ({ text }) => assert.ok(JSON.parse(text.split("\n")[0]).state) }),
+    compare({ a: "{artifact}", b: "now:{live}" }, { check: ({ json }, world) => { /* of another program, and of one heap */
+        assert.equal(json.a.artifact, world.names.artifact);
+        assert.equal(json.a.name, "shop");
+        assert.ok(json.total.a.objects >= 1000 && json.types.some((one) => one.state === "gone"));
+    } }),
+    compare({ a: "{artifact}", b: "{artifact}" }, { check: ({ json }) => assert.ok(json.types.length && json.types.every((one) => one.state === "same")) }),
+    compare({ a: "ffffffffffffffff", b: "now:{live}" }, { status: 404, code: "no_such_artifact" }),
     compare({ a: "{baseline}" }, { status: 422, code: "bad_value" }),
     compare({ b: "{baseline}" }, { status: 422, code: "bad_value" }),
     compare({ a: "{baseline}", b: "now:{nobody}" }, { status: 404, code: "no_such_process" }),
