@@ -123,7 +123,7 @@ def tallyctl(version):
     for row in table("tallyctl/options.def", "letter word kind member argument allowed commands help"):
         argument = f" \\fI{roff(row['argument'])}\\fR" if row["argument"] else ""
         short = f"\\fB\\-{row['letter']}\\fR, " if len(row["letter"]) == 1 else ""
-        taken = f" Of {', '.join(row['commands'].split())}." if row["commands"] else ""
+        taken = f" Of {', '.join(row['commands'].replace('/', ' ... ').split(' ')).replace(', ..., ', ' ... ')}." if row["commands"] else ""
         page += entry(f"{short}\\fB{roff('--' + row['word'])}\\fR{argument}", sentence(row["help"]) + roff(taken))
     page += [".SH ENVIRONMENT"] + [line for name, text in CTL_ENVIRONMENT for line in entry(name, roff(text))]
     page += exits("tallyctl/exits.def")

@@ -71,6 +71,21 @@ static const struct form *form_of(char *const *words, int count, char **values, 
     return NULL;
 }
 
+/* An option that a form does not take would be one that does nothing. What is watched may have those of watch, too, and
+ * watch itself those of what is watched, which are looked at there. */
+static enum ctl_exit check_options(const struct ctl *ctl, const struct form *form, bool looking)
+{
+    char literal[FORM_WORD_MAX];
+    form_literal(form->arguments, literal);
+    for (size_t i = 0; i < option_count && strcmp(form->word, "watch"); i++) {
+        const struct option_row *row = &option_rows[i];
+        if (ctl->given[i] && !option_is_of_form(row, form->word, literal) && !(looking && option_is_of(row, "watch")))
+            return ctl_fail(CTL_USAGE, "%s%s%s takes no --%s: tallyctl help %s", form->word, *literal ? " " : "", literal,
+                            row->word, form->word);
+    }
+    return CTL_DONE;
+}
+
 enum ctl_exit ctl_run(const struct ctl *ctl, char **words, int count, bool looking)
 {
     char *values[FORM_VALUES_MAX];
@@ -83,22 +98,11 @@ enum ctl_exit ctl_run(const struct ctl *ctl, char **words, int count, bool looki
         return usage(words[0]);
     if (looking && form->does != LOOKS)
         return ctl_fail(CTL_USAGE, "'%s' does not only look: it is not repeated", words[0]);
-    return form->run(&run);
+    enum ctl_exit status = check_options(ctl, form, looking);
+    return status == CTL_DONE ? form->run(&run) : status;
 }
 
-/* An option that a command does not take would be one that does nothing. */
-static enum ctl_exit check_options(const bool *given, char *const *words, int count)
-{
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option_row *row = &option_rows[i];
-        bool of_watched = count > 1 && !strcmp(words[0], "watch") && option_is_of(row, words[1]);
-        if (given[i] && form_find(words[0]) && !option_is_of(row, words[0]) && !of_watched)
-            return ctl_fail(CTL_USAGE, "%s takes no --%s: tallyctl help %s", words[0], row->word, words[0]);
-    }
-    return CTL_DONE;
-}
-
-static enum ctl_exit run(struct ctl *ctl, const bool *given, char **words, int count)
+static enum ctl_exit run(struct ctl *ctl, char **words, int count)
 {
     if (ctl->version) {
         puts("tallyctl " TALLY_VERSION);
@@ -111,8 +115,7 @@ static enum ctl_exit run(struct ctl *ctl, const bool *given, char **words, int c
     }
     if (count == 0)
         return ctl_fail(CTL_USAGE, "no command: tallyctl help lists them");
-    enum ctl_exit status = check_options(given, words, count);
-    return status == CTL_DONE ? ctl_run(ctl, words, count, false) : status;
+    return ctl_run(ctl, words, count, false);
 }
 
 /* A pipe or socket that nobody reads any more. */
@@ -132,8 +135,8 @@ static bool colour_wanted(const struct ctl *ctl)
 
 enum ctl_exit ctl_main(int argc, char **argv)
 {
-    struct ctl ctl = {.paper.to = stdout};
-    bool given[64] = {false};
+    bool given[OPTIONS_MAX] = {false};
+    struct ctl ctl = {.paper.to = stdout, .given = given};
     ctl.paper.ascii = !setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8");
     if (ctl.paper.ascii)
         setlocale(LC_CTYPE, "C.UTF-8"); /* what the API speaks, and columns are reckoned for */
@@ -142,7 +145,7 @@ enum ctl_exit ctl_main(int argc, char **argv)
     enum ctl_exit status = option_parse(&ctl, argc, argv, given);
     ctl.paper.colour = colour_wanted(&ctl);
     if (status == CTL_DONE)
-        status = run(&ctl, given, argv + optind, argc - optind);
+        status = run(&ctl, argv + optind, argc - optind);
     if ((fflush(stdout) || ferror(stdout)) && !reader_is_gone() && status == CTL_DONE)
         status = ctl_fail(CTL_FAILED, "cannot write the answer");
     return status;

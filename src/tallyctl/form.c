@@ -89,6 +89,15 @@ size_t form_next(const char *arguments, char *const *words, int at, const char *
     return 0;
 }
 
+void form_literal(const char *arguments, char word[FORM_WORD_MAX])
+{
+    struct slot slot;
+    *word = '\0';
+    while (!*word && slot_next(&arguments, &slot))
+        if (slot.literal)
+            snprintf(word, FORM_WORD_MAX, "%.*s", (int)slot.bytes, slot.name);
+}
+
 const struct form *form_find(const char *word)
 {
     for (size_t i = 0; i < form_count; i++)

@@ -27,6 +27,10 @@ bool form_fits(const char *arguments, char *const *words, int count, char **valu
  * brackets and dots. Returns its bytes, and where it begins in *name; 0: none may stand there. */
 size_t form_next(const char *arguments, char *const *words, int at, const char **name);
 
+/* The first argument of a form that stands for itself, copied into `word`; "" where there is none. */
+#define FORM_WORD_MAX 32
+void form_literal(const char *arguments, char word[FORM_WORD_MAX]);
+
 /* The first form of a command; NULL: there is no such command. */
 const struct form *form_find(const char *word);
 

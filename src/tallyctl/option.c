@@ -13,11 +13,22 @@ const struct option_row option_rows[] = {
 #undef CTL_OPTION
 };
 const size_t option_count = sizeof option_rows / sizeof option_rows[0];
+_Static_assert(sizeof option_rows / sizeof option_rows[0] <= OPTIONS_MAX, "the room is enough");
 #define ROWS (sizeof option_rows / sizeof option_rows[0])
 
 bool option_is_of(const struct option_row *row, const char *command)
 {
-    return !*row->commands || text_has_word(row->commands, ' ', command);
+    char form[64];
+    snprintf(form, sizeof form, "%s/", command);
+    const char *at = strstr(row->commands, form);
+    return option_is_of_form(row, command, "") || (at && (at == row->commands || at[-1] == ' '));
+}
+
+bool option_is_of_form(const struct option_row *row, const char *command, const char *literal)
+{
+    char form[64];
+    snprintf(form, sizeof form, "%s/%s", command, literal);
+    return !*row->commands || text_has_word(row->commands, ' ', command) || (*literal && text_has_word(row->commands, ' ', form));
 }
 
 /* ---- a reader a kind: false, what the value must be has been said */

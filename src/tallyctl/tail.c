@@ -150,6 +150,9 @@ static bool is_wanted(const struct tail *tail, const json_t *thing)
     const char *kind = client_text(thing, "kind");
     if (tail->process && strcmp(client_text(thing, "process"), tail->process) != 0)
         return false;
+    const struct ctl_number *heap = &tail->ctl->heap;
+    if (heap->given && client_number(thing, "heap") != heap->value)
+        return false;
     return !(tail->line == line_operation && tail->ctl->kind) || text_has_word(tail->ctl->kind, ',', kind);
 }
 

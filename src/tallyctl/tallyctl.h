@@ -61,6 +61,7 @@ struct ctl {
 #define CTL_OPTION(letter, word, kind, member, argument, allowed, commands, help) ctl_##kind member;
 #include "tallyctl/options.def"
 #undef CTL_OPTION
+    const bool *given; /* of each option, whether it stood there; by its row */
     int argument_count; /* values of the form, without the words that stand for themselves */
     char **arguments;
 };

@@ -15,7 +15,7 @@
 
 enum top_mode { TOP_MODE_LIST, TOP_MODE_PAGE, TOP_MODE_HELP, TOP_MODE_FILTER, TOP_MODE_CONFIRM };
 enum top_tab { TOP_TAB_TYPES, TOP_TAB_COLLECTIONS, TOP_TAB_FIGURES, TOP_TABS };
-enum top_control { TOP_COLLECT, TOP_ENABLE, TOP_DISABLE };
+enum top_control { TOP_COLLECT, TOP_ENABLE, TOP_DISABLE, TOP_SNAPSHOT };
 
 /* Keys beyond characters; a character is its code. */
 enum top_key {

@@ -103,14 +103,18 @@ void top_calls_page(struct top *top)
 
 void top_calls_control(struct top *top)
 {
-    static const char *const bodies[] = {"{\"generation\":2}", "{\"enabled\":true}", "{\"enabled\":false}"};
+    static const struct {
+        const char *method, *leaf, *body;
+    } requests[] = {[TOP_COLLECT] = {"POST", "collect", "{\"generation\":2}"},
+                    [TOP_ENABLE] = {"PATCH", "config", "{\"enabled\":true}"},
+                    [TOP_DISABLE] = {"PATCH", "config", "{\"enabled\":false}"},
+                    [TOP_SNAPSHOT] = {"POST", "snapshot", "{}"}};
     char path[REQUEST_PATH_MAX];
     const struct top_row *row = top_chosen(top);
-    bool collect = top->control == TOP_COLLECT;
     if (!row)
         return;
-    snprintf(path, sizeof path, "/v1/processes/%.32s/%s?wait=0ms", row->id, collect ? "collect" : "config");
-    begin(top, TOP_ASK_CONTROL, collect ? "POST" : "PATCH", path, bodies[top->control]);
+    snprintf(path, sizeof path, "/v1/processes/%.32s/%s?wait=0ms", row->id, requests[top->control].leaf);
+    begin(top, TOP_ASK_CONTROL, requests[top->control].method, path, requests[top->control].body);
     say(top, false, "asked");
 }
 
@@ -118,6 +122,7 @@ static void tell_end(struct top *top, const json_t *operation)
 {
     char text[TOP_TEXT_MAX], freed[TEXT_FIGURE_MAX], pause[TEXT_FIGURE_MAX];
     const json_t *enabled = client_member(operation, "result.enabled");
+    const char *artifact = client_text(operation, "result.artifact");
     const char *state = client_text(operation, "state"), *kind = client_text(operation, "kind"),
                *detail = client_text(operation, "detail");
     bool good = strcmp(state, "succeeded") == 0;
@@ -125,6 +130,10 @@ static void tell_end(struct top *top, const json_t *operation)
         snprintf(text, sizeof text, "collected %llu objects, %s; it paused for %s",
                  (unsigned long long)client_number(operation, "result.collected"),
                  text_bytes(freed, client_number(operation, "result.freed_bytes")),
+                 text_duration(pause, client_number(operation, "pause_ns")));
+    else if (good && strcmp(kind, "snapshot") == 0)
+        snprintf(text, sizeof text, "snapshot %.20s: %llu objects; it paused for %s", *artifact ? artifact : "of each heap",
+                 (unsigned long long)client_number(operation, "result.objects"),
                  text_duration(pause, client_number(operation, "pause_ns")));
     else if (good && json_is_boolean(enabled))
         snprintf(text, sizeof text, "automatic collections are %s", json_is_true(enabled) ? "on" : "off");

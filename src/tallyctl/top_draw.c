@@ -42,19 +42,31 @@ static void draw_sums(const struct top *top, struct canvas *canvas)
     canvas_put(canvas, 1, 0, canvas->columns, CANVAS_PLAIN, false, line);
 }
 
-/* What it costs is foreseen from what collections took. */
+/* The pause that a control costs, as far as it is foreseen; NaN: not known. */
+static double predicted_ns(const struct top *top, const struct top_row *row)
+{
+    const json_t *snapshot = client_member(top->page[TOP_ASK_FORECAST], "snapshot.pause_ns");
+    if (top->control == TOP_SNAPSHOT)
+        return json_is_integer(snapshot) ? (double)json_integer_value(snapshot) : NAN;
+    return row ? row->values[TOP_FORECAST] : NAN;
+}
+
+/* What it costs is foreseen from what collections, and snapshots, took. */
 static void draw_confirm(const struct top *top, struct canvas *canvas)
 {
-    static const char *const questions[] = {"Collect %s? Predicted pause: %s. y: yes, else no",
-                                            "Enable %s? A full collection pauses for %s. y: yes, else no",
-                                            "Disable %s? Cycles will stay; a full collection: %s. y: yes, else no"};
-    char pause[TEXT_FIGURE_MAX], line[TOP_TEXT_MAX], name[64];
+    static const struct {
+        const char *verb, *cost;
+    } words[] = {[TOP_COLLECT] = {"Collect", "Predicted pause: "},
+                 [TOP_ENABLE] = {"Enable", "A full collection pauses for "},
+                 [TOP_DISABLE] = {"Disable", "Cycles will stay; a full collection: "},
+                 [TOP_SNAPSHOT] = {"Snapshot of", "Predicted pause: "}};
+    char pause[TEXT_FIGURE_MAX], name[64];
     const struct top_row *row = top_chosen((struct top *)top);
-    double predicted = row ? row->values[TOP_FORECAST] : NAN;
+    double predicted = predicted_ns(top, row);
     text_fit(name, sizeof name, row ? row->name : "it", 16, canvas->ascii);
-    snprintf(line, sizeof line, questions[top->control], name,
-             isnan(predicted) ? "not known yet" : text_duration(pause, (uint64_t)predicted));
-    canvas_put(canvas, canvas->rows - 1, 0, canvas->columns, CANVAS_WARNING, false, line);
+    canvas_printf(canvas, canvas->rows - 1, 0, canvas->columns, CANVAS_WARNING, "%s %s? %s%s. y: yes, else no",
+                  words[top->control].verb, name, words[top->control].cost,
+                  isnan(predicted) ? "not known yet" : text_duration(pause, (uint64_t)predicted));
 }
 
 static void draw_last_line(const struct top *top, struct canvas *canvas)
@@ -69,7 +81,7 @@ static void draw_last_line(const struct top *top, struct canvas *canvas)
         canvas_put(canvas, row, 0, canvas->columns, top->warning ? CANVAS_WARNING : CANVAS_BOLD, false, top->message);
     else if (top->mode == TOP_MODE_PAGE)
         canvas_put(canvas, row, 0, canvas->columns, CANVAS_DIM, false,
-                   "q back  Tab types/collections/figures  c collect  e/d on/off  Space hold  ? help");
+                   "q back  Tab types/collections/figures  c collect  e/d on/off  s snapshot  ? help");
     else
         canvas_put(canvas, row, 0, canvas->columns, CANVAS_DIM, false,
                    "? help  / filter  <- -> sort  r reverse  Enter open  c collect  e/d on/off  q");
@@ -193,6 +205,7 @@ static const struct { const char *keys, *what; } help_lines[] = {
     {"Space", "hold still, or go on"},
     {"Enter", "open the process"},
     {"Tab 1 2 3", "there: its types, collections, figures"},
+    {"s", "there: take a snapshot of its heaps"},
     {"c", "run a full collection"},
     {"e d", "switch automatic collections on, off"},
     {"", "(each asks first, and says the pause foreseen)"},

@@ -95,6 +95,8 @@ static void key_page(struct top *top, int key)
 {
     if (common(top, key))
         return;
+    if (key == 's')
+        ask_for(top, TOP_SNAPSHOT);
     long step = distance(top, key), lines = (long)top_page_lines(top), at = (long)top->line[top->tab] + step;
     if (step) {
         at = at >= lines ? lines - 1 : at;

@@ -272,7 +272,9 @@ class Commands(Scenario):
         self.assertNotIn("collect", self.succeeds("audit", "--kind", "freeze"))
 
     def test_options_are_of_the_commands_that_take_them(self):
-        for words in (["list", "--wait", "1s"], ["stats", "banana", "--label", "a=b"], ["collect", "banana", "--out", "x"], ["help", "--heap", "1"]):
+        for words in (["list", "--wait", "1s"], ["stats", "banana", "--label", "a=b"], ["collect", "banana", "--out", "x"], ["help", "--heap", "1"],
+                      ["tail", "stats", "banana", "--kind", "alloc"], ["artifact", "x", "types", "--format", "pprof"], ["token", "list", "--scope", "read"],
+                      ["watch", "list", "--heap", "1"]):
             self.assertIn("takes no --", self.fails(2, *words))
         text = self.succeeds("help", "assert")
         self.assertIn("--max-growth N", text)

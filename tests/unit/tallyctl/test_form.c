@@ -74,6 +74,19 @@ static void test_form_next_names_the_argument(void **state)
     assert_int_equal(form_next("", words, 0, &name), 0);
 }
 
+static void test_form_literal_is_the_first_that_stands_for_itself(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arguments, *literal;
+    } forms_[] = {{"", ""}, {"PROCESS", ""}, {"create NAME", "create"}, {"ARTIFACT types", "types"}, {"a|b", ""}, {"PROCESS since [B]", "since"}};
+    char word[FORM_WORD_MAX];
+    for (size_t i = 0; i < sizeof forms_ / sizeof *forms_; i++) {
+        form_literal(forms_[i].arguments, word);
+        assert_string_equal(word, forms_[i].literal);
+    }
+}
+
 static void test_form_every_word_of_the_table_is_found(void **state)
 {
     (void)state;
@@ -93,6 +106,7 @@ int main(void)
         cmocka_unit_test(test_form_alternatives_and_repetition),
         cmocka_unit_test(test_form_bounds_what_it_keeps),
         cmocka_unit_test(test_form_next_names_the_argument),
+        cmocka_unit_test(test_form_literal_is_the_first_that_stands_for_itself),
         cmocka_unit_test(test_form_every_word_of_the_table_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
