@@ -33,7 +33,9 @@ class Tokens(Scenario):
             self.assertRegex(secret, r"^[0-9a-f]{64}$")
             answers = (self.ask("GET", "/v1/processes", secret), self.ask("POST", collect, secret, {}),
                        self.ask("POST", "/v1/tokens", secret, more))
-            self.assertEqual(tuple(answer.status for answer in answers), statuses, scope)
+            seen = [answer.status for answer in answers]
+            seen[1] = 202 if seen[1] == 200 else seen[1]  # it may be over at once
+            self.assertEqual(tuple(seen), statuses, scope)
             for answer, status, needed in zip(answers, statuses, ("", "control or admin", "admin")):
                 if status == 403:
                     self.assertEqual((answer.json["code"], answer.json["detail"]),
@@ -55,7 +57,7 @@ class Tokens(Scenario):
         self.start_daemon()
         self.assertEqual(self.ask("GET", "/v1/processes", secret).status, 200)
         self.daemon.end()
-        for path in (*glob.glob(self.state + "/*"), *glob.glob(self.dir + "/*.log")):
+        for path in filter(os.path.isfile, (*glob.glob(self.state + "/**", recursive=True), *glob.glob(self.dir + "/*.log"))):
             with open(path, encoding="utf-8", errors="replace") as text:
                 self.assertNotIn(secret, text.read(), path)
 
