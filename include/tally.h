@@ -716,8 +716,9 @@ TALLY_API int tally_attach(struct tally_heap *heap);
 TALLY_API void tally_detach(struct tally_heap *heap);
 
 /* What the daemon may do with the heap, whoever asks it: the host has the last word.
- *   control   watch it, collect, freeze and configure it, and list its objects by number, type and size (the
- *             default); collections begin at most ten times a second, all else takes 5 % of the owner's time at most
+ *   control   watch it, collect, freeze and configure it, list its objects by number, type and size, and take
+ *             snapshots of them, with references and labels (the default); collections begin at most ten times a
+ *             second, all else takes 5 % of the owner's time at most
  *   observe   watch it; every command fails with TALLY_EVETO, those that wait already, too
  *   none      nothing: the heap is detached, and tally_attach() returns TALLY_EVETO
  * X(NAME, value, word in JSON) */
@@ -730,6 +731,13 @@ enum tally_access {
     TALLY_ACCESSES(TALLY_X)
 #undef TALLY_X
 };
+/* A snapshot is taken by a child that is cloned at a safepoint, or while the heap is parked (one at a time, for as long as
+ * the program's page tables take to copy), or in slices of max_pause (1 ms, where there is none) at safepoints: by the
+ * latter where a clone is foreseen to take longer than max_pause, and unless it is forced where a thread has a seccomp
+ * filter, or always where the pages come from hooks. The child has no exit signal: wait() and handlers do not see it, but
+ * with __WALL or __WCLONE. It has none of the program's descriptors, blocks all signals, is the first to go where memory
+ * is short, and ends with the program, when that runs another one by exec(), when nobody reads, or after five minutes;
+ * meanwhile the pages that the program writes to exist twice. */
 /* The owner. set: TALLY_EINVAL. */
 TALLY_API int tally_set_access(struct tally_heap *heap, enum tally_access access);
 TALLY_API enum tally_access tally_get_access(const struct tally_heap *heap);

@@ -33,6 +33,7 @@ static const char usage[] =
     "  http                 a busy process's figures over 8 connections, beside a bare libmicrohttpd\n"
     "  fleet                the page of metrics and the list of 1,000 processes\n"
     "  sse                  64 streams, beside a plain loop that sends as much\n"
+    "  snapshot [MB]        the pause of one beside fork(), and its slices, of a heap of MB (default 100)\n"
     "  collect              collections asked of a heap that allocates, is parked, or is told\n"
     "options:\n"
     "  --manager NAME       none, refcount, generational, cycle (the default) or full\n"
@@ -147,6 +148,8 @@ static void workload_run(int count, char **words)
         workload_fleet();
     else if (!strcmp(word, "sse") && count == 1)
         workload_sse();
+    else if (!strcmp(word, "snapshot") && count <= 2)
+        workload_snapshot(count == 2 ? number(first, 1, 100000) : 100);
     else if (!strcmp(word, "collect") && count == 1)
         workload_collect();
     else

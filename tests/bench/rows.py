@@ -105,6 +105,10 @@ ROWS = {
     ],
     "COLLECT": [row for host in ("allocating", "parked", "notified") for row in (
         Row("collect", f"COLLECT beyond its pause p99, {host}", "", 5), Row("collect", f"COLLECT beyond its pause median, {host}"))],
+    # A clone's pause beside a plain fork of the same process, and the longest slice where max_pause is 1 ms.
+    "SNAPSHOT": [row for mb in (100, 1000) for row in (
+        Row(f"snapshot {mb}", f"SNAPSHOT {mb} MB pause", "itself", 1.25), Row(f"snapshot {mb}", f"SNAPSHOT {mb} MB worst slice", "", 1.5),
+        Row(f"snapshot {mb}", f"SNAPSHOT {mb} MB child"), Row(f"snapshot {mb}", f"SNAPSHOT {mb} MB stream"))],
     # The same work under each manager. Under none and refcount what is in cycles is not freed, under none nothing.
     "MANAGERS": [Row(f"--manager {manager} {words}", figure)
                  for words, figure, managers in (

@@ -53,7 +53,7 @@ class Bench(Scenario):
                               (["w3"], "W3 ns/cycle"), (["w4", "1", "r"], "W4 random 1M ns/obj"),
                               (["w4", "1", "s", "root"], "W4 seq 1M ns/obj"), (["w5"], "W5 ns/freed obj"),
                               (["w7"], "W7 first decrement"), (["memory", "0.1"], "memory RSS, trimmed"),
-                              (["header"], "HEADER B/obj, tracked")):
+                              (["header"], "HEADER B/obj, tracked"), (["snapshot", "4"], "SNAPSHOT 4 MB pause")):
             self.assertTrue(any(name == figure for name, _ in self.figures(*words)), words)
 
     def test_a_header_is_of_eight_bytes(self):
