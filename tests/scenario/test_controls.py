@@ -8,7 +8,7 @@ import wire
 from harness import Scenario, until
 
 ALL = {"collect": {}, "freeze": {}, "unfreeze": {}, "garbage/clear": {}}
-LISTS = ("objects", "garbage", "garbage/0/referrers", "cycles")
+LISTS = ("objects", "garbage", "garbage/0/referrers", "cycles", "candidates")
 
 
 class Controls(Scenario):
