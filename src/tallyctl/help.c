@@ -118,11 +118,13 @@ static void print_command(const struct paper *paper, const char *word)
     for (size_t i = 0; i < option_count; i++)
         if (*option_rows[i].commands && option_is_of(&option_rows[i], word))
             print_option(paper, &option_rows[i]);
-    fputs("  and those of every command:", paper->to);
-    for (size_t i = 0; i < option_count; i++)
+    char others[512] = "and those of every command:";
+    size_t used = strlen(others);
+    for (size_t i = 0; i < option_count && used < sizeof others; i++)
         if (!*option_rows[i].commands)
-            fprintf(paper->to, " --%s", option_rows[i].word);
-    putc('\n', paper->to);
+            used += (size_t)snprintf(others + used, sizeof others - used, " --%s", option_rows[i].word);
+    fputs("  ", paper->to);
+    fold(paper->to, 2, others);
 }
 
 enum ctl_exit command_help(const struct ctl *ctl)

@@ -44,8 +44,10 @@ void show_suspects(const struct paper *paper, const json_t *json)
                                            {"BECAUSE", "advice.reason", COLUMN_TEXT, ""}};
     static const struct column external[] = {{"TYPE", "type", COLUMN_TEXT, NULL},
                                              {">OBJECTS", "objects", COLUMN_NUMBER, NULL},
+                                             {">HELD FROM OUTSIDE", "roots", COLUMN_NUMBER, NULL},
                                              {">REFERENCES", "references", COLUMN_NUMBER, NULL},
-                                             {"ADVICE", "advice", COLUMN_TEXT, ""}};
+                                             {">RETAINED", "retained_bytes", COLUMN_BYTES, NULL},
+                                             {"ARTIFACT", "artifact", COLUMN_TEXT, NULL}};
     part(paper, json, "growing", "Types that keep growing", growing, sizeof growing / sizeof *growing);
     part(paper, json, "reclaimed", "\nWho reclaims what", reclaimed, sizeof reclaimed / sizeof *reclaimed);
     part(paper, json, "always_alive", "\nCandidates that are always alive", always, sizeof always / sizeof *always);

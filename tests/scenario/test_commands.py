@@ -221,6 +221,11 @@ class Commands(Scenario):
         self.assertRegex(self.succeeds("artifact", artifact, "referrers", str(node)), r"(?m)^next +- +field +\d+ +node ")
         self.assertIn("garbage", self.succeeds("artifact", artifact, "path", str(node)))
         self.assertIn("text", self.succeeds("artifact", artifact, "dominators"))
+        self.started.ask("hold 33")
+        until(lambda: self.types(self.process)["text"]["live_objects"] != 30, "the view shows them")
+        self.assertRegex(self.succeeds("compare", artifact, "now:banana"), r"(?m)^text +grown +30 +\d+ +\+\d+ ")
+        self.assertRegex(self.succeeds("compare", artifact, artifact, "--state", "same"), r"(?m)^node +same +42 +42 +\+0 ")
+        self.assertIn(artifact, self.succeeds("suspects", "banana"))
         lines = self.succeeds("artifact", artifact, "download", "--format", "ndjson").splitlines()
         self.assertGreaterEqual(len([line for line in lines if "object" in json.loads(line)]), 93)
         self.assertEqual(self.succeeds("artifact", artifact, "delete"), f"artifact {artifact} deleted\n")
@@ -281,6 +286,7 @@ class Commands(Scenario):
         self.assertNotIn("--scope", text)
         self.assertEqual(text, self.succeeds("assert", "--help"))
         self.fails(2, "help", "nonsense")
+        self.assertLessEqual(max(map(len, text.splitlines())), 80)
         self.assertLessEqual(max(map(len, self.succeeds("help").splitlines())), 80)
 
     def test_words_are_completed(self):
