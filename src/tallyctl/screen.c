@@ -31,25 +31,29 @@ static void looks_set(struct screen *screen, bool colour)
     screen->looks[CANVAS_WARNING] = A_BOLD | (attr_t)COLOR_PAIR(2);
 }
 
-struct screen *screen_new(bool colour)
+/* Whether $TERM is one that is known, and can put text anywhere. */
+static bool terminal_fits(void)
 {
     const char *term = getenv("TERM");
+    char *area = NULL;
+    const char *lacks = !term || !*term || tgetent(NULL, term) != 1           ? "is not known here"
+                        : !tgetstr("cm", &area) || !tgetstr("cl", &area) ? "cannot show a screen"
+                                                                         : NULL;
+    if (lacks)
+        ctl_fail(CTL_USAGE, "the terminal '%s' %s: set TERM (xterm, screen, vt100), or use --once", term ? term : "", lacks);
+    return !lacks;
+}
+
+struct screen *screen_new(bool colour)
+{
+    if (!terminal_fits())
+        return NULL;
     struct screen *screen = calloc(1, sizeof *screen);
     if (screen)
         screen->curses = newterm(NULL, stdout, stdin);
     if (!screen || !screen->curses) {
         free(screen);
-        ctl_fail(CTL_USAGE, "the terminal '%s' is not known here: set TERM (xterm, screen, vt100), or use --once",
-                 term ? term : "");
-        return NULL;
-    }
-    char *area = NULL;
-    if (!tgetstr("cm", &area) || !tgetstr("cl", &area)) {
-        endwin();
-        delscreen(screen->curses);
-        free(screen);
-        ctl_fail(CTL_USAGE, "the terminal '%s' cannot show a screen: set TERM (xterm, screen, vt100), or use --once",
-                 term ? term : "");
+        ctl_fail(CTL_FAILED, "the terminal cannot be taken over");
         return NULL;
     }
     looks_set(screen, colour);
