@@ -15,7 +15,7 @@
 #include "agent/capture.h"
 #include "base/clock.h"
 
-#define NICE 10
+#define NICE 5
 #define KERNEL_SIGNALS 8 /* bytes of the kernel's set of them */
 
 /* ---- in the child */

@@ -1,0 +1,149 @@
+/* A host under a seccomp filter, which here lets no child be: a clone takes force, and then falls back or says why. And one
+ * that has no descriptor or no memory left. In a program of its own, since nobody takes a filter off again. */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "agent/capture.h"
+#include "attached.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZER 1
+#endif
+#endif
+
+static bool filter_install(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 4, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 2),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x10000 /* CLONE_THREAD */, 0, 2),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)};
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* The last answer; what is read meanwhile is thrown away. */
+static struct wire_ack taken(struct world *world, uint64_t operation, enum wire_snapshot_mode mode, bool force)
+{
+    struct wire_ack ack = {.state = 0};
+    char bytes[4096];
+    int pipe = -1;
+    fake_command(world->connection, &(struct wire_command){.operation = operation, .heap_number = world->shown.number,
+                                                           .deadline_ns = clock_mono_ns() + 20000000000u,
+                                                           .kind = WIRE_COMMAND_SNAPSHOT, .mode = mode, .force = force});
+    for (int tries = 0; tries < 5000 && ack.state < WIRE_ACK_SUCCEEDED; tries++) {
+        union fake_message message;
+        int fd = -1;
+        tally_safepoint(world->heap);
+        while (pipe >= 0 && fake_readable(pipe, 0) && read(pipe, bytes, sizeof bytes) > 0)
+            continue;
+        if (!fake_readable(world->connection, 1))
+            continue;
+        size_t count = fake_receive(world->connection, &message, &fd);
+        if (message.head.kind == WIRE_SNAPSHOT)
+            pipe = fd;
+        else if (message.head.kind == WIRE_ACK)
+            assert_int_equal(wire_ack_check(&message, count, &ack), 0);
+    }
+    if (pipe >= 0)
+        close(pipe);
+    return ack;
+}
+
+static void assert_ack(struct wire_ack ack, enum wire_ack_state state, enum wire_snapshot_mode mode,
+                       enum wire_snapshot_reason reason)
+{
+    assert_int_equal(ack.state, state);
+    assert_int_equal(ack.mode, mode);
+    assert_int_equal(ack.reason, reason);
+}
+
+static void test_no_descriptor_and_no_memory(void **state)
+{
+    struct world *world = *state;
+    struct rlimit before, tight;
+    for (int i = 0; i < 2; i++) {
+#ifdef SANITIZER
+        if (i) /* a sanitizer's own address space is beyond any limit */
+            return;
+#endif
+        getrlimit(i ? RLIMIT_AS : RLIMIT_NOFILE, &before);
+        tight = before;
+        tight.rlim_cur = i ? 1 << 20 : 3;
+        setrlimit(i ? RLIMIT_AS : RLIMIT_NOFILE, &tight);
+        struct wire_ack ack = taken(world, 800 + (uint64_t)i, WIRE_SNAPSHOT_AUTO, false);
+        setrlimit(i ? RLIMIT_AS : RLIMIT_NOFILE, &before);
+        assert_ack(ack, WIRE_ACK_FAILED, WIRE_SNAPSHOT_AUTO, WIRE_SNAPSHOT_MEMORY);
+        assert_int_equal(ack.error, i ? TALLY_ENOMEM : TALLY_ESYS);
+        assert_ack(taken(world, 810 + (uint64_t)i, WIRE_SNAPSHOT_AUTO, false), WIRE_ACK_SUCCEEDED, WIRE_SNAPSHOT_CLONE,
+                   WIRE_SNAPSHOT_FINE); /* nothing of the other is left */
+    }
+}
+
+static void test_a_filter_takes_force(void **state)
+{
+    struct world *world = *state;
+    if (!filter_install()) {
+        print_message("skipped: no filter may be installed here\n");
+        return;
+    }
+    assert_ack(taken(world, 820, WIRE_SNAPSHOT_AUTO, false), WIRE_ACK_SUCCEEDED, WIRE_SNAPSHOT_SLICES,
+               WIRE_SNAPSHOT_FILTER);
+    assert_ack(taken(world, 821, WIRE_SNAPSHOT_CLONE, false), WIRE_ACK_FAILED, WIRE_SNAPSHOT_AUTO, WIRE_SNAPSHOT_FILTER);
+    assert_ack(taken(world, 822, WIRE_SNAPSHOT_AUTO, true), WIRE_ACK_SUCCEEDED, WIRE_SNAPSHOT_SLICES,
+               WIRE_SNAPSHOT_SYSTEM);
+    assert_ack(taken(world, 823, WIRE_SNAPSHOT_CLONE, true), WIRE_ACK_FAILED, WIRE_SNAPSHOT_AUTO, WIRE_SNAPSHOT_SYSTEM);
+}
+
+/* Pages of the host's own may be shared with a child: they are never looked at from one. */
+static void *shared_map(size_t bytes, void *arg)
+{
+    (void)arg;
+    char *at = mmap(NULL, bytes + 65536, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? NULL : (void *)(((uintptr_t)at + 65535) & ~(uintptr_t)65535);
+}
+static void shared_unmap(void *memory, size_t bytes, void *arg)
+{
+    (void)memory, (void)bytes, (void)arg; /* the test's end */
+}
+
+static void test_pages_of_the_host_are_never_cloned(void **state)
+{
+    struct world *world = *state;
+    struct tally_heap *own = world->heap;
+    struct fake_heap shown = world->shown;
+    struct tally_page_hooks hooks = {.map = shared_map, .unmap = shared_unmap};
+    assert_int_equal(tally_heap_new(TALLY_ABI, &(struct tally_heap_options){.hooks = &hooks}, &world->heap), 0);
+    assert_int_equal(tally_attach(world->heap), 0);
+    world->shown = fake_heap_receive(world->connection);
+    assert_ack(taken(world, 830, WIRE_SNAPSHOT_AUTO, true), WIRE_ACK_SUCCEEDED, WIRE_SNAPSHOT_SLICES, WIRE_SNAPSHOT_HOOKS);
+    assert_ack(taken(world, 831, WIRE_SNAPSHOT_CLONE, true), WIRE_ACK_FAILED, WIRE_SNAPSHOT_AUTO, WIRE_SNAPSHOT_HOOKS);
+    tally_heap_free(world->heap);
+    fake_heap_drop(&world->shown);
+    world->heap = own;
+    world->shown = shown;
+}
+
+int main(void)
+{
+    attached_prepare();
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(test_no_descriptor_and_no_memory),
+        TEST(test_pages_of_the_host_are_never_cloned),
+        TEST(test_a_filter_takes_force), /* for good */
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    fake_directory_remove();
+    return failed;
+}
