@@ -11,8 +11,8 @@ import { BUILD, World } from "../browser/world.mjs";
 
 const PAINTS = 7;
 const SCROLL_MS = 6000;
-const GOALS = { paint_ms: 1000, assets_bytes: 150 * 1024, frame_cpu_ms: 16, cpu_share: 0.6 };
-const SECTIONS = (process.env.ONLY || "size,paint,processes,types,events").split(",");
+const GOALS = { paint_ms: 1000, assets_bytes: 150 * 1024, frame_cpu_ms: 16, cpu_share: 0.6, watched_share: 0.25 };
+const SECTIONS = (process.env.ONLY || "size,paint,watched,processes,types,events").split(",");
 
 let failed = 0;
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -39,13 +39,7 @@ async function size(world, id) {
     inspector.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => sizes.set(urls.get(requestId), encodedDataLength));
     await page.goto(await world.link());
     await byId(page, "link").waitFor();
-    for (const view of await page.locator("[data-testid^=to-]").evaluateAll((links) => links.map((link) => link.dataset.testid.slice(3)))) {
-        await page.evaluate(([to]) => { location.hash = `#view=${to}`; }, [view]);
-        await sleep(300);
-    }
-    await page.evaluate((process) => { location.hash = `#view=process&process=${process}`; }, id);
-    await byId(page, "process-nav").waitFor();
-    for (const view of await page.locator("[data-testid=process-nav] [data-testid^=to-]").evaluateAll((links) => links.map((link) => link.dataset.testid.slice(3)))) {
+    for (const view of await viewsOf(page, id)) {
         await page.evaluate(([to, process]) => { location.hash = `#view=${to}&process=${process}`; }, [view, id]);
         await sleep(300);
     }
@@ -120,10 +114,27 @@ async function smooth(page, selector, what) {
     tell(what, "time in long tasks", long * 100, "%");
 }
 
+/** What a view costs that is only looked at, while its program works: what is kept open all day. */
+async function watched(page, what) {
+    const inspector = await page.context().newCDPSession(page);
+    await inspector.send("Performance.enable");
+    const before = await threadTime(inspector);
+    await sleep(SCROLL_MS);
+    tell(`watching ${what}`, "CPU of the main thread", (await threadTime(inspector) - before) / SCROLL_MS * 1e5, "% of a core", GOALS.watched_share * 100);
+    await inspector.detach();
+}
+
 async function go(page, hash, ready) {
     await page.evaluate((to) => { location.hash = to; }, hash);
     await page.locator(ready).first().waitFor();
     await sleep(1000);
+}
+
+/** All views that the page has, those of a process too. */
+async function viewsOf(page, process) {
+    await page.evaluate((id) => { location.hash = `#view=process&process=${id}`; }, process);
+    await byId(page, "process-nav").waitFor();
+    return page.locator("[data-testid^=to-]").evaluateAll((links) => links.map((link) => link.dataset.testid.slice(3)));
 }
 
 const SCROLLER = ".table-scroll";
@@ -145,6 +156,13 @@ try {
     }
     const { page } = await open(world.browser, await world.link());
     await byId(page, "link").waitFor();
+    if (SECTIONS.includes("watched")) {
+        for (const view of await viewsOf(page, id)) {
+            await page.evaluate(([to, process]) => { location.hash = `#view=${to}&process=${process}`; }, [view, id]);
+            await sleep(2500);
+            await watched(page, view);
+        }
+    }
     if (SECTIONS.includes("events")) {
         await host(world, "bazaar", 50, 1_000_000);
         await eventually("it is listed", async () => Boolean(await idOf("bazaar")));
