@@ -27,6 +27,8 @@ let drawing = false;
 let drawnAt = 0;
 let drawnPlace = "";
 let confirming = false;
+/** The stream goes without what the view needs, since tallyd did not know the process. */
+let without = false;
 let fleetAt = -Infinity;
 let entering = 0;
 let address = present();
@@ -59,6 +61,7 @@ const follower = new Follower({
     },
     onRefused(problem) {
         if (NOT_A_PROCESS.includes(problem.status) && follower.topics.length > FRAME_TOPICS.length) {
+            without = true;
             noSuchProcess();
             follower.follow(FRAME_TOPICS);
         }
@@ -163,7 +166,8 @@ async function refreshChosen(id) {
 
 /** After a restart of tallyd the page may be back before the program is. */
 function welcomeBack() {
-    if (store.statsProblem && store.summary) {
+    if (without && store.summary) {
+        without = false;
         store.setStatsProblem("");
         listen();
     }

@@ -198,15 +198,30 @@ function Nothing({ store, filtered }) {
         ${filtered ? html`<p><button type="button" class="small" data-testid="tail-clear-filter" onClick=${() => change({ kind: null, type: null, min_bytes: null, heap: null }, { step: true })}>Clear the filter</button></p>` : null}<//>`;
 }
 
-/** How long there was no stream is told to the tail when there is one again. @param {Store} store @param {Tail} tail */
+/** How long there was no stream is told to the tail when there is one again: tallyd was away, this tab was hidden, or the
+ * page lagged so far behind that tallyd ended the stream. @param {Store} store @param {Tail} tail */
 function useAbsence(store, tail) {
     const since = useRef(0);
-    if (store.link.state !== "live") {
-        since.current ||= tail.since ? Date.now() : 0;
-    } else if (since.current) {
-        tail.away(Date.now() - since.current);
-        since.current = 0;
+    const leave = () => { since.current ||= tail.since ? Date.now() : 0; };
+    if (store.link.state === "offline") {
+        leave();
     }
+    useEffect(() => {
+        since.current = 0;
+        const hide = () => document.hidden && leave();
+        const back = () => {
+            if (since.current) {
+                tail.away(Date.now() - since.current);
+                since.current = 0;
+            }
+        };
+        const ends = [store.listen("gap", leave), store.listen("hello", back)];
+        document.addEventListener("visibilitychange", hide);
+        return () => {
+            document.removeEventListener("visibilitychange", hide);
+            ends.forEach((end) => end());
+        };
+    }, [tail]);
 }
 
 /** @param {import("../views.js").Given} given */
