@@ -15,7 +15,9 @@ export interface TypeRow {
 
 export interface TypesPage extends View { types: TypeRow[]; next_cursor: string | null; baseline?: View }
 
-export interface CycleRow { heap: number; shape: string | null; count: number; objects: number; bytes: number; object: number; last_mono_ns: number }
+export interface CycleRow { heap: number; shape: string | null; count: number; objects: number; bytes: number; object: number; last_mono_ns: number; weaken: Weaken | null }
+
+export interface Weaken { edge: string; reason: string }
 
 export interface CyclesPage extends View { cycles: CycleRow[]; complete: boolean; next_cursor: string | null }
 
@@ -25,8 +27,8 @@ export interface CollectForecast {
 }
 
 export interface SnapshotForecast {
-    mode: string | null; pause_ns: number | null; duration_ns: number | null; objects: number | null; bytes: number | null;
-    allowed: boolean; reason: string | null;
+    mode: "clone" | "slices"; pause_ns: number; clone_pause_ns: number; max_pause_ns: number; duration_ns: number; objects: number; bytes: number;
+    measured: boolean; allowed: boolean; reason: string | null;
 }
 
 export interface Forecast extends View {
@@ -34,31 +36,49 @@ export interface Forecast extends View {
     heaps: { n: number; collect: CollectForecast[]; snapshot: SnapshotForecast | null }[];
 }
 
-export type ArtifactState = "receiving" | "analysing" | "ready" | "failed";
-
 export interface Artifact {
     id: string; kind: string; process: string; name: string; heap: number; taken_at: string; objects: number; edges: number; bytes: number;
-    size_bytes: number; mode: string; instant: boolean; pause_ns: number | null; state: ArtifactState; progress: number;
-    eta_ms: number | null; problem: string | null;
+    size_bytes: number; mode: string; instant: boolean; pause_ns: number | null; predicted_pause_ns: number | null;
+    state: "receiving" | "analysing" | "ready" | "failed"; progress: number; eta_ms: number | null; problem: string | null;
+    summary?: ArtifactSummary | null;
 }
 
-export interface ArtifactType { type: string; objects: number; bytes: number; retained_bytes: number; roots: number; external: number }
+export interface ArtifactSummary {
+    types: number; native_bytes: number; weak_edges: number; roots: number; declared_roots: number; external_roots: number; immortal_roots: number;
+    external_references: number; gone_edges: number; excess_edges: number; garbage_objects: number; garbage_bytes: number; analysis_ns: number;
+}
+
+export interface ArtifactType {
+    type: string | null; type_row: number; objects: number; bytes: number; native_bytes: number; retained_bytes: number; roots: number;
+    external: number; garbage_objects: number; garbage_bytes: number;
+}
 
 export interface SnapshotObject {
-    object: number; type: string; label?: string | null; bytes: number; retained_bytes: number; references: number; external: number;
-    flags?: string[]; dominator?: number | null; field?: string | null; weak?: boolean;
+    object: number; type: string | null; label: string | null; root: string | null; flags: string[]; garbage: boolean; bytes: number;
+    native_bytes: number; retained_bytes: number; references: number; declared: number; external: number; edges: number; referrers: number;
+    dominated: number; distance: number | null; dominator: number | null;
 }
+
+export interface Link {
+    object: number; type: string | null; label: string | null; retained_bytes: number | null; kind: string | null; field: string | null;
+    index: number | null; times?: number;
+}
+
+export interface WayFromRoot { path: Link[]; root: string | null; omitted: number; omitted_after: number | null }
 
 export interface Growing {
-    type: string; windows: number; slope_bytes_per_hour: number; confidence: number; reason: string; live_objects: number; live_bytes: number;
+    heap: number; type: string; live_objects: number; live_bytes: number; slope_bytes_per_hour: number; slope_objects_per_hour: number;
+    confidence: number; reason: string; windows: number; window_s: number; duration_s: number; rises: number; collections: number;
+    live_bytes_then: number[];
 }
+
+export interface Completeness { complete: boolean; detail: string | null; rows?: number; watched_s?: number; types_left_out?: number; as_of?: string | null }
 
 export interface Suspects extends View {
-    watched?: { types: number; windows: number; span_ns: number };
     growing: Growing[];
-    reclaimed: { type: string; by_refcount: number; by_cycle: number; share: number }[];
-    always_alive: { type: string; candidates: number; survived: number; advice: string }[];
-    external: { type: string; references: number; objects: number; advice?: string; artifact?: string }[];
+    reclaimed: { type: string; by_refcount: number; by_cycle: number; share: number; share_of_collected: number;
+        cycle: { shape: string; weaken: Weaken | null } | null }[];
+    collector: { examined: number; collected: number; pause_ns: number };
+    always_alive: { heap: number; type: string; candidates: number; survived: number; advice: { do: string; reason: string } }[] | null;
+    completeness: Record<"growing" | "reclaimed" | "always_alive" | "external", Completeness>;
 }
-
-export interface PathStep { object: number; type: string; label?: string | null; field?: string | null }

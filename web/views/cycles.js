@@ -11,7 +11,7 @@ import { AnswerLine, useAnswer } from "../operation.js";
 import { all } from "../paging.js";
 import { useResource } from "../resource.js";
 import { csvOf, filtered, sorted } from "../rows.js";
-import { shapeOf, weakest } from "../shape.js";
+import { shapeOf, weakStep } from "../shape.js";
 import { Empty, Failed, Loading, refusal } from "../states.js";
 import { download } from "../paint.js";
 
@@ -19,7 +19,7 @@ import { download } from "../paint.js";
 /** @typedef {import("../findings").TypeRow} TypeRow */
 /** @typedef {import("../findings").Forecast} Forecast */
 /** @typedef {import("../address.js").Address} Address */
-/** @typedef {CycleRow & {key: string, text: string, seen_at: number, parts: import("../shape.js").Shape, weak: import("../shape.js").Weak|null}} Row */
+/** @typedef {CycleRow & {key: string, text: string, seen_at: number, parts: import("../shape.js").Shape}} Row */
 
 const OTHER = "(other)";
 const ORDERS = /** @type {const} */ ([["-bytes", "most bytes"], ["-objects", "most objects"], ["-count", "most cycles"], ["-last", "found last"], ["+shape", "name"]]);
@@ -32,19 +32,16 @@ const COLUMNS = [
     { id: "objects", label: "Objects", number: true, value: (row) => row.objects },
     { id: "bytes", label: "Bytes", number: true, value: (row) => row.bytes },
     { id: "last", label: "Last seen", number: true, value: (row) => row.seen_at },
-    { id: "weaken", label: "Weaken", value: (row) => row.weak ? `${row.parts.steps[row.weak.at].type}.${row.parts.steps[row.weak.at].field}` : "" },
-    { id: "reason", label: "Because", value: (row) => row.weak?.reason ?? "" },
+    { id: "weaken", label: "Weaken", value: (row) => row.weaken?.edge ?? "" },
+    { id: "reason", label: "Because", value: (row) => row.weaken?.reason ?? "" },
 ];
 
 /** @param {import("../store.js").Store} store @param {readonly CycleRow[]} cycles @param {readonly TypeRow[]} types @returns {Row[]} */
 function rowsOf(store, cycles, types) {
     const known = new Set(types.map(({ name }) => name));
-    const allocations = new Map(types.map(({ name, allocations: count }) => [name, count]));
     return cycles.map((cycle) => {
         const text = cycle.shape ?? "";
-        const parts = shapeOf(text, known);
-        return { ...cycle, key: `${cycle.heap} ${text}`, text, parts, seen_at: store.axis(cycle.last_mono_ns),
-            weak: text && text !== OTHER ? weakest(parts, (type) => allocations.get(type) ?? 0) : null };
+        return { ...cycle, key: `${cycle.heap} ${text}`, text, parts: shapeOf(text, known), seen_at: store.axis(cycle.last_mono_ns) };
     });
 }
 
@@ -77,13 +74,14 @@ function Find({ store, id, done }) {
 /** @param {{row: Row, address: Address, artifact: {id: string, heap: number}|null, most: number}} props */
 function CycleCard({ row, address, artifact, most }) {
     const { steps, whole } = row.parts;
-    const weak = row.weak ? steps[row.weak.at] : null;
+    const at = weakStep(row.parts, row.weaken);
     return html`<li class="card cycle" data-testid="cycle" data-shape=${row.text}>
         <div class="cycle-drawing">
             ${row.text === OTHER || !row.text ? html`<p class="said">${row.text ? "Shapes beyond those that are kept apart (256 a heap)." : "The names of its types are no text."}</p>`
-                : html`<${Chain} label="Cycle: ${row.text}" round=${whole} more=${!whole} nodes=${steps.map(({ type, field }, index) => ({ type, field, weak: row.weak?.at === index, link: address.to("types", { type }) }))} />`}
-            ${weak ? html`<p class="advice" data-testid="weaken"><strong>Make <code>${weak.type}.${weak.field}</code> weak.</strong> ${row.weak?.reason}
-                <small>${row.weak?.sure ? "" : "A guess from the shape alone. "}Store <code>tally_weak_new()</code> there, and ask <code>tally_weak_lock()</code> for the ${weak.to || "object"} where it is used.</small></p>` : null}
+                : html`<${Chain} label="Cycle: ${row.text}" round=${whole} more=${!whole} nodes=${steps.map(({ type, field }, index) => ({ type, field, weak: at === index, link: address.to("types", { type }) }))} />`}
+            ${row.weaken ? html`<p class="advice" data-testid="weaken"><strong>Make <code>${row.weaken.edge}</code> weak</strong>: ${row.weaken.reason}.
+                <small>Store <code>tally_weak_new()</code> there, and ask <code>tally_weak_lock()</code> for ${steps[at]?.to || "the object"} where it is used. Something else must hold it.</small></p>`
+                : row.text && row.text !== OTHER ? html`<p class="said">Neither names nor numbers speak for one of its references: weaken the one whose target is held from elsewhere too.</p>` : null}
         </div>
         <dl class="fact-list cycle-facts">
             <div><dt>bytes</dt><dd>${format.bytes(row.bytes)}<span class="rank" aria-hidden="true"><i style=${{ width: `${row.bytes / Math.max(1, most) * 100}%` }}></i></span></dd></div>
