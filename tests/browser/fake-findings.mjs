@@ -13,7 +13,8 @@ export class Findings {
     artifacts = [];
     objects = 240;
     nothing = false; /* nothing is suspected, nothing was found */
-    refused = false; /* a snapshot would pause for too long */
+    refused = false; /* a cloned snapshot would pause for too long */
+    asked = false; /* the program was asked for its candidates */
     turn = 0;
 
     constructor(fake) {
@@ -60,38 +61,48 @@ export class Findings {
 
     cycles() {
         const shapes = this.nothing ? [] : [
-            ["Node.children[] -> Node.parent", 41_200, 96_400, 6_200_000], ["closure.env -> environment.items[]", 5120, 10_240, 491_520],
-            ["Parser.state -> State.owner -> Token.stream[]", 310, 930, 84_000], ["CacheEntry.next", 12, 4096, 262_144], ["A.b -> B.c -> C.d -> (more)", 2, 40, 4800]];
-        return this.view({ cycles: shapes.map(([shape, count, objects, bytes], index) => ({ heap: 1, shape, count, objects, bytes, object: 100 + index,
-            last_mono_ns: Number(process.hrtime.bigint()) - 4e9 * (index + 1) })), complete: true, next_cursor: null, heaps: [] });
+            ["Node.children[] -> Node.parent", 41_200, 96_400, 6_200_000, "Node.parent", "its name says that it leads back to what holds it"],
+            ["closure.env -> environment.items[]", 5120, 10_240, 491_520, "environment.items[]", "many of its type hold few of the next: the few can be found otherwise, or outlive the many"],
+            ["Parser.state -> State.owner -> Token.stream[]", 310, 930, 84_000, "State.owner", "its name says that it leads back to what holds it"],
+            ["CacheEntry.next", 12, 4096, 262_144, "CacheEntry.next", "it alone closes the cycle"], ["A.b -> B.c -> C.d -> (more)", 2, 40, 4800]];
+        return this.view({ cycles: shapes.map(([shape, count, objects, bytes, edge, reason], index) => ({ heap: 1, shape, count, objects, bytes, object: 100 + index,
+            last_mono_ns: Number(process.hrtime.bigint()) - 4e9 * (index + 1), weaken: edge ? { edge, reason } : null })), complete: true, next_cursor: null, heaps: [] });
     }
 
     forecast(p) {
         const collect = [0, 1, 2].map((generation) => ({ generation, objects: 12_000 * (generation + 1), pause_ns: 310_000 * (generation + 1),
             least_pause_ns: 280_000, most_pause_ns: 990_000, runs: 6, sliced: false, over_max_pause: false, reason: null }));
-        const snapshot = { mode: "clone", pause_ns: this.refused ? 48_000_000 : 2_300_000, duration_ns: 410_000_000, objects: 36_000, bytes: 2_800_000,
-            allowed: !this.refused, reason: this.refused ? "its 48 ms would exceed max_pause_us, which is 10 ms" : null };
+        const clone = this.refused ? 48_000_000 : 2_300_000;
+        const snapshot = { mode: this.refused ? "slices" : "clone", pause_ns: this.refused ? 1_000_000 : clone, clone_pause_ns: clone, max_pause_ns: 10_000_000,
+            duration_ns: 410_000_000, objects: 36_000, bytes: 2_800_000, measured: true, allowed: true, reason: this.refused ? "pause_too_long" : null };
         return this.view({ id: p.id, collect, snapshot, heaps: [{ n: 1, collect, snapshot }, { n: 2, collect, snapshot: { ...snapshot, objects: 1200, bytes: 90_000 } }] });
     }
 
     suspects() {
-        const watched = { types: this.names.length, windows: 12, span_ns: 3_600e9 };
-        const reclaimed = this.names.slice(0, 10).map((name, index) => this.type(name, index)).map(({ name, frees }) => ({ type: name, by_refcount: frees.refcount, by_cycle: frees.cycle,
-            share: frees.cycle / (frees.refcount + frees.cycle) }));
-        return this.view(this.nothing ? { watched, growing: [], reclaimed: [], always_alive: [], external: [] } : { watched,
-            growing: [
-                { type: "Session", windows: 12, slope_bytes_per_hour: 48_000_000, confidence: 0.97, reason: "its live count rose in 12 of the last 12 windows of 5 minutes, and no collection brought it down", live_objects: 18_200, live_bytes: 12_400_000 },
-                { type: "CacheEntry", windows: 12, slope_bytes_per_hour: 9_100_000, confidence: 0.74, reason: "its live count rose in 10 of the last 12 windows", live_objects: 7100, live_bytes: 1_900_000 }],
-            reclaimed,
-            always_alive: [{ type: "environment", candidates: 120_000, survived: 119_800, advice: "declare the outermost ones as roots: the collector then stops at them" }],
-            external: [{ type: "Session", objects: 41, references: 41, advice: "a reference taken in native code and never given back" }] });
+        const how = (more) => ({ complete: true, detail: null, ...more });
+        const completeness = { growing: how({ watched_s: 3600, rows: 2 }), reclaimed: how({}), external: { complete: false, detail: "not known: take a snapshot" },
+            always_alive: this.asked ? how({ as_of: iso(Date.now()) }) : { complete: false, detail: "not known: GET …/candidates asks the program for them" } };
+        const collector = { examined: 120_000, collected: 30_000, pause_ns: 9e8 };
+        if (this.nothing) {
+            return this.view({ growing: [], reclaimed: [], collector, always_alive: null, external: null, completeness });
+        }
+        const freed = this.names.slice(0, 10).map((name, index) => this.type(name, index)).filter(({ frees }) => frees.cycle > 0);
+        const all = freed.reduce((sum, { frees }) => sum + frees.cycle, 0);
+        const growing = (type, slope, confidence, reason, rises) => ({ heap: 1, type, live_objects: 18_200, live_bytes: 12_400_000, slope_bytes_per_hour: slope, slope_objects_per_hour: 9000, confidence, reason,
+            windows: 12, window_s: 300, duration_s: 3600, rises, steady: 0.9, collections: 84, live_bytes_then: Array.from({ length: 12 }, (_, n) => 8_000_000 + n * (n % 4 === rises % 4 ? 210_000 : 370_000)), links: {} });
+        return this.view({ collector, completeness, external: null,
+            growing: [growing("Session", 48_000_000, 0.93, "its least rose in 12 of 12 windows of 5 minutes, through 84 collections", 12), growing("CacheEntry", 9_100_000, 0.62, "its least rose in 10 of 12 windows of 5 minutes, through 84 collections", 10)],
+            reclaimed: freed.map(({ name, frees }) => ({ type: name, by_refcount: frees.refcount, by_cycle: frees.cycle, share: frees.cycle / (frees.refcount + frees.cycle), share_of_collected: frees.cycle / all,
+                cycle: name === "Node" ? { shape: "Node.children[] -> Node.parent", weaken: { edge: "Node.parent", reason: "its name says that it leads back to what holds it" } } : null })),
+            always_alive: this.asked ? [{ heap: 1, type: "environment", candidates: 120_000, survived: 119_800, advice: { do: "immortal", reason: "they live as long as the program" } }] : null });
     }
 
     /* ---- snapshots */
 
     artifact(p, heap, mode) {
         const artifact = { id: `00000000000000${String(this.artifacts.length + 10)}`, kind: "snapshot", process: p.id, name: p.name, heap, taken_at: iso(Date.now()), objects: this.objects, edges: this.objects * 2,
-            bytes: this.objects * 96, size_bytes: this.objects * 30, mode: mode === "slices" ? "slices" : "clone", instant: mode !== "slices", pause_ns: 2_100_000, state: "receiving", progress: 0.2, eta_ms: 900, problem: null };
+            bytes: this.objects * 96, size_bytes: this.objects * 30, mode: mode === "slices" ? "slices" : "clone", instant: mode !== "slices", pause_ns: 2_100_000, predicted_pause_ns: 2_300_000, state: "receiving", progress: 0.2, eta_ms: 900, problem: null,
+            summary: { types: 10, native_bytes: 0, weak_edges: 0, roots: 7, declared_roots: 1, external_roots: 6, immortal_roots: 0, external_references: 6, gone_edges: 3, excess_edges: 0, garbage_objects: 4, garbage_bytes: 384, analysis_ns: 1e6 } };
         this.artifacts.unshift(artifact);
         setTimeout(() => Object.assign(artifact, { state: "analysing", progress: 0.5, eta_ms: 400 }), 250);
         setTimeout(() => Object.assign(artifact, { state: "ready", progress: 1, eta_ms: null }), 700);
@@ -105,8 +116,14 @@ export class Findings {
         for (let [low, high] = [n, n]; low <= this.objects; [low, high] = [3 * low - 1, 3 * high + 1]) {
             size += Math.min(high, this.objects) - low + 1;
         }
-        return { object: n, type: this.names[index], label: n % 5 === 0 ? `session ${n} of alice` : null, bytes: 96, retained_bytes: 96 * size, references: 1 + n % 3,
-            external: n % 40 === 0 ? 1 : 0, flags: n === 1 ? ["immortal"] : [], dominator: n === 1 ? null : Math.floor((n + 1) / 3) };
+        return { object: n, type: this.names[index], label: n % 5 === 0 ? `session ${n} of alice` : null, root: n === 1 ? "declared" : n % 40 === 0 ? "external" : null, flags: n === 1 ? ["immortal"] : [], garbage: false,
+            bytes: 96, native_bytes: 0, retained_bytes: 96 * size, references: 1 + n % 3, declared: n === 1 ? 1 : 0, external: n % 40 === 0 ? 1 : 0, edges: this.children(n).length, referrers: n > 1 ? 1 : 0,
+            dominated: this.children(n).length, distance: Math.floor(Math.log(2 * n) / Math.log(3)), dominator: n === 1 ? null : Math.floor((n + 1) / 3) };
+    }
+
+    link(n, index) {
+        const { object, type, label, retained_bytes } = this.object(n);
+        return { object, type, label, retained_bytes, kind: index === null ? null : "trailing", field: index === null ? null : "children", index };
     }
 
     children(n) {
@@ -120,18 +137,18 @@ export class Findings {
     }
 
     sorted(url) {
-        const sort = url.searchParams.get("sort") ?? "-retained_bytes";
+        const sort = url.searchParams.get("sort") ?? "retained_bytes";
         const type = url.searchParams.get("type");
-        const rows = Array.from({ length: this.objects }, (_, n) => this.object(n + 1)).filter((one) => !type || one.type === type);
-        return rows.sort((a, b) => (sort[0] === "+" ? 1 : -1) * (a[sort.slice(1)] - b[sort.slice(1)]) || a.object - b.object);
+        const rows = Array.from({ length: this.objects }, (_, n) => this.object(n + 1)).filter((one) => (!type || one.type === type) && (!url.searchParams.get("roots") || one.root));
+        return rows.sort((a, b) => b[sort] - a[sort] || a.object - b.object);
     }
 
     inside(url, part, n, more) {
         if (part === "types") {
             const rows = new Map();
             this.sorted(new URL("x:/")).forEach((one) => {
-                const row = rows.get(one.type) ?? { type: one.type, objects: 0, bytes: 0, retained_bytes: 0, roots: 0, external: 0 };
-                rows.set(one.type, { ...row, objects: row.objects + 1, bytes: row.bytes + one.bytes, retained_bytes: Math.max(row.retained_bytes, one.retained_bytes), roots: row.roots + (one.object === 1 ? 1 : 0), external: row.external + one.external });
+                const row = rows.get(one.type) ?? { type: one.type, type_row: rows.size, objects: 0, bytes: 0, native_bytes: 0, retained_bytes: 0, roots: 0, external: 0, garbage_objects: 0, garbage_bytes: 0 };
+                rows.set(one.type, { ...row, objects: row.objects + 1, bytes: row.bytes + one.bytes, retained_bytes: Math.max(row.retained_bytes, one.retained_bytes), roots: row.roots + (one.root ? 1 : 0), external: row.external + one.external });
             });
             return this.page(url, "types", [...rows.values()]);
         }
@@ -148,20 +165,17 @@ export class Findings {
     }
 
     ofObject(url, n, more) {
-        const edges = this.children(n).map((child, index) => ({ ...this.object(child), field: `children[${index}]` }));
         const parent = Math.floor((n + 1) / 3);
-        const referrers = n > 1 ? [{ ...this.object(parent), field: `children[${n - (3 * parent - 1)}]` }] : [];
+        const place = (child) => child - (3 * Math.floor((child + 1) / 3) - 1);
         if (more === "path") {
             const path = [];
-            for (let at = n; at >= 1; at = Math.floor((at + 1) / 3)) {
-                const above = Math.floor((at + 1) / 3);
-                path.unshift({ ...this.object(at), field: above ? `children[${at - (3 * above - 1)}]` : null });
-                if (at === 1) {
-                    break;
-                }
+            for (let at = n; at > 1; at = Math.floor((at + 1) / 3)) {
+                path.unshift(this.link(at, place(at)));
             }
-            return { path };
+            return { path: [this.link(1, null), ...path], root: "declared", omitted: 0, omitted_after: null };
         }
+        const edges = this.children(n).map((child) => this.link(child, place(child)));
+        const referrers = n > 1 ? [{ ...this.link(parent, place(n)), times: 1 }] : [];
         return more === "edges" ? this.page(url, "edges", edges) : more === "referrers" ? this.page(url, "referrers", referrers) : this.object(n);
     }
 
@@ -229,6 +243,7 @@ export class Findings {
         case "GET types": this.turn++; return [200, this.types(url)];
         case "GET cycles": return [200, this.cycles()];
         case "GET forecast": return [200, this.forecast(p)];
+        case "GET candidates": this.asked = true; return [200, this.view({ candidates: [], complete: true, next_cursor: null, heaps: [] })];
         case "GET suspects": return [200, this.suspects()];
         case "GET baselines": return [200, { baselines: told(this.baselines) }];
         case "GET history": return url.searchParams.get("series")?.startsWith("type:") ? [200, this.history(url)] : null;

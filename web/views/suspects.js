@@ -1,0 +1,142 @@
+/* What looks like a leak, from exact counters and with no dump: what keeps growing, who has to reclaim it, what the collector
+ * looks at in vain, and what holds objects from outside. Each comes with what to do next. */
+
+import { html, useMemo } from "../vendor/htm-preact.js";
+import { change } from "../address.js";
+import * as api from "../api.js";
+import { Facts, Next, Spark, Stacked, share } from "../drawings.js";
+import * as format from "../format.js";
+import { AnswerLine, useAnswer } from "../operation.js";
+import { useResource } from "../resource.js";
+import { filtered } from "../rows.js";
+import { Empty, Failed, Loading, refusal } from "../states.js";
+
+/** @typedef {import("../findings").Suspects} Suspects */
+/** @typedef {import("../findings").Growing} Growing */
+/** @typedef {import("../findings").Artifact} Artifact */
+/** @typedef {import("../findings").ArtifactType} ArtifactType */
+/** @typedef {import("../address.js").Address} Address */
+
+const EVERY_MS = 5000;
+const SNAPSHOT_EVERY_MS = 15_000;
+const RECLAIMED_SHOWN = 12;
+/** @type {Record<string, string>} */
+const ADVICE = { weak: "Make a reference weak", acyclic: "Declare the type acyclic", immortal: "Make them immortal", freeze: "Freeze them" };
+
+/** Words for a number that pretends to more than it knows. @param {number} confidence */
+const confidenceWord = (confidence) => confidence >= 0.85 ? "very likely" : confidence >= 0.5 ? "likely" : "too early to say";
+
+/** @param {string} text */
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+
+/** @param {{row: Growing, address: Address, artifact: string|null}} props */
+function GrowingCard({ row, address, artifact }) {
+    return html`<li class="card" data-testid="growing" data-type=${row.type}>
+        <div class="card-head"><h3><a href=${address.to("types", { type: row.type })}>${row.type}</a></h3>
+            <span class="badge ${row.confidence >= 0.5 ? "warn" : ""}" data-testid="confidence">${confidenceWord(row.confidence)}</span>
+            <${Spark} values=${row.live_bytes_then} name="The least that lived of ${row.type} in each of the last ${row.live_bytes_then.length} windows" /></div>
+        <${Facts} facts=${[
+            ["grows by", html`<strong>${format.bytes(row.slope_bytes_per_hour)}</strong> an hour`],
+            ["alive", html`${format.bytes(row.live_bytes)} <small>${format.plural(row.live_objects, "object")}</small>`],
+            ["watched", html`${format.duration(row.duration_s * 1e9)} <small>${format.plural(row.windows, "window")}, ${format.plural(row.collections, "collection")}</small>`],
+            ["confidence", share(row.confidence * 100)],
+        ]} />
+        <p class="said" data-testid="because">${sentence(row.reason)}</p>
+        <${Next}>
+            <a href=${address.to("cycles", { filter: row.type })} data-testid="next-cycles">Is it in cycles?</a>
+            ${artifact ? html`<a href=${address.to("snapshots", { artifact, tab: "objects", type: row.type })} data-testid="next-objects">Who holds its objects</a>`
+                : html`<a href=${address.to("snapshots")} data-testid="next-objects">Take a snapshot to see who holds them</a>`}
+            <a href=${address.to("compare")} data-testid="next-compare">Compare with a baseline</a>
+        <//></li>`;
+}
+
+/** @param {{title: string, testid: string, about: import("../vendor/htm-preact.js").Child, children?: import("../vendor/htm-preact.js").Child}} props */
+const Section = ({ title, testid, about, children }) => html`<section class="panel finding" data-testid=${testid} aria-labelledby="${testid}-title">
+    <h2 id="${testid}-title">${title}</h2><p class="about">${about}</p>${children}</section>`;
+
+/** @param {{rows: Suspects["reclaimed"], address: Address, whole: boolean}} props */
+function Reclaimed({ rows, address, whole }) {
+    const most = rows.reduce((max, row) => Math.max(max, row.by_refcount + row.by_cycle), 1);
+    const shown = whole ? rows : rows.slice(0, RECLAIMED_SHOWN);
+    const [first] = [...rows].sort((a, b) => b.share_of_collected - a.share_of_collected);
+    return html`${first?.by_cycle ? html`<p class="said" data-testid="reclaimed-said"><strong>${share(first.share_of_collected * 100)} of what the cycle collector frees is <a href=${address.to("cycles", { filter: first.type })}>${first.type}</a></strong>${first.cycle?.weaken
+            ? html`: make <code>${first.cycle.weaken.edge}</code> weak, and they go at once.` : ", more than of any other type."}</p>` : null}
+        <div class="scroll" tabindex="0" role="group" aria-label="Who reclaims what"><table class="ledger"><thead><tr><th scope="col">Type</th><th scope="col" class="wide-head">Freed by count and by cycle</th><th scope="col" class="number">By cycles</th><th scope="col" class="number">Of all collected</th><th scope="col">Weaken</th></tr></thead>
+        <tbody>${shown.map((row) => html`<tr key=${row.type} data-type=${row.type}><th scope="row"><a href=${address.to("types", { type: row.type })}>${row.type}</a></th>
+            <td class="bar-cell"><${Stacked} total=${most} parts=${[{ label: "count", value: row.by_refcount, tone: "by-count", text: format.count(row.by_refcount) },
+                { label: "cycle", value: row.by_cycle, tone: "by-cycle", text: format.count(row.by_cycle) }]} /></td>
+            <td class="number">${share(row.share * 100)}</td><td class="number">${share(row.share_of_collected * 100)}</td>
+            <td>${row.cycle ? html`<a href=${address.to("cycles", { filter: row.type })} title=${row.cycle.shape}>${row.cycle.weaken ? html`<code>${row.cycle.weaken.edge}</code>` : "its cycle"}</a>` : html`<a href=${address.to("cycles", { filter: row.type })}>look</a>`}</td></tr>`)}</tbody></table></div>
+        ${shown.length < rows.length ? html`<button type="button" class="small" data-testid="all-reclaimed" onClick=${() => change({ all: 1 })}>All ${rows.length} types</button>` : null}`;
+}
+
+/** @param {{rows: NonNullable<Suspects["always_alive"]>, address: Address}} props */
+const AlwaysAlive = ({ rows, address }) => html`<div class="scroll" tabindex="0" role="group" aria-label="Candidates that are always alive"><table class="ledger"><thead><tr><th scope="col">Type</th><th scope="col" class="number">Looked at</th>
+        <th scope="col" class="number">Alive</th><th scope="col">What to do</th></tr></thead>
+    <tbody>${rows.map((row) => html`<tr key="${row.heap} ${row.type}" data-type=${row.type}><th scope="row"><a href=${address.to("types", { type: row.type })}>${row.type}</a></th><td class="number">${format.count(row.candidates)}</td>
+        <td class="number">${share(row.candidates ? row.survived / row.candidates * 100 : null)}</td><td class="wide"><strong>${ADVICE[row.advice.do] ?? row.advice.do}</strong>: ${row.advice.reason}</td></tr>`)}</tbody></table></div>`;
+
+/** @param {{rows: ArtifactType[], artifact: string, address: Address}} props */
+const External = ({ rows, artifact, address }) => html`<div class="scroll" tabindex="0" role="group" aria-label="Unexplained external references"><table class="ledger"><thead><tr><th scope="col">Type</th><th scope="col" class="number">Unexplained references</th>
+        <th scope="col" class="number">Objects that they hold</th><th scope="col" class="number">What they keep alive</th></tr></thead>
+    <tbody>${rows.map((row) => html`<tr key=${row.type_row} data-type=${row.type}><th scope="row"><a href=${address.to("snapshots", { artifact, tab: "objects", type: row.type, sort: "external" })}>${row.type}</a></th>
+        <td class="number">${format.count(row.external)}</td><td class="number">${format.count(row.roots)}</td><td class="number">${format.bytes(row.retained_bytes)}</td></tr>`)}</tbody></table></div>`;
+
+/** Asks the program for its candidates, which costs it a moment. @param {{store: import("../store.js").Store, id: string, done: () => void}} props */
+function AskCandidates({ store, id, done }) {
+    const [answer, ask] = useAnswer(store);
+    const why = store.summary?.state === "gone" ? "The process has ended" : refusal(store, "control");
+    const look = async () => {
+        await ask("Candidates", () => api.get(`${api.one(id)}/candidates`), () => "read");
+        done();
+    };
+    return html`<span class="together"><button type="button" data-testid="ask-candidates" disabled=${Boolean(why)} title=${why || "Costs the program a pause of 10 ms at most"} onClick=${look}>Ask the program for its candidates</button>
+        <${AnswerLine} store=${store} answer=${answer} testid="candidates-answer" /></span>`;
+}
+
+/** What was looked at, and for how long. @param {{data: Suspects}} props */
+function LookedAt({ data }) {
+    const { watched_s, types_left_out, detail } = data.completeness.growing;
+    return html`<p class="remark" data-testid="looked-at">${watched_s === undefined ? "" : `Watched for ${format.duration(watched_s * 1e9)}. `}${types_left_out ? `${format.plural(types_left_out, "type")} beyond those that are watched. ` : ""}${detail ? sentence(detail) : ""}</p>`;
+}
+
+/** @param {import("../views.js").Given} given */
+function Body({ store, address }) {
+    const id = address.process;
+    const answer = useResource((signal) => /** @type {Promise<Suspects>} */ (api.get(`${api.one(id)}/suspects`, signal)), [id], { every: EVERY_MS });
+    const snapshot = useResource(async (signal) => {
+        const { artifacts } = await api.get(`/v1/artifacts?process=${encodeURIComponent(id)}&limit=20`, signal);
+        const ready = artifacts.find((/** @type {Artifact} */ one) => one.state === "ready");
+        const types = ready ? (await api.get(`/v1/artifacts/${encodeURIComponent(ready.id)}/types?sort=-external&limit=20`, signal)).types : [];
+        return { ready: /** @type {Artifact|null} */ (ready ?? null), types: /** @type {ArtifactType[]} */ (types.filter((/** @type {ArtifactType} */ { external }) => external > 0)) };
+    }, [id], { every: SNAPSHOT_EVERY_MS });
+    const artifact = snapshot.data?.ready?.id ?? null;
+    const filter = address.get("filter");
+    const found = useMemo(() => {
+        const fits = (/** @type {readonly any[]} */ rows) => filtered(rows, filter, ({ type }) => type ?? "");
+        const { growing = [], reclaimed = [], always_alive } = answer.data ?? {};
+        return { growing: fits(growing), reclaimed: fits(reclaimed), always_alive: fits(always_alive ?? []), external: fits(snapshot.data?.types ?? []) };
+    }, [answer.data, snapshot.data, filter]);
+    if (!answer.data) {
+        return answer.problem ? html`<${Failed} problem=${answer.problem} again=${answer.refresh} />` : html`<${Loading} what="what is suspected" />`;
+    }
+    const nothing = filter ? html`<p class="hint">None matches “${filter}”.</p>` : null;
+    return html`${answer.problem ? html`<${Failed} problem=${answer.problem} again=${answer.refresh} />` : null}
+        <div class="view-tools"><input type="search" class="filter" placeholder="Filter by type" aria-label="Filter by type" data-testid="suspects-filter" value=${filter}
+            onInput=${(/** @type {any} */ event) => change({ filter: event.target.value })} /><${LookedAt} data=${answer.data} /></div>
+        <${Section} title="Types that keep growing" testid="growing-section" about="Their live count rises over one window of time after the other, however often the collector has run.">
+            ${found.growing.length ? html`<ul class="cards">${found.growing.map((row) => html`<${GrowingCard} key=${row.type} row=${row} address=${address} artifact=${artifact} />`)}</ul>`
+                : nothing ?? html`<${Empty} title="Nothing keeps growing" testid="growing-empty"><${LookedAt} data=${answer.data} /><p>A type is suspected here when the least that lives of it rises from one window of time to the next. Slow leaks need longer: come back, or <a href=${address.to("rules", { process: null })}>let a rule watch</a>.</p>
+                    <p>Set a <a href=${address.to("compare")}>baseline</a> now to see later what has grown since.</p><//>`}<//>
+        <${Section} title="Who reclaims it" testid="reclaimed-section" about="What count frees goes at once. What only cycles free waits for a collection, and is why there are pauses.">
+            ${found.reclaimed.length ? html`<${Reclaimed} rows=${found.reclaimed} address=${address} whole=${Boolean(filter) || address.get("all") !== ""} />` : nothing ?? html`<p class="hint">Nothing has been freed yet.</p>`}<//>
+        <${Section} title="Candidates that are always alive" testid="always-section" about="Objects that the collector examines again and again, and never finds dead: its work on them is in vain.">
+            ${found.always_alive.length ? html`<${AlwaysAlive} rows=${found.always_alive} address=${address} />` : nothing ?? html`<p class="hint">${answer.data.always_alive ? "No type is examined in vain." : "Not known yet: the program tells when it is asked."}</p>`}
+            <${AskCandidates} store=${store} id=${id} done=${answer.refresh} />${answer.data.completeness.always_alive.as_of ? html` <span class="remark">as of ${format.moment(answer.data.completeness.always_alive.as_of)}</span>` : null}<//>
+        <${Section} title="References from outside that nothing explains" testid="external-section" about="Counts say that something holds these which is no object, root, pin or handle: locals of the program at that moment, or a reference in native code that was never given back.">
+            ${artifact && found.external.length ? html`<${External} rows=${found.external} artifact=${artifact} address=${address} /><p class="remark">By the <a href=${address.to("snapshots", { artifact })}>snapshot of ${format.moment(snapshot.data?.ready?.taken_at ?? "")}</a>.</p>`
+                : nothing ?? html`<p class="hint">${artifact ? "The newest snapshot has none." : html`Not known: a <a href=${address.to("snapshots")}>snapshot</a> compares every count with the references that there are.`}</p>`}<//>`;
+}
+
+/** @type {import("../views.js").View} */
+export default { title: "Suspects", needsProcess: true, topics: (address) => address.process ? [`stats:${address.process}`] : [], Body };
