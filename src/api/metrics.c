@@ -32,7 +32,7 @@ static void own_fill(struct api *api, const struct stats_view *view, struct metr
     history_fill(api, own);
     own->log_left_out = log_left_out();
     for (int i = 0; i < PULSES; i++)
-        own->work[i] = pulse_work_get(i);
+        own->work[i] = pulse_work_get((enum pulse)i);
     metrics_own_read(own);
 }
 
