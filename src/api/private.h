@@ -279,6 +279,7 @@ json_t *view_collection(struct api *api, const struct stats_collection_view *fro
 json_t *view_collections(struct api *api, const struct stats_process_view *process, size_t limit,
                          const struct stats_process_view *since);
 const char *view_reason(uint32_t reason);
+const char *view_scope(uint32_t scope);
 /* Adds id, pid, name, state and complete. */
 void view_identity(json_t *json, const struct stats_process_view *process);
 json_t *view_config(const struct stats_process_view *process, uint32_t heap);

@@ -238,10 +238,10 @@ static void collection_write(struct trace *trace, const struct item *item)
     time_write(trace, "dur", item->length_ns);
     if (!phase) {
         fprintf(trace->out,
-                ",\"args\":{\"reason\":\"%s\",\"generation\":%u,\"sequence\":%llu,\"slices\":%u,\"examined\":%llu,\"collected\":%llu,"
+                ",\"args\":{\"reason\":\"%s\",\"scope\":\"%s\",\"generation\":%u,\"sequence\":%llu,\"slices\":%u,\"examined\":%llu,\"collected\":%llu,"
                 "\"freed_bytes\":%llu,\"uncollectable\":%llu,\"live_bytes_before\":%llu,\"live_bytes_after\":%llu,"
                 "\"pause_ns\":%llu,\"find_ns\":%llu,\"callback_ns\":%llu,\"free_ns\":%llu,\"safepoint_wait_ns\":%llu}",
-                view_reason(is->reason), (unsigned)is->generation, (unsigned long long)is->sequence, (unsigned)is->slices,
+                view_reason(is->reason), view_scope(is->scope), (unsigned)is->generation, (unsigned long long)is->sequence, (unsigned)is->slices,
                 (unsigned long long)is->examined, (unsigned long long)is->collected, (unsigned long long)is->freed_bytes,
                 (unsigned long long)is->uncollectable, (unsigned long long)is->live_bytes_before,
                 (unsigned long long)is->live_bytes_after, (unsigned long long)is->pause_ns, (unsigned long long)is->find_ns,

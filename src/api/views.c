@@ -44,6 +44,14 @@ const char *view_reason(uint32_t reason)
     return "unknown";
 }
 
+const char *view_scope(uint32_t scope)
+{
+    for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++)
+        if (scopes[i].value == scope)
+            return scopes[i].word;
+    return "unknown";
+}
+
 json_t *view_state(uint32_t state)
 {
     return WORD(states, state);

@@ -88,7 +88,7 @@ describe("a timeline as trace events", () => {
             const event = events.find(({ args }) => args.sequence === one.sequence);
             assert.ok(event, `collection ${one.sequence}`);
             assert.equal(event.name, `collection, ${one.reason}`);
-            for (const name of ["reason", "generation", "examined", "collected", "freed_bytes", "live_bytes_before", "live_bytes_after", "pause_ns", "slices"]) {
+            for (const name of ["reason", "scope", "generation", "examined", "collected", "freed_bytes", "live_bytes_before", "live_bytes_after", "pause_ns", "slices"]) {
                 assert.equal(event.args[name], one[name], name);
             }
             assert.ok(Math.abs(event.dur * 1000 - one.pause_ns) < 1, `${event.dur} us, ${one.pause_ns} ns`);
