@@ -185,14 +185,28 @@ static void sample_types_write(struct profile *profile)
     }
 }
 
+/* Repeated numbers, packed: readers must know both forms, and not all do. */
+static void field_packed(struct text *text, unsigned field, const uint64_t *values, size_t count)
+{
+    char line[10 * (DEPTH_MAX + 2)];
+    struct text packed = {.data = line, .room = sizeof line};
+    for (size_t i = 0; i < count; i++)
+        varint(&packed, values[i]);
+    varint(text, field << 3 | 2);
+    varint(text, packed.length);
+    text_add(text, line, packed.length);
+}
+
 /* Frames have the number of their type, and 1. */
 static void sample_write(struct profile *profile, const struct way *way)
 {
     const uint64_t values[] = {way->objects, way->bytes, way->retained};
-    for (const struct way *at = way; at->depth; at = &profile->ways[at->above])
-        field_number(&profile->message, 1, (uint64_t)at->type + 1);
-    for (size_t i = 0; i < 3; i++)
-        field_number(&profile->message, 2, values[i]);
+    uint64_t frames[DEPTH_MAX + 2];
+    size_t count = 0;
+    for (const struct way *at = way; at->depth && count < DEPTH_MAX + 2; at = &profile->ways[at->above])
+        frames[count++] = (uint64_t)at->type + 1;
+    field_packed(&profile->message, 1, frames, count);
+    field_packed(&profile->message, 2, values, 3);
     message_write(profile, SAMPLE);
 }
 

@@ -1,0 +1,124 @@
+/* Downloads of artifacts: read back by others' readers, compressed where that is accepted, for who may, and while the artifact goes. */
+
+import assert from "node:assert/strict";
+import { request } from "node:http";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { gunzipSync } from "node:zlib";
+import { World, until } from "./world.mjs";
+
+const { Profile } = createRequire(new URL("../../web/package.json", import.meta.url))("pprof-format");
+const OBJECTS = 20_000;
+
+describe("downloads", () => {
+    const world = new World();
+    let path, types;
+
+    before(async () => {
+        await world.begin();
+        world.names.artifact = world.artifact("app", OBJECTS, "a shop/\u00e4");
+        await world.serve();
+        path = `/v1/artifacts/${world.names.artifact}`;
+        ({ types } = (await world.call("GET", `${path}/types`)).json);
+    });
+    after(() => world.stop());
+
+    /** The answer, whose body has not been read. */
+    const ask = (target, headers = {}) => new Promise((done, failed) => {
+        request({ socketPath: join(world.run, "api.sock"), path: target, headers: { host: "x", ...headers }, agent: false }, done)
+            .on("error", failed).end();
+    });
+    const bytes = async (target, headers) => {
+        const answer = await ask(target, headers);
+        const pieces = [];
+        for await (const piece of answer) {
+            pieces.push(piece);
+        }
+        return { answer, body: Buffer.concat(pieces) };
+    };
+
+    test("pprof's reader finds our figures by type", async () => {
+        const { answer, body } = await bytes(`${path}?format=pprof`, { "accept-encoding": "gzip" });
+        assert.equal(answer.headers["content-encoding"], undefined, "it is compressed in itself");
+        assert.match(answer.headers["content-disposition"], /^attachment; filename="a_shop___-heap1-[0-9a-f]{16}\.pb\.gz"$/);
+        const profile = Profile.decode(gunzipSync(body));
+        const text = (at) => profile.stringTable.strings[Number(at)];
+        assert.deepEqual(profile.sampleType.map((one) => [text(one.type), text(one.unit)]),
+            [["objects", "count"], ["bytes", "bytes"], ["retained", "bytes"]]);
+        assert.equal(text(profile.defaultSampleType), "bytes");
+        const names = new Map(profile.function.map((one) => [Number(one.id), text(one.name)]));
+        const frames = new Map(profile.location.map((one) => [Number(one.id), names.get(Number(one.line[0].functionId))]));
+        const sums = new Map();
+        for (const { locationId, value } of profile.sample) {
+            const [type] = locationId.map((id) => frames.get(Number(id)));
+            const garbage = frames.get(Number(locationId.at(-1))) === "(unreachable)";
+            const sum = sums.get(type) ?? [0, 0, 0];
+            sums.set(type, sum.map((so_far, i) => so_far + (i === 2 && garbage ? 0 : Number(value[i]))));
+        }
+        assert.deepEqual([...sums].sort(), types.map((type) => (
+            [type.type, [type.objects, type.bytes + type.native_bytes, type.retained_bytes]])).sort());
+    });
+
+    test("NDJSON has every object and edge, and gzip the same", async () => {
+        const plain = await bytes(`${path}?format=ndjson`);
+        const packed = await bytes(`${path}?format=ndjson`, { "accept-encoding": "gzip" });
+        assert.equal(packed.answer.headers["content-encoding"], "gzip");
+        assert.ok(packed.body.length < plain.body.length / 3);
+        assert.ok(gunzipSync(packed.body).equals(plain.body));
+        const rows = plain.body.toString().trimEnd().split("\n").map((line) => JSON.parse(line));
+        const artifact = (await world.call("GET", path)).json;
+        assert.equal(rows.length, artifact.objects);
+        assert.equal(rows.reduce((sum, row) => sum + row.edges.length, 0), artifact.edges);
+        assert.equal(rows.reduce((sum, row) => sum + row.bytes, 0), artifact.bytes);
+        const numbers = new Set(rows.map((row) => row.object));
+        assert.ok(rows.every((row) => row.edges.every((edge) => numbers.has(edge.to))));
+    });
+
+    test("a token of scope read sees types, and no objects", async () => {
+        const made = await world.call("POST", "/v1/tokens", { body: { name: "reader", scope: "read" } });
+        const headers = { authorization: `Bearer ${made.json.token}` };
+        const status = async (target) => (await world.call("GET", target, { headers, tcp: true })).status;
+        assert.equal(await status(path), 200);
+        assert.equal(await status(`${path}/types`), 200);
+        for (const target of ["?format=ndjson", "?format=heapsnapshot", "/objects", "/objects/8194/path", "/dominators"]) {
+            assert.equal(await status(path + target), 403, target);
+        }
+    });
+
+    test("four go on at once; who has begun goes on when the artifact is deleted", async () => {
+        const begun = await Promise.all(Array.from({ length: 4 }, () => ask(`${path}?format=ndjson`)));
+        assert.deepEqual(begun.map((answer) => answer.statusCode), [200, 200, 200, 200]);
+        const fifth = await bytes(`${path}?format=ndjson`);
+        assert.equal(fifth.answer.statusCode, 503);
+        assert.equal(JSON.parse(fifth.body).code, "too_many_downloads");
+        begun[3].destroy(); // hangs up in the middle
+        assert.equal((await world.call("DELETE", path)).status, 204);
+        assert.equal((await world.call("GET", path)).status, 404);
+        for (const answer of begun.slice(0, 3)) {
+            let lines = 0;
+            for await (const piece of answer) {
+                lines += piece.toString("latin1").split("\n").length - 1;
+            }
+            assert.equal(lines, OBJECTS);
+        }
+        await until("no download is left", async () => {
+            const left = await bytes(`/v1/artifacts/${world.names.artifact}?format=ndjson`);
+            return left.answer.statusCode === 404;
+        });
+    });
+
+    test("tallyd ends at once while somebody downloads and does not read", async () => {
+        world.names.artifact = world.artifact("app", OBJECTS, "other");
+        world.daemon.kill("SIGTERM");
+        await until("tallyd has ended", () => world.daemon.exitCode !== null);
+        await world.serve();
+        const stalled = await ask(`/v1/artifacts/${world.names.artifact}?format=ndjson`);
+        stalled.on("error", () => {});
+        const start = Date.now();
+        world.daemon.kill("SIGTERM");
+        await until("tallyd has ended", () => world.daemon.exitCode !== null);
+        assert.ok(Date.now() - start < 5000);
+        assert.equal(world.daemon.exitCode, 0);
+    });
+});
