@@ -76,6 +76,12 @@ static void judge(const struct stats_heap_view *heap, const struct stats_type_vi
                            SUSPECT_MOST_CONFIDENCE);
 }
 
+/* What ends no higher than it began is most of all types: it takes no test. */
+static bool ends_higher(const struct stats_growth_level *level, uint32_t row)
+{
+    return level->low[row][level->count - 1] > level->low[row][0];
+}
+
 /* By the longest level that shows it. */
 static bool is_suspect(const struct stats_heap_view *heap, const struct stats_type_view *type,
                        const struct stats_growth_copy *copy, struct stats_suspect *out)
@@ -84,10 +90,13 @@ static bool is_suspect(const struct stats_heap_view *heap, const struct stats_ty
     for (unsigned at = copy->level_count; at-- > 0;) {
         if (copy->levels[at].count < SUSPECT_LEAST_PARTS)
             continue;
-        struct trend trend = level_trend(&copy->levels[at], type->row);
-        if (rises(&copy->levels[at], type->row, &trend) && (longest || is_highest(copy, at, type->row))) {
-            judge(heap, type, copy, at, &trend, out);
-            return true;
+        const struct stats_growth_level *level = &copy->levels[at];
+        if (ends_higher(level, type->row) && (longest || is_highest(copy, at, type->row))) {
+            struct trend trend = level_trend(level, type->row);
+            if (rises(level, type->row, &trend)) {
+                judge(heap, type, copy, at, &trend, out);
+                return true;
+            }
         }
         longest = false;
     }
