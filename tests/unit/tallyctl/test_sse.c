@@ -60,6 +60,7 @@ static void test_sse_lines_end_as_they_like(void **state)
 {
     (void)state;
     check("data: a\r\n\r\ndata: b\r\rdata: c\n\n", "message|a|;message|b|;message|c|;");
+    check("data: a\r\ndata: b\r\n\r\n", "message|a\nb|;"); /* one end of a line, not two */
     check("data: cut", "");
     check("event: e\n\ndata: x\n\n", "message|x|;");
 }
