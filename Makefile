@@ -155,6 +155,7 @@ $(BUILD)/web/.stamp: $(WEB_SRCS) web/node_modules/.stamp
 	$(Q)rm -rf $(@D)
 	$(Q)web/node_modules/.bin/esbuild web/main.js $(filter %.css,$(WEB_SRCS)) --bundle --splitting --format=esm --target=es2022 \
 	  --minify --charset=utf8 --outbase=web --outdir=$(@D) --log-level=warning
+	$(Q)find $(@D) -name '*.js' -exec sed -i 's/^ *//' {} + # lines that are left lie in templates, where htm drops indents
 	@touch $@
 
 $(BUILD)/web_files.c: src/api/embed.sh $(WEB_FILES) $(BUILD)/web/.stamp
