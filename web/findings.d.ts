@@ -80,5 +80,6 @@ export interface Suspects extends View {
         cycle: { shape: string; weaken: Weaken | null } | null }[];
     collector: { examined: number; collected: number; pause_ns: number };
     always_alive: { heap: number; type: string; candidates: number; survived: number; advice: { do: string; reason: string } }[] | null;
+    external: { heap: number; type: string; references: number; objects: number; roots: number; retained_bytes: number; artifact: string }[] | null;
     completeness: Record<"growing" | "reclaimed" | "always_alive" | "external", Completeness>;
 }

@@ -90,7 +90,7 @@ export class Findings {
         const all = freed.reduce((sum, { frees }) => sum + frees.cycle, 0);
         const growing = (type, slope, confidence, reason, rises) => ({ heap: 1, type, live_objects: 18_200, live_bytes: 12_400_000, slope_bytes_per_hour: slope, slope_objects_per_hour: 9000, confidence, reason,
             windows: 12, window_s: 300, duration_s: 3600, rises, steady: 0.9, collections: 84, live_bytes_then: Array.from({ length: 12 }, (_, n) => 8_000_000 + n * (n % 4 === rises % 4 ? 210_000 : 370_000)), links: {} });
-        return this.view({ collector, completeness, external: null,
+        return this.view({ collector, completeness, external: this.artifacts.length ? [{ heap: 1, type: "Session", references: 6, objects: 41, roots: 6, retained_bytes: 90_000, artifact: this.artifacts[0].id }] : null,
             growing: [growing("Session", 48_000_000, 0.93, "its least rose in 12 of 12 windows of 5 minutes, through 84 collections", 12), growing("CacheEntry", 9_100_000, 0.62, "its least rose in 10 of 12 windows of 5 minutes, through 84 collections", 10)],
             reclaimed: freed.map(({ name, frees }) => ({ type: name, by_refcount: frees.refcount, by_cycle: frees.cycle, share: frees.cycle / (frees.refcount + frees.cycle), share_of_collected: frees.cycle / all,
                 cycle: name === "Node" ? { shape: "Node.children[] -> Node.parent", weaken: { edge: "Node.parent", reason: "its name says that it leads back to what holds it" } } : null })),

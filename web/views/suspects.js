@@ -13,8 +13,6 @@ import { Empty, Failed, Loading, refusal } from "../states.js";
 
 /** @typedef {import("../findings").Suspects} Suspects */
 /** @typedef {import("../findings").Growing} Growing */
-/** @typedef {import("../findings").Artifact} Artifact */
-/** @typedef {import("../findings").ArtifactType} ArtifactType */
 /** @typedef {import("../address.js").Address} Address */
 
 const EVERY_MS = 5000;
@@ -76,11 +74,11 @@ const AlwaysAlive = ({ rows, address }) => html`<div class="scroll" tabindex="0"
     <tbody>${rows.map((row) => html`<tr key="${row.heap} ${row.type}" data-type=${row.type}><th scope="row"><a href=${address.to("types", { type: row.type })}>${row.type}</a></th><td class="number">${format.count(row.candidates)}</td>
         <td class="number">${share(row.candidates ? row.survived / row.candidates * 100 : null)}</td><td class="wide"><strong>${ADVICE[row.advice.do] ?? row.advice.do}</strong>: ${row.advice.reason}</td></tr>`)}</tbody></table></div>`;
 
-/** @param {{rows: ArtifactType[], artifact: string, address: Address}} props */
-const External = ({ rows, artifact, address }) => html`<div class="scroll" tabindex="0" role="group" aria-label="Unexplained external references"><table class="ledger"><thead><tr><th scope="col">Type</th><th scope="col" class="number">Unexplained references</th>
-        <th scope="col" class="number">Objects that they hold</th><th scope="col" class="number">What they keep alive</th></tr></thead>
-    <tbody>${rows.map((row) => html`<tr key=${row.type_row} data-type=${row.type}><th scope="row"><a href=${address.to("snapshots", { artifact, tab: "objects", type: row.type, sort: "external" })}>${row.type}</a></th>
-        <td class="number">${format.count(row.external)}</td><td class="number">${format.count(row.roots)}</td><td class="number">${format.bytes(row.retained_bytes)}</td></tr>`)}</tbody></table></div>`;
+/** @param {{rows: NonNullable<Suspects["external"]>, address: Address}} props */
+const External = ({ rows, address }) => html`<div class="scroll" tabindex="0" role="group" aria-label="Unexplained external references"><table class="ledger"><thead><tr><th scope="col">Type</th><th scope="col" class="number">References</th>
+        <th scope="col" class="number">Objects held</th><th scope="col" class="number">What they keep alive</th></tr></thead>
+    <tbody>${rows.map((row) => html`<tr key="${row.heap} ${row.type}" data-type=${row.type}><th scope="row"><a href=${address.to("snapshots", { artifact: row.artifact, tab: "objects", type: row.type, sort: "external" })}>${row.type}</a></th>
+        <td class="number">${format.count(row.references)}</td><td class="number">${format.count(row.roots)}</td><td class="number">${format.bytes(row.retained_bytes)}</td></tr>`)}</tbody></table></div>`;
 
 /** Asks the program for its candidates, which costs it a moment. @param {{store: import("../store.js").Store, id: string, done: () => void}} props */
 function AskCandidates({ store, id, done }) {
@@ -104,19 +102,14 @@ function LookedAt({ data }) {
 function Body({ store, address }) {
     const id = address.process;
     const answer = useResource((signal) => /** @type {Promise<Suspects>} */ (api.get(`${api.one(id)}/suspects`, signal)), [id], { every: EVERY_MS });
-    const snapshot = useResource(async (signal) => {
-        const { artifacts } = await api.get(`/v1/artifacts?process=${encodeURIComponent(id)}&limit=20`, signal);
-        const ready = artifacts.find((/** @type {Artifact} */ one) => one.state === "ready");
-        const types = ready ? (await api.get(`/v1/artifacts/${encodeURIComponent(ready.id)}/types?sort=-external&limit=20`, signal)).types : [];
-        return { ready: /** @type {Artifact|null} */ (ready ?? null), types: /** @type {ArtifactType[]} */ (types.filter((/** @type {ArtifactType} */ { external }) => external > 0)) };
-    }, [id], { every: SNAPSHOT_EVERY_MS });
-    const artifact = snapshot.data?.ready?.id ?? null;
+    const snapshots = useResource((signal) => api.get(`/v1/artifacts?process=${encodeURIComponent(id)}&limit=20`, signal), [id], { every: SNAPSHOT_EVERY_MS });
+    const artifact = snapshots.data?.artifacts.find((/** @type {{state: string}} */ one) => one.state === "ready")?.id ?? null;
     const filter = address.get("filter");
     const found = useMemo(() => {
         const fits = (/** @type {readonly any[]} */ rows) => filtered(rows, filter, ({ type }) => type ?? "");
-        const { growing = [], reclaimed = [], always_alive } = answer.data ?? {};
-        return { growing: fits(growing), reclaimed: fits(reclaimed), always_alive: fits(always_alive ?? []), external: fits(snapshot.data?.types ?? []) };
-    }, [answer.data, snapshot.data, filter]);
+        const { growing = [], reclaimed = [], always_alive, external } = answer.data ?? {};
+        return { growing: fits(growing), reclaimed: fits(reclaimed), always_alive: fits(always_alive ?? []), external: fits(external ?? []) };
+    }, [answer.data, filter]);
     if (!answer.data) {
         return answer.problem ? html`<${Failed} problem=${answer.problem} again=${answer.refresh} />` : html`<${Loading} what="what is suspected" />`;
     }
@@ -134,8 +127,8 @@ function Body({ store, address }) {
             ${found.always_alive.length ? html`<${AlwaysAlive} rows=${found.always_alive} address=${address} />` : nothing ?? html`<p class="hint">${answer.data.always_alive ? "No type is examined in vain." : "Not known yet: the program tells when it is asked."}</p>`}
             <${AskCandidates} store=${store} id=${id} done=${answer.refresh} />${answer.data.completeness.always_alive.as_of ? html` <span class="remark">as of ${format.moment(answer.data.completeness.always_alive.as_of)}</span>` : null}<//>
         <${Section} title="References from outside that nothing explains" testid="external-section" about="Counts say that something holds these which is no object, root, pin or handle: locals of the program at that moment, or a reference in native code that was never given back.">
-            ${artifact && found.external.length ? html`<${External} rows=${found.external} artifact=${artifact} address=${address} /><p class="remark">By the <a href=${address.to("snapshots", { artifact })}>snapshot of ${format.moment(snapshot.data?.ready?.taken_at ?? "")}</a>.</p>`
-                : nothing ?? html`<p class="hint">${artifact ? "The newest snapshot has none." : html`Not known: a <a href=${address.to("snapshots")}>snapshot</a> compares every count with the references that there are.`}</p>`}<//>`;
+            ${found.external.length ? html`<${External} rows=${found.external} address=${address} />`
+                : nothing ?? html`<p class="hint">${answer.data.external ? "The newest snapshot has none." : html`Not known: a <a href=${address.to("snapshots")}>snapshot</a> compares every count with the references that there are.`}</p>`}<//>`;
 }
 
 /** @type {import("../views.js").View} */
