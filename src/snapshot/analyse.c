@@ -57,8 +57,7 @@ static int areas_open(struct job *job)
     const struct snapshot_artifact *view = &job->artifact->view;
     char path[PATH_ROOM];
     uint64_t columns = index_column_bytes(view->objects, view->edges);
-    uint64_t scratch = load_scratch_bytes(view->objects) + dominators_scratch_bytes(view->objects) +
-                       reach_scratch_bytes(view->objects);
+    uint64_t scratch = index_scratch_bytes(view->objects);
     if (!artifact_grow(job->snapshots, job->artifact, columns + scratch)) {
         snprintf(job->problem, sizeof job->problem, "its analysis takes %llu MiB on the disk, which artifact-size does not allow",
                  (unsigned long long)((columns + scratch) >> 20));
@@ -69,19 +68,6 @@ static int areas_open(struct job *job)
     artifact_path(job->snapshots, view->id, ".scratch.part", path);
     if (!error)
         error = area_open(&job->scratch, path, scratch, false);
-    return error;
-}
-
-static int passes_run(struct job *job)
-{
-    int error = index_load(&job->index, job->stream, job->stream_bytes, &job->scratch, &job->work, job->problem,
-                           sizeof job->problem);
-    if (!error)
-        error = index_turn(&job->index, &job->work);
-    if (!error)
-        error = index_dominate(&job->index, &job->scratch, &job->work);
-    if (!error)
-        error = index_reach(&job->index, &job->scratch, &job->work);
     return error;
 }
 
@@ -173,7 +159,8 @@ static int job_run(struct job *job)
                               .tell = progress_tell,
                               .arg = job};
     index_lay(&job->index, job->area.memory, view->objects, view->edges);
-    error = passes_run(job);
+    error = index_analyse(&job->index, job->stream, job->stream_bytes, &job->scratch, &job->work, job->problem,
+                          sizeof job->problem);
     job->index.totals.analysis_ns = clock_mono_ns() - start_ns;
     if (!error)
         error = tail_write(job);

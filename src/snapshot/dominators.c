@@ -158,11 +158,6 @@ static void retain(struct dominating *all)
     }
 }
 
-uint64_t dominators_scratch_bytes(uint64_t objects)
-{
-    return 4 * INDEX_PAGE + 4 * (objects + 1) * sizeof(uint32_t);
-}
-
 int index_dominate(struct index *index, struct area *scratch, struct work *work)
 {
     uint64_t room = index->objects + 1;

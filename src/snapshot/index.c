@@ -99,3 +99,21 @@ void *area_take(struct area *area, uint64_t count, size_t item)
     area->used += (count * item + AREA_ALIGN - 1) & ~(size_t)(AREA_ALIGN - 1);
     return taken;
 }
+
+/* The dominators take four numbers an object, and what comes after them one. */
+uint64_t index_scratch_bytes(uint64_t objects)
+{
+    return 4 * INDEX_PAGE + 4 * (objects + 1) * sizeof(uint32_t);
+}
+
+int index_analyse(struct index *index, const void *stream, size_t bytes, struct area *scratch, struct work *work, char *problem,
+                  size_t room)
+{
+    int error = index_load(index, stream, bytes, work, problem, room);
+    if (!error)
+        error = index_turn(index, work);
+    if (!error)
+        error = index_dominate(index, scratch, work);
+    scratch->used = 0;
+    return error ? error : index_reach(index, scratch, work);
+}

@@ -121,21 +121,21 @@ bool work_go(struct work *work, double ns);
 
 /* ---- the passes, in their order. Each returns 0, -ECANCELED, or what it says. */
 /* load.c: from the stream the numbers, types, sizes, references and edges. index: laid, zeroes; its types are new, for
- * index_types_free(). -EINVAL: `problem` says what is wrong. scratch: load_scratch_bytes(). */
-uint64_t load_scratch_bytes(uint64_t objects);
-int index_load(struct index *index, const void *stream, size_t bytes, struct area *scratch, struct work *work, char *problem,
-               size_t room);
+ * index_types_free(). -EINVAL: `problem` says what is wrong. */
+int index_load(struct index *index, const void *stream, size_t bytes, struct work *work, char *problem, size_t room);
 void index_types_free(struct index *index);
 /* edges.c: the edges backwards, and what is external. */
 int index_turn(struct index *index, struct work *work);
 bool index_held(const struct index *index, uint32_t object); /* by the root */
-/* dominators.c: dominators and retained bytes. scratch: dominators_scratch_bytes(). */
-uint64_t dominators_scratch_bytes(uint64_t objects);
+/* dominators.c: dominators and retained bytes. */
 int index_dominate(struct index *index, struct area *scratch, struct work *work);
-/* reach.c: kids, distances, what is unreachable, and the types' sums. scratch: reach_scratch_bytes(). */
-uint64_t reach_scratch_bytes(uint64_t objects);
+/* reach.c: kids, distances, what is unreachable, and the types' sums. */
 int index_reach(struct index *index, struct area *scratch, struct work *work);
-/* All of it, in nanoseconds as they were measured, for work->total. */
+/* All of them. scratch: of that many bytes. */
+uint64_t index_scratch_bytes(uint64_t objects);
+int index_analyse(struct index *index, const void *stream, size_t bytes, struct area *scratch, struct work *work, char *problem,
+                  size_t room);
+/* In nanoseconds as they were measured, for work->total. */
 double index_work_ns(uint64_t stream_bytes, uint64_t objects, uint64_t edges);
 
 #endif

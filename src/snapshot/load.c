@@ -210,13 +210,14 @@ static int walk(struct load *load, struct snapshot_reader *reader, const char *s
     return -EINVAL;
 }
 
-struct keyed {
-    uint64_t number;
-    uint32_t nth, filler;
+/* Numbers, and the place in the stream of each. */
+struct keys {
+    uint64_t *number;
+    uint32_t *nth;
 };
 
 /* By 11 bits at a time, from the lowest on; a digit that all share is passed over. Returns where the sorted ones are. */
-static struct keyed *radix_sort(struct keyed *from, struct keyed *to, uint64_t count)
+static struct keys radix_sort(struct keys from, struct keys to, uint64_t count)
 {
     static const unsigned digits = (64 + RADIX_BITS - 1) / RADIX_BITS;
     uint32_t starts[RADIX];
@@ -224,8 +225,8 @@ static struct keyed *radix_sort(struct keyed *from, struct keyed *to, uint64_t c
         unsigned shift = digit * RADIX_BITS;
         memset(starts, 0, sizeof starts);
         for (uint64_t i = 0; i < count; i++)
-            starts[from[i].number >> shift & (RADIX - 1)]++;
-        if (starts[from[0].number >> shift & (RADIX - 1)] == count)
+            starts[from.number[i] >> shift & (RADIX - 1)]++;
+        if (starts[from.number[0] >> shift & (RADIX - 1)] == count)
             continue;
         uint32_t sum = 0;
         for (size_t i = 0; i < RADIX; i++) {
@@ -233,33 +234,35 @@ static struct keyed *radix_sort(struct keyed *from, struct keyed *to, uint64_t c
             starts[i] = sum;
             sum += here;
         }
-        for (uint64_t i = 0; i < count; i++)
-            to[starts[from[i].number >> shift & (RADIX - 1)]++] = from[i];
-        struct keyed *swap = from;
+        for (uint64_t i = 0; i < count; i++) {
+            uint32_t place = starts[from.number[i] >> shift & (RADIX - 1)]++;
+            to.number[place] = from.number[i];
+            to.nth[place] = from.nth[i];
+        }
+        struct keys swap = from;
         from = to;
         to = swap;
     }
     return from;
 }
 
-/* The rank of each object, by its number. -EINVAL: two have the same. */
-static int rank_all(struct load *load, struct area *scratch, char *problem, size_t room)
+/* The rank of each object, by its number; in columns that are filled later. -EINVAL: two have the same. */
+static int rank_all(struct load *load, char *problem, size_t room)
 {
     struct index *index = load->index;
     uint64_t count = index->objects;
-    uint32_t *rank = area_take(scratch, count, sizeof *rank);
-    struct keyed *one = area_take(scratch, count, sizeof *one), *two = area_take(scratch, count, sizeof *two);
+    struct keys one = {index->number, index->distance}, two = {index->retained, index->toward};
     for (uint64_t i = 0; i < count; i++)
-        one[i] = (struct keyed){.number = index->number[i], .nth = (uint32_t)i};
-    const struct keyed *sorted = radix_sort(one, two, count);
+        one.nth[i] = (uint32_t)i;
+    struct keys sorted = radix_sort(one, two, count);
     for (uint64_t i = 0; i < count; i++) {
-        if (i && sorted[i].number == sorted[i - 1].number) {
-            snprintf(problem, room, "object %llu stands twice in it", (unsigned long long)sorted[i].number);
+        if (i && sorted.number[i] == sorted.number[i - 1]) {
+            snprintf(problem, room, "object %llu stands twice in it", (unsigned long long)sorted.number[i]);
             return -EINVAL;
         }
-        rank[sorted[i].nth] = (uint32_t)i;
+        index->dominator[sorted.nth[i]] = (uint32_t)i;
     }
-    load->rank = rank;
+    load->rank = index->dominator;
     return 0;
 }
 
@@ -274,8 +277,8 @@ static void starts_sum(struct index *index)
     }
 }
 
-static int all_walks(struct load *load, struct snapshot_reader *reader, const char *stream, size_t bytes, struct area *scratch,
-                     char *problem, size_t room)
+static int all_walks(struct load *load, struct snapshot_reader *reader, const char *stream, size_t bytes, char *problem,
+                     size_t room)
 {
     struct index *index = load->index;
     load->ascending = load->with_types = true;
@@ -287,7 +290,7 @@ static int all_walks(struct load *load, struct snapshot_reader *reader, const ch
     }
     if (!error && !load->ascending) {
         load->work->total += WALK_NS_BYTE * (double)bytes;
-        error = rank_all(load, scratch, problem, room);
+        error = rank_all(load, problem, room);
         if (!error)
             error = walk(load, reader, stream, bytes, problem, room);
     }
@@ -295,19 +298,13 @@ static int all_walks(struct load *load, struct snapshot_reader *reader, const ch
         return error;
     starts_sum(index);
     index->edges = index->totals.edges = load->edges;
-    load->buckets = area_take(scratch, 2 * index->objects + 1, sizeof *load->buckets);
+    load->buckets = (uint32_t *)index->retained; /* two for each object, and one */
     buckets_fill(load);
     load->with_edges = true;
     return walk(load, reader, stream, bytes, problem, room);
 }
 
-uint64_t load_scratch_bytes(uint64_t objects)
-{
-    return 4 * INDEX_PAGE + objects * (sizeof(uint32_t) + 2 * sizeof(struct keyed) + 2 * sizeof(uint32_t));
-}
-
-int index_load(struct index *index, const void *stream, size_t bytes, struct area *scratch, struct work *work, char *problem,
-               size_t room)
+int index_load(struct index *index, const void *stream, size_t bytes, struct work *work, char *problem, size_t room)
 {
     struct load load = {.index = index, .work = work};
     struct snapshot_reader *reader = malloc(sizeof *reader);
@@ -315,7 +312,7 @@ int index_load(struct index *index, const void *stream, size_t bytes, struct are
     int error = -EINVAL;
     snprintf(problem, room, "out of memory");
     if (reader && load.places)
-        error = all_walks(&load, reader, stream, bytes, scratch, problem, room);
+        error = all_walks(&load, reader, stream, bytes, problem, room);
     free(reader);
     free(load.places);
     index->types = (struct index_type *)(void *)load.types.data;

@@ -92,11 +92,6 @@ static int types_retain(struct index *index, uint32_t *cursor, struct work *work
     return at == NONE ? 0 : -ECANCELED;
 }
 
-uint64_t reach_scratch_bytes(uint64_t objects)
-{
-    return INDEX_PAGE + (objects + 1) * sizeof(uint32_t);
-}
-
 int index_reach(struct index *index, struct area *scratch, struct work *work)
 {
     uint32_t *queue = area_take(scratch, index->objects + 1, sizeof *queue);

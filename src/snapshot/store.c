@@ -84,12 +84,14 @@ static void drop(struct snapshots *snapshots, size_t at)
     unref(artifact);
 }
 
-/* The oldest one that may go for another. */
+/* The oldest one that may go for another, which is newer. */
 static bool drop_oldest(struct snapshots *snapshots, const struct artifact *but, bool with_bytes)
 {
     for (size_t at = 0; at < snapshots->count; at++) {
         const struct artifact *artifact = snapshots->artifacts[at];
-        if (artifact == but || artifact->busy || (with_bytes && !artifact->stored))
+        if (artifact == but)
+            break;
+        if (artifact->busy || (with_bytes && !artifact->stored))
             continue;
         log_info("artifact %s of %s was dropped: there is no more room", artifact->view.id, artifact->view.meta.name);
         drop(snapshots, at);

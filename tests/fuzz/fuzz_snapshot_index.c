@@ -49,18 +49,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     uint64_t objects = reader.objects, edges = reader.edges;
     struct area area = area_of(index_column_bytes(objects, edges));
-    struct area scratch =
-        area_of(load_scratch_bytes(objects) + dominators_scratch_bytes(objects) + reach_scratch_bytes(objects));
+    struct area scratch = area_of(index_scratch_bytes(objects));
     struct index index;
     index_lay(&index, area.memory, objects, edges);
-    int error = index_load(&index, data, size, &scratch, &work, problem, sizeof problem);
-    if (!error)
-        error = index_turn(&index, &work);
-    if (!error)
-        error = index_dominate(&index, &scratch, &work);
-    if (!error)
-        error = index_reach(&index, &scratch, &work);
-    if (!error)
+    if (!index_analyse(&index, data, size, &scratch, &work, problem, sizeof problem))
         sums_check(&index);
     if (scratch.used > scratch.bytes)
         abort();

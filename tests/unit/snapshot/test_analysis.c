@@ -65,16 +65,9 @@ static int analyse_stream(struct analysed *analysed, const struct text *stream, 
     snprintf(path, sizeof path, "%s/index", world_folder);
     snprintf(scratch, sizeof scratch, "%s/scratch", world_folder);
     assert_int_equal(area_open(&analysed->area, path, index_column_bytes(objects, edges), false), 0);
-    assert_int_equal(area_open(&analysed->scratch, scratch, load_scratch_bytes(objects) + dominators_scratch_bytes(objects) +
-                                                                reach_scratch_bytes(objects), false), 0);
+    assert_int_equal(area_open(&analysed->scratch, scratch, index_scratch_bytes(objects), false), 0);
     index_lay(&analysed->index, analysed->area.memory, objects, edges);
-    int error = index_load(&analysed->index, stream->data, stream->length, &analysed->scratch, work, problem, 160);
-    if (!error)
-        error = index_turn(&analysed->index, work);
-    if (!error)
-        error = index_dominate(&analysed->index, &analysed->scratch, work);
-    if (!error)
-        error = index_reach(&analysed->index, &analysed->scratch, work);
+    int error = index_analyse(&analysed->index, stream->data, stream->length, &analysed->scratch, work, problem, 160);
     assert_true(analysed->scratch.used <= analysed->scratch.bytes);
     return error;
 }
