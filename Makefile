@@ -144,7 +144,7 @@ $(BUILD)/tally-bench: $(BENCH_SRCS) $(wildcard tests/bench/*.h) $(BENCH_OBJS) $(
 	$(Q)$(CC) $(TALLY_CPPFLAGS) $(CPPFLAGS) $(TALLY_CFLAGS) $(CFLAGS) $(LDFLAGS) $(BENCH_SRCS) $(BENCH_OBJS) $(BUILD)/libtally.a \
 	  -o $@ -lzstd -lm -lsqlite3 -ljansson -lsystemd -lmicrohttpd -pthread
 
-# ---- web assets: bundled, a piece a view, and embedded by the assembler
+# ---- web assets: bundled into a module and a sheet, and embedded by the assembler
 web/node_modules/.stamp: web/package.json web/package-lock.json
 	$(call say,NPM,web)
 	$(Q)cd web && $(NPM) ci --ignore-scripts --no-audit --no-fund --silent
@@ -152,16 +152,15 @@ web/node_modules/.stamp: web/package.json web/package-lock.json
 
 $(BUILD)/web/.stamp: $(WEB_SRCS) web/node_modules/.stamp
 	$(call say,BUNDLE,web)
-	$(Q)rm -rf $(@D)
-	$(Q)web/node_modules/.bin/esbuild web/main.js $(filter %.css,$(WEB_SRCS)) --bundle --splitting --format=esm --target=es2022 \
-	  --minify --charset=utf8 --outbase=web --outdir=$(@D) --log-level=warning
-	$(Q)find $(@D) -name '*.js' -exec sed -i 's/^ *//' {} + # lines that are left lie in templates, where htm drops indents
+	$(Q)web/node_modules/.bin/esbuild web/main.js web/page.css --bundle --format=esm --target=es2022 --minify --charset=utf8 \
+	  --outdir=$(@D) --log-level=warning
+	$(Q)sed -i 's/^ *//' $(@D)/main.js # lines that are left lie in templates, where htm drops indents
 	@touch $@
 
 $(BUILD)/web_files.c: src/api/embed.sh $(WEB_FILES) $(BUILD)/web/.stamp
 	$(call say,EMBED,web)
-	$(Q)src/api/embed.sh web $(BUILD)/packed $(foreach f,$(WEB_FILES),$(f:web%=%)=$(f)) \
-	  $$(cd $(BUILD)/web && find . -name '*.js' -printf '/%P=$(BUILD)/web/%P\n' -o -name '*.css' -printf '/%P=$(BUILD)/web/%P\n' | sort) > $@.new && mv $@.new $@
+	$(Q)src/api/embed.sh web $(BUILD)/packed $(foreach f,$(WEB_FILES),$(f:web%=%)=$(f)) /main.js=$(BUILD)/web/main.js \
+	  /page.css=$(BUILD)/web/page.css > $@.new && mv $@.new $@
 
 SCHEMA_FILES := $(wildcard src/api/schemas/*.json)
 

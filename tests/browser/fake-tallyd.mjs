@@ -28,6 +28,10 @@ export function catalogue() {
         .map(([, path, kind, unit, label, help]) => ({ path, kind, unit, label, help }));
 }
 
+/** The sheets that a sheet imports, in one, as tallyd has them. @param {string} text */
+const bundled = async (text) => (await Promise.all([...text.matchAll(/@import "\.(\/[^"]+)"/g)]
+    .map(([, path]) => readFile(VENDOR[path] ?? `${ROOT}web${path}`, "utf8")))).join("\n");
+
 const monoNs = () => Number(process.hrtime.bigint());
 const iso = (ms) => new Date(ms).toISOString();
 
@@ -249,7 +253,7 @@ class Fake {
     async #file(path, response) {
         try {
             const file = VENDOR[path] ?? `${ROOT}web${/^\/(views\/)?[a-z-]+\.(js|css|html|svg)$/.test(path) ? path : "/index.html"}`;
-            const body = await readFile(file);
+            const body = path === "/page.css" ? await bundled(await readFile(file, "utf8")) : await readFile(file);
             response.writeHead(200, { "Content-Type": KINDS[file.split(".").pop()], "Content-Security-Policy": CSP,
                 "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer" });
             response.end(body);
