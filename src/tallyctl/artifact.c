@@ -27,11 +27,57 @@ static void artifact_path(char path[REQUEST_PATH_MAX], const char *id, const cha
         request_add_segment(path, leaf);
 }
 
+/* A line on the terminal that the next one replaces. */
+static void progress_line(const char *text)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K%s", text);
+}
+
+/* Waits until tallyd has worked through it. */
+static enum ctl_exit until_ready(struct client *client, const char *id)
+{
+    char path[REQUEST_PATH_MAX], line[160], eta[TEXT_FIGURE_MAX];
+    enum ctl_exit status = CTL_DONE;
+    bool over = false;
+    artifact_path(path, id, NULL);
+    while (status == CTL_DONE && !over) {
+        struct client_reply reply;
+        status = client_call(client, "GET", path, NULL, 0, &reply);
+        if (status != CTL_DONE)
+            break;
+        const char *state = client_text(reply.json, "state");
+        bool failed = strcmp(state, "failed") == 0;
+        over = failed || strcmp(state, "ready") == 0;
+        if (failed)
+            status = ctl_fail(CTL_FAILED, "artifact %s failed: %s", id, client_text(reply.json, "problem"));
+        snprintf(line, sizeof line, "artifact %.40s: %.20s %.0f %%, %s left", id, state,
+                 100 * json_number_value(json_object_get(reply.json, "progress")),
+                 text_duration(eta, client_number(reply.json, "eta_ms") * 1000000));
+        progress_line(over ? "" : line);
+        client_reply_fini(&reply);
+        if (!over)
+            client_run(client, -1, STEP_MS);
+    }
+    return status;
+}
+
+/* What the artifact shows at `path`, once it is ready to. */
+static enum ctl_exit ready_get(const struct ctl *ctl, const char *path, show_fn show)
+{
+    struct client *client = NULL;
+    enum ctl_exit status = client_open(ctl, &client);
+    if (status == CTL_DONE)
+        status = until_ready(client, ctl->arguments[0]);
+    client_close(client);
+    return status == CTL_DONE ? answer_get(ctl, path, show) : status;
+}
+
 static enum ctl_exit look(const struct ctl *ctl, char path[REQUEST_PATH_MAX], show_fn show)
 {
     request_add(path, "sort", ctl->sort);
     request_add_number(path, "limit", &ctl->limit);
-    return request_fits(path) ? answer_get(ctl, path, show) : CTL_USAGE;
+    return request_fits(path) ? ready_get(ctl, path, show) : CTL_USAGE;
 }
 
 enum ctl_exit command_artifacts(const struct ctl *ctl)
@@ -111,7 +157,7 @@ enum ctl_exit command_artifact_object(const struct ctl *ctl)
             return CTL_USAGE;
         if (parts[i].title)
             fprintf(ctl->paper.to, "\n%s:\n", parts[i].title);
-        status = answer_get(ctl, path, parts[i].show);
+        status = ready_get(ctl, path, parts[i].show);
     }
     return status;
 }
@@ -135,7 +181,7 @@ enum ctl_exit command_artifact_referrers(const struct ctl *ctl)
 enum ctl_exit command_artifact_path(const struct ctl *ctl)
 {
     char path[REQUEST_PATH_MAX];
-    return object_path(ctl, path, "path") ? answer_get(ctl, path, show_path) : CTL_USAGE;
+    return object_path(ctl, path, "path") ? ready_get(ctl, path, show_path) : CTL_USAGE;
 }
 
 enum ctl_exit command_artifact_dominators(const struct ctl *ctl)
@@ -161,6 +207,8 @@ enum ctl_exit command_artifact_download(const struct ctl *ctl)
     struct client *client = NULL;
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE)
+        status = until_ready(client, ctl->arguments[0]);
+    if (status == CTL_DONE)
         status = download(ctl, client, ctl->arguments[0]);
     client_close(client);
     return status;
@@ -185,13 +233,6 @@ enum ctl_exit command_artifact_delete(const struct ctl *ctl)
 }
 
 /* ---- making one */
-
-/* A line on the terminal that the next one replaces. */
-static void progress_line(const char *text)
-{
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K%s", text);
-}
 
 static void while_taken(void *arg, const json_t *operation)
 {
@@ -250,43 +291,14 @@ static void show_snapshot(const struct paper *paper, const json_t *operation)
         }
 }
 
-/* Waits until tallyd has worked through it; *good: it can be downloaded. */
-static enum ctl_exit until_ready(struct client *client, const char *id, bool *good)
-{
-    char path[REQUEST_PATH_MAX], line[160], eta[TEXT_FIGURE_MAX];
-    enum ctl_exit status = CTL_DONE;
-    bool over = false;
-    artifact_path(path, id, NULL);
-    while (status == CTL_DONE && !over) {
-        struct client_reply reply;
-        status = client_call(client, "GET", path, NULL, 0, &reply);
-        if (status != CTL_DONE)
-            break;
-        const char *state = client_text(reply.json, "state");
-        *good = strcmp(state, "ready") == 0;
-        over = *good || strcmp(state, "failed") == 0;
-        if (over && !*good)
-            status = ctl_fail(CTL_FAILED, "artifact %s failed: %s", id, client_text(reply.json, "problem"));
-        snprintf(line, sizeof line, "artifact %.40s: %.20s %.0f %%, %s left", id, state,
-                 100 * json_number_value(json_object_get(reply.json, "progress")),
-                 text_duration(eta, client_number(reply.json, "eta_ms") * 1000000));
-        progress_line(over ? "" : line);
-        client_reply_fini(&reply);
-        if (!over)
-            client_run(client, -1, STEP_MS);
-    }
-    return status;
-}
-
 static enum ctl_exit keep_file(const struct ctl *ctl, struct client *client, const char *id)
 {
-    bool good = false;
     if (!*id)
         return ctl_fail(CTL_FAILED, "several heaps make several artifacts: --out needs --heap, or download them one by one");
-    enum ctl_exit status = until_ready(client, id, &good);
+    enum ctl_exit status = until_ready(client, id);
     if (status == CTL_INTERRUPTED)
         return ctl_fail(status, "interrupted: artifact %s is kept, and can be downloaded", id);
-    return status == CTL_DONE && good ? download(ctl, client, id) : status;
+    return status == CTL_DONE ? download(ctl, client, id) : status;
 }
 
 enum ctl_exit command_snapshot(const struct ctl *ctl)

@@ -194,20 +194,43 @@ void show_artifact_links(const struct paper *paper, const json_t *json)
     COLUMNS_PRINT(paper, columns, edges ? edges : json_object_get(json, "referrers"), "nothing");
 }
 
-/* From the root on, an arrow a step, named by the field that holds it. */
+/* Whether a step repeats the one before it: a long list is a hundred times the same. */
+static bool step_repeats(const json_t *step, const json_t *before)
+{
+    return before && *client_text(step, "field") && !*client_text(step, "label") && !*client_text(before, "label") &&
+           !strcmp(client_text(step, "field"), client_text(before, "field")) &&
+           !strcmp(client_text(step, "type"), client_text(before, "type"));
+}
+
+static void show_step(const struct paper *paper, const json_t *step, unsigned depth)
+{
+    fprintf(paper->to, "%*s%s", (int)(2 * (depth < 20 ? depth : 20)), "", depth ? "-> " : "");
+    if (*client_text(step, "field"))
+        columns_say(paper, ".", client_text(step, "field"), " ");
+    columns_say(paper, "", client_text(step, "type"), "");
+    fprintf(paper->to, " #%llu", (unsigned long long)client_number(step, "object"));
+    columns_say(paper, *client_text(step, "label") ? " " : "", client_text(step, "label"), "\n");
+}
+
+/* From the root on, an arrow a step, named by the field that holds it; of those that repeat the first and the last. */
 void show_path(const struct paper *paper, const json_t *json)
 {
-    size_t i;
-    json_t *step;
-    const json_t *path = json_object_get(json, "path");
-    if (json_array_size(path) == 0)
+    const json_t *path = json_object_get(json, "path"), *before = NULL;
+    unsigned depth = 0, skipped = 0;
+    size_t count = json_array_size(path);
+    if (count == 0)
         fputs("No root leads to it: something outside of the heap holds it, or it is garbage.\n", paper->to);
-    json_array_foreach((json_t *)path, i, step) {
-        fprintf(paper->to, "%*s%s", (int)(2 * (i < 20 ? i : 20)), "", i ? "-> " : "");
-        if (*client_text(step, "field"))
-            columns_say(paper, ".", client_text(step, "field"), " ");
-        columns_say(paper, "", client_text(step, "type"), "");
-        fprintf(paper->to, " #%llu", (unsigned long long)client_number(step, "object"));
-        columns_say(paper, *client_text(step, "label") ? " " : "", client_text(step, "label"), "\n");
+    for (size_t i = 0; i < count; i++) {
+        const json_t *step = json_array_get(path, i);
+        bool skip = step_repeats(step, before) && i + 1 < count && step_repeats(json_array_get(path, i + 1), step);
+        before = step;
+        skipped += skip;
+        if (skip)
+            continue;
+        if (skipped)
+            fprintf(paper->to, "%*s-> ... %u more of these\n", (int)(2 * (depth < 20 ? depth : 20)), "", skipped);
+        depth += skipped > 0;
+        skipped = 0;
+        show_step(paper, step, depth++);
     }
 }
