@@ -126,7 +126,7 @@ describe("events", { skip }, () => {
         const row = byId(page, "tail-sums").locator("tr", { hasText: "atom" });
         await row.getByRole("button").click();
         await eventually("atoms alone", async () => (await types()).join() === "atom" || await types());
-        assert.match(await row.locator("a").getAttribute("href"), new RegExp(`view=types&process=${id}&filter=atom`));
+        assert.match(await row.locator("a").getAttribute("href"), new RegExp(`view=types&process=${id}&type=atom`));
         await page.goBack();
         assert.equal(await key("type"), null);
         await byId(page, "tail").locator("td.type button", { hasText: "atom" }).first().click();
