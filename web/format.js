@@ -150,7 +150,7 @@ function done({ kind, result, process_count: processes }) {
         return `found ${plural(result?.unreachable ?? 0, "object")} in garbage cycles`;
     }
     if (kind === "snapshot") {
-        return `snapshot of ${plural(result?.objects ?? 0, "object")}, which stopped the program`;
+        return `took ${plural(result?.objects ?? 0, "object")}, and stopped the program`;
     }
     if (kind === "garbage_clear") {
         return `${plural(result?.cleared ?? 0, "reference")} given back`;

@@ -25,7 +25,7 @@ describe("snapshots on a bent tallyd", () => {
         await byId(page, "take-heap").selectOption("2");
         await byId(page, "take-cost").getByText("1,200 objects").waitFor();
         await byId(page, "take-snapshot").click();
-        await byId(page, "take-answer").getByText("snapshot of 240 objects").waitFor();
+        await byId(page, "take-answer").getByText("took 240 objects").waitFor();
         await page.locator('tr[data-state="ready"]').waitFor();
         await accessible(page, "the list");
         await page.locator('tr[data-state="ready"] [data-testid="delete-artifact"]').click();
@@ -193,6 +193,17 @@ describe("a real program's snapshot", { skip: unbuilt }, () => {
         const top = byId(page, "dominators").locator('[aria-level="1"][aria-expanded="false"]').first();
         await top.locator(".twist").click();
         await byId(page, "dominators").locator('[aria-level="2"]').first().waitFor();
+        assert.deepEqual(faults, []);
+    });
+
+    test("what has grown since the snapshot is told", PATIENCE, async () => {
+        leak.stdin.write("(keep 200)\n");
+        const { artifacts: [{ id: artifact }] } = await world.api("/v1/artifacts");
+        await page.goto(`http://${world.address}/#view=compare&process=${id}&a=${artifact}`);
+        await page.locator('[data-testid="compared"] tr[data-type="list"][data-state="grown"]').waitFor();
+        await page.locator('[data-testid="compare-a"] option[selected], [data-testid="compare-a"] option:checked').getByText("snapshot of leak, heap 1").waitFor({ state: "attached" });
+        await page.goto(`http://${world.address}/#view=snapshots&process=${id}&artifact=${artifact}`);
+        await byId(page, "artifact").waitFor();
         assert.deepEqual(faults, []);
     });
 
