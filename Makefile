@@ -136,8 +136,8 @@ $(BUILD)/tally-replay: $(call obj,$(REPLAY_SRCS)) $(BUILD)/libtally.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread
 
 BENCH_SRCS := $(addprefix tests/bench/,main.c measure.c counting.c cycles.c pauses.c graph.c graph_file.c growth.c stream.c ingest.c daemon.c attached.c history.c client.c http.c \
-  sse.c collect.c snapshot.c)
-BENCH_OBJS := $(call obj,$(STATS_SRCS) $(HISTORY_SRCS) src/base/log.c src/base/pulse.c)
+  sse.c collect.c snapshot.c analysis.c)
+BENCH_OBJS := $(call obj,$(STATS_SRCS) $(HISTORY_SRCS) $(addprefix src/snapshot/,index.c load.c edges.c dominators.c reach.c) src/base/log.c src/base/pulse.c src/base/text.c)
 
 $(BUILD)/tally-bench: $(BENCH_SRCS) $(wildcard tests/bench/*.h) $(BENCH_OBJS) $(BUILD)/libtally.a
 	$(call say,CC,tests/bench)

@@ -77,6 +77,7 @@ void workload_fleet(void);
 void workload_sse(void);
 void workload_collect(void);
 void workload_snapshot(double megabytes);
+void workload_analysis(double objects);
 void workload_history(long busy, long hours);
 
 /* graph_file.c: a .tgraph or .tgraph.zst file, whole and checked, or the end with a sentence. */

@@ -34,6 +34,7 @@ static const char usage[] =
     "  fleet                the page of metrics and the list of 1,000 processes\n"
     "  sse                  64 streams, beside a plain loop that sends as much\n"
     "  snapshot [MB]        the pause of one beside fork(), and its slices, of a heap of MB (default 100)\n"
+    "  analysis [OBJECTS]   of a snapshot, as tallyd does it, by passes (default 1,000,000)\n"
     "  collect              collections asked of a heap that allocates, is parked, or is told\n"
     "options:\n"
     "  --manager NAME       none, refcount, generational, cycle (the default) or full\n"
@@ -150,6 +151,8 @@ static void workload_run(int count, char **words)
         workload_sse();
     else if (!strcmp(word, "snapshot") && count <= 2)
         workload_snapshot(count == 2 ? number(first, 1, 100000) : 100);
+    else if (!strcmp(word, "analysis") && count <= 2)
+        workload_analysis(count == 2 ? number(first, 1, 1e9) : 1e6);
     else if (!strcmp(word, "collect") && count == 1)
         workload_collect();
     else

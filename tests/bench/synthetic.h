@@ -42,9 +42,9 @@ static inline uint64_t synthetic_number(uint64_t object)
     return ((object / in_page + 1) << 13) + 6 * (object % in_page) + 2;
 }
 
-static inline enum synthetic_type synthetic_type_of(const struct synthetic *heap, uint64_t object)
+static inline enum synthetic_type synthetic_type_of(const struct synthetic *made, uint64_t object)
 {
-    if (strcmp(heap->shape, "app") != 0)
+    if (strcmp(made->shape, "app") != 0)
         return SYNTHETIC_NODE;
     static const enum synthetic_type unit[SYNTHETIC_UNIT] = {SYNTHETIC_ENTRY, SYNTHETIC_SESSION, SYNTHETIC_USER, SYNTHETIC_TEXT,
                                                              SYNTHETIC_TEXT};
@@ -55,7 +55,7 @@ static inline enum synthetic_type synthetic_type_of(const struct synthetic *heap
 static inline bool synthetic_garbage(uint64_t unit) { return unit % 50 == 7; }
 static inline bool synthetic_lost(uint64_t unit) { return unit % 50 == 9; }
 
-static inline unsigned synthetic_app_edges(const struct synthetic *heap, uint64_t object, uint64_t *to)
+static inline unsigned synthetic_app_edges(const struct synthetic *made, uint64_t object, uint64_t *to)
 {
     uint64_t unit = (object - 1) / SYNTHETIC_UNIT, first = unit * SYNTHETIC_UNIT + 1;
     unsigned count = 0;
@@ -66,52 +66,52 @@ static inline unsigned synthetic_app_edges(const struct synthetic *heap, uint64_
     default: break;
     }
     for (unsigned i = 0; i < count; i++)
-        if (to[i] >= heap->objects)
+        if (to[i] >= made->objects)
             count = i;
     return count;
 }
 
 /* The targets; the cache's are the entries that are neither garbage nor lost, and not among these. */
-static inline unsigned synthetic_edges(const struct synthetic *heap, uint64_t object, uint64_t *to)
+static inline unsigned synthetic_edges(const struct synthetic *made, uint64_t object, uint64_t *to)
 {
     unsigned count = 0;
-    if (!strcmp(heap->shape, "chain")) {
+    if (!strcmp(made->shape, "chain")) {
         to[count] = object + 1;
-        return count + (object + 1 < heap->objects);
+        return count + (object + 1 < made->objects);
     }
-    if (!strcmp(heap->shape, "app"))
-        return object ? synthetic_app_edges(heap, object, to) : 0;
-    for (uint64_t kid = 2 * object + 1; kid <= 2 * object + 2 && kid < heap->objects; kid++)
+    if (!strcmp(made->shape, "app"))
+        return object ? synthetic_app_edges(made, object, to) : 0;
+    for (uint64_t kid = 2 * object + 1; kid <= 2 * object + 2 && kid < made->objects; kid++)
         to[count++] = kid;
     uint64_t random = synthetic_mix(object);
-    to[count++] = (object + random % 1000) % heap->objects;
-    to[count++] = (random >> 20) % heap->objects;
+    to[count++] = (object + random % 1000) % made->objects;
+    to[count++] = (random >> 20) % made->objects;
     return count;
 }
 
-static inline bool synthetic_cached(const struct synthetic *heap, uint64_t object)
+static inline bool synthetic_cached(const struct synthetic *made, uint64_t object)
 {
     uint64_t unit = (object - 1) / SYNTHETIC_UNIT;
-    return object && synthetic_type_of(heap, object) == SYNTHETIC_ENTRY && !synthetic_garbage(unit) && !synthetic_lost(unit);
+    return object && synthetic_type_of(made, object) == SYNTHETIC_ENTRY && !synthetic_garbage(unit) && !synthetic_lost(unit);
 }
 
-static inline bool synthetic_init(struct synthetic *heap, const char *shape, uint64_t objects)
+static inline bool synthetic_init(struct synthetic *made, const char *shape, uint64_t objects)
 {
-    *heap = (struct synthetic){.shape = shape, .objects = objects};
-    heap->counts = calloc(objects + 1, sizeof *heap->counts);
+    *made = (struct synthetic){.shape = shape, .objects = objects};
+    made->counts = calloc(objects + 1, sizeof *made->counts);
     bool app = !strcmp(shape, "app");
-    for (uint64_t i = 0; heap->counts && i < objects; i++) {
+    for (uint64_t i = 0; made->counts && i < objects; i++) {
         uint64_t to[SYNTHETIC_EDGES];
-        unsigned count = synthetic_edges(heap, i, to);
+        unsigned count = synthetic_edges(made, i, to);
         for (unsigned e = 0; e < count; e++)
-            heap->counts[to[e]]++;
-        heap->edges += count;
-        if (app && synthetic_cached(heap, i)) {
-            heap->counts[i]++;
-            heap->edges++;
+            made->counts[to[e]]++;
+        made->edges += count;
+        if (app && synthetic_cached(made, i)) {
+            made->counts[i]++;
+            made->edges++;
         }
     }
-    return heap->counts;
+    return made->counts;
 }
 
 static inline struct snapshot_text synthetic_text(const char *string)
@@ -144,14 +144,14 @@ static inline void synthetic_types(struct snapshot_writer *writer)
     }
 }
 
-static inline void synthetic_object(const struct synthetic *heap, struct snapshot_writer *writer, uint64_t i)
+static inline void synthetic_object(const struct synthetic *made, struct snapshot_writer *writer, uint64_t i)
 {
     static const unsigned sizes[] = {0, 16, 24, 64, 48, 16, 40};
-    enum synthetic_type type = synthetic_type_of(heap, i);
+    enum synthetic_type type = synthetic_type_of(made, i);
     bool lost = type == SYNTHETIC_ENTRY && synthetic_lost((i - 1) / SYNTHETIC_UNIT);
     char label[SNAPSHOT_LABEL_MAX];
     struct snapshot_object object = {.number = synthetic_number(i), .type_row = (uint32_t)type, .bytes = sizes[type],
-                                     .references = heap->counts[i] + (lost || !i), .declared = !i};
+                                     .references = made->counts[i] + (lost || !i), .declared = !i};
     if (type == SYNTHETIC_TEXT) {
         object.bytes += synthetic_mix(i) % 100;
         object.flags = SNAPSHOT_UNTRACKED;
@@ -164,23 +164,23 @@ static inline void synthetic_object(const struct synthetic *heap, struct snapsho
 }
 
 /* The whole stream; *bytes: of all payload. 0, or what flush returned. */
-static inline int synthetic_write(const struct synthetic *heap, snapshot_flush_fn flush, void *arg, uint64_t *bytes)
+static inline int synthetic_write(const struct synthetic *made, snapshot_flush_fn flush, void *arg, uint64_t *bytes)
 {
     static unsigned char buffer[1 << 16];
     struct snapshot_writer writer;
-    bool app = !strcmp(heap->shape, "app");
+    bool app = !strcmp(made->shape, "app");
     snapshot_write_begin(&writer, buffer, sizeof buffer, flush, arg,
                          &(struct snapshot_header){.heap_number = 1, .flags = SNAPSHOT_INSTANT, .type_count = 6, .clock_ns = 1,
-                                                   .objects = heap->objects, .edges = heap->edges});
+                                                   .objects = made->objects, .edges = made->edges});
     synthetic_types(&writer);
-    for (uint64_t i = 0; i < heap->objects && !writer.error; i++) {
+    for (uint64_t i = 0; i < made->objects && !writer.error; i++) {
         uint64_t to[SYNTHETIC_EDGES], place = 0;
-        synthetic_object(heap, &writer, i);
-        unsigned count = synthetic_edges(heap, i, to);
+        synthetic_object(made, &writer, i);
+        unsigned count = synthetic_edges(made, i, to);
         for (unsigned e = 0; e < count; e++)
             snapshot_write_edge(&writer, e < 3 && (e < 2 || !app) ? SNAPSHOT_EDGE_FIELD : SNAPSHOT_EDGE_TRAILING, e, synthetic_number(to[e]));
-        for (uint64_t entry = 1; app && !i && entry < heap->objects; entry += SYNTHETIC_UNIT)
-            if (synthetic_cached(heap, entry))
+        for (uint64_t entry = 1; app && !i && entry < made->objects; entry += SYNTHETIC_UNIT)
+            if (synthetic_cached(made, entry))
                 snapshot_write_edge(&writer, SNAPSHOT_EDGE_TRAILING, place++, synthetic_number(entry));
     }
     *bytes = writer.bytes;
