@@ -706,7 +706,8 @@ TALLY_API int tally_set_label(const char *key, const char *value);
  * Charged to this process: 64 KiB of shared memory a heap, and 8 KiB of its own, up to 64 KiB more while its objects are
  * listed; with more than 48 types 176 bytes
  * for each further one, doubled at most; on a daemon's request, where many events are written, a ring of up to 4 MiB
- * a heap, but 64 MiB for all heaps together. 64 KiB once, and a thread's stack of 256 KiB, little of it touched.
+ * a heap, but 64 MiB for all heaps together; while a snapshot is taken 1 MiB, and a pipe of as much. 64 KiB once, and a
+ * thread's stack of 256 KiB, little of it touched.
  * TALLY_EDISABLED: TALLY_DISABLE=1 is set, the program is setuid, setgid or has file capabilities (AT_SECURE), which
  * never attaches, or the library was built with AGENT=no. TALLY_EVETO: the heap's access is none. TALLY_ESYS,
  * TALLY_ENOMEM, TALLY_ESTATE (attached already),

@@ -14,7 +14,8 @@
  *  - The child takes no lock and no memory, and calls the system raw: it may be cloned while other threads hold any lock
  *    there is. It ends when nobody reads, when its parent ends or runs another program, and at its limit; the agent ends
  *    it where it moves no more.
- *  - Nothing waits for tallyd but the child.
+ *  - Nothing waits for tallyd but the child. The agent's lock is held while it clones for a parked owner, as the system's
+ *    own lock of the address space is.
  */
 #ifndef TALLY_AGENT_CAPTURE_H
 #define TALLY_AGENT_CAPTURE_H

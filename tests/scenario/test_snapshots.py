@@ -147,6 +147,29 @@ class Snapshots(Scenario):
             if ended["state"] == "failed":
                 self.assertIn(ended["code"], ("process_gone", "not_kept"))
 
+    def test_a_child_ends_with_its_parent(self):
+        """Killed or by exit(), while nobody reads: the child is gone at once."""
+        for kill in (True, False):
+            host, process = self.host("works", 1_000_000)
+            self.take(process, wait="0s", mode="clone")
+            children = until(lambda: self.children_of(host), "it has a child")
+            self.daemon.signal(signal.SIGSTOP)
+            try:
+                host.process.kill() if kill else host.type("end")
+                host.wait()
+                until(lambda: not any(self.is_there(child) for child in children), "the child is gone", 3)
+            finally:
+                self.daemon.signal(signal.SIGCONT)
+
+    @staticmethod
+    def is_there(pid):
+        """A zombie is not."""
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+                return file.read().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
     def test_the_host_forks(self):
         host, process = self.host("works", 400_000)
         host.ask("pause 200")

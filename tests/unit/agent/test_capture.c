@@ -426,6 +426,44 @@ static void test_the_heap_goes(void **state)
     nothing_left(fds - 2); /* the heap's two memories */
 }
 
+/* Another thread goes on with what the owner before has begun. */
+static void *second_owner(void *arg)
+{
+    struct world *world = arg;
+    assert_int_equal(tally_heap_adopt(world->heap), 0);
+    for (int i = 0; i < 2000 && !fake_readable(world->connection, 0); i++) {
+        tally_safepoint(world->heap);
+        usleep(1000);
+    }
+    assert_int_equal(tally_heap_disown(world->heap), 0);
+    return NULL;
+}
+
+static void test_the_heap_is_handed_over(void **state)
+{
+    struct world *world = *state;
+    static struct outcome outcome;
+    pthread_t second;
+    void *chain = chain_make(world->heap, 20000);
+    tally_set_max_pause(world->heap, 200);
+    int fd = begin_unread(world, 705, WIRE_SNAPSHOT_SLICES);
+    assert_int_equal(tally_heap_disown(world->heap), 0);
+    assert_int_equal(pthread_create(&second, NULL, second_owner, world), 0);
+    struct snapshot_sink sink = sink_of(&outcome.read);
+    memset(&outcome, 0, sizeof outcome);
+    snapshot_read_begin(&outcome.read.reader, &sink);
+    while (pipe_read(fd, &outcome.read, SECONDS(5)))
+        continue;
+    close(fd);
+    assert_int_equal(snapshot_read_finish(&outcome.read.reader), 0);
+    assert_int_equal(outcome.read.objects, 20000);
+    pthread_join(second, NULL);
+    assert_int_equal(tally_heap_adopt(world->heap), 0);
+    assert_int_equal(fake_ack(world->connection, 705, WIRE_ACK_SUCCEEDED).total, 20000);
+    tally_set_max_pause(world->heap, 0);
+    tally_decref(chain);
+}
+
 static void connection_lost(struct world *world, enum wire_snapshot_mode mode)
 {
     void *chain = chain_make(world->heap, 400000);
@@ -534,6 +572,7 @@ int main(void)
         TEST(test_slices_are_cancelled),
         TEST(test_a_clone_loses_its_reader),
         TEST(test_slices_lose_their_reader),
+        TEST(test_the_heap_is_handed_over),
         TEST(test_a_clone_loses_its_connection),
         TEST(test_slices_lose_their_connection),
         TEST(test_the_system_refuses_a_child),
