@@ -32,5 +32,5 @@ export function MakeBaseline({ store, id, made }) {
         }
     };
     return html`<span class="together"><button type="button" data-testid="make-baseline" disabled=${Boolean(why) || gone} title=${why || (gone ? "The process has ended" : "Keeps the figures of now, to compare with")}
-            onClick=${make}>Set a baseline</button><${AnswerLine} store=${store} answer=${answer} testid="baseline-answer" /></span>`;
+            onClick=${make}>Set baseline</button><${AnswerLine} store=${store} answer=${answer} testid="baseline-answer" /></span>`;
 }
