@@ -8,9 +8,9 @@
 
 #include "snapshot/index.h"
 
-#define WALK_NS_OBJECT 100.0
-#define LINK_NS_OBJECT 150.0
-#define NS_EDGE 30.0
+#define WALK_NS_OBJECT 150.0
+#define LINK_NS_OBJECT 350.0
+#define NS_EDGE 150.0
 
 struct dominating {
     struct index *index;

@@ -2,7 +2,7 @@
 
 #include "snapshot/index.h"
 
-#define TURN_NS_EDGE 30.0
+#define TURN_NS_EDGE 15.0
 
 bool index_held(const struct index *index, uint32_t object)
 {

@@ -9,11 +9,11 @@
 #define SPARE 2u /* items beyond those of a column */
 #define AREA_ALIGN 64u
 
-#define LOAD_NS_BYTE 8.0 /* of the stream, both passes */
-#define TURN_NS_EDGE 30.0
-#define DOMINATE_NS_OBJECT 250.0
-#define DOMINATE_NS_EDGE 60.0
-#define REACH_NS_OBJECT 250.0
+#define LOAD_NS_BYTE 24.0 /* of the stream, both passes */
+#define TURN_NS_EDGE 15.0
+#define DOMINATE_NS_OBJECT 500.0
+#define DOMINATE_NS_EDGE 300.0
+#define REACH_NS_OBJECT 180.0
 #define REACH_NS_EDGE 20.0
 
 static uint64_t page_up(uint64_t bytes)

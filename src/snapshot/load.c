@@ -11,7 +11,7 @@
 
 #define RADIX_BITS 11
 #define RADIX ((size_t)1 << RADIX_BITS)
-#define WALK_NS_BYTE 4.0 /* of the stream */
+#define WALK_NS_BYTE 12.0 /* of the stream */
 #define PIECE ((size_t)1 << 20)
 
 struct load {
