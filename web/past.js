@@ -13,6 +13,8 @@ const PAGE = 1000;
 const PAGES_MOST = 10;
 const POOL_MOST = 12_000;
 const MARKS_MOST = 600;
+/** Windows beside the one that is shown. */
+const REACH = 3;
 const OLD_VIEW_S = 1;
 
 /** @typedef {import("./store.js").Store} Store @typedef {import("./types").Collection} Collection */
@@ -23,6 +25,7 @@ export class Pool {
     constructor() {
         this.marks = /** @type {Map<string, Mark>} */ (new Map());
         this.taken = /** @type {Collection[]|null} */ (null);
+        this.next = 2 * PAGE; /* so many, and they are looked through */
         this.ordered = /** @type {Mark[]|null} */ (null); /* newest first, made when asked for */
     }
 
@@ -42,12 +45,14 @@ export class Pool {
         }
     }
 
-    /** Forgets what is farthest from the window where there is too much. @param {{from: number, to: number}} window */
+    /** Forgets what is farthest from the window where there is too much, or a few windows away from it: a page that is
+     * open all day keeps what it shows. @param {{from: number, to: number}} window */
     bound({ from, to }) {
-        if (this.marks.size > POOL_MOST) {
+        if (this.marks.size > this.next) {
             const far = (/** @type {Mark} */ { t }) => Math.max(from - t, t - to, 0);
             const order = [...this.marks.values()].sort((a, b) => far(a) - far(b) || b.t - a.t);
-            order.slice(POOL_MOST - PAGE).forEach(({ key }) => this.marks.delete(key));
+            order.filter((mark, i) => i >= POOL_MOST - PAGE || (i >= PAGE && far(mark) > REACH * (to - from))).forEach(({ key }) => this.marks.delete(key));
+            this.next = this.marks.size + PAGE;
             this.ordered = null;
         }
     }

@@ -6,6 +6,7 @@ import { evaluate, needs, secondsOf } from "../../web/condition.js";
 import { parse, total } from "../../web/exposition.js";
 import * as format from "../../web/format.js";
 import { findings } from "../../web/health.js";
+import { Pool } from "../../web/past.js";
 import { bodyOf, conditionText, fieldOf, figure, figureText, formOf, valueText } from "../../web/rule.js";
 import { Tail, gapText, ratesOf } from "../../web/tail.js";
 
@@ -122,6 +123,28 @@ describe("a condition", () => {
         assert.match(needs({ series: "type_live_bytes", type: "a/b", grows_by: 1, over: "80s" }).history, /series=type%3Aa%2Fb.live_bytes&from=-100s&step=10s/);
         assert.deepEqual(needs({ series: "type_live_bytes", grows_by: 1 }), {});
         assert.deepEqual(["90s", "5m", "250ms", "1d", "soon", "5"].map(secondsOf), [90, 300, 0.25, 86_400, NaN, NaN]);
+    });
+});
+
+describe("a pool of collections", () => {
+    const collection = (sequence, seconds) => ({ heap: 1, sequence, started_at: new Date(seconds * 1000).toISOString(), reason: "threshold", generation: 0, pause_ns: 1, collected: 0, freed_bytes: 0 });
+    test("stays as small as what a page shows, however long it is open", () => {
+        const pool = new Pool();
+        let most = 0;
+        for (let second = 0; second < 20_000; second++) {
+            pool.add([collection(second, second)]);
+            pool.bound({ from: second - 300, to: second });
+            most = Math.max(most, pool.marks.size);
+        }
+        assert.ok(most <= 4000, `${most} were kept`);
+        assert.equal(pool.list(({ t }) => t >= 19_700 && t < 20_000).length, 300);
+    });
+    test("keeps a wide window whole, up to its bound", () => {
+        const pool = new Pool();
+        pool.add(Array.from({ length: 15_000 }, (_, i) => collection(i, i)));
+        pool.bound({ from: 0, to: 15_000 });
+        assert.equal(pool.marks.size, 11_000);
+        assert.equal(pool.list(() => true)[0].t, 14_999);
     });
 });
 
