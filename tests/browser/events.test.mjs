@@ -145,11 +145,10 @@ describe("events", { skip }, () => {
         assert.deepEqual(clean, [...clean].sort((a, b) => a - b));
     });
 
-    for (const colorScheme of ["light", "dark"]) {
-        test(`accessible in ${colorScheme} colours, wide and narrow`, PATIENCE, async () => {
+    for (const [colorScheme, width] of [["light", 1280], ["dark", 360]]) {
+        test(`accessible in ${colorScheme} colours at ${width}`, PATIENCE, async () => {
             await page.emulateMedia({ colorScheme });
-            assert.deepEqual(await axe(page), []);
-            await page.setViewportSize({ width: 360, height: 800 });
+            await page.setViewportSize({ width, height: 900 });
             assert.deepEqual(await axe(page), []);
             await page.setViewportSize({ width: 1280, height: 900 });
         });
