@@ -17,7 +17,7 @@
 #endif
 #endif
 
-static bool filter_install(void)
+static __attribute__((unused)) bool filter_install(void)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -93,7 +93,12 @@ static void test_no_descriptor_and_no_memory(void **state)
 static void test_a_filter_takes_force(void **state)
 {
     struct world *world = *state;
-    if (!filter_install()) {
+#ifdef SANITIZER /* whose search for leaks takes a child, too */
+    bool filtered = false;
+#else
+    bool filtered = filter_install();
+#endif
+    if (!filtered) {
         print_message("skipped: no filter may be installed here\n");
         return;
     }
