@@ -30,7 +30,7 @@ export const objectName = ({ type, object, label }) => html`<span class="object-
 const objectText = ({ type, object, label }) => `${type ?? "gone"} #${object}${label ? ` “${label}”` : ""}`;
 
 /** Where a reference lies. @param {Link} link */
-const fieldOf = ({ field, index, kind }) => `${field ?? (kind === "hold" ? "(hold)" : kind === "weak" ? "(weak)" : "(traverse)")}${index === null ? "" : `[${index}]`}`;
+const fieldOf = ({ field, index, kind }) => `${field ?? (kind === "hold" ? "(hold)" : kind === "weak" ? "(weak)" : kind === "visited" ? "(traverse)" : "")}${index === null ? "" : `[${index}]`}`;
 
 /** Of a list that tallyd orders. @param {Address} address @returns {import("./rows.js").Column<SnapshotObject>[]} */
 export const objectColumns = (address) => [
@@ -49,11 +49,33 @@ const linkColumns = (address, field) => [
     { id: "retained_bytes", label: "Retained", number: true, width: 8, value: (one) => one.retained_bytes, show: (one) => html`<strong>${format.bytes(one.retained_bytes)}</strong>` },
 ];
 
-/** The nodes of a way, with a hole where it is too long to tell. @param {Address} address @param {WayFromRoot} way @returns {import("./drawings.js").Node[]} */
+/** Whether a step of a way is as the one before: a long list is a hundred times the same. @param {WayFromRoot["path"]} path @param {number} at */
+const repeats = (path, at) => at > 0 && at < path.length - 1 && !path[at].label && !path[at - 1].label && path[at].type === path[at - 1].type
+    && path[at].field !== null && path[at].field === path[at - 1].field;
+
+/** The nodes of a way, with a hole where it is too long to tell; of steps that repeat, the first and the last.
+ * @param {Address} address @param {WayFromRoot} way @returns {import("./drawings.js").Node[]} */
 function nodesOf(address, { path, root, omitted, omitted_after }) {
-    const nodes = path.map((step, index) => ({ type: `${step.type ?? "gone"} #${step.object}`, label: step.label ?? "", field: path[index + 1] ? fieldOf(path[index + 1]) : undefined,
-        note: index === path.length - 1 ? "this object" : index === 0 ? root : null, link: address.with({ object: step.object, out: null, in: null }) }));
-    return omitted && omitted_after !== null ? [...nodes.slice(0, omitted_after), { type: `${format.plural(omitted, "step")} left out`, field: "…" }, ...nodes.slice(omitted_after)] : nodes;
+    const hole = omitted ? omitted_after : null;
+    /** @type {import("./drawings.js").Node[]} */
+    const nodes = [];
+    let same = 0;
+    path.forEach((step, index) => {
+        if (index === hole) {
+            nodes.push({ type: `${format.plural(Number(omitted), "step")} left out`, field: "…" });
+        }
+        if (repeats(path, index) && repeats(path, index + 1) && index !== hole && index + 1 !== hole) {
+            same++;
+            return;
+        }
+        if (same) {
+            nodes.push({ type: `${format.exact(same)} more of these`, field: fieldOf(step) });
+        }
+        same = 0;
+        nodes.push({ type: `${step.type ?? "gone"} #${step.object}`, label: step.label ?? "", field: path[index + 1] ? fieldOf(path[index + 1]) : undefined,
+            note: index === path.length - 1 ? "this object" : index === 0 ? root : null, link: address.with({ object: step.object, out: null, in: null }) });
+    });
+    return nodes;
 }
 
 /** Why it is alive. @param {{address: Address, artifact: Artifact, object: string}} props */
