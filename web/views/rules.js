@@ -83,14 +83,16 @@ function Detail({ store, address, rule, series, refresh }) {
     useEffect(() => title.current?.focus(), [rule.name]);
     const states = useResource((signal) => api.get(`/v1/rules/${rule.name}/states`, signal), [rule.name, rule.revision], { every: RULES_EVERY_MS });
     const off = refusal(store, "control");
-    const match = { "If-Match": `"${store.startId}-${rule.revision}"` };
+    const seen = useRef(rule.revision); /* what a change of ours came to is known before the list is read again */
+    seen.current = Math.max(seen.current, rule.revision);
+    const match = () => ({ "If-Match": `"${store.startId}-${seen.current}"` });
     const { status, revision: _, created_at: __, changed_at: ___, ...body } = rule;
     const toggle = () => tell(`${rule.enabled ? "Disable" : "Enable"} ${rule.name}`,
-        () => api.ask("PUT", `/v1/rules/${rule.name}`, { ...body, enabled: !rule.enabled }, match).finally(refresh), () => rule.enabled ? "it watches nothing now" : "it watches again");
+        () => api.ask("PUT", `/v1/rules/${rule.name}`, { ...body, enabled: !rule.enabled }, match()).then((now) => { seen.current = now.revision; }).finally(refresh), () => rule.enabled ? "it watches nothing now" : "it watches again");
     const remove = async () => {
         if (await ask({ title: `Delete the rule ${rule.name}?`, action: "Delete", danger: true, text: `It watches ${conditionText(rule, series)} of ${selectorText(rule)}.`,
             cost: status.processes.firing ? `${format.plural(status.processes.firing, "alert")} of it will be resolved.` : "Nothing of it fires now." })) {
-            const done = await tell(`Delete ${rule.name}`, () => api.ask("DELETE", `/v1/rules/${rule.name}`, undefined, match).then(() => true), () => "deleted");
+            const done = await tell(`Delete ${rule.name}`, () => api.ask("DELETE", `/v1/rules/${rule.name}`, undefined, match()).then(() => true), () => "deleted");
             refresh();
             if (done) {
                 change({ rule: null });
