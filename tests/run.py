@@ -24,7 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 UNIT_SECONDS = 120
 RUNNER_SECONDS = 900
 ORACLE_SCRIPTS = 300
-SHOWN_LINES = 60
+SHOWN_LINES = 200
 JOBS = os.cpu_count() or 1  # programs side by side, where they may
 THROUGH = []  # an emulator in front of the unit tests
 

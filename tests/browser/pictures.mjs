@@ -25,6 +25,7 @@ const SHOTS = [
 const SHOWN = [
     { name: "process", path: "web/dashboard.png", width: 1240, height: 800 },
     { name: "suspects", path: "web/suspects.png", width: 1240, height: 620 },
+    { name: "path", path: "web/path.png", width: 1240, height: 560 },
 ];
 
 const world = new World();
@@ -58,6 +59,15 @@ async function story() {
     await perhaps("POST", `/v1/processes/${ids.post}/snapshot?wait=20s`, {});
 }
 
+/** Adds the page of a note that the post office keeps, which tells why: its newest one's closure, made by line 26. */
+async function kept() {
+    const [{ id }] = (await world.api(`/v1/artifacts?process=${ids.post}`)).artifacts;
+    await eventually("the snapshot is worked through", async () => (await world.api(`/v1/artifacts/${id}`)).state === "ready");
+    const { objects } = await world.api(`/v1/artifacts/${id}/objects?type=closure&limit=100`);
+    const note = objects.find(({ label }) => label === "line 26");
+    SHOTS.push(["snapshots", "post", `artifact=${id}&object=${note.object}`, "path"]);
+}
+
 const hashOf = ([view, program, more]) => `#view=${view}${program ? `&process=${ids[program]}` : ""}${more ? `&${more}` : ""}`;
 
 async function shoot(page, shot, path, whole) {
@@ -71,6 +81,7 @@ try {
     await world.start();
     await mkdir(join(BUILD, "pictures"), { recursive: true });
     await story();
+    await kept();
     const wanted = process.env.ONLY?.split(",");
     const there = (await import("../../web/views.js").catch(() => ({ VIEWS: [] }))).VIEWS.map(({ id }) => id);
     const shots = SHOTS.filter(([view, , , name]) => (!there.length || there.includes(view)) && (!wanted || wanted.includes(name ?? view)));

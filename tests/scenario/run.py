@@ -72,20 +72,17 @@ def run_apart(name):
     return name, time.monotonic() - start, counts, output
 
 
-def report(name, seconds, counts, output, verbose):
-    print(f"{name:24} {counts_line(counts)}  ({seconds:.1f} s)", flush=True)
-    if counts[1] or verbose:
-        print(output, flush=True)
-
-
 def run_all(names, options):
-    total = [0, 0, 0]
+    total, shown = [0, 0, 0], []
     alone = [name for name in names if getattr(sys.modules[name], "ALONE", False)]
     for jobs, some in ((options.jobs, [name for name in names if name not in alone]), (1, alone)):
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             for run in concurrent.futures.as_completed([pool.submit(run_apart, name) for name in some]):
-                report(*run.result(), options.v)
-                total = [sum(pair) for pair in zip(total, run.result()[2])]
+                name, seconds, counts, output = run.result()
+                print(f"{name:24} {counts_line(counts)}  ({seconds:.1f} s)", flush=True)
+                total = [sum(pair) for pair in zip(total, counts)]
+                shown += [output] if counts[1] or options.v else []
+    print("\n".join(shown))
     print(counts_line(total))
     return 1 if total[1] else 0
 
