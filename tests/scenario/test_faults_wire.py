@@ -30,7 +30,7 @@ class Versions(Scenario):
         """Messages of kinds to come, and known ones with something appended: the program is shown, its heap too, and its
         goodbye is understood."""
         name, more = "from-tomorrow", bytes(200)
-        peer = self.fake_program(wire.hello(name, more=more), *[wire.message(kind, os.urandom(500)) for kind in (10, 999, 65535)])
+        peer = self.fake_program(wire.hello(name, more=more), *[wire.message(kind, os.urandom(500)) for kind in (11, 999, 65535)])
         kind, version, body = peer.receive()
         self.assertEqual((kind, version, len(body)), (wire.WELCOME, wire.VERSION, 40))
         fd = wire.sealed(wire.counters_header(3, 1), wire.COUNTERS_BYTES)
@@ -71,7 +71,7 @@ class Versions(Scenario):
         more = bytes(300)
         peer, heap = daemon.attach(more=more)
         self.addCleanup(peer.close)
-        for kind in (10, 999, 65535):
+        for kind in (11, 999, 65535):
             peer.send(wire.message(kind, os.urandom(500)))
         host.ask("automatic 0")
         host.ask("ring 10")
