@@ -1,4 +1,7 @@
 /* The pipes of snapshots: what is none is refused, what nobody asked for is closed, and no descriptor stays. */
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include "forged_host.h"
 
 static void send_snapshot(int host, const struct wire_snapshot *snapshot, const int *fds, unsigned count)
@@ -43,6 +46,17 @@ static void fds_settle(unsigned fds)
     assert_int_equal(fds_open(), fds);
 }
 
+/* Waits until the intake has taken everything that the host sent. */
+static void all_read(int host)
+{
+    int unread = 1;
+    for (int tries = 0; tries < 2500 && unread; tries++) {
+        usleep(2000);
+        assert_int_equal(ioctl(host, SIOCOUTQ, &unread), 0);
+    }
+    assert_int_equal(unread, 0);
+}
+
 static void test_a_pipe_is_handed_on(void **state)
 {
     struct world *world = *state;
@@ -74,8 +88,9 @@ static void test_one_that_nobody_asked_for_is_closed(void **state)
     struct wire_snapshot snapshot = message();
     for (int i = 0; i < 100; i++)
         send_snapshot(host, &snapshot, ends, 1);
-    ask(world, host, 2); /* behind them all */
+    all_read(host);
     fds_settle(fds);
+    ask(world, host, 2);
     assert_int_equal(snapshots_wait(world, 1), 0);
     close(ends[0]);
     close(ends[1]);
