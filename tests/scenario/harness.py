@@ -86,6 +86,15 @@ class Child:
         if self.running():
             self.process.send_signal(number)
 
+    def stop(self):
+        """SIGSTOP, and waits until it holds."""
+        self.signal(signal.SIGSTOP)
+
+        def stopped():
+            with open(f"/proc/{self.pid}/stat", encoding="utf-8", errors="replace") as stat:
+                return stat.read().rpartition(")")[2].split()[0] == "T"
+        until(stopped, "it is stopped")
+
     def type(self, line):
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()

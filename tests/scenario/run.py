@@ -17,7 +17,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEST_SECONDS = 120
 FILE_SECONDS = 900
-JOBS = 2 * (os.cpu_count() or 1)
+JOBS = 1 + (os.cpu_count() or 1)
 
 
 class Result(unittest.TextTestResult):

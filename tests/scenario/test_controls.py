@@ -140,7 +140,7 @@ class Controls(Scenario):
     def test_a_silent_host_leaves_it_unconfirmed(self):
         """SIGSTOP: no word by the deadline and a second more; what the host hears later has no effect."""
         host, process = self.host("ring 5")
-        host.signal(signal.SIGSTOP)
+        host.stop()
         asked = [self.start_operation(process, kind, {"deadline_ms": 100}) for kind in ALL]
         ends = [until(lambda o=o: (v := self.operation(o))["finished_at"] and v, "it ends") for o in asked]
         self.assertEqual({(end["state"], end["code"]) for end in ends}, {("failed", "unconfirmed")})

@@ -105,7 +105,7 @@ class DaemonFaults(Scenario):
         late = None
         for _ in range(4):
             running.append(pace())
-            self.daemon.signal(signal.SIGSTOP)
+            self.daemon.stop()
             stopped.append(pace())
             if not late:
                 late = self.start_host("ledger", "late")

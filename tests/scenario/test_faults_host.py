@@ -92,7 +92,7 @@ class HostFaults(Scenario):
         for line in ("automatic 0", "ring 300"):
             host.ask(line)
         runs = host.own_ledger()["runs"]
-        host.signal(signal.SIGSTOP)
+        host.stop()
         start = time.monotonic()
         asked = [self.start_operation(process, body={"generation": 2}) for _ in range(100)]
         slowest = 0
@@ -112,7 +112,7 @@ class HostFaults(Scenario):
         collections = host.own_ledger()["runs"] - runs
         self.assertEqual(collections, 1)
         self.assertEqual(host.ledger()["node"]["cycle"], 600)
-        host.signal(signal.SIGSTOP)
+        host.stop()
         late = [self.start_operation(process, body={"deadline_ms": 300}) for _ in range(5)]
         for operation in late:
             end = until(lambda o=operation: (v := self.operation(o))["state"] == "failed" and v, "it fails", 5)
@@ -136,7 +136,7 @@ class HostFaults(Scenario):
                             f"http://localhost/v1/stream?topics=stats:{process}")
         until(lambda: "event: stats" in stream.log(), "the stream flows")
         burst = 50_000 if CHECKED else 1_000_000
-        self.daemon.signal(signal.SIGSTOP)
+        self.daemon.stop()
         host.ask(f"pace {burst}", 60)
         self.daemon.signal(signal.SIGCONT)
         ledger = host.own_ledger()

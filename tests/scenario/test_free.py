@@ -58,7 +58,7 @@ class Free(Scenario):
     def test_F2_no_call_while_tallyd_is_stopped(self):
         """A daemon that is stopped: the ring overwrites, and the host makes no call at all."""
         host = self.start()
-        calls = self.calls(host, 2, lambda: self.daemon.signal(signal.SIGSTOP))
+        calls = self.calls(host, 2, lambda: self.daemon.stop())
         self.daemon.signal(signal.SIGCONT)
         self.assertLessEqual(len(calls), GROWTHS, calls[:20])
 

@@ -58,7 +58,7 @@ class Ledger(Scenario):
         process = self.attached(host)
         host.ask("make 10")
         self.assert_agrees(process, host.own_ledger())
-        self.daemon.signal(signal.SIGSTOP)
+        self.daemon.stop()
         host.ask("make 5000")
         host.ask("collect 2")
         self.daemon.signal(signal.SIGCONT)

@@ -111,7 +111,7 @@ class Safepoints(Scenario):
     def test_a_stopped_process_does_nothing_after_the_deadline(self):
         host, process = self.host()
         host.ask("ring 5")
-        host.signal(signal.SIGSTOP)
+        host.stop()
         answer = self.collect(process, wait="200ms", deadline_ms=700)
         self.assertEqual(answer.status, 202, answer)
         self.assertIn(answer.json["state"], ("queued", "waiting_for_safepoint"))

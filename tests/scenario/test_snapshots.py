@@ -153,7 +153,7 @@ class Snapshots(Scenario):
             host, process = self.host("works", 1_000_000)
             self.take(process, wait="0s", mode="clone")
             children = until(lambda: self.children_of(host), "it has a child")
-            self.daemon.signal(signal.SIGSTOP)
+            self.daemon.stop()
             try:
                 host.process.kill() if kill else host.type("end")
                 host.wait()
@@ -188,7 +188,7 @@ class Snapshots(Scenario):
         for mode, (_, process) in hosts.items():
             self.take(process, wait="0s", mode=mode)
         time.sleep(0.02)
-        self.daemon.signal(signal.SIGSTOP)
+        self.daemon.stop()
         try:
             time.sleep(6.5)
             for mode, (host, _) in hosts.items():

@@ -165,7 +165,7 @@ class Top(Scenario):
         screen.keys("x")
         self.start_daemon()
         screen.shows(lambda t: "STALE" not in t and "1 live" in t and "banana" in t)
-        self.daemon.signal(signal.SIGSTOP)
+        self.daemon.stop()
         screen.shows("STALE: as it was", 15)
         screen.keys("q")
         screen.shows("status 0")
