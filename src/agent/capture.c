@@ -101,6 +101,7 @@ int agent_capture_make(struct agent *agent, struct agent_slot *slot)
     capture->resident_bytes = agent_process_resident();
     capture->predicted_ns = clone_predict(agent, capture->resident_bytes);
     capture->filtered = agent_process_filtered();
+    capture->traced = agent_process_traced();
     capture->lifeline = agent->wake_read;
     capture->parent = getpid();
     return 0;
@@ -168,10 +169,14 @@ static enum wire_snapshot_reason clone_objection(const struct tally_heap *heap, 
     uint64_t most_ns = tally_get_max_pause(heap) * 1000;
     if (!tally__heap_is_private(heap))
         return WIRE_SNAPSHOT_HOOKS;
+    if (agent_thread_unshared())
+        return WIRE_SNAPSHOT_NAMESPACE;
     if (capture->command.force)
         return WIRE_SNAPSHOT_FINE;
     if (capture->filtered)
         return WIRE_SNAPSHOT_FILTER;
+    if (capture->traced)
+        return WIRE_SNAPSHOT_TRACED;
     return most_ns && capture->predicted_ns > most_ns ? WIRE_SNAPSHOT_PAUSE : WIRE_SNAPSHOT_FINE;
 }
 

@@ -54,7 +54,7 @@ struct agent_capture {
     /* Made by the agent, read by the holder. */
     struct wire_command command;
     uint64_t resident_bytes, predicted_ns; /* of a clone */
-    bool filtered;                         /* some thread has a seccomp filter */
+    bool filtered, traced;                 /* some thread has a seccomp filter; the process is traced */
     int lifeline; /* ends, for the child, when its parent does */
     pid_t parent;
     struct capture_shared *shared;
@@ -96,9 +96,13 @@ bool agent_capture_cancel(struct agent *agent, const struct wire_command *comman
 #define CAPTURE_MORE 1
 int agent_capture_run(struct tally_heap *heap, struct agent_slot *slot, bool guest);
 
-/* process.c: the process's private memory in bytes, 0: unknown; whether a thread of it has a seccomp filter. */
+/* process.c: the process's private memory in bytes, 0: unknown; whether a thread of it has a seccomp filter; whether it is
+ * traced; whether children of this thread are to be of other namespaces: the first would be that one's init, with whose end
+ * no other can be. */
 uint64_t agent_process_resident(void);
 bool agent_process_filtered(void);
+bool agent_process_traced(void);
+bool agent_thread_unshared(void);
 
 /* child.c. clone: the holder; 0 or an errno; sets pidfd and longest_ns. reap: whether it has ended. */
 int agent_child_clone(struct agent_capture *capture);

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,24 +28,36 @@ static _Noreturn void child_exit(struct agent_capture *capture, enum child_end e
         syscall(SYS_exit_group, end == CHILD_WHOLE ? 0 : 1);
 }
 
-/* Its parent has ended, or runs another program: that one's children are none of ours. */
-static bool child_orphaned(const struct agent_capture *capture)
+/* Waits for room in the pipe, or only looks; nobody may be there any more to end it from outside. The parent may have
+ * ended, or run another program: that one's children are none of ours. */
+static void child_look(struct agent_capture *capture, uint64_t since_ns, bool waits)
 {
-    return syscall(SYS_getppid) != capture->parent;
-}
-
-/* Waits for room in the pipe. */
-static void child_wait(struct agent_capture *capture, uint64_t since_ns)
-{
-    struct pollfd polled[2] = {{.fd = capture->pipe_write, .events = POLLOUT}, {.fd = capture->lifeline}};
+    struct pollfd polled[2] = {{.fd = capture->lifeline}, {.fd = capture->pipe_write, .events = POLLOUT}};
     uint64_t now_ns = clock_mono_ns();
     if (now_ns - since_ns >= AGENT_CAPTURE_STALL_NS)
         child_exit(capture, CHILD_UNREAD);
     if (now_ns >= capture->limit_ns)
         child_exit(capture, CHILD_LATE);
-    syscall(SYS_ppoll, polled, 2, &(struct timespec){.tv_nsec = 500000000}, NULL, KERNEL_SIGNALS);
-    if (polled[1].revents || child_orphaned(capture))
+    syscall(SYS_ppoll, polled, waits ? 2 : 1, &(struct timespec){.tv_nsec = waits ? 500000000 : 0}, NULL, KERNEL_SIGNALS);
+    if (polled[0].revents || syscall(SYS_getppid) != capture->parent)
         child_exit(capture, CHILD_ORPHAN);
+}
+
+/* Ends it where it moves no more: a label or traverse callback may wait for a lock whose holder is not here. */
+static void child_watch(void)
+{
+    const struct itimerval patience = {.it_value = {.tv_sec = AGENT_CAPTURE_STUCK_NS / 1000000000u}};
+    syscall(SYS_setitimer, ITIMER_REAL, &patience, NULL);
+}
+
+/* The host's handlers stay blocked; SIGALRM becomes what it is for whoever has none. */
+static void child_watch_begin(void)
+{
+    static const uint64_t by_default[8]; /* the kernel's struct sigaction, and more */
+    uint64_t alarm = (uint64_t)1 << (SIGALRM - 1);
+    syscall(SYS_rt_sigaction, SIGALRM, by_default, NULL, KERNEL_SIGNALS);
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &alarm, NULL, KERNEL_SIGNALS);
+    child_watch();
 }
 
 static int child_flush(void *arg, const void *bytes, size_t count)
@@ -52,8 +65,8 @@ static int child_flush(void *arg, const void *bytes, size_t count)
     struct agent_capture *capture = arg;
     const char *at = bytes;
     uint64_t since_ns = clock_mono_ns();
-    if (child_orphaned(capture))
-        child_exit(capture, CHILD_ORPHAN);
+    child_watch();
+    child_look(capture, since_ns, false);
     while (count) {
         long wrote = syscall(SYS_write, capture->pipe_write, at, count);
         if (wrote > 0) {
@@ -62,7 +75,7 @@ static int child_flush(void *arg, const void *bytes, size_t count)
             atomic_fetch_add_explicit(&capture->shared->bytes, (uint64_t)wrote, memory_order_relaxed);
             since_ns = clock_mono_ns();
         } else if (wrote < 0 && errno == EAGAIN) {
-            child_wait(capture, since_ns);
+            child_look(capture, since_ns, true);
         } else if (wrote < 0 && errno != EINTR) {
             child_exit(capture, CHILD_UNREAD);
         }
@@ -71,7 +84,18 @@ static int child_flush(void *arg, const void *bytes, size_t count)
     return 0;
 }
 
-/* Nobody may wait for its parent's sockets and pipes because of it. */
+/* Linux before 5.9 has no close_range(2), and a filter may not know it. */
+static void files_close(unsigned first, unsigned last)
+{
+    struct rlimit limit = {.rlim_cur = 0};
+    if (!syscall(SYS_close_range, first, last, 0))
+        return;
+    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
+    for (unsigned fd = first; fd <= last && fd < limit.rlim_cur; fd++)
+        syscall(SYS_close, fd);
+}
+
+/* Nobody may wait for its parent's sockets, pipes and file locks because of it. */
 static void child_files(const struct agent_capture *capture)
 {
     unsigned low = (unsigned)capture->pipe_write, high = (unsigned)capture->lifeline;
@@ -81,10 +105,10 @@ static void child_files(const struct agent_capture *capture)
         high = swap;
     }
     if (low)
-        syscall(SYS_close_range, 0, low - 1, 0);
+        files_close(0, low - 1);
     if (high > low + 1)
-        syscall(SYS_close_range, low + 1, high - 1, 0);
-    syscall(SYS_close_range, high + 1, ~0u, 0);
+        files_close(low + 1, high - 1);
+    files_close(high + 1, ~0u);
 }
 
 /* Others go first: at the processor, and where memory is short it goes in their place. It leaves no core file. */
@@ -105,8 +129,9 @@ static void child_manners(void)
 
 static _Noreturn void child_main(struct agent_capture *capture)
 {
+    child_watch_begin();
+    child_files(capture); /* first of all: it may be long until it has the processor again */
     child_manners();
-    child_files(capture);
     while (tally__snapshot_step(&capture->snapshot) == SNAPSHOT_STEP_MORE)
         continue;
     uint64_t pause_ns = atomic_load_explicit(&capture->shared->pause_ns, memory_order_relaxed);
@@ -117,7 +142,7 @@ static _Noreturn void child_main(struct agent_capture *capture)
 /* ---- in the parent */
 
 /* No exit signal: the host's handlers and waits do not see it. Its signals are blocked from the first instant on, since the
- * host's handlers are there, too; those that a fault raises end it all the same. */
+ * host's handlers are there, too; those that a fault raises end it all the same, and SIGALRM once it moves no more. */
 int agent_child_clone(struct agent_capture *capture)
 {
     uint64_t all = ~(uint64_t)0, before = 0;

@@ -42,6 +42,24 @@ uint64_t agent_process_resident(void)
     return kib == UNTOLD ? 0 : kib * 1024;
 }
 
+bool agent_process_traced(void)
+{
+    return number_read(AT_FDCWD, "/proc/self/status", "\nTracerPid:");
+}
+
+static bool links_differ(const char *one, const char *two)
+{
+    char first[64], second[64];
+    ssize_t length = readlink(one, first, sizeof first);
+    return length > 0 && (readlink(two, second, sizeof second) != length || memcmp(first, second, (size_t)length) != 0);
+}
+
+bool agent_thread_unshared(void)
+{
+    return links_differ("/proc/thread-self/ns/pid", "/proc/thread-self/ns/pid_for_children") ||
+           links_differ("/proc/thread-self/ns/time", "/proc/thread-self/ns/time_for_children");
+}
+
 /* Those of a thread's status; a thread that ends meanwhile has none. */
 static bool thread_filtered(int tasks, const char *thread)
 {

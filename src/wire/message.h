@@ -123,7 +123,9 @@ enum wire_snapshot_mode {
     X(WIRE_SNAPSHOT_LATE, 6, "too_slow", "it took longer than a snapshot may") \
     X(WIRE_SNAPSHOT_DIED, 7, "child_died", "the child ended before it had written all") \
     X(WIRE_SNAPSHOT_OBJECT, 8, "object_too_large", "an object with a traverse callback has more references than fit a slice") \
-    X(WIRE_SNAPSHOT_MEMORY, 9, "no_memory", "the program had no memory or descriptors for it")
+    X(WIRE_SNAPSHOT_MEMORY, 9, "no_memory", "the program had no memory or descriptors for it") \
+    X(WIRE_SNAPSHOT_TRACED, 10, "traced", "a debugger or tracer would stop a program that clones itself") \
+    X(WIRE_SNAPSHOT_NAMESPACE, 11, "namespace", "a child would be the first process of another namespace")
 enum wire_snapshot_reason {
 #define WIRE_X(name, value, code, sentence) name = (value),
     WIRE_SNAPSHOT_REASONS(WIRE_X)

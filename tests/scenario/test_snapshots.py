@@ -170,6 +170,21 @@ class Snapshots(Scenario):
         except OSError:
             return False
 
+    def test_a_stuck_child_does_not_outlive_its_host(self):
+        """A label may wait for a lock whose holder is not in the child; nobody is left who would end that."""
+        host, process = self.host("works", 1000)
+        host.ask("stick")
+        self.take(process, wait="0s", mode="clone")
+        child, = until(lambda: self.children_of(host), "there is a child")
+        host.process.kill()
+        host.wait()
+        self.assertTrue(self.is_there(child))
+        try:
+            until(lambda: not self.is_there(child), "the child is gone", 15)
+        finally:
+            if self.is_there(child):
+                os.kill(int(child), signal.SIGKILL)
+
     def test_the_host_forks(self):
         host, process = self.host("works", 400_000)
         host.ask("pause 200")

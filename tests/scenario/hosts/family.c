@@ -1,8 +1,8 @@
 /* A host that has a SIGCHLD handler and waits for children of its own, whom nobody else's child may disturb. Holds OBJECTS
  * pairs in one list. Obeys lines on stdin: what it does while it waits for the next one is its first argument:
  *   works   allocates and frees      parks   is parked      sleeps   waits for its notify fd
- * Commands: "pause US", "detach", "attach", "free", "fork", "mode WORD", "seen" (children and signals seen, RSS in KiB,
- * objects), "end". */
+ * Commands: "pause US", "detach", "attach", "free", "fork", "mode WORD", "stick" (labels never end in a child), "seen"
+ * (children and signals seen, RSS in KiB, objects), "end". */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,8 +43,13 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static bool stuck; /* labels wait in a child, as for a lock that nobody there gives back */
+static pid_t self;
+
 static size_t pair_label(const void *object, char *text, size_t room)
 {
+    while (stuck && syscall(SYS_getpid) != self)
+        usleep(1000000);
     return (size_t)snprintf(text, room, "pair %c", ((const struct pair *)object)->other ? 'o' : '-');
 }
 
@@ -152,6 +158,8 @@ static bool obey(const char *line, char *mode)
         tally_attach(heap);
     else if (!strcmp(line, "fork"))
         fork_one();
+    else if (!strcmp(line, "stick"))
+        stuck = true;
     else if (!strcmp(line, "seen"))
         show();
     else if (!strcmp(line, "free")) {
@@ -172,6 +180,7 @@ int main(int argc, char **argv)
         return 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
     sigaction(SIGCHLD, &action, NULL);
+    self = getpid();
     snprintf(mode, sizeof mode, "%s", argv[1]);
     make(strtoul(argv[2], NULL, 10));
     for (;;) {

@@ -2,9 +2,13 @@
  * that has no descriptor or no memory left. In a program of its own, since nobody takes a filter off again. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "agent/capture.h"
 #include "attached.h"
@@ -90,6 +94,92 @@ static void test_no_descriptor_and_no_memory(void **state)
     }
 }
 
+/* A tracer would stop the child, and a debugger's breakpoints are in it. */
+static void test_a_traced_host_is_not_cloned(void **state)
+{
+    struct world *world = *state;
+    pid_t host = getpid(), tracer = fork();
+    if (!tracer) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(ptrace(PTRACE_SEIZE, host, NULL, NULL) ? 1 : pause());
+    }
+    for (int tries = 0; tries < 3000 && !agent_process_traced() && !waitpid(tracer, NULL, WNOHANG); tries++)
+        usleep(1000);
+    if (!agent_process_traced()) {
+        print_message("skipped: nobody may be traced here\n");
+        return;
+    }
+    assert_ack(taken(world, 840, WIRE_SNAPSHOT_AUTO, false), WIRE_ACK_SUCCEEDED, WIRE_SNAPSHOT_SLICES, WIRE_SNAPSHOT_TRACED);
+    assert_ack(taken(world, 841, WIRE_SNAPSHOT_CLONE, false), WIRE_ACK_FAILED, WIRE_SNAPSHOT_AUTO, WIRE_SNAPSHOT_TRACED);
+    kill(tracer, SIGKILL);
+    waitpid(tracer, NULL, 0);
+    assert_ack(taken(world, 842, WIRE_SNAPSHOT_CLONE, false), WIRE_ACK_SUCCEEDED, WIRE_SNAPSHOT_CLONE, WIRE_SNAPSHOT_FINE);
+}
+
+/* The first child of a new namespace is its init: with its end the host could have no more. */
+static void test_a_namespaces_first_child_is_the_hosts(void **state)
+{
+    struct world *world = *state;
+    int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC), status = -1;
+    if (own < 0 || unshare(CLONE_NEWPID)) {
+        print_message("skipped: no namespace may be made here\n");
+        return;
+    }
+    struct wire_ack ack = taken(world, 850, WIRE_SNAPSHOT_AUTO, true);
+    pid_t child = fork();
+    if (!child)
+        _exit(getpid() == 1 ? 7 : 8);
+    pid_t waited = waitpid(child, &status, 0);
+    assert_int_equal(setns(own, CLONE_NEWPID), 0);
+    close(own);
+    assert_ack(ack, WIRE_ACK_SUCCEEDED, WIRE_SNAPSHOT_SLICES, WIRE_SNAPSHOT_NAMESPACE);
+    assert_true(child > 0 && waited == child);
+    assert_int_equal(WEXITSTATUS(status), 7);
+    assert_ack(taken(world, 851, WIRE_SNAPSHOT_CLONE, false), WIRE_ACK_SUCCEEDED, WIRE_SNAPSHOT_CLONE, WIRE_SNAPSHOT_FINE);
+}
+
+/* Where the system does not know close_range(2), files are closed one by one: what the host closes is closed. */
+static void test_a_child_holds_no_files_of_the_host(void **state)
+{
+    struct world *world = *state;
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) {
+        print_message("skipped: no filter may be installed here\n");
+        return;
+    }
+    struct node *chain = NULL;
+    for (unsigned i = 0; i < 200000; i++) { /* whose stream is more than the pipe takes */
+        struct node *node = tally_new(world->heap, node_type);
+        tally_store_steal(node, &node->next, chain);
+        chain = node;
+    }
+    int ends[2], pipe_fd = -1;
+    char byte;
+    assert_int_equal(pipe(ends), 0);
+    fake_command(world->connection, &(struct wire_command){.operation = 860, .heap_number = world->shown.number,
+                                                           .deadline_ns = clock_mono_ns() + 20000000000u,
+                                                           .kind = WIRE_COMMAND_SNAPSHOT, .mode = WIRE_SNAPSHOT_CLONE, .force = true});
+    for (int tries = 0; tries < 5000 && pipe_fd < 0; tries++) {
+        union fake_message message;
+        tally_safepoint(world->heap);
+        if (fake_readable(world->connection, 1))
+            fake_receive(world->connection, &message, &pipe_fd);
+    }
+    assert_true(pipe_fd >= 0);
+    close(ends[1]);
+    assert_true(fake_readable(ends[0], SECONDS(3)));
+    assert_int_equal(read(ends[0], &byte, 1), 0);
+    close(ends[0]);
+    close(pipe_fd);
+    fake_ack(world->connection, 860, WIRE_ACK_FAILED); /* nobody read it */
+    tally_decref(chain);
+}
+
 static void test_a_filter_takes_force(void **state)
 {
     struct world *world = *state;
@@ -146,7 +236,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_no_descriptor_and_no_memory),
         TEST(test_pages_of_the_host_are_never_cloned),
-        TEST(test_a_filter_takes_force), /* for good */
+        TEST(test_a_traced_host_is_not_cloned),
+        TEST(test_a_namespaces_first_child_is_the_hosts),
+        TEST(test_a_child_holds_no_files_of_the_host), /* with a filter, for good */
+        TEST(test_a_filter_takes_force), /* another one */
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fake_directory_remove();
