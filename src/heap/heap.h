@@ -70,8 +70,10 @@ struct tally__snapshot {
     void *arg;                 /* of these and of flush */
     struct snapshot_writer writer;
     /* Its own. */
-    bool noted, too_large;
+    bool too_large;
     int credit;
+    unsigned noting; /* enum holders: of whom the objects before `noted` are noted */
+    size_t noted;
     uint64_t after; /* numbers up to here are done with */
     uint64_t open;  /* number of an object of which the slots below `at` are told; 0: none */
     size_t at;

@@ -40,7 +40,9 @@ void tally__snapshot_begin(struct tally__snapshot *snapshot, void *buffer, size_
         .objects = totals.allocations + totals.moved_in - totals.frees_refcount - totals.frees_cycle - totals.moved_out,
         .bytes = tally__live_bytes(snapshot->heap)};
     snapshot_write_begin(&snapshot->writer, buffer, buffer_bytes, flush, snapshot->arg, &header);
-    snapshot->noted = snapshot->too_large = false;
+    snapshot->too_large = false;
+    snapshot->noting = 0;
+    snapshot->noted = 0;
     snapshot->after = snapshot->open = 0;
     memset(snapshot->told, 0, sizeof snapshot->told);
 }
@@ -56,22 +58,36 @@ static void declare(struct tally__snapshot *snapshot, const void *object, uint64
         map_put(&snapshot->declared, (uintptr_t)object, times);
 }
 
-static void declared_note(struct tally__snapshot *snapshot)
+/* As many of each as there are places to look at. */
+enum holders { HOLD_ROOTS, HOLD_PINS, HOLD_HANDLES, HOLD_GARBAGE, HOLD_DUE, HOLDERS };
+
+static size_t holders_count(const struct tally_heap *heap, unsigned which)
+{
+    switch (which) {
+    case HOLD_ROOTS: return heap->roots.capacity;
+    case HOLD_PINS: return heap->pins.capacity;
+    case HOLD_HANDLES: return heap->handles.count;
+    case HOLD_GARBAGE: return heap->garbage.count;
+    default: return heap->due.count;
+    }
+}
+
+static void holder_note(struct tally__snapshot *snapshot, unsigned which, size_t i)
 {
     const struct tally_heap *heap = snapshot->heap;
-    for (size_t i = 0; i < heap->roots.capacity; i++)
+    switch (which) {
+    case HOLD_ROOTS:
         if (heap->roots.entries[i].key)
             declare(snapshot, *(void **)(uintptr_t)heap->roots.entries[i].key, 1);
-    for (size_t i = 0; i < heap->pins.capacity; i++)
+        break;
+    case HOLD_PINS:
         if (heap->pins.entries[i].key)
             declare(snapshot, (void *)(uintptr_t)heap->pins.entries[i].key, heap->pins.entries[i].value);
-    for (size_t i = 0; i < heap->handles.count; i++)
-        declare(snapshot, heap->handles.objects[i], 1);
-    for (size_t i = 0; i < heap->garbage.count; i++)
-        declare(snapshot, heap->garbage.items[i], 1 | DECLARED_GARBAGE);
-    for (size_t i = 0; i < heap->due.count; i++)
-        declare(snapshot, heap->due.items[heap->due.first + i], 1);
-    snapshot->noted = true;
+        break;
+    case HOLD_HANDLES: declare(snapshot, heap->handles.objects[i], 1); break;
+    case HOLD_GARBAGE: declare(snapshot, heap->garbage.items[i], 1 | DECLARED_GARBAGE); break;
+    default: declare(snapshot, heap->due.items[heap->due.first + i], 1);
+    }
 }
 
 /* ---- time and room */
@@ -83,6 +99,18 @@ static bool spend(struct tally__snapshot *snapshot, size_t units)
         return true;
     snapshot->credit = LOOK_EVERY;
     return snapshot->go_on(snapshot->arg);
+}
+
+/* Whether all are noted. What is put elsewhere between two steps may be missed, or noted twice. */
+static bool declared_note(struct tally__snapshot *snapshot)
+{
+    for (; snapshot->noting < HOLDERS; snapshot->noting++, snapshot->noted = 0)
+        while (snapshot->noted < holders_count(snapshot->heap, snapshot->noting)) {
+            holder_note(snapshot, snapshot->noting, snapshot->noted++);
+            if (!spend(snapshot, 1))
+                return false;
+        }
+    return true;
 }
 
 /* Whether so many bytes more can be written. */
@@ -291,9 +319,7 @@ static bool pages_tell(struct tally__snapshot *snapshot)
 enum tally__snapshot_step tally__snapshot_step(struct tally__snapshot *snapshot)
 {
     snapshot->credit = LOOK_EVERY;
-    if (!snapshot->noted)
-        declared_note(snapshot);
-    bool done = open_close(snapshot) && pages_tell(snapshot);
+    bool done = declared_note(snapshot) && open_close(snapshot) && pages_tell(snapshot);
     if (snapshot->too_large || snapshot->writer.error)
         return SNAPSHOT_STEP_FAILED;
     return done ? SNAPSHOT_STEP_DONE : SNAPSHOT_STEP_MORE;

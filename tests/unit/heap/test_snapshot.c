@@ -272,6 +272,30 @@ static void test_what_holds_an_object_is_declared(void **state)
     tally_heap_free(heap);
 }
 
+/* However many hold something: a step looks at no more of them than there is time for. */
+static void test_a_step_notes_no_more_than_it_may(void **state)
+{
+    (void)state;
+    static void *variables[5000];
+    struct tally_heap *heap = heap_make();
+    struct pair *root = pair_make(heap, NULL, NULL);
+    for (unsigned i = 0; i < 5000; i++) {
+        variables[i] = root;
+        assert_int_equal(tally_root_add(heap, &variables[i]), 0);
+    }
+    for (unsigned i = 0; i < 3000; i++)
+        assert_int_equal(tally_pin(root), 0);
+    unsigned steps = take(heap, &(struct pipe){.most = 8192, .patience = 1});
+    assert_int_equal(object_of(root)->declared, 8000);
+    assert_true(steps >= 5000 / 128);
+    for (unsigned i = 0; i < 5000; i++)
+        tally_root_remove(heap, &variables[i]);
+    for (unsigned i = 0; i < 3000; i++)
+        tally_unpin(root);
+    tally_decref(root);
+    tally_heap_free(heap);
+}
+
 static void test_the_garbage_list_shows(void **state)
 {
     (void)state;
@@ -450,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_edges_have_their_kinds_and_places),
         cmocka_unit_test(test_what_holds_an_object_is_declared),
+        cmocka_unit_test(test_a_step_notes_no_more_than_it_may),
         cmocka_unit_test(test_the_garbage_list_shows),
         cmocka_unit_test(test_what_is_hidden_stays_so),
         cmocka_unit_test(test_steps_tell_the_same),
