@@ -117,7 +117,9 @@ void snapshot_write_object(struct snapshot_writer *writer, const struct snapshot
 {
     object_close(writer);
     unsigned char *head = room_make(writer, SNAPSHOT_ITEM_MAX), *at = head + 1;
-    uint32_t flags = object->flags | (object->native_bytes ? SNAPSHOT_NATIVE : 0);
+    uint64_t left = SNAPSHOT_BYTES_MAX - writer->native_bytes; /* what the program says of it, nobody has checked */
+    uint64_t native_bytes = object->native_bytes < left ? object->native_bytes : left;
+    uint32_t flags = object->flags | (native_bytes ? SNAPSHOT_NATIVE : 0);
     unsigned bits = SNAPSHOT_OBJECT;
     at = put(at, zigzag(object->number - writer->number));
     if (writer->objects && object->type_row == writer->type_row)
@@ -133,8 +135,8 @@ void snapshot_write_object(struct snapshot_writer *writer, const struct snapshot
         bits |= SNAPSHOT_BIT_FLAGS;
         at = put(at, flags);
     }
-    if (object->native_bytes)
-        at = put(at, object->native_bytes);
+    if (native_bytes)
+        at = put(at, native_bytes);
     if (object->declared) {
         bits |= SNAPSHOT_BIT_DECLARED;
         at = put(at, object->declared);
@@ -150,6 +152,7 @@ void snapshot_write_object(struct snapshot_writer *writer, const struct snapshot
     writer->type_row = object->type_row;
     writer->objects++;
     writer->bytes += object->bytes;
+    writer->native_bytes += native_bytes;
 }
 
 void snapshot_write_edge(struct snapshot_writer *writer, enum snapshot_edge_kind kind, uint64_t place, uint64_t target)
@@ -332,7 +335,8 @@ static void object_read(struct snapshot_reader *reader, struct cursor *cursor, u
         cursor->fault = SNAPSHOT_FAULT_TYPE;
     else if (reader->objects == SNAPSHOT_OBJECTS_MAX)
         cursor->fault = SNAPSHOT_FAULT_OBJECTS;
-    else if (__builtin_add_overflow(reader->bytes, object.bytes, &reader->bytes) || reader->bytes > SNAPSHOT_BYTES_MAX)
+    else if ((reader->bytes += object.bytes) > SNAPSHOT_BYTES_MAX ||
+             (reader->native_bytes += object.native_bytes) > SNAPSHOT_BYTES_MAX) /* neither is more before this one */
         cursor->fault = SNAPSHOT_FAULT_RANGE;
     else if (reader->sink->object && !reader->sink->object(reader->sink->arg, &object, reader->offset))
         cursor->fault = SNAPSHOT_FAULT_SINK;
@@ -498,7 +502,7 @@ int snapshot_read_object(struct snapshot_reader *reader, const void *bytes, size
     reader->number = number - difference;
     reader->object_row = type_row;
     reader->objects = 1;
-    reader->edges = reader->bytes = 0;
+    reader->edges = reader->bytes = reader->native_bytes = 0;
     reader->state = SNAPSHOT_AT_RECORD;
     cursor.at = data;
     do {

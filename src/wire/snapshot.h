@@ -167,7 +167,7 @@ struct snapshot_writer {
     bool in_object;
     uint64_t number; /* of the last object */
     uint32_t type_row;
-    uint64_t objects, edges, bytes;
+    uint64_t objects, edges, bytes, native_bytes;
 };
 
 /* Begins a stream with what `header` expects; its magic and version are filled in. buffer: at least SNAPSHOT_ITEM_MAX
@@ -178,7 +178,8 @@ void snapshot_write_begin(struct snapshot_writer *writer, void *buffer, size_t r
  * where they are no UTF-8. */
 void snapshot_write_type(struct snapshot_writer *writer, const struct snapshot_type *type);
 void snapshot_write_field(struct snapshot_writer *writer, struct snapshot_text name);
-/* An object; its edges follow. Its number is not 0, and its type was written. */
+/* An object; its edges follow. Its number is not 0, and its type was written. Native bytes are cut where all are more than
+ * SNAPSHOT_BYTES_MAX. */
 void snapshot_write_object(struct snapshot_writer *writer, const struct snapshot_object *object);
 void snapshot_write_edge(struct snapshot_writer *writer, enum snapshot_edge_kind kind, uint64_t place, uint64_t target);
 /* The last record, and the last flush. Returns 0, or what the flush callback returned. A writer whose flush failed may
@@ -237,7 +238,7 @@ struct snapshot_reader { /* about 256 KiB */
     uint64_t number;    /* of the last object */
     uint32_t object_row, type_row; /* of that object; of the type whose fields are read */
     uint32_t fields_left;
-    uint64_t types, objects, edges, bytes, names_bytes;
+    uint64_t types, objects, edges, bytes, native_bytes, names_bytes;
     struct snapshot_end end; /* valid when the state is AT_END */
     size_t kept; /* bytes of an item that has not come whole */
     unsigned char keep[2 * SNAPSHOT_ITEM_MAX];

@@ -316,6 +316,30 @@ static void test_headers_are_checked(void **state)
     assert_int_equal(read_in_pieces((unsigned char *)&header, sizeof header, 64), SNAPSHOT_FAULT_MAGIC);
 }
 
+/* What programs say of their native memory is cut by the writer, and its sum checked by the reader. */
+static void test_native_bytes_are_bounded_in_all(void **state)
+{
+    (void)state;
+    static struct bytes bytes;
+    unsigned char buffer[2048];
+    struct snapshot_writer writer;
+    bytes.count = bytes.flushes = 0;
+    snapshot_write_begin(&writer, buffer, sizeof buffer, bytes_take, &bytes, &(struct snapshot_header){.heap_number = 3});
+    snapshot_write_type(&writer, &(struct snapshot_type){7, 5, 32, 0, text("node"), text(""), text("")});
+    for (uint64_t i = 1; i < 4; i++)
+        snapshot_write_object(&writer, &(struct snapshot_object){.number = 8 * i, .type_row = 7, .bytes = 32, .references = 1,
+                                                                 .native_bytes = SNAPSHOT_BYTES_MAX / 2 + 1});
+    assert_int_equal(snapshot_write_end(&writer, SNAPSHOT_WHOLE, 0), 0);
+    assert_int_equal(read_in_pieces(bytes.data, bytes.count, 7), 0);
+    assert_int_equal(reader.native_bytes, SNAPSHOT_BYTES_MAX);
+    const unsigned char most[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f};
+    unsigned char *at = bytes.data + sizeof(struct snapshot_header);
+    while (memcmp(at, "\x81\x80\x80\x80\x80\x80\x20", 7) != 0)
+        at++;
+    memcpy(at, most, sizeof most); /* one less than all there may be, and there is another */
+    assert_int_equal(read_in_pieces(bytes.data, bytes.count, 7), SNAPSHOT_FAULT_RANGE);
+}
+
 /* Sums beyond what memory has are refused, names likewise: nothing that a reader stores grows without bound. */
 static void test_sums_are_bounded(void **state)
 {
@@ -396,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_every_cut_is_one),            cmocka_unit_test(test_no_flipped_byte_does_harm),
         cmocka_unit_test(test_an_end_that_is_none_is_told), cmocka_unit_test(test_the_sink_may_have_enough),
         cmocka_unit_test(test_each_fault_has_its_reason),   cmocka_unit_test(test_headers_are_checked),
+        cmocka_unit_test(test_native_bytes_are_bounded_in_all),
         cmocka_unit_test(test_sums_are_bounded),            cmocka_unit_test(test_long_and_wrong_names_are_cut),
         cmocka_unit_test(test_one_object_is_read_again),
     };
