@@ -252,7 +252,7 @@ static int ways_make(struct snapshot_graph *graph, struct profile *profile)
     uint64_t room = profile->index->objects + 1;
     char path[PATH_ROOM], name[24];
     struct area scratch;
-    snprintf(name, sizeof name, "pprof-%d", (int)gettid());
+    snprintf(name, sizeof name, SNAPSHOT_SCRATCH "%d", (int)gettid());
     artifact_path(graph->snapshots, name, ".part", path);
     int error = area_open(&scratch, path, 2 * room * sizeof(uint32_t) + INDEX_PAGE, false);
     if (error)

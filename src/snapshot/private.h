@@ -9,6 +9,7 @@
 
 #define PATH_ROOM 384u
 #define FOLDER_ROOM 320u
+#define SNAPSHOT_SCRATCH "pprof-" /* files of exports begin so, which have no id */
 
 struct artifact {
     struct snapshot_artifact view;

@@ -3,7 +3,7 @@
  *
  *   pipe ──▶ receiver ──▶ ID.stream ──▶ analyser ──▶ ID.index ──▶ graph: types, objects, paths, dominators, exports
  *            (a thread)                 (a thread of low priority)
- *   ID.json says what it is of. Whatever else lies in the folder is half of something, and goes at the start.
+ *   ID.json says what it is of. Files with such names and no ID.json are half of something, and go at the start.
  *
  * What is always true
  *  - A stream is a stranger's: the receiver checks all of it while it comes, within a deadline and a size; what is not whole

@@ -196,16 +196,24 @@ static bool is_id(const char *name)
     return strspn(name, "0123456789abcdef") >= SNAPSHOT_ID_CHARS - 1;
 }
 
-/* Whether the file belongs to a description that is there. */
-static bool is_described(const struct snapshots *snapshots, const char *name)
+static bool ends_with(const char *name, const char *ending)
+{
+    size_t length = strlen(name), its = strlen(ending);
+    return length >= its && !strcmp(name + length - its, ending);
+}
+
+/* Whether it has a name of ours, and belongs to no description that is there. A stranger's files are left alone. */
+static bool is_half(const struct snapshots *snapshots, const char *name)
 {
     char id[SNAPSHOT_ID_CHARS];
     snprintf(id, sizeof id, "%.16s", name);
     const char *ending = name + strlen(id);
-    bool known = false;
+    if (!is_id(name))
+        return !strncmp(name, SNAPSHOT_SCRATCH, strlen(SNAPSHOT_SCRATCH)) && ends_with(name, ".part");
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        known |= !strcmp(ending, endings[i]);
-    return is_id(name) && known && place_of(snapshots, id) < snapshots->count;
+        if (!strcmp(ending, endings[i]))
+            return place_of(snapshots, id) == snapshots->count;
+    return *ending == '.' && (ends_with(ending, ".part") || !strcmp(ending, ".json.new"));
 }
 
 /* What ID.json tells, where the stream is as it says. */
@@ -267,7 +275,7 @@ static void take_description(struct snapshots *snapshots, const char *name)
 static void remove_half(struct snapshots *snapshots, const char *name)
 {
     char path[PATH_ROOM + 256];
-    if (is_described(snapshots, name))
+    if (!is_half(snapshots, name))
         return;
     snprintf(path, sizeof path, "%s/%s", snapshots->folder, name);
     if (!unlink(path))

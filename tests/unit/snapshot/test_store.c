@@ -45,7 +45,10 @@ static void test_what_is_whole_is_kept_and_found_again(void **state)
     file_make("0000000000000001.part", "half");
     file_make("0000000000000002.stream", "of nothing");
     file_make("0000000000000003.json", "{\"version\": 1");
-    file_make("strange", "");
+    file_make("pprof-17.part", "half");
+    file_make("0000000000000004.json.new", "half");
+    file_make("0000000000000005.heapsnapshot", "");
+    file_make("notes", "");
     snapshots = world_open(64 * MIB);
     assert_true(snapshots_find(snapshots, artifact.id, &found));
     assert_string_equal(found.meta.name, "app");
@@ -55,7 +58,10 @@ static void test_what_is_whole_is_kept_and_found_again(void **state)
     assert_false(file_is_there("0000000000000001", ".part"));
     assert_false(file_is_there("0000000000000002", ".stream"));
     assert_false(file_is_there("0000000000000003", ".json"));
-    assert_false(file_is_there("strange", ""));
+    assert_false(file_is_there("pprof-17.part", ""));
+    assert_false(file_is_there("0000000000000004", ".json.new"));
+    assert_true(file_is_there("0000000000000005", ".heapsnapshot")); /* a stranger's */
+    assert_true(file_is_there("notes", ""));
     assert_true(snapshots_delete(snapshots, artifact.id));
     assert_false(snapshots_delete(snapshots, artifact.id));
     assert_false(file_is_there(artifact.id, ".stream"));
