@@ -154,6 +154,11 @@ export class Chart extends Component {
     }
 }
 
+/** For fingers, and who would rather press a button. @type {[id: string, sign: string, label: string, step: (window: Window) => {from: number, to: number}][]} */
+const STEPS = [["earlier", "◀", "Earlier", (window) => panned(window, -0.5)], ["zoom-out", "−", "Zoom out", (window) => zoomed(window, middle(window), 2)],
+    ["zoom-in", "+", "Zoom in", (window) => zoomed(window, middle(window), 0.5)], ["later", "▶", "Later", (window) => panned(window, 0.5)]];
+const middle = (/** @type {{from: number, to: number}} */ { from, to }) => (from + to) / 2;
+
 /** Which stretch of time, and whether it moves on. `behind`: what has come since it was held.
  * @param {{window: Window, behind: number, loading: boolean, problem: string, children?: import("./vendor/htm-preact.js").Child}} props */
 export function RangeBar({ window, behind, loading, problem, children }) {
@@ -161,6 +166,8 @@ export function RangeBar({ window, behind, loading, problem, children }) {
     return html`<div class="range-bar" role="group" aria-label="Time shown">
         <span class="segments">${RANGES.map(({ name, label }) => html`<button type="button" key=${name} aria-label=${`Last ${label}`} data-testid=${`range-${name}`}
             aria-pressed=${String(!held && name === range.name)} onClick=${() => change({ range: name, ...LIVE }, { step: true })}>${name}</button>`)}</span>
+        <span class="segments" role="group" aria-label="Move and zoom">${STEPS.map(([id, sign, label, step]) => html`<button type="button" key=${id} aria-label=${label} title=${label} data-testid=${id}
+            onClick=${() => { const next = step(window); hold(next.from, next.to); }}>${sign}</button>`)}</span>
         ${held ? html`<button type="button" class="primary" data-testid="resume" onClick=${release}>Resume</button>`
             : html`<button type="button" data-testid="pause" onClick=${() => hold(from, to)}>Pause</button>`}
         ${held ? html`<span class="held" data-testid="held"><strong>Held</strong> ${format.moment(from * 1000)} – ${format.moment(to * 1000)} (${format.duration((to - from) * 1e9)}). The stream goes on${behind ? html`: <span class="number" aria-hidden="true">${format.exact(behind)} readings</span> kept since` : ""}.</span>` : null}

@@ -3,7 +3,7 @@
 
 import { useEffect, useRef } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
-import { historyQuery, refreshMs } from "./ranges.js";
+import { historyQuery, refreshMs, windowOf } from "./ranges.js";
 import { reasonOf } from "./reasons.js";
 import { useResource } from "./resource.js";
 import { SERIES, Track } from "./track.js";
@@ -90,6 +90,9 @@ export const figuresOf = (stats, heap) => heap ? stats.heaps.find(({ n }) => n =
 /** The time that a view ends at: now, or when the process ended. @param {Store} store */
 export const endOf = (store) => store.summary?.state === "gone" && store.summary.gone_at ? Date.parse(store.summary.gone_at) / 1000 + 0.5
     : Number.isFinite(store.monoAhead) ? store.daemonSeconds() : Date.now() / 1000;
+
+/** What the address asks to see of the chosen process. @param {Store} store @param {import("./ranges.js").Asked} asked */
+export const windowFor = (store, asked) => windowOf(asked, endOf(store), endOf(store) - Date.parse(store.summary?.attached_at ?? "") / 1000);
 
 /** Takes what the store has learned of the process since the last time. @param {Track & {fedAt?: number, fedSeq?: number}} track @param {Store} store @param {number} heap */
 function feed(track, store, heap) {

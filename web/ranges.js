@@ -23,10 +23,11 @@ export const RANGES = [
     { name: "7d", seconds: 604_800, label: "7 days" },
     { name: "31d", seconds: LONGEST_S, label: "31 days" },
 ];
-const STANDARD = RANGES[1];
+/** Where none is asked for: five minutes, or one of what is younger than this. */
+const YOUNG_S = 90;
 
-/** @param {string|null|undefined} name */
-export const rangeOf = (name) => RANGES.find((range) => range.name === name) ?? STANDARD;
+/** @param {string|null|undefined} name @param {number} age in seconds, of what is shown */
+const rangeOf = (name, age) => RANGES.find((range) => range.name === name) ?? RANGES[age < YOUNG_S ? 0 : 1];
 
 /** A window within what history keeps, of two seconds at least. @param {number} from @param {number} to */
 function bounded(from, to) {
@@ -35,9 +36,9 @@ function bounded(from, to) {
     return { from: middle - length / 2, to: middle + length / 2 };
 }
 
-/** What the address asks for. @param {Asked} asked @param {number} now seconds since 1970 @returns {Window} */
-export function windowOf(asked, now) {
-    const range = rangeOf(asked.get("range"));
+/** What the address asks for. @param {Asked} asked @param {number} now seconds since 1970 @param {number} [age] in seconds, of what is shown @returns {Window} */
+export function windowOf(asked, now, age = Infinity) {
+    const range = rangeOf(asked.get("range"), age);
     const from = Number(asked.get("from") ?? NaN);
     const to = Number(asked.get("to") ?? NaN);
     if (Number.isFinite(from) && Number.isFinite(to) && from > 0 && to > from) {

@@ -102,6 +102,8 @@ test("windows: ranges move on, a held one stays, zoom and move keep within bound
     assert.deepEqual(RANGES.map(({ name }) => name), ["1m", "5m", "15m", "1h", "6h", "1d", "7d", "31d"]);
     assert.deepEqual(windowOf(asked("range=15m"), 10_000), { from: 9100, to: 10_000, held: false, range: RANGES[2] });
     assert.equal(windowOf(asked("range=nonsense"), 10_000).range.name, "5m");
+    assert.equal(windowOf(asked(""), 10_000, 20).range.name, "1m", "what is young is shown from near");
+    assert.equal(windowOf(asked("range=1h"), 10_000, 20).range.name, "1h");
     const held = windowOf(asked("from=100.5&to=200"), 10_000);
     assert.deepEqual([held.from, held.to, held.held], [100.5, 200, true]);
     assert.equal(windowOf(asked("from=200&to=100"), 10_000).held, false);

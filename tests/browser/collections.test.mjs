@@ -21,7 +21,7 @@ describe("collections", { skip }, () => {
     const rows = () => byId(page, "collections").locator("tbody tr[data-sequence]");
     const count = async () => Number((await byId(page, "collections-count").textContent()).replaceAll(",", "").match(/\d+/)[0]);
     const inAddress = (key) => page.evaluate((name) => new URLSearchParams(location.hash.slice(1)).get(name), key);
-    const place = (more = "") => page.evaluate((hash) => { location.hash = hash; }, `view=collections&process=${id}${more}`);
+    const place = (more = "&range=5m") => page.evaluate((hash) => { location.hash = hash; }, `view=collections&process=${id}${more}`);
     const column = (name) => page.evaluate((wanted) => {
         const heads = [...document.querySelectorAll('[data-testid="collections"] th[data-column]')].map((head) => head.dataset.column);
         return [...document.querySelectorAll('[data-testid="collections"] tbody tr[data-sequence]')].map((row) => row.cells[heads.indexOf(wanted)].textContent.trim());
@@ -101,7 +101,7 @@ describe("collections", { skip }, () => {
 
     test("what one cost and why: phases, reason, who asked, with a way to the audit", PATIENCE, async () => {
         await byId(page, "reason-remote").waitFor();
-        await place("&hide=threshold");
+        await place("&range=5m&hide=threshold");
         await eventually("one row", async () => await count() === 1);
         await byId(page, "collections").focus();
         await page.keyboard.press("Home");
@@ -185,7 +185,7 @@ describe("collections", { skip }, () => {
     for (const theme of ["light", "dark"]) {
         test(`accessible, ${theme}, wide and narrow`, PATIENCE, async () => {
             await byId(page, "theme").selectOption(theme);
-            await place("&tables=timeline,heat");
+            await place("&range=5m&tables=timeline,heat");
             await byId(page, "heat-table").waitFor();
             await rows().first().click();
             await byId(page, "detail").waitFor();

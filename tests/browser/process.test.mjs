@@ -138,6 +138,22 @@ describe("the overview", { skip }, () => {
         assert.equal(await inAddress("from"), null);
     });
 
+    test("buttons move and zoom, for fingers and keys", PATIENCE, async () => {
+        await byId(page, "range-1m").click();
+        const length = async () => Math.round(Number(await inAddress("to")) - Number(await inAddress("from")));
+        await byId(page, "zoom-in").click();
+        assert.equal(await length(), 30);
+        const from = Number(await inAddress("from"));
+        await byId(page, "earlier").focus();
+        await page.keyboard.press("Enter");
+        assert.ok(Math.abs(from - Number(await inAddress("from")) - 15) < 0.1);
+        await byId(page, "later").click();
+        await byId(page, "zoom-out").focus();
+        await page.keyboard.press("Space");
+        assert.equal(await length(), 60);
+        await byId(page, "resume").click();
+    });
+
     test("by keyboard: the cursor reads, + and - zoom, pages move, P pauses, 0 resets, T shows the table", PATIENCE, async () => {
         await byId(page, "range-1m").click();
         await slider("live_bytes").focus();

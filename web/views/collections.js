@@ -9,8 +9,8 @@ import * as format from "../format.js";
 import { byReason, quantile } from "../heat.js";
 import { HeapSwitch } from "../heaps.js";
 import { HeatMap } from "../heatmap.js";
-import { endOf, marksOf, usePool } from "../past.js";
-import { heldWords, windowOf } from "../ranges.js";
+import { marksOf, usePool, windowFor } from "../past.js";
+import { heldWords } from "../ranges.js";
 import { hiddenOf, reasonOf, toggled } from "../reasons.js";
 import { Empty, Loading, Stale } from "../states.js";
 import { Table } from "../table.js";
@@ -69,7 +69,7 @@ function Sums({ marks }) {
 /** @param {{store: Store, address: Address}} props */
 function Body({ store, address }) {
     const heap = address.number("heap", 0);
-    const window = windowOf(address, endOf(store));
+    const window = windowFor(store, address);
     const { from, to } = window;
     const { pool, loading, problem, cutAt } = usePool(store, heap, window);
     const hidden = hiddenOf(address.get("hide"));
@@ -89,7 +89,7 @@ function Body({ store, address }) {
     open.current = (key) => address.with({ ...heldWords(from, to), collection: key });
     const name = useRef("");
     name.current = `${store.summary?.name ?? "process"}-collections`;
-    const board = useMemo(() => new Board({ window: () => windowOf(present(), endOf(store)), scene: () => scene.current(), onPick: (mark) => go(open.current(mark.key)), name: () => name.current }), []);
+    const board = useMemo(() => new Board({ window: () => windowFor(store, present()), scene: () => scene.current(), onPick: (mark) => go(open.current(mark.key)), name: () => name.current }), []);
     useEffect(() => () => board.destroy(), []);
     useEffect(() => board.describe(), [address.toString()]);
     useEffect(() => board.update(`${address} ${marks.length}`, window));

@@ -10,10 +10,10 @@ import { fieldsOf, processCharts } from "../figures.js";
 import * as format from "../format.js";
 import { HeapSwitch } from "../heaps.js";
 import { byReason } from "../heat.js";
-import { endOf, figuresOf, marksOf, usePool, useTrack } from "../past.js";
+import { endOf, figuresOf, marksOf, usePool, useTrack, windowFor } from "../past.js";
 import { download } from "../paint.js";
 import { CrashCard } from "../postmortem.js";
-import { POINTS, windowOf } from "../ranges.js";
+import { POINTS } from "../ranges.js";
 import { hiddenOf } from "../reasons.js";
 import { Settings } from "../settings.js";
 import { Loading, Stale } from "../states.js";
@@ -84,8 +84,7 @@ function AllFigures({ store, subject }) {
 
 /** The charts, and what they show of time. @param {{store: Store, address: Address, heap: number, subject: Subject}} props */
 function Charts({ store, address, heap, subject }) {
-    const end = endOf(store);
-    const window = windowOf(address, end);
+    const window = windowFor(store, address);
     const { track, loading, problem, answer } = useTrack(store, heap, window);
     const { pool, problem: poolProblem, cutAt } = usePool(store, heap, window);
     const hidden = hiddenOf(address.get("hide"));
@@ -102,7 +101,7 @@ function Charts({ store, address, heap, subject }) {
     pick.current = (mark) => go(address.to("collections", { heap: heap || null, range: address.get("range"), from: address.get("from"), to: address.get("to"), collection: mark.key }));
     const name = useRef("");
     name.current = `${store.summary?.name ?? "process"}${heap ? `-heap-${heap}` : ""}`;
-    const board = useMemo(() => new Board({ window: () => windowOf(present(), endOf(store)), scene: () => scene.current(), onPick: (mark) => pick.current(mark), name: () => name.current }), []);
+    const board = useMemo(() => new Board({ window: () => windowFor(store, present()), scene: () => scene.current(), onPick: (mark) => pick.current(mark), name: () => name.current }), []);
     useEffect(() => () => board.destroy(), []);
 
     const heldAt = useRef({ held: false, count: 0 });
