@@ -100,9 +100,10 @@ $(BUILD)/hardened: flags
 	@mkdir -p $(@D)
 	@echo '$(HARDENED_CFLAGS) $(HARDENED_LDFLAGS)' | cmp -s - $@ || echo '$(HARDENED_CFLAGS) $(HARDENED_LDFLAGS)' > $@
 
-$(BUILD)/libtally.a: $(LIB_OBJS)
+# The Makefile says what goes into them.
+$(BUILD)/libtally.a: $(LIB_OBJS) Makefile
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(BUILD)/libtally.so: $(LIB_PIC_OBJS)
 	$(call say,LD,$@)
@@ -115,9 +116,9 @@ $(BUILD)/tally.pc: include/tally.h
 	@mkdir -p $(@D)
 	$(Q)printf '$(PC_TEXT)' '$(VERSION)' '$(CURDIR)/include' '$(abspath $(BUILD))' > $@
 
-$(BUILD)/libtallyd.a: $(DAEMON_OBJS) $(BUILD)/obj/web_files.o $(BUILD)/obj/schema_files.o
+$(BUILD)/libtallyd.a: $(DAEMON_OBJS) $(BUILD)/obj/web_files.o $(BUILD)/obj/schema_files.o Makefile
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(BUILD)/tallyd: $(BUILD)/obj/tallyd/main.o $(BUILD)/libtallyd.a
 	$(call say,LD,$@)
