@@ -61,8 +61,8 @@ static struct agent_capture *capture_map(void)
 
 static uint64_t clone_predict(const struct agent *agent, uint64_t resident_bytes)
 {
-    uint64_t a_mib = agent->clone_ns_a_mib ? agent->clone_ns_a_mib : AGENT_CLONE_NS_A_MIB;
-    return AGENT_CLONE_BASE_NS + resident_bytes / MIB * a_mib;
+    uint64_t a_mib = agent->clone_ns_a_mib ? agent->clone_ns_a_mib : SNAPSHOT_CLONE_NS_A_MIB;
+    return SNAPSHOT_CLONE_BASE_NS + resident_bytes / MIB * a_mib;
 }
 
 /* The pipe is made as large as its user may have it, so that neither end waits for each 64 KiB. */
@@ -159,7 +159,7 @@ static void result_fill(const struct agent_capture *capture, struct wire_ack *re
 static uint64_t slice_budget(const struct tally_heap *heap)
 {
     uint64_t most_ns = tally_get_max_pause(heap) * 1000;
-    return most_ns ? most_ns : AGENT_SLICE_NS;
+    return most_ns ? most_ns : SNAPSHOT_SLICE_NS;
 }
 
 /* Why the process is not cloned. Force is stronger than what is only dear or dangerous, and not than what would be
@@ -309,9 +309,9 @@ struct wire_ack agent_capture_answer(const struct agent_slot *slot)
 static void clone_learn(struct agent *agent, const struct agent_capture *capture)
 {
     uint64_t mib = capture->resident_bytes / MIB, ns = capture->clone_cpu_ns;
-    if (mode_of(capture) != WIRE_SNAPSHOT_CLONE || mib < MEASURED_MIB || ns <= AGENT_CLONE_BASE_NS)
+    if (mode_of(capture) != WIRE_SNAPSHOT_CLONE || mib < MEASURED_MIB || ns <= SNAPSHOT_CLONE_BASE_NS)
         return;
-    uint64_t a_mib = (ns - AGENT_CLONE_BASE_NS) / mib + 1;
+    uint64_t a_mib = (ns - SNAPSHOT_CLONE_BASE_NS) / mib + 1;
     agent->clone_ns_a_mib = agent->clone_ns_a_mib ? (agent->clone_ns_a_mib + a_mib) / 2 : a_mib;
 }
 

@@ -3,7 +3,7 @@
  *   cloned    the heap's holder (its owner at a safepoint, or the agent while he is parked) clones the process by a raw
  *             system call. The child has the heap as it was then, walks it, writes the stream to the pipe and ends:
  *             without exit signal, all signals blocked, with no descriptor but the pipe. The agent reaps it.
- *   in slices the holder walks the heap for max_pause (or AGENT_SLICE_NS) at each safepoint, no more than 5 % of the time,
+ *   in slices the holder walks the heap for max_pause (or SNAPSHOT_SLICE_NS) at each safepoint, no more than 5 % of the time,
  *             and writes to a buffer that does not grow; the agent empties that into the pipe.
  *
  * tallyd gets the pipe's read end with WIRE_SNAPSHOT, once it has begun.
@@ -21,10 +21,8 @@
 #define TALLY_AGENT_CAPTURE_H
 
 #include "agent/agent.h"
+#include "wire/snapshot.h"
 
-#define AGENT_SLICE_NS 1000000u              /* where the heap has no max_pause */
-#define AGENT_CLONE_BASE_NS 150000u          /* what a clone takes, and */
-#define AGENT_CLONE_NS_A_MIB 12000u          /* for each MiB of private memory, before one was measured */
 #define AGENT_CAPTURE_STALL_NS 5000000000u   /* tallyd may read nothing for so long, */
 #define AGENT_CAPTURE_STUCK_NS 10000000000u  /* and a child move nothing */
 #define AGENT_CAPTURE_LIMIT_NS 300000000000u /* all of one */

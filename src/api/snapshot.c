@@ -3,12 +3,9 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "wire/snapshot.h"
 
 #define MIB ((uint64_t)1 << 20)
-/* As the library foresees it, before a clone of this process has been measured. */
-#define CLONE_BASE_NS 150000u
-#define CLONE_NS_A_MIB 12000u
-#define SLICE_NS 1000000u /* where no max_pause is set */
 #define SLICE_SHARE 20u   /* slices have this part of the time */
 #define WALK_NS 120u      /* an object, in a child or in slices */
 #define STREAM_BYTES 24u  /* an object */
@@ -32,7 +29,7 @@ static void heap_add(struct foreseen *foreseen, const struct stats_heap_view *he
 static struct foreseen foresee(const struct api *api, const struct stats_process_view *process, uint32_t n)
 {
     struct foreseen foreseen = {.objects = 0};
-    uint64_t pause_ns, resident_bytes, a_mib = CLONE_NS_A_MIB;
+    uint64_t pause_ns, resident_bytes, a_mib = SNAPSHOT_CLONE_NS_A_MIB;
     uint64_t bytes = process->figures.mapped_bytes + process->figures.extern_bytes;
     for (size_t i = 0; i < process->heap_count; i++)
         if (!process->heaps[i].gone && (!n || process->heaps[i].n == n))
@@ -40,9 +37,9 @@ static struct foreseen foresee(const struct api *api, const struct stats_process
     foreseen.measured = operations_last_clone(api->operations, process->id, &pause_ns, &resident_bytes);
     if (foreseen.measured && resident_bytes > bytes)
         bytes = resident_bytes;
-    if (foreseen.measured && resident_bytes >= MIB && pause_ns > CLONE_BASE_NS)
-        a_mib = (pause_ns - CLONE_BASE_NS) / (resident_bytes / MIB);
-    foreseen.clone_ns = CLONE_BASE_NS + bytes / MIB * a_mib;
+    if (foreseen.measured && resident_bytes >= MIB && pause_ns > SNAPSHOT_CLONE_BASE_NS)
+        a_mib = (pause_ns - SNAPSHOT_CLONE_BASE_NS) / (resident_bytes / MIB);
+    foreseen.clone_ns = SNAPSHOT_CLONE_BASE_NS + bytes / MIB * a_mib;
     return foreseen;
 }
 
@@ -55,7 +52,7 @@ json_t *forecast_snapshot(struct api *api, const struct stats_process_view *proc
 {
     const struct foreseen foreseen = foresee(api, process, n);
     bool sliced = is_too_long(&foreseen);
-    uint64_t slice_ns = foreseen.max_pause_ns ? foreseen.max_pause_ns : SLICE_NS;
+    uint64_t slice_ns = foreseen.max_pause_ns ? foreseen.max_pause_ns : SNAPSHOT_SLICE_NS;
     uint64_t walk_ns = foreseen.objects * WALK_NS;
     const char *reason = process->gone ? "process_gone" : foreseen.vetoed ? "vetoed" : sliced ? "pause_too_long" : NULL;
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:s?}", "mode", sliced ? "slices" : "clone", "pause_ns",
@@ -112,20 +109,6 @@ static const char *mode_word(enum wire_snapshot_mode mode)
     return mode ? words[mode] : NULL;
 }
 
-/* NULL: none, or a later library's. */
-static const char *reason_word(uint32_t reason)
-{
-    switch (reason) {
-#define WIRE_X(name, value, code, sentence) \
-    case name: \
-        return value ? code : NULL;
-        WIRE_SNAPSHOT_REASONS(WIRE_X)
-#undef WIRE_X
-    default:
-        return NULL;
-    }
-}
-
 static json_t *snapshot_json(const struct operation_heap *heap)
 {
     const struct operation_snapshot *snapshot = &heap->snapshot;
@@ -135,7 +118,7 @@ static json_t *snapshot_json(const struct operation_heap *heap)
                      view_number(snapshot->bytes), "mode", mode_word(snapshot->mode), "instant",
                      snapshot->mode ? json_boolean(cloned) : json_null(), "slices", view_number(snapshot->slices),
                      "predicted_pause_ns", view_number(snapshot->predicted_pause_ns), "resident_bytes",
-                     view_number(snapshot->resident_bytes), "reason", reason_word(snapshot->reason));
+                     view_number(snapshot->resident_bytes), "reason", operations_snapshot_code(snapshot->reason));
 }
 
 void snapshot_heap_set(json_t *json, const struct operation_heap *heap)

@@ -176,6 +176,8 @@ bool operations_goes_on(struct operations *operations, const char *process, uint
 /* The last snapshot of the process that was cloned: what its pause was, and by how much private memory; false: none is
  * known. */
 bool operations_last_clone(struct operations *operations, const char *process, uint64_t *pause_ns, uint64_t *resident_bytes);
+/* A host's reason, as JSON has it; NULL: it gives none, or a later library's. */
+const char *operations_snapshot_code(uint32_t reason);
 void operations_process_gone(struct operations *operations, const char *process);
 /* Ends what nobody confirmed, and sends what found no room; called several times a second. */
 void operations_tick(struct operations *operations);

@@ -58,8 +58,6 @@ void operations__send(struct operations *operations);
  * host: what its answer says of it. */
 bool operations__snapshot_settle(struct operation *operation, size_t heap);
 void operations__snapshot_host(struct operation *operation, size_t heap, const struct wire_ack *ack);
-/* Its code, where the host gives a reason of ours; NULL: it gives none. */
-const char *operations__snapshot_code(uint32_t reason);
 
 /* rows.c. give: what has come to an own heap, to it and to another that rides along. */
 void operations__rows_give(struct operations *operations, struct operation *to, size_t heap,

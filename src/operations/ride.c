@@ -174,8 +174,8 @@ void operations__send(struct operations *operations)
 static const char *ack_code(const struct operation_view *view, const struct wire_ack *ack)
 {
     int32_t error = ack->error;
-    if (view->kind == WIRE_COMMAND_SNAPSHOT && operations__snapshot_code(ack->reason))
-        return operations__snapshot_code(ack->reason);
+    if (view->kind == WIRE_COMMAND_SNAPSHOT && operations_snapshot_code(ack->reason))
+        return operations_snapshot_code(ack->reason);
     bool newer = view->kind > WIRE_COMMAND_GROW || view->command.mask & WIRE_CONFIG_STRESS;
     if (newer && error == TALLY_EINVAL && !wire_command_lists(view->kind))
         return "unsupported"; /* by a library that does not know it: we send nothing out of range */

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "operations/private.h"
 
-const char *operations__snapshot_code(uint32_t reason)
+const char *operations_snapshot_code(uint32_t reason)
 {
     switch (reason) {
 #define WIRE_X(name, value, code, sentence) \

@@ -55,6 +55,11 @@
 #define SNAPSHOT_PLACE_MAX ((uint64_t)1 << 40)
 #define SNAPSHOT_ITEM_MAX 1024u /* bytes of a header, of a type without its fields, of a field, object head, edge or end */
 
+/* What taking one is foreseen to cost the program, before a clone of it was measured. */
+#define SNAPSHOT_CLONE_BASE_NS 150000u  /* a clone, and */
+#define SNAPSHOT_CLONE_NS_A_MIB 12000u  /* for each MiB of private memory */
+#define SNAPSHOT_SLICE_NS 1000000u      /* a slice, where the heap has no max_pause */
+
 enum snapshot_header_flags {
     SNAPSHOT_INSTANT = 1u, /* of one instant; else taken in slices, between which the program went on */
 };
