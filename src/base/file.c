@@ -7,18 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static int fill(int fd, const char *bytes, size_t count, bool sync)
+int file_write(int fd, const void *bytes, size_t count)
 {
+    const char *from = bytes;
     while (count) {
-        ssize_t written = write(fd, bytes, count);
+        ssize_t written = write(fd, from, count);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
             return written ? -errno : -EIO;
-        bytes += written;
+        from += written;
         count -= (size_t)written;
     }
-    return sync && fsync(fd) ? -errno : 0;
+    return 0;
 }
 
 /* The rename is on the disk when its folder is. */
@@ -44,7 +45,9 @@ int file_replace(const char *path, const char *bytes, size_t count, unsigned mod
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return -errno;
-    int error = fill(fd, bytes, count, sync);
+    int error = file_write(fd, bytes, count);
+    if (!error && sync && fsync(fd))
+        error = -errno;
     if (close(fd) && !error)
         error = -errno;
     if (!error && rename(temporary, path))

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 
 #define READ_BYTES ((size_t)1 << 18)
 #define WRITTEN_BEHIND ((uint64_t)8 << 20) /* what waits for the disk, so that the last sync is short */
@@ -118,8 +119,7 @@ static int file_settle(struct snapshots *snapshots, struct reception *reception)
     view->bytes = reception->reader.bytes;
     view->instant = reception->instant;
     view->size_bytes = reception->received;
-    if (reception->reader.end.pause_ns > view->meta.pause_ns)
-        view->meta.pause_ns = reception->reader.end.pause_ns;
+    view->meta.pause_ns = reception->reader.end.pause_ns;
     artifact_state(artifact, SNAPSHOT_ANALYSING);
     pthread_mutex_unlock(&snapshots->lock);
     artifact_shrink(snapshots, artifact, reception->received);
@@ -145,18 +145,12 @@ static void reception_finish(struct snapshots *snapshots, struct reception *rece
 
 /* ---- what comes */
 
-static int file_write(struct reception *reception, const unsigned char *bytes, size_t count)
+static int stream_write(struct reception *reception, const unsigned char *bytes, size_t count)
 {
-    while (count) {
-        ssize_t written = write(reception->file, bytes, count);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return written ? -errno : -EIO;
-        bytes += written;
-        count -= (size_t)written;
-        reception->received += (uint64_t)written;
-    }
+    int error = file_write(reception->file, bytes, count);
+    if (error)
+        return error;
+    reception->received += count;
     if (reception->received - reception->synced >= WRITTEN_BEHIND) {
         sync_file_range(reception->file, (off_t)reception->synced, (off_t)(reception->received - reception->synced),
                         SYNC_FILE_RANGE_WRITE);
@@ -193,7 +187,7 @@ static bool bytes_take(struct snapshots *snapshots, struct reception *reception,
                  (unsigned long long)reception->received);
         return false;
     }
-    int error = file_write(reception, bytes, count);
+    int error = stream_write(reception, bytes, count);
     if (error)
         snprintf(problem, room, "the state folder: %s", strerror(-error));
     return !error;
