@@ -269,7 +269,7 @@ static void say_forecast(const struct ctl *ctl, struct client *client)
 
 static void show_snapshot(const struct paper *paper, const json_t *operation)
 {
-    char pause[TEXT_FIGURE_MAX], predicted[TEXT_FIGURE_MAX], bytes[TEXT_FIGURE_MAX];
+    char pause[TEXT_FIGURE_MAX], bytes[TEXT_FIGURE_MAX];
     const json_t *result = json_object_get(operation, "result");
     size_t i;
     json_t *heap;
@@ -278,8 +278,6 @@ static void show_snapshot(const struct paper *paper, const json_t *operation)
     fprintf(paper->to, "%llu objects, %s", (unsigned long long)client_number(result, "objects"),
             text_bytes(bytes, client_number(result, "bytes")));
     fprintf(paper->to, ", paused for %s", text_duration(pause, client_number(result, "pause_ns")));
-    if (json_is_integer(json_object_get(result, "predicted_pause_ns")))
-        fprintf(paper->to, " (predicted: %s)", text_duration(predicted, client_number(result, "predicted_pause_ns")));
     columns_say(paper, ", ", client_text(result, "mode"),
                 json_is_false(json_object_get(result, "instant")) ? ", not of one instant\n" : "\n");
     if (*client_text(result, "artifact"))
