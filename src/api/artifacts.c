@@ -33,7 +33,6 @@ static json_t *artifact_json(const struct snapshot_artifact *artifact)
     json_object_set_new(json, "bytes", view_number(artifact->bytes));
     json_object_set_new(json, "size_bytes", view_number(artifact->size_bytes));
     json_object_set_new(json, "pause_ns", meta->pause_ns ? view_number(meta->pause_ns) : json_null());
-    json_object_set_new(json, "predicted_pause_ns", meta->predicted_pause_ns ? view_number(meta->predicted_pause_ns) : json_null());
     return json;
 }
 

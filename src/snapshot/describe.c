@@ -18,12 +18,11 @@ char *describe_text(const struct snapshot_artifact *view)
 {
     const struct snapshot_meta *meta = &view->meta;
     json_t *json = json_pack(
-        "{s:i, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:s, s:b, s:I, s:I, s:I, s:I, s:s}", "version", DESCRIPTION_VERSION, "process",
+        "{s:i, s:s, s:s, s:I, s:s, s:I, s:I, s:s, s:b, s:I, s:I, s:I, s:I, s:s}", "version", DESCRIPTION_VERSION, "process",
         meta->process, "name", meta->name, "heap", (json_int_t)meta->heap, "mode", meta->mode, "pause_ns",
-        (json_int_t)meta->pause_ns, "predicted_pause_ns", (json_int_t)meta->predicted_pause_ns, "taken_wall_ns",
-        (json_int_t)view->taken_wall_ns, "state", state_words[view->state], "instant", view->instant, "objects",
-        (json_int_t)view->objects, "edges", (json_int_t)view->edges, "bytes", (json_int_t)view->bytes, "stream_bytes",
-        (json_int_t)view->size_bytes, "problem", view->problem);
+        (json_int_t)meta->pause_ns, "taken_wall_ns", (json_int_t)view->taken_wall_ns, "state", state_words[view->state],
+        "instant", view->instant, "objects", (json_int_t)view->objects, "edges", (json_int_t)view->edges, "bytes",
+        (json_int_t)view->bytes, "stream_bytes", (json_int_t)view->size_bytes, "problem", view->problem);
     char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
     json_decref(json);
     return text;
@@ -56,7 +55,6 @@ static bool view_read(const json_t *json, struct snapshot_artifact *view)
                 text_read(json, "process", meta->process, sizeof meta->process) &&
                 text_read(json, "name", meta->name, sizeof meta->name) && number_read(json, "heap", &heap) &&
                 text_read(json, "mode", meta->mode, sizeof meta->mode) && number_read(json, "pause_ns", &meta->pause_ns) &&
-                number_read(json, "predicted_pause_ns", &meta->predicted_pause_ns) &&
                 number_read(json, "taken_wall_ns", &view->taken_wall_ns) && text_read(json, "state", state, sizeof state) &&
                 number_read(json, "objects", &view->objects) && number_read(json, "edges", &view->edges) &&
                 number_read(json, "bytes", &view->bytes) && number_read(json, "stream_bytes", &view->size_bytes) &&

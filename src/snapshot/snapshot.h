@@ -48,13 +48,13 @@ struct snapshot_meta {
     char name[256];    /* and its name */
     uint32_t heap;
     char mode[8];      /* "clone" or "slices" */
-    uint64_t pause_ns, predicted_pause_ns; /* 0: not known */
+    uint64_t pause_ns; /* as the stream's end says; 0: not known */
     uint64_t deadline_ns; /* CLOCK_MONOTONIC: it is whole by then, or failed; 0: SNAPSHOT_DEADLINE_NS from now */
 };
 
 struct snapshot_artifact { /* a copy */
     char id[SNAPSHOT_ID_CHARS];
-    struct snapshot_meta meta; /* pause_ns: the greater one of what the asker and the stream's end say */
+    struct snapshot_meta meta;
     uint64_t taken_wall_ns;
     enum snapshot_artifact_state state;
     bool instant;

@@ -28,7 +28,7 @@ static void describe(FILE *file, const struct synthetic *heap, uint64_t edges, u
 {
     fprintf(file,
             "{\"version\": 1, \"process\": \"%s\", \"name\": \"%s\", \"heap\": 1, \"mode\": \"clone\", \"pause_ns\": 1200000,\n"
-            "\"predicted_pause_ns\": 1500000, \"taken_wall_ns\": %llu, \"state\": \"analysing\", \"instant\": true, \"objects\": %llu,\n"
+            "\"taken_wall_ns\": %llu, \"state\": \"analysing\", \"instant\": true, \"objects\": %llu,\n"
             "\"edges\": %llu, \"bytes\": %llu, \"stream_bytes\": %llu, \"problem\": \"\"}\n",
             process, name, (unsigned long long)taken_ns, (unsigned long long)heap->objects, (unsigned long long)edges,
             (unsigned long long)bytes, (unsigned long long)written);

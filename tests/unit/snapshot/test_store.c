@@ -38,7 +38,7 @@ static void test_what_is_whole_is_kept_and_found_again(void **state)
     assert_int_equal(artifact.edges, 999);
     assert_int_equal(artifact.bytes, 32000);
     assert_int_equal(artifact.size_bytes, stream.length);
-    assert_int_equal(artifact.meta.pause_ns, 1000); /* the stream's end knows better */
+    assert_int_equal(artifact.meta.pause_ns, 1000);
     assert_true(artifact.instant);
     assert_true(file_is_there(artifact.id, ".stream"));
     snapshots_close(snapshots);

@@ -148,7 +148,7 @@ static inline void world_done(void *arg, const struct snapshot_artifact *artifac
 }
 
 static const struct snapshot_meta world_meta = {
-    .process = "0123456789abcdef0123456789abcdef", .name = "app", .heap = 1, .mode = "clone", .pause_ns = 5};
+    .process = "0123456789abcdef0123456789abcdef", .name = "app", .heap = 1, .mode = "clone"};
 
 /* The other end of the pipe is with a thread of its own, whose SIGPIPE main() ignores. */
 WORLD_UNUSED static void world_start(struct snapshots *snapshots, struct world_sending *sending, const struct text *stream,
