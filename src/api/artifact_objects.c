@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/artifacts.h"
+#include "api/views.h"
 
 #define PAGE_DEFAULT 100u
 #define PATH_MOST 200u

@@ -1,5 +1,6 @@
 /* The routes of artifacts: which there are, what is in one by type, and its end. All of them aside. */
 #include "api/artifacts.h"
+#include "api/views.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 
 void baseline_id(const struct api *api, uint64_t number, char id[BASELINE_ID_CHARS])
 {

@@ -1,5 +1,6 @@
 /* Channels: what the topics of streams tell, made once for everybody who follows the same. */
 #include "api/stream.h"
+#include "api/views.h"
 
 #include <stdarg.h>
 #include <stdio.h>

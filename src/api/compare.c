@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "snapshot/snapshot.h"
 
 struct amount {

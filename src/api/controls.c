@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "base/clock.h"
 #include "wire/feed.h"
 

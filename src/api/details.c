@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "wire/feed.h"
 
 #define LAST_COLLECTIONS 16u

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "base/clock.h"
 
 #define EVENTS_DEFAULT 256u

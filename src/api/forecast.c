@@ -1,5 +1,6 @@
 /* What a collection or a snapshot would take: shown before anybody confirms one. */
 #include "api/private.h"
+#include "api/views.h"
 
 #define GENERATIONS 3u
 

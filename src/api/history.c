@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "base/clock.h"
 #include "history/history.h"
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 
 #define LIST_DEFAULT 100u
 #define LIST_WAIT_NS 5000000000u

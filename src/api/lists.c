@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "base/clock.h"
 
 #define TREND_LEAST 6u /* parts of a level, of at most twelve */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 
 static json_t *heap_json(uint32_t kind, const struct operation_heap *heap)
 {

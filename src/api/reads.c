@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "base/clock.h"
 #include "tally.h"
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "base/clock.h"
 
 /* ---- the body of a control, as its own route would take it: for rules, those of the file too */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pulse.h"

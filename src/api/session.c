@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "base/clock.h"
 
 static bool code_new(struct api *api, char code[SECRET_CHARS])

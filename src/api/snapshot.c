@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "wire/snapshot.h"
 
 #define MIB ((uint64_t)1 << 20)

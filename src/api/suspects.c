@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "snapshot/snapshot.h"
 
 #define ROWS_STANDARD 20u

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "base/clock.h"
 
 static json_t *time_or_null(int64_t seconds)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 
 #define COLLECTIONS_MOST 10000u
 #define NOTES_MOST 1000u

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "api/private.h"
+#include "api/views.h"
 #include "base/clock.h"
 #include "wire/feed.h"
 

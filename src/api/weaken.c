@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/private.h"
+#include "api/views.h"
 
 #define EDGES_MOST 16u /* as many as a shape has */
 

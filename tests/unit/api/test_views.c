@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "api/private.h"
+#include "api/views.h"
 
 #define MOST ((json_int_t)UINT32_MAX)
 

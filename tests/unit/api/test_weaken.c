@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "api/private.h"
+#include "api/views.h"
 
 static const struct stats_type_view types[] = {{.name = "doc", .allocations = 10}, {.name = "page", .allocations = 1000},
                                                {.name = "a.b", .allocations = 1}};
