@@ -21,7 +21,7 @@ export const toneOf = (operation) => !ended(operation) ? "busy" : operation.stat
 
 /** Waits until the operation has ended, and keeps the store up to date. @param {Store} store @param {Operation} operation
  * @param {(operation: Operation) => void} [told] of every state, the last one too @returns {Promise<Operation>} */
-export async function followOperation(store, operation, told) {
+async function followOperation(store, operation, told) {
     for (;;) {
         store.setOperation(operation);
         told?.(operation);

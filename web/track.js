@@ -18,7 +18,7 @@ const SHORTEST_RATE_S = 0.2;
 /** What history tells of a second was read at its end. */
 const SAMPLED_S = 1;
 
-export const GAUGES = /** @type {const} */ (["live_bytes", "live_objects", "candidates", "candidates_due", "mapped_bytes", "extern_bytes"]);
+const GAUGES = /** @type {const} */ (["live_bytes", "live_objects", "candidates", "candidates_due", "mapped_bytes", "extern_bytes"]);
 export const COUNTERS = /** @type {const} */ (["allocations", "frees.refcount", "frees.cycle", "pause_ns", "collections"]);
 const FIGURES = /** @type {const} */ ([...GAUGES, ...COUNTERS]);
 /** For ?series= of history. */
