@@ -123,8 +123,11 @@ static void child_manners(void)
     }
     syscall(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0); /* from here on /proc/self is root's */
     syscall(SYS_prctl, PR_SET_NAME, "tally-snapshot", 0, 0, 0);
-    syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &plain);
-    syscall(SYS_setpriority, PRIO_PROCESS, 0, NICE);
+    long policy = syscall(SYS_sched_getscheduler, 0) & ~(long)SCHED_RESET_ON_FORK;
+    if (policy == SCHED_FIFO || policy == SCHED_RR) /* an idle host's stays idle */
+        syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &plain);
+    if (syscall(SYS_getpriority, PRIO_PROCESS, 0) > 20 - NICE) /* of the raw call: 20 less the nice value */
+        syscall(SYS_setpriority, PRIO_PROCESS, 0, NICE);
 }
 
 static _Noreturn void child_main(struct agent_capture *capture)
