@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { axe, byId, eventually, open, saved, tabTo, typeInto } from "./page.mjs";
+import { axe, axeIn, byId, eventually, open, saved, tabTo, typeInto } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
@@ -106,12 +106,7 @@ describe("daemon health", { skip }, () => {
     });
 
     for (const [colorScheme, width] of [["light", 1280], ["dark", 360]]) {
-        test(`accessible in ${colorScheme} colours at ${width}`, PATIENCE, async () => {
-            await page.emulateMedia({ colorScheme });
-            await page.setViewportSize({ width, height: 900 });
-            assert.deepEqual(await axe(page), []);
-            await page.setViewportSize({ width: 1280, height: 900 });
-        });
+        test(`accessible in ${colorScheme} colours at ${width}`, PATIENCE, async () => assert.deepEqual(await axeIn(page, colorScheme, width), []));
     }
 
     test("nothing went wrong in the page meanwhile", () => assert.deepEqual(faults, []));

@@ -7,7 +7,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { axe, byId, choose, eventually, open, saved, tabTo, typeInto } from "./page.mjs";
+import { axeIn, byId, choose, eventually, open, saved, tabTo, typeInto } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
@@ -146,12 +146,7 @@ describe("events", { skip }, () => {
     });
 
     for (const [colorScheme, width] of [["light", 1280], ["dark", 360]]) {
-        test(`accessible in ${colorScheme} colours at ${width}`, PATIENCE, async () => {
-            await page.emulateMedia({ colorScheme });
-            await page.setViewportSize({ width, height: 900 });
-            assert.deepEqual(await axe(page), []);
-            await page.setViewportSize({ width: 1280, height: 900 });
-        });
+        test(`accessible in ${colorScheme} colours at ${width}`, PATIENCE, async () => assert.deepEqual(await axeIn(page, colorScheme, width), []));
     }
 
     test("a program too fast for a page: every gap stands where it is, and the page stays quick", PATIENCE, async () => {

@@ -103,3 +103,12 @@ export async function axe(page) {
     });
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
 }
+
+/** The same in these colours and at this width. */
+export async function axeIn(page, colorScheme, width) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 900 });
+    const found = await axe(page);
+    await page.setViewportSize({ width: 1280, height: 900 });
+    return found;
+}
