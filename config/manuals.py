@@ -45,7 +45,7 @@ FILES = [
     ("$XDG_RUNTIME_DIR/tally, or /run/tally with --system",
      "The runtime folder: agent.sock, which programs attach to; api.sock, the HTTP API on a Unix socket; http.addr, the TCP address that is bound; token, the bearer token."),
     ("$XDG_STATE_HOME/tally, ~/.local/state/tally, or /var/lib/tally with --system",
-     "The state folder: what survives a restart."),
+     "The state folder: what survives a restart: history.db; artifacts, the snapshots of heaps; rules.json; token, the daemon's own; tokens and sessions, hashes of the others."),
     ("$XDG_CONFIG_HOME/tally/tallyd.conf, ~/.config/tally/tallyd.conf, or /etc/tally/tallyd.conf with --system",
      "The config file, where there is one: tallyd.conf(5)."),
 ]

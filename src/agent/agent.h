@@ -6,7 +6,8 @@
  *   thread.c    poll, from the first attach on; link.c finds and checks a daemon
  *   session.c   speaks wire/message.h with it; request.c asks the heaps' owners, who do what command.c and
  *               listing.c say
- *   capture.h   how a snapshot gets from a heap to tallyd
+ *   capture.h   how a snapshot gets from a heap to tallyd; child.c clones the process for it, process.c says how much
+ *               that copies
  *
  * What is always true
  *  - struct agent lies in memory that fork() and raw clone() give to the child as zeroes, and zeroes are its

@@ -6,8 +6,9 @@
  *
  * The way of a request: connections.c lets its socket in; server.c takes its header through the checks (guard.c who may,
  * target.c the path and its route, parameters.c the query), its body through json.c and schema.c, repeat.c knows it by its
- * Idempotency-Key, and the route's handler (reads.c, lists.c, controls.c, …) answers by respond.h. What takes long goes
- * through worker.c; what waits for an operation, or is a stream (stream.c), is suspended.
+ * Idempotency-Key, and the route's handler (reads.c, lists.c, controls.c, artifacts.c, …) makes JSON of views (views.h)
+ * and answers by respond.h. What takes long goes through worker.c; what waits for an operation, or is a stream
+ * (stream.c), is suspended.
  *
  * What is always true
  *  - GET never changes anything. Requests are checked in one order: form, Host, token, Origin, route and method,
