@@ -2,7 +2,6 @@
  * nothing of the child. */
 #include <dirent.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -332,37 +331,6 @@ static int begin_unread(struct world *world, uint64_t operation, enum wire_snaps
     return -1;
 }
 
-/* A host that is nicer than the child would be, and idle, has one that is so, too: root's could be anything. */
-static void test_a_child_is_no_more_urgent_than_its_host(void **state)
-{
-    struct world *world = *state;
-    if (geteuid()) /* who could not go back */
-        return;
-    unsigned fds = fds_open();
-    void *chain = chain_make(world->heap, 400000);
-    const struct sched_param plain = {.sched_priority = 0};
-    int pid = 0, before = getpriority(PRIO_PROCESS, 0);
-    setpriority(PRIO_PROCESS, 0, 12);
-    assert_int_equal(sched_setscheduler(0, SCHED_IDLE, &plain), 0);
-    int fd = begin_unread(world, 675, WIRE_SNAPSHOT_CLONE);
-    FILE *list = fopen("/proc/thread-self/children", "r");
-    assert_true(list && fscanf(list, "%d", &pid) == 1);
-    fclose(list);
-    for (int tries = 0; tries < 3000 && !fake_readable(fd, 1); tries++)
-        continue; /* it writes: its manners are behind it */
-    int nice_of = getpriority(PRIO_PROCESS, (id_t)pid), policy = sched_getscheduler(pid);
-    sched_setscheduler(0, SCHED_OTHER, &plain);
-    setpriority(PRIO_PROCESS, 0, before);
-    assert_int_equal(nice_of, 12);
-    assert_int_equal(policy, SCHED_IDLE);
-    close(fd);
-    for (int tries = 0; tries < 100 && !fake_readable(world->connection, 10); tries++)
-        tally_safepoint(world->heap);
-    fake_ack(world->connection, 675, WIRE_ACK_FAILED);
-    nothing_left(fds);
-    tally_decref(chain);
-}
-
 static void cancelled(struct world *world, enum wire_snapshot_mode mode)
 {
     unsigned fds = fds_open();
@@ -600,7 +568,6 @@ int main(void)
         TEST(test_labels_are_told),
         TEST(test_a_clone_that_nobody_reads),
         TEST(test_slices_that_nobody_reads),
-        TEST(test_a_child_is_no_more_urgent_than_its_host),
         TEST(test_a_clone_is_cancelled),
         TEST(test_slices_are_cancelled),
         TEST(test_a_clone_loses_its_reader),

@@ -138,6 +138,60 @@ static void test_a_namespaces_first_child_is_the_hosts(void **state)
     assert_ack(taken(world, 851, WIRE_SNAPSHOT_CLONE, false), WIRE_ACK_SUCCEEDED, WIRE_SNAPSHOT_CLONE, WIRE_SNAPSHOT_FINE);
 }
 
+/* Whose stream is more than the pipe takes. */
+static struct node *chain_make(struct world *world)
+{
+    struct node *chain = NULL;
+    for (unsigned i = 0; i < 200000; i++) {
+        struct node *node = tally_new(world->heap, node_type);
+        tally_store_steal(node, &node->next, chain);
+        chain = node;
+    }
+    return chain;
+}
+
+/* Returns the pipe of a child that has begun to write, and goes on until that is closed. */
+static int clone_begin(struct world *world, uint64_t operation)
+{
+    int pipe = -1;
+    fake_command(world->connection, &(struct wire_command){.operation = operation, .heap_number = world->shown.number,
+                                                           .deadline_ns = clock_mono_ns() + 20000000000u,
+                                                           .kind = WIRE_COMMAND_SNAPSHOT, .mode = WIRE_SNAPSHOT_CLONE, .force = true});
+    for (int tries = 0; tries < 5000 && pipe < 0; tries++) {
+        union fake_message message;
+        tally_safepoint(world->heap);
+        if (fake_readable(world->connection, 1))
+            fake_receive(world->connection, &message, &pipe);
+    }
+    assert_true(pipe >= 0 && fake_readable(pipe, SECONDS(5)));
+    return pipe;
+}
+
+/* A host that is nicer than the child would be, and idle, has one that is so, too: root's could be anything. */
+static void test_a_child_is_no_more_urgent_than_its_host(void **state)
+{
+    struct world *world = *state;
+    if (geteuid()) /* who could not go back */
+        return;
+    const struct sched_param plain = {.sched_priority = 0};
+    struct node *chain = chain_make(world);
+    int pid = 0, before = getpriority(PRIO_PROCESS, 0);
+    setpriority(PRIO_PROCESS, 0, 12);
+    assert_int_equal(sched_setscheduler(0, SCHED_IDLE, &plain), 0);
+    int pipe = clone_begin(world, 855);
+    FILE *children = fopen("/proc/thread-self/children", "r");
+    assert_true(children && fscanf(children, "%d", &pid) == 1);
+    fclose(children);
+    int nice_of = getpriority(PRIO_PROCESS, (id_t)pid), policy = sched_getscheduler(pid);
+    sched_setscheduler(0, SCHED_OTHER, &plain);
+    setpriority(PRIO_PROCESS, 0, before);
+    assert_int_equal(nice_of, 12);
+    assert_int_equal(policy, SCHED_IDLE);
+    close(pipe);
+    fake_ack(world->connection, 855, WIRE_ACK_FAILED); /* nobody read it */
+    tally_decref(chain);
+}
+
 /* Where the system does not know close_range(2), files are closed one by one: what the host closes is closed. */
 static void test_a_child_holds_no_files_of_the_host(void **state)
 {
@@ -152,25 +206,11 @@ static void test_a_child_holds_no_files_of_the_host(void **state)
         print_message("skipped: no filter may be installed here\n");
         return;
     }
-    struct node *chain = NULL;
-    for (unsigned i = 0; i < 200000; i++) { /* whose stream is more than the pipe takes */
-        struct node *node = tally_new(world->heap, node_type);
-        tally_store_steal(node, &node->next, chain);
-        chain = node;
-    }
-    int ends[2], pipe_fd = -1;
+    struct node *chain = chain_make(world);
+    int ends[2], pipe_fd;
     char byte;
     assert_int_equal(pipe(ends), 0);
-    fake_command(world->connection, &(struct wire_command){.operation = 860, .heap_number = world->shown.number,
-                                                           .deadline_ns = clock_mono_ns() + 20000000000u,
-                                                           .kind = WIRE_COMMAND_SNAPSHOT, .mode = WIRE_SNAPSHOT_CLONE, .force = true});
-    for (int tries = 0; tries < 5000 && pipe_fd < 0; tries++) {
-        union fake_message message;
-        tally_safepoint(world->heap);
-        if (fake_readable(world->connection, 1))
-            fake_receive(world->connection, &message, &pipe_fd);
-    }
-    assert_true(pipe_fd >= 0);
+    pipe_fd = clone_begin(world, 860);
     close(ends[1]);
     assert_true(fake_readable(ends[0], SECONDS(3)));
     assert_int_equal(read(ends[0], &byte, 1), 0);
@@ -238,6 +278,7 @@ int main(void)
         TEST(test_pages_of_the_host_are_never_cloned),
         TEST(test_a_traced_host_is_not_cloned),
         TEST(test_a_namespaces_first_child_is_the_hosts),
+        TEST(test_a_child_is_no_more_urgent_than_its_host),
         TEST(test_a_child_holds_no_files_of_the_host), /* with a filter, for good */
         TEST(test_a_filter_takes_force), /* another one */
     };
