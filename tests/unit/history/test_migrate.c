@@ -59,7 +59,7 @@ static void expect_all(const struct world *world)
     unsigned count;
     assert_int_equal(history_process_list(world->history, NULL, &range, hear_process, &seen), 0);
     assert_int_equal(history_alert_list(world->history, &range, hear_alert, &seen), 0);
-    assert_int_equal(history_audit_list(world->history, &range, &(struct history_audit_filter){NULL}, hear_audit, &seen), 0);
+    assert_int_equal(history_audit_list(world->history, &range, &(struct history_audit_filter){.who = NULL}, hear_audit, &seen), 0);
     assert_int_equal(history_collection_list(world->history, "00000000000000000000000000000001", 0, &range, hear_collection, &seen), 0);
     assert_true(seen.processes == 2 && seen.ended == 1 && seen.alerts == 1 && seen.audits == 1 && seen.collections == 1);
     assert_int_equal(known(world->history, "00000000000000000000000000000001", "live_objects", &count), 5);
