@@ -439,7 +439,7 @@ uint64_t agent_capture_turn(struct agent *agent, uint64_t now_ns)
     struct agent_capture *capture = agent->capture;
     if (!capture)
         return UINT64_MAX;
-    bool lost = agent->link != LINK_UP || capture->connection != agent->connection;
+    bool lost = agent->link != LINK_UP || capture->connection != agent->connection, failed = capture->failed;
     if (lost)
         give_up(capture, WIRE_SNAPSHOT_STALLED);
     if (!mode_of(capture) && capture->slot)
@@ -450,6 +450,8 @@ uint64_t agent_capture_turn(struct agent *agent, uint64_t now_ns)
     uint64_t next_ns = stall_watch(capture, now_ns);
     if (capture->failed || capture->cancelled)
         agent_child_kill(capture);
+    if (capture->slot && capture->failed && !failed)
+        return now_ns; /* its slot ends in the next turn, for which nothing else may wake us */
     if (capture->slot || !is_over(capture))
         return next_ns;
     end_close(&capture->pipe_write, AGENT_FD_PIPE_WRITE);
