@@ -38,7 +38,7 @@ export interface Forecast extends View {
 
 export interface Artifact {
     id: string; kind: string; process: string; name: string; heap: number; taken_at: string; objects: number; edges: number; bytes: number;
-    size_bytes: number; mode: string; instant: boolean; pause_ns: number | null; predicted_pause_ns: number | null;
+    size_bytes: number; mode: string; instant: boolean; pause_ns: number | null;
     state: "receiving" | "analysing" | "ready" | "failed"; progress: number; eta_ms: number | null; problem: string | null;
     summary?: ArtifactSummary | null;
 }
