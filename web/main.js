@@ -1,7 +1,7 @@
 /* Wiring: the address, the session, the stream, the view and the page, one with the store, and drawing once a frame. */
 
 import { html, render } from "./vendor/htm-preact.js";
-import { follow as followAddress, present, takeLogin } from "./address.js";
+import { change, follow as followAddress, present, takeLogin } from "./address.js";
 import * as api from "./api.js";
 import { Door, Frame } from "./frame.js";
 import { openPalette } from "./palette.js";
@@ -154,11 +154,11 @@ async function askFleet() {
     }
 }
 
-/** @param {string} id */
+/** An address may name a process by its pid, as tallyd lets it: the id takes its place. @param {string} id */
 async function refreshChosen(id) {
     const still = (/** @type {(value: any) => void} */ use) => (/** @type {any} */ value) => { if (store.chosen === id) { use(value); } };
     await Promise.all([
-        api.stats(id).then(still((stats) => store.setStats(stats)), still((problem) =>
+        api.stats(id).then(still((stats) => stats.id === id ? store.setStats(stats) : change({ process: stats.id })), still((problem) =>
             problem.status === 404 ? noSuchProcess() : store.setStatsProblem(problem.message))),
         api.collections(id).then(still(({ collections }) => store.addCollections(collections)), () => undefined),
     ]);

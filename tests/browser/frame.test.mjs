@@ -226,6 +226,16 @@ describe("the frame of the real tallyd", { skip }, () => {
         await close();
     });
 
+    test("an address that names a process by its pid leads to it", { timeout: 60_000 }, async () => {
+        const [{ id, pid }] = (await world.api("/v1/processes")).processes;
+        const { page, close } = await open(world.browser, await world.link());
+        await byId(page, "processes").waitFor();
+        await page.evaluate((hash) => { location.hash = hash; }, `view=events&process=${pid}`);
+        await eventually("the id takes its place", async () => new URLSearchParams((await page.evaluate(() => location.hash)).slice(1)).get("process") === id);
+        await eventually("the program's name", async () => await page.title() === "bakery – Events – tally" || await page.title());
+        await close();
+    });
+
     test("every view has a way to it, a title and a key, and no two share one", { timeout: 60_000 }, async () => {
         const { page, faults, close } = await open(world.browser, await world.link());
         for (const { id, title, needsProcess } of VIEWS) {

@@ -96,7 +96,7 @@ try {
             await close();
         }
     }
-    for (const { name, path, width, height } of wanted ? [] : SHOWN) {
+    for (const { name, path, width, height } of SHOWN.filter((one) => !wanted || wanted.includes(one.name))) {
         const shot = shots.find(([view, , , other]) => (other ?? view) === name);
         if (shot) {
             const { page, close } = await open(world.browser, await world.link(), { viewport: { width, height }, colorScheme: "light" });

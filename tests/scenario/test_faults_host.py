@@ -13,6 +13,8 @@ import time
 import book
 from harness import Scenario, program, until
 
+ALONE = True  # what is measured here is not others' load
+
 CHECKED = bool(os.environ.get("TALLY_TEST_LINK"))  # a build with sanitizers: slower, and larger
 CLOEXEC = 0o2000000
 

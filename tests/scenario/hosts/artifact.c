@@ -60,6 +60,7 @@ int main(int argc, char **argv)
     FILE *file = fopen(path, "wb");
     if (!file || synthetic_write(&heap, file_flush, file, &bytes) || fclose(file))
         return fail(path);
+    free(heap.counts);
     snprintf(path, sizeof path, "%s/artifacts/%016llx.json", argv[1], id);
     file = fopen(path, "w");
     if (!file)
