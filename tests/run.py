@@ -23,6 +23,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 UNIT_SECONDS = 120
 RUNNER_SECONDS = 900
+NODE_SECONDS = 300  # one file
 ORACLE_SCRIPTS = 300
 SHOWN_LINES = 200
 JOBS = os.cpu_count() or 1  # programs side by side, where they may
@@ -153,7 +154,7 @@ def run_api(build):
 def run_node(build, pattern):
     def run(file):
         command = ["node", "--test", "--test-reporter=tap", file]
-        outcome = execute(command, RUNNER_SECONDS, TALLY_BUILD=build, TALLY_REQUIRE_ALL="1")
+        outcome = execute(command, NODE_SECONDS, TALLY_BUILD=build, TALLY_REQUIRE_ALL="1")
         return read_node(os.path.relpath(file, ROOT), *outcome)
     return side_by_side(run, sorted(glob.glob(os.path.join(ROOT, pattern))))
 

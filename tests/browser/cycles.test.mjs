@@ -43,7 +43,7 @@ describe("cycles on a bent tallyd", () => {
         assert.match(text, /closure\.env -> environment\.items\[\],1,5120,/);
         await byId(page, "cycles-filter").fill("nothing such");
         await byId(page, "cycles-none").getByRole("button").click();
-        assert.equal(await byId(page, "cycle").count(), 5);
+        await eventually("all are shown again", async () => await byId(page, "cycle").count() === 5);
 
         await page.locator("h1").focus();
         await tabTo(page, '[data-testid="find-cycles"]');

@@ -149,8 +149,9 @@ class Fake {
             socket.on("close", () => this.sockets.delete(socket));
         });
         await new Promise((resolve) => this.server.listen(this.port, "127.0.0.1", resolve));
+        this.server.unref(); /* a test that fails before it stops us must not keep its process */
         this.port = this.server.address().port;
-        this.timer = setInterval(() => this.#turn(), 250);
+        this.timer = setInterval(() => this.#turn(), 250).unref();
         return this;
     }
 
