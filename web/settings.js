@@ -51,7 +51,7 @@ export const SETTINGS = [
     { id: "manager", member: "manager", label: "Manager", help: "How dead cycles are found. Reference counting goes on under all of them.",
         valueOf: ({ manager }) => manager, text: String, draftOf: (value) => ({ manager: value ?? "" }), bodyOf: ({ manager }) => manager,
         fields: (given) => choice(given, "manager", "Manager", given.managers, "choose"),
-        question: (value, pause) => ({ title: `Change the manager to ${value}`, action: "Change", danger: value === "none",
+        question: (value, pause) => value === "" ? null : ({ title: `Change the manager to ${value}`, action: "Change", danger: value === "none",
             text: value === "none" ? "Nothing is freed any more, not even what reference counting would free, until the manager changes again: memory grows."
                 : value === "refcount" ? "Cycles are no longer found by themselves: what they hold stays allocated."
                     : "Candidates that were not recorded are unknown to the new manager, so the next automatic run examines the whole heap.",
