@@ -193,7 +193,7 @@ describe("events", { skip }, () => {
             await sleep(300);
             const gaps = await page.locator("[data-gap=away]").allTextContents();
             return gaps.some((gap) => /^no stream for [\d.]+ m?s/.test(gap)) || gaps;
-        });
+        }, 40_000);
         beat = setInterval(() => calm.stdin.write("(churn 5)\n"), 100);
     });
 
