@@ -168,7 +168,8 @@ describe("collections", { skip }, () => {
             return Math.abs(counted - rows) <= 3 || `${counted} in the map, ${rows} rows`;
         });
         await page.locator('[data-figure="heat"] .tool').click();
-        await map.focus();
+        await byId(page, "heat-table").waitFor({ state: "detached" });
+        await map.focus(); /* which it can have once it is shown again */
         await page.keyboard.press("End");
         await page.keyboard.press("Enter");
         await byId(page, "held").waitFor();
