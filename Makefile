@@ -36,7 +36,7 @@ AGENT ?= yes
 AGENT_SRCS := $(if $(filter no,$(AGENT)),src/agent/absent.c,$(addprefix src/agent/,attach.c capture.c child.c command.c grow.c link.c listing.c memory.c process.c profile.c request.c session.c status.c thread.c))
 LIB_SRCS := src/base/map.c $(WIRE_SRCS) $(FEED_SRCS) $(HEAP_SRCS) $(AGENT_SRCS)
 
-INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c command.c feed.c sample.c ending.c guard.c)
+INTAKE_SRCS := $(addprefix src/intake/,intake.c client.c command.c feed.c sample.c ending.c)
 STATS_SRCS := $(addprefix src/stats/,baseline.c model.c texts.c births.c events.c detail.c runs.c forecast.c growth.c trend.c suspects.c apps.c tail.c publish.c)
 OPERATIONS_SRCS := $(addprefix src/operations/,operations.c ride.c rows.c snapshot.c audit.c)
 HISTORY_SRCS := $(addprefix src/history/,record.c queue.c file.c migrate.c check.c base.c retain.c writer.c series.c subject.c collected.c sampler.c ticker.c reader.c stretch.c query.c lists.c purge.c history.c)
@@ -51,7 +51,7 @@ API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c paramet
 METRICS_SRCS := src/api/answers.c src/api/metrics.c $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
 SANDBOX_SRCS := src/sandbox/sandbox.c
 TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c capture.c wiring.c)
-DAEMON_SRCS := src/base/map.c src/base/log.c src/base/pulse.c src/base/file.c src/base/text.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(SNAPSHOT_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
+DAEMON_SRCS := src/base/map.c src/base/log.c src/base/pulse.c src/base/file.c src/base/mapped.c src/base/text.c $(WIRE_SRCS) $(INTAKE_SRCS) $(STATS_SRCS) $(OPERATIONS_SRCS) $(SNAPSHOT_SRCS) $(HISTORY_SRCS) $(RULES_SRCS) $(API_SRCS) $(METRICS_SRCS) $(SANDBOX_SRCS) $(TALLYD_SRCS)
 DAEMON_LIBS := -lm -lmicrohttpd -ljansson -lz -linih -lsystemd -lseccomp -lnettle -lsqlite3
 
 TALLYCTL_SRCS := $(addprefix src/tallyctl/,main.c cli.c help.c form.c option.c wake.c text.c table.c columns.c place.c client.c sse.c answer.c match.c request.c save.c \
@@ -138,7 +138,7 @@ $(BUILD)/tally-replay: $(call obj,$(REPLAY_SRCS)) $(BUILD)/libtally.a
 
 BENCH_SRCS := $(addprefix tests/bench/,main.c measure.c counting.c cycles.c pauses.c graph.c graph_file.c growth.c stream.c ingest.c daemon.c attached.c history.c client.c http.c \
   sse.c collect.c snapshot.c analysis.c)
-BENCH_OBJS := $(call obj,$(STATS_SRCS) $(HISTORY_SRCS) $(addprefix src/snapshot/,index.c load.c edges.c dominators.c reach.c) src/base/log.c src/base/pulse.c src/base/text.c)
+BENCH_OBJS := $(call obj,$(STATS_SRCS) $(HISTORY_SRCS) $(addprefix src/snapshot/,index.c load.c edges.c dominators.c reach.c) src/base/log.c src/base/mapped.c src/base/pulse.c src/base/text.c)
 
 $(BUILD)/tally-bench: $(BENCH_SRCS) $(wildcard tests/bench/*.h) $(BENCH_OBJS) $(BUILD)/libtally.a
 	$(call say,CC,tests/bench)

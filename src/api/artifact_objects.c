@@ -115,6 +115,7 @@ static bool cursor_read(struct request *request, struct snapshot_graph *graph, c
     return *after != SNAPSHOT_NO_OBJECT;
 }
 
+/* Closes the graph. */
 static enum MHD_Result select_respond(struct request *request, struct snapshot_graph *graph, struct snapshot_query *query,
                                       const char *word, const char *member)
 {
@@ -127,6 +128,7 @@ static enum MHD_Result select_respond(struct request *request, struct snapshot_g
         json_decref(next);
         answered = found ? answered : respond_problem(request, PROBLEM_internal, "out of memory");
         free(found);
+        snapshot_graph_close(graph);
         return answered;
     }
     size_t count = snapshot_graph_select(graph, query, found, limit + 1);
@@ -137,8 +139,8 @@ static enum MHD_Result select_respond(struct request *request, struct snapshot_g
     if (count > limit)
         next = cursor_json(word, row.number);
     free(found);
-    return respond_json(request, MHD_HTTP_OK, json_pack("{s:s, s:o, s:o}", "artifact", request_segment(request, "{a}"), member, list,
-                                                        "next_cursor", next), 0, NULL);
+    return artifact_respond(request, graph, json_pack("{s:s, s:o, s:o}", "artifact", request_segment(request, "{a}"), member, list,
+                                                      "next_cursor", next));
 }
 
 enum MHD_Result api_artifact_objects(struct request *request)
@@ -154,7 +156,7 @@ enum MHD_Result api_artifact_objects(struct request *request)
         sort++;
     query.sort = sorts[sort].sort;
     if (artifact_type(request, graph, &query.type, &answered))
-        answered = select_respond(request, graph, &query, sorts[sort].word, "objects");
+        return select_respond(request, graph, &query, sorts[sort].word, "objects");
     snapshot_graph_close(graph);
     return answered;
 }
@@ -180,7 +182,7 @@ enum MHD_Result api_artifact_dominators(struct request *request)
         return answered;
     query.dominator = (uint32_t)snapshot_graph_totals(graph)->objects;
     if (!above || object_read(request, graph, above, &query.dominator, &answered))
-        answered = select_respond(request, graph, &query, "dominated", "dominators");
+        return select_respond(request, graph, &query, "dominated", "dominators");
     snapshot_graph_close(graph);
     return answered;
 }
@@ -207,11 +209,10 @@ enum MHD_Result api_artifact_object(struct request *request)
     uint32_t object;
     if (!subject(request, &graph, &object, &answered))
         return answered;
-    json_t *json = snapshot_graph_row(graph, object, &row) ? row_json(graph, &row) : NULL;
+    if (snapshot_graph_row(graph, object, &row))
+        return artifact_respond(request, graph, row_json(graph, &row));
     snapshot_graph_close(graph);
-    if (!json)
-        return respond_problem(request, PROBLEM_internal, "the snapshot cannot be read any more");
-    return respond_json(request, MHD_HTTP_OK, json, 0, NULL);
+    return respond_problem(request, PROBLEM_internal, "the snapshot cannot be read any more");
 }
 
 enum MHD_Result api_artifact_edges(struct request *request)
@@ -233,8 +234,7 @@ enum MHD_Result api_artifact_edges(struct request *request)
         json_array_append_new(list, link_json(graph, &links[i]));
     json_t *next = count > limit ? json_sprintf("%llu", (unsigned long long)(from + limit)) : json_null();
     free(links);
-    snapshot_graph_close(graph);
-    return respond_json(request, MHD_HTTP_OK, json_pack("{s:o, s:o}", "edges", list, "next_cursor", next), 0, NULL);
+    return artifact_respond(request, graph, json_pack("{s:o, s:o}", "edges", list, "next_cursor", next));
 }
 
 enum MHD_Result api_artifact_referrers(struct request *request)
@@ -258,8 +258,7 @@ enum MHD_Result api_artifact_referrers(struct request *request)
         json_array_append_new(list, json);
     }
     free(links);
-    snapshot_graph_close(graph);
-    return respond_json(request, MHD_HTTP_OK, json_pack("{s:o, s:o}", "referrers", list, "next_cursor", next), 0, NULL);
+    return artifact_respond(request, graph, json_pack("{s:o, s:o}", "referrers", list, "next_cursor", next));
 }
 
 enum MHD_Result api_artifact_path(struct request *request)
@@ -277,7 +276,6 @@ enum MHD_Result api_artifact_path(struct request *request)
         json_array_append_new(list, link_json(graph, &way[i]));
     if (count && snapshot_graph_row(graph, way[0].object, &row))
         root = root_json(&row);
-    snapshot_graph_close(graph);
-    return respond_json(request, MHD_HTTP_OK, json_pack("{s:o, s:o, s:o, s:o}", "path", list, "root", root, "omitted", view_number(omitted),
-                                                        "omitted_after", omitted ? view_number(PATH_MOST / 2) : json_null()), 0, NULL);
+    return artifact_respond(request, graph, json_pack("{s:o, s:o, s:o, s:o}", "path", list, "root", root, "omitted", view_number(omitted),
+                                                      "omitted_after", omitted ? view_number(PATH_MOST / 2) : json_null()));
 }

@@ -113,11 +113,30 @@ struct snapshot_graph *artifact_graph(struct request *request, enum MHD_Result *
     if (!artifact_find(request, &artifact, answered))
         return NULL;
     int error = snapshot_graph_open(request->api->snapshots, artifact.id, &graph);
-    if (error == -EAGAIN && snapshots_find(request->api->snapshots, artifact.id, &artifact))
-        *answered = respond_unready(request, &artifact);
-    else if (error)
-        *answered = respond_problem(request, PROBLEM_no_such_artifact, NULL);
+    if (error)
+        *answered = artifact_refuse(request, artifact.id, error);
     return error ? NULL : graph;
+}
+
+enum MHD_Result artifact_refuse(struct request *request, const char *id, int error)
+{
+    struct snapshot_artifact artifact;
+    if (error == -EAGAIN && snapshots_find(request->api->snapshots, id, &artifact))
+        return respond_unready(request, &artifact);
+    if (error == -EAGAIN || error == -ENOENT)
+        return respond_problem(request, PROBLEM_no_such_artifact, NULL);
+    return respond_problem(request, PROBLEM_internal, strerror(-error));
+}
+
+enum MHD_Result artifact_respond(struct request *request, struct snapshot_graph *graph, json_t *json)
+{
+    bool sound = snapshot_graph_sound(graph);
+    snapshot_graph_close(graph);
+    if (sound)
+        return respond_json(request, MHD_HTTP_OK, json, 0, NULL);
+    json_decref(json);
+    return respond_problem(request, PROBLEM_artifact_not_ready, "a file of it was cut short or cannot be read: ask again, and it is "
+                                                                "made anew where that can be");
 }
 
 static enum MHD_Result respond_download(struct request *request, const struct snapshot_artifact *artifact, const char *format)
@@ -142,10 +161,9 @@ enum MHD_Result api_artifact(struct request *request)
     json_t *json = artifact_json(&artifact);
     if (!snapshot_graph_open(request->api->snapshots, artifact.id, &graph)) {
         json_object_set_new(json, "summary", totals_json(snapshot_graph_totals(graph)));
-        snapshot_graph_close(graph);
-    } else {
-        json_object_set_new(json, "summary", json_null());
+        return artifact_respond(request, graph, json);
     }
+    json_object_set_new(json, "summary", json_null());
     return respond_json(request, MHD_HTTP_OK, json, 0, NULL);
 }
 
@@ -263,7 +281,5 @@ enum MHD_Result api_artifact_types(struct request *request)
     struct snapshot_graph *graph = artifact_graph(request, &answered);
     if (!graph)
         return answered;
-    json_t *json = types_page(request, graph, word, down);
-    snapshot_graph_close(graph);
-    return respond_json(request, MHD_HTTP_OK, json, 0, NULL);
+    return artifact_respond(request, graph, types_page(request, graph, word, down));
 }

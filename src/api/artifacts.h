@@ -7,6 +7,11 @@
 
 /* The graph of the artifact that the path names, to be closed; NULL: answered. */
 struct snapshot_graph *artifact_graph(struct request *request, enum MHD_Result *answered);
+/* Closes the graph and answers with what was read of it, which it steals; with a problem, where the files could not be read
+ * meanwhile. */
+enum MHD_Result artifact_respond(struct request *request, struct snapshot_graph *graph, json_t *json);
+/* Why no graph could be had: what snapshot_graph_open() returned. */
+enum MHD_Result artifact_refuse(struct request *request, const char *id, int error);
 /* A text of a snapshot; null where it is empty. */
 json_t *artifact_text(struct snapshot_text text);
 /* The type that ?type= names, or SNAPSHOT_NO_OBJECT where it is not given. false: answered. */

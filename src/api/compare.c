@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/artifacts.h"
 #include "api/private.h"
 #include "api/views.h"
 #include "snapshot/snapshot.h"
@@ -80,6 +81,9 @@ static void graph_types(struct side *side, const struct snapshot_graph *graph)
     side->types = side->names ? malloc((count + 1) * sizeof *side->types) : NULL;
     for (char *at = side->names; side->types && side->count < count; side->count++) {
         struct snapshot_type_row row = snapshot_graph_type(graph, (uint32_t)side->count);
+        if (row.name.bytes >= bytes) /* the file has changed meanwhile */
+            break;
+        bytes -= row.name.bytes + 1;
         side->types[side->count] = (struct named){at, {row.objects, row.bytes}};
         at = mempcpy(at, row.name.at, row.name.bytes);
         *at++ = '\0';
@@ -97,12 +101,16 @@ static bool side_artifact(struct request *request, const char *id, struct side *
     struct snapshot_graph *graph = NULL;
     struct snapshot_artifact artifact;
     int error = snapshots && snapshots_find(snapshots, id, &artifact) ? snapshot_graph_open(snapshots, id, &graph) : -ENOENT;
+    if (!error)
+        graph_types(side, graph);
+    if (!error && !snapshot_graph_sound(graph))
+        error = -EAGAIN;
+    if (graph)
+        snapshot_graph_close(graph);
     if (error) {
-        *answered = respond_problem(request, error == -EAGAIN ? PROBLEM_artifact_not_ready : PROBLEM_no_such_artifact, NULL);
+        *answered = artifact_refuse(request, id, error);
         return false;
     }
-    graph_types(side, graph);
-    snapshot_graph_close(graph);
     side->json = json_pack("{s:s, s:s, s:s, s:o, s:o}", "artifact", artifact.id, "id", artifact.meta.process, "name",
                            artifact.meta.name, "heap", view_number(artifact.meta.heap), "taken_at",
                            view_time(artifact.taken_wall_ns));

@@ -334,8 +334,9 @@ static size_t artifacts_find(const struct asking *asking, struct snapshot_artifa
     return count;
 }
 
-static void external_add(json_t *list, const struct snapshot_artifact *artifact, const struct snapshot_graph *graph)
+static json_t *external_rows(const struct snapshot_artifact *artifact, const struct snapshot_graph *graph)
 {
+    json_t *list = json_array();
     const struct snapshot_totals *totals = snapshot_graph_totals(graph);
     for (uint32_t i = 0; i < totals->types; i++) {
         struct snapshot_type_row row = snapshot_graph_type(graph, i);
@@ -345,6 +346,7 @@ static void external_add(json_t *list, const struct snapshot_artifact *artifact,
                                                   "objects", view_number(row.objects), "roots", view_number(row.roots),
                                                   "retained_bytes", view_number(row.retained), "artifact", artifact->id));
     }
+    return list;
 }
 
 static int external_order(const void *first, const void *second)
@@ -381,9 +383,13 @@ static void external_set(json_t *json, json_t *complete, const struct asking *as
         struct snapshot_graph *graph;
         if (snapshot_graph_open(asking->request->api->snapshots, found[i].id, &graph))
             continue;
-        external_add(list, &found[i], graph);
+        json_t *rows = external_rows(&found[i], graph);
+        if (snapshot_graph_sound(graph)) {
+            json_array_extend(list, rows);
+            read++;
+        }
+        json_decref(rows);
         snapshot_graph_close(graph);
-        read++;
     }
     size_t rows = json_array_size(list);
     list = external_cut(list, asking->limit);

@@ -9,6 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/mapped.h"
 #include "intake/private.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
@@ -116,7 +117,7 @@ static void unmap(struct client *client, const void *memory, uint64_t bytes)
 {
     if (!memory)
         return;
-    intake_guard_watch(NULL, 0, NULL, 0);
+    mapped_watch(NULL, 0, NULL, 0);
     munmap((void *)(uintptr_t)memory, bytes);
     client->user->mapped_bytes -= bytes;
 }
@@ -187,7 +188,7 @@ const char *intake_feed_open(struct client *client, const struct wire_heap *mess
         return fault;
     struct heap_feed *heap = heap_get(client, message->heap_number, &fault);
     if (heap)
-        intake_guard_watch(file.memory, file.bytes, heap->ring, heap->ring_bytes);
+        mapped_watch(file.memory, file.bytes, heap->ring, heap->ring_bytes);
     if (heap)
         fault = message->head.kind == WIRE_HEAP_COUNTERS ? counters_take(client, heap, &file, message)
                                                          : ring_take(client, heap, &file, message);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mapped.h"
 #include "base/pulse.h"
 #include "intake/private.h"
 #include "tally.h"
@@ -436,7 +437,7 @@ int intake_start(const struct intake_options *options, const struct intake_sink 
     struct intake *intake = calloc(1, sizeof *intake);
     if (!intake)
         return -ENOMEM;
-    intake_guard_install();
+    mapped_start();
     intake->sink = *sink;
     intake->system = options->system;
     intake->epoll_fd = intake->wake_fd = intake->spare_fd = -1;

@@ -158,9 +158,6 @@ uint64_t intake_heap_rest(struct heap_feed *heap);
 /* Reads what is left of a ring that its writer has left. */
 const char *intake_ring_drain(struct client *client, struct heap_feed *heap);
 
-/* guard.c: while memory is watched, a fault in it reads as zeroes. A thread's watch replaces its last one. */
-void intake_guard_install(void);
-void intake_guard_watch(const void *first, uint64_t first_bytes, const void *second, uint64_t second_bytes);
 
 /* client.c */
 void intake_client_receive(struct client *client); /* a turn's messages */

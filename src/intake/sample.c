@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mapped.h"
 #include "intake/private.h"
 
 #define SUMMARY_TRIES 64
@@ -311,7 +312,7 @@ static const char *ring_read(struct client *client, struct heap_feed *heap, uint
 
 const char *intake_ring_drain(struct client *client, struct heap_feed *heap)
 {
-    intake_guard_watch(heap->counters, heap->counters_bytes, heap->ring, heap->ring_bytes);
+    mapped_watch(heap->counters, heap->counters_bytes, heap->ring, heap->ring_bytes);
     return ring_read(client, heap, UINT64_MAX);
 }
 
@@ -371,7 +372,7 @@ bool intake_heap_sample(struct client *client, struct heap_feed *heap, uint64_t 
 {
     if (!heap->counters)
         return false;
-    intake_guard_watch(heap->counters, heap->counters_bytes, heap->ring, heap->ring_bytes);
+    mapped_watch(heap->counters, heap->counters_bytes, heap->ring, heap->ring_bytes);
     bool moved = marks_moved(heap);
     if (!moved && marks_tell_all(heap))
         return false;

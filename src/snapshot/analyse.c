@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,8 +20,7 @@ struct job {
     struct artifact *artifact;
     struct index index;
     struct area area, scratch;
-    const void *stream;
-    size_t stream_bytes;
+    struct mapped stream;
     struct work work;
     char problem[SNAPSHOT_PROBLEM_CHARS];
 };
@@ -35,20 +33,18 @@ static void progress_tell(void *arg, double part)
     pthread_mutex_unlock(&job->snapshots->lock);
 }
 
-const void *stream_map(const struct snapshots *snapshots, const char *id, size_t *bytes)
+int stream_map(const struct snapshots *snapshots, const char *id, struct mapped *out)
 {
     char path[PATH_ROOM];
     struct stat status;
     artifact_path(snapshots, id, ".stream", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    void *stream = MAP_FAILED;
-    if (fd >= 0 && !fstat(fd, &status) && status.st_size > 0) {
-        *bytes = (size_t)status.st_size;
-        stream = mmap(NULL, *bytes, PROT_READ, MAP_SHARED, fd, 0);
-    }
+    int error = fd < 0 || fstat(fd, &status) ? -errno : status.st_size <= 0 ? -EIO : 0;
+    if (!error)
+        error = mapped_open(out, fd, (size_t)status.st_size, false);
     if (fd >= 0)
         close(fd);
-    return stream == MAP_FAILED ? NULL : stream;
+    return error;
 }
 
 /* Both files, of which the second has no name, and the quota's word for them. */
@@ -100,18 +96,19 @@ static int tail_write(struct job *job)
         error = append(job->area.fd, index->names, index->names_bytes, &at);
     if (error)
         return error;
-    struct index_header *header = (struct index_header *)(void *)job->area.memory;
-    *header = (struct index_header){.magic = INDEX_MAGIC,
-                                    .version = INDEX_VERSION,
-                                    .file_bytes = at,
-                                    .stream_bytes = job->stream_bytes,
-                                    .objects = index->objects,
-                                    .edges = job->artifact->view.edges,
-                                    .types = index->type_count,
-                                    .fields = index->field_count,
-                                    .names_bytes = index->names_bytes,
-                                    .totals = index->totals};
-    return fsync(job->area.fd) ? -errno : 0;
+    const struct index_header header = {.magic = INDEX_MAGIC,
+                                        .version = INDEX_VERSION,
+                                        .file_bytes = at,
+                                        .stream_bytes = job->stream.bytes,
+                                        .objects = index->objects,
+                                        .edges = job->artifact->view.edges,
+                                        .types = index->type_count,
+                                        .fields = index->field_count,
+                                        .names_bytes = index->names_bytes,
+                                        .totals = index->totals};
+    uint64_t start = 0;
+    error = append(job->area.fd, &header, sizeof header, &start);
+    return error ? error : fsync(job->area.fd) ? -errno : 0;
 }
 
 /* The index is in its place, and the artifact is ready. */
@@ -136,8 +133,7 @@ static void job_close(struct job *job)
     index_types_free(&job->index);
     area_close(&job->area);
     area_close(&job->scratch);
-    if (job->stream)
-        munmap((void *)(uintptr_t)job->stream, job->stream_bytes);
+    mapped_close(&job->stream);
     artifact_path(job->snapshots, job->artifact->view.id, ".index.part", path);
     unlink(path);
 }
@@ -147,20 +143,21 @@ static int job_run(struct job *job)
 {
     const struct snapshot_artifact *view = &job->artifact->view; /* its counts do not change any more */
     uint64_t start_ns = clock_mono_ns();
-    job->stream = stream_map(job->snapshots, view->id, &job->stream_bytes);
-    if (!job->stream)
-        return -EIO;
-    int error = areas_open(job);
+    int error = stream_map(job->snapshots, view->id, &job->stream);
+    if (!error)
+        error = areas_open(job);
     if (error)
         return error;
     job->work = (struct work){.give_up = &job->artifact->give_up,
                               .ending = &job->snapshots->analyser_ends,
-                              .total = index_work_ns(job->stream_bytes, view->objects, view->edges),
+                              .total = index_work_ns(job->stream.bytes, view->objects, view->edges),
                               .tell = progress_tell,
                               .arg = job};
     index_lay(&job->index, job->area.memory, view->objects, view->edges);
-    error = index_analyse(&job->index, job->stream, job->stream_bytes, &job->scratch, &job->work, job->problem,
+    error = index_analyse(&job->index, job->stream.at, job->stream.bytes, &job->scratch, &job->work, job->problem,
                           sizeof job->problem);
+    if (error == -EIO)
+        snprintf(job->problem, sizeof job->problem, "a file of it could not be read back: it was cut short, or the disk failed");
     job->index.totals.analysis_ns = clock_mono_ns() - start_ns;
     if (!error)
         error = tail_write(job);

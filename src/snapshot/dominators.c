@@ -8,14 +8,18 @@
 
 #include "snapshot/index.h"
 
-#define WALK_NS_OBJECT 150.0
-#define LINK_NS_OBJECT 350.0
-#define NS_EDGE 150.0
+#define WALK_NS_OBJECT 150u
+#define LINK_NS_OBJECT 350u
+#define WALK_NS_EDGE 50u
+#define LINK_NS_EDGE 250u
+#define NS_PASSED 2u /* an object that a column is walked over */
+#define NS_STEP 5u   /* of a way that is compressed */
 
 struct dominating {
     struct index *index;
     struct work *work;
     uint32_t count;           /* reachable objects */
+    bool given_up;            /* in compress(), which leaves all as it may be */
     uint32_t *order;          /* by object: its preorder number; 0: unreachable */
     uint32_t *object, *parent, *dominator;
     uint32_t *semi, *label, *ancestor, *bucket, *next, *path;
@@ -44,12 +48,14 @@ static int walk_from(struct dominating *all, uint32_t object, uint32_t *cursor)
         }
         cursor[here]++;
         uint32_t target = index->out[edge];
+        if (!work_did(all->work, WALK_NS_EDGE))
+            return -ECANCELED;
         if (target == NONE || all->order[target])
             continue;
         cursor[target] = index->out_start[target];
         enter(all, target, at);
         at = all->count;
-        if (!(at % WORK_STEP) && !work_go(all->work, WALK_NS_OBJECT * WORK_STEP))
+        if (!work_did(all->work, WALK_NS_OBJECT))
             return -ECANCELED;
     }
     return 0;
@@ -61,9 +67,12 @@ static int walk(struct dominating *all)
     uint32_t *cursor = all->bucket; /* which is needed when this is not any more */
     int error = 0;
     memset(all->order, 0, index->objects * sizeof *all->order);
-    for (uint32_t i = 0; i < index->objects && !error; i++)
+    for (uint32_t i = 0; i < index->objects && !error; i++) {
         if (index_held(index, i) && !all->order[i])
             error = walk_from(all, i, cursor);
+        if (!error && !work_did(all->work, NS_PASSED))
+            error = -ECANCELED;
+    }
     return error;
 }
 
@@ -74,9 +83,12 @@ static int walk(struct dominating *all)
 static void compress(struct dominating *all, uint32_t at)
 {
     uint32_t length = 0;
-    for (; all->ancestor[all->ancestor[at]] != NONE; at = all->ancestor[at])
+    for (; all->ancestor[all->ancestor[at]] != NONE && !all->given_up; at = all->ancestor[at]) {
         all->path[length++] = at;
-    while (length) {
+        all->given_up = !work_did(all->work, NS_STEP);
+    }
+    while (length && !all->given_up) {
+        all->given_up = !work_did(all->work, NS_STEP);
         uint32_t here = all->path[--length], above = all->ancestor[here];
         if (all->semi[all->label[above]] < all->semi[all->label[here]])
             all->label[here] = all->label[above];
@@ -101,6 +113,9 @@ static void semidominator_find(struct dominating *all, uint32_t at)
     uint32_t smallest = index_held(index, object) ? 0 : all->semi[at];
     for (uint32_t edge = index->in_start[object]; edge < index->in_start[object + 1] && smallest; edge++) {
         uint32_t source = all->order[index->in[edge]];
+        all->given_up |= !work_did(all->work, LINK_NS_EDGE);
+        if (all->given_up)
+            return;
         uint32_t semi = source ? all->semi[least(all, source)] : smallest;
         smallest = semi < smallest ? semi : smallest;
     }
@@ -123,39 +138,49 @@ static int dominate(struct dominating *all)
     for (uint32_t i = 0; i <= all->count; i++) {
         all->semi[i] = all->label[i] = i;
         all->ancestor[i] = all->bucket[i] = NONE;
+        if (!work_did(all->work, NS_PASSED))
+            return -ECANCELED;
     }
     for (uint32_t at = all->count; at > 0; at--) {
         uint32_t parent = all->parent[at];
         semidominator_find(all, at);
+        all->given_up |= !work_did(all->work, LINK_NS_OBJECT);
+        if (all->given_up)
+            return -ECANCELED;
         all->next[at] = all->bucket[all->semi[at]];
         all->bucket[all->semi[at]] = at;
         all->ancestor[at] = parent;
         bucket_empty(all, parent);
-        if (!(at % WORK_STEP) && !work_go(all->work, LINK_NS_OBJECT * WORK_STEP + 2 * NS_EDGE * WORK_STEP *
-                                                         (double)all->index->edges / (double)all->index->objects))
-            return -ECANCELED;
     }
-    for (uint32_t at = 1; at <= all->count; at++)
+    for (uint32_t at = 1; at <= all->count; at++) {
         if (all->dominator[at] != all->semi[at])
             all->dominator[at] = all->dominator[all->dominator[at]];
-    return 0;
+        if (!work_did(all->work, NS_PASSED))
+            return -ECANCELED;
+    }
+    return all->given_up ? -ECANCELED : 0;
 }
 
 /* Each adds to its dominator, whose number is smaller. */
-static void retain(struct dominating *all)
+static int retain(struct dominating *all)
 {
     struct index *index = all->index;
     uint32_t root = (uint32_t)index->objects;
     for (uint32_t i = 0; i < root; i++) {
         index->retained[i] = index->bytes[i];
         index->dominator[i] = NONE;
+        if (!work_did(all->work, NS_PASSED))
+            return -ECANCELED;
     }
     for (uint32_t at = all->count; at > 0; at--) {
         uint32_t object = all->object[at], above = all->dominator[at] ? all->object[all->dominator[at]] : root;
         index->dominator[object] = above;
         if (above != root)
             index->retained[above] += index->retained[object];
+        if (!work_did(all->work, NS_PASSED))
+            return -ECANCELED;
     }
+    return 0;
 }
 
 int index_dominate(struct index *index, struct area *scratch, struct work *work)
@@ -175,7 +200,5 @@ int index_dominate(struct index *index, struct area *scratch, struct work *work)
     int error = walk(&all);
     if (!error)
         error = dominate(&all);
-    if (!error)
-        retain(&all);
-    return error;
+    return error ? error : retain(&all);
 }

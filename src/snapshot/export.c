@@ -235,6 +235,8 @@ int snapshot_graph_export(struct snapshot_graph *graph, enum snapshot_format for
         out_flush(out);
     if (!error)
         error = out->error;
+    if (!error && !snapshot_graph_sound(graph))
+        error = -EIO;
     free(out);
     return error;
 }

@@ -4,10 +4,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "snapshot/private.h"
 
 /* ---- files */
@@ -23,19 +23,20 @@ static bool header_fits(const struct index_header *header, const struct snapshot
                              header->names_bytes;
 }
 
-/* Opens it to be read. -1: there is none that fits. */
+/* Opens it to be read: a descriptor, -EAGAIN (there is none that fits), or another -errno. */
 static int index_open(const struct snapshots *snapshots, const struct snapshot_artifact *view, struct index_header *header)
 {
     char path[PATH_ROOM];
     struct stat status;
     artifact_path(snapshots, view->id, ".index", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd >= 0 && !fstat(fd, &status) && pread(fd, header, sizeof *header, 0) == (ssize_t)sizeof *header &&
+    if (fd < 0)
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -EAGAIN;
+    if (!fstat(fd, &status) && pread(fd, header, sizeof *header, 0) == (ssize_t)sizeof *header &&
         header_fits(header, view, (uint64_t)status.st_size))
         return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
+    close(fd);
+    return -EAGAIN;
 }
 
 uint64_t graph_file_bytes(const struct snapshots *snapshots, const struct snapshot_artifact *view)
@@ -50,10 +51,8 @@ uint64_t graph_file_bytes(const struct snapshots *snapshots, const struct snapsh
 
 static void graph_free(struct snapshot_graph *graph)
 {
-    if (graph->memory)
-        munmap(graph->memory, graph->bytes);
-    if (graph->stream)
-        munmap((void *)(uintptr_t)graph->stream, graph->stream_bytes);
+    mapped_close(&graph->file);
+    mapped_close(&graph->stream);
     free(graph->spare);
     free(graph);
 }
@@ -73,35 +72,82 @@ static void index_over(struct index *index, char *memory, const struct index_hea
     index->names_bytes = header->names_bytes;
 }
 
-/* Under the lock. NULL: the files are not there, or not right. */
-static struct snapshot_graph *graph_new(struct snapshots *snapshots, const struct snapshot_artifact *view)
+/* Under the lock. 0, -EAGAIN (the files are not there, or not right), or another -errno. */
+static int graph_new(struct snapshots *snapshots, const struct snapshot_artifact *view, struct snapshot_graph **out)
 {
     struct index_header header;
     struct snapshot_graph *graph = calloc(1, sizeof *graph);
-    int fd = graph ? index_open(snapshots, view, &header) : -1;
-    if (fd < 0) {
-        free(graph);
-        return NULL;
+    int fd = graph ? index_open(snapshots, view, &header) : -ENOMEM;
+    int error = fd < 0 ? fd : mapped_open(&graph->file, fd, header.file_bytes, false);
+    if (fd >= 0)
+        close(fd);
+    if (!error)
+        error = stream_map(snapshots, view->id, &graph->stream);
+    if (error == -ENOENT || error == -EIO || (!error && graph->stream.bytes != view->size_bytes))
+        error = -EAGAIN;
+    if (error) {
+        if (graph)
+            graph_free(graph);
+        return error;
     }
     graph->snapshots = snapshots;
     graph->refs = 1;
-    graph->bytes = header.file_bytes;
-    void *memory = mmap(NULL, graph->bytes, PROT_READ, MAP_SHARED, fd, 0);
-    close(fd);
-    graph->memory = memory == MAP_FAILED ? NULL : memory;
-    graph->stream = stream_map(snapshots, view->id, &graph->stream_bytes);
-    if (!graph->memory || !graph->stream || graph->stream_bytes != view->size_bytes) {
-        graph_free(graph);
-        return NULL;
-    }
-    index_over(&graph->index, graph->memory, &header);
-    return graph;
+    index_over(&graph->index, graph->file.at, &header);
+    *out = graph;
+    return 0;
 }
 
-void graph_unref(struct snapshot_graph *graph)
+static void graph_unref(struct snapshot_graph *graph)
 {
     if (!--graph->refs)
         graph_free(graph);
+}
+
+void graph_forget(struct snapshots *snapshots, struct artifact *artifact)
+{
+    if (!artifact->graph)
+        return;
+    graph_unref(artifact->graph);
+    artifact->graph = NULL;
+    snapshots->graphs--;
+}
+
+/* What is asked for has a graph; the one that was asked for longest ago goes for it. Under the lock; as graph_new(). */
+static int graph_keep(struct snapshots *snapshots, struct artifact *artifact)
+{
+    struct artifact *oldest = NULL;
+    int error = graph_new(snapshots, &artifact->view, &artifact->graph);
+    if (error)
+        return error;
+    for (size_t i = 0; i < snapshots->count && snapshots->graphs >= GRAPHS_KEPT; i++) {
+        struct artifact *other = snapshots->artifacts[i];
+        if (other->graph && other != artifact && (!oldest || other->asked < oldest->asked))
+            oldest = other;
+    }
+    snapshots->graphs++;
+    if (oldest)
+        graph_forget(snapshots, oldest);
+    return 0;
+}
+
+static void analyse_again(struct snapshots *snapshots, struct artifact *artifact)
+{
+    snapshots->stored -= artifact->stored - artifact->view.size_bytes; /* what the index had */
+    artifact->stored = artifact->view.size_bytes;
+    artifact_state(artifact, SNAPSHOT_ANALYSING);
+    pthread_cond_signal(&snapshots->analyser_wakes);
+}
+
+/* An index whose pages cannot be had is of no use: its blocks are bad, or it was cut short. */
+static void broken_forget(struct snapshots *snapshots, struct artifact *artifact)
+{
+    char path[PATH_ROOM];
+    log_warn("artifact %s of %s: a file of it cannot be read any more; it is analysed again", artifact->view.id,
+             artifact->view.meta.name);
+    artifact_path(snapshots, artifact->view.id, ".index", path);
+    unlink(path);
+    graph_forget(snapshots, artifact);
+    analyse_again(snapshots, artifact);
 }
 
 static struct artifact *artifact_named(const struct snapshots *snapshots, const char *id)
@@ -116,15 +162,12 @@ int snapshot_graph_open(struct snapshots *snapshots, const char *id, struct snap
 {
     pthread_mutex_lock(&snapshots->lock);
     struct artifact *artifact = artifact_named(snapshots, id);
-    int error = !artifact ? -ENOENT : artifact->view.state != SNAPSHOT_READY ? -EAGAIN : 0;
-    if (!error && !artifact->graph)
-        artifact->graph = graph_new(snapshots, &artifact->view);
-    if (!error && !artifact->graph) { /* it is made again */
-        artifact_state(artifact, SNAPSHOT_ANALYSING);
-        pthread_cond_signal(&snapshots->analyser_wakes);
-        error = -EAGAIN;
-    }
+    bool ready = artifact && artifact->view.state == SNAPSHOT_READY;
+    int error = !artifact ? -ENOENT : ready ? 0 : -EAGAIN;
+    if (ready && !artifact->graph && (error = graph_keep(snapshots, artifact)) == -EAGAIN)
+        analyse_again(snapshots, artifact);
     if (!error) {
+        artifact->asked = ++snapshots->asked;
         artifact->graph->refs++;
         *out = artifact->graph;
     }
@@ -136,8 +179,16 @@ void snapshot_graph_close(struct snapshot_graph *graph)
 {
     struct snapshots *snapshots = graph->snapshots;
     pthread_mutex_lock(&snapshots->lock);
+    for (size_t i = 0; i < snapshots->count && !snapshot_graph_sound(graph); i++)
+        if (snapshots->artifacts[i]->graph == graph)
+            broken_forget(snapshots, snapshots->artifacts[i]);
     graph_unref(graph);
     pthread_mutex_unlock(&snapshots->lock);
+}
+
+bool snapshot_graph_sound(const struct snapshot_graph *graph)
+{
+    return !mapped_broken(&graph->file) && !mapped_broken(&graph->stream);
 }
 
 /* ---- what the index says */
@@ -241,10 +292,10 @@ bool graph_read(const struct snapshot_graph *graph, struct snapshot_reader *read
     const struct index *index = &graph->index;
     uint64_t offset = index->offset[object];
     size_t used;
-    if (offset >= graph->stream_bytes || index->type[object] >= index->type_count)
+    if (offset >= graph->stream.bytes || index->type[object] >= index->type_count)
         return false;
     reader->sink = sink;
-    int fault = snapshot_read_object(reader, graph->stream + offset, graph->stream_bytes - offset, index->number[object],
-                                     index->types[index->type[object]].row, &used);
+    int fault = snapshot_read_object(reader, (const char *)graph->stream.at + offset, graph->stream.bytes - offset,
+                                     index->number[object], index->types[index->type[object]].row, &used);
     return !fault || fault == SNAPSHOT_FAULT_SINK;
 }

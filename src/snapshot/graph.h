@@ -8,10 +8,7 @@ struct snapshot_graph {
     struct snapshots *snapshots;
     unsigned refs; /* the store's lock */
     struct index index;
-    void *memory;
-    size_t bytes;
-    const char *stream;
-    size_t stream_bytes;
+    struct mapped file, stream; /* the index's; the stream's */
     _Atomic(struct snapshot_reader *) spare; /* one that nobody uses now */
 };
 

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define SPARE 2u /* items beyond those of a column */
@@ -51,9 +51,10 @@ double index_work_ns(uint64_t stream_bytes, uint64_t objects, uint64_t edges)
            (DOMINATE_NS_OBJECT + REACH_NS_OBJECT) * (double)objects + 1;
 }
 
-bool work_go(struct work *work, double ns)
+bool work_look(struct work *work)
 {
-    work->done += ns;
+    work->done += (double)work->since_ns;
+    work->since_ns = 0;
     if (work->tell)
         work->tell(work->arg, work->done < work->total ? work->done / work->total : 1);
     return !(work->give_up && *work->give_up) && !(work->ending && *work->ending);
@@ -69,9 +70,8 @@ int area_open(struct area *area, const char *path, uint64_t bytes, bool keep)
     if (area->fd < 0)
         return -errno;
     int error = -posix_fallocate(area->fd, 0, (off_t)bytes);
-    void *memory = error ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, area->fd, 0);
-    if (!error && memory == MAP_FAILED)
-        error = -errno;
+    if (!error)
+        error = mapped_open(&area->mapped, area->fd, bytes, true);
     if (error || !keep)
         unlink(path);
     if (error) {
@@ -79,15 +79,14 @@ int area_open(struct area *area, const char *path, uint64_t bytes, bool keep)
         area->fd = -1;
         return error;
     }
-    area->memory = memory;
+    area->memory = area->mapped.at;
     area->bytes = bytes;
     return 0;
 }
 
 void area_close(struct area *area)
 {
-    if (area->memory)
-        munmap(area->memory, area->bytes);
+    mapped_close(&area->mapped);
     if (area->fd >= 0)
         close(area->fd);
     *area = (struct area){.fd = -1};
@@ -106,14 +105,32 @@ uint64_t index_scratch_bytes(uint64_t objects)
     return 4 * INDEX_PAGE + 4 * (objects + 1) * sizeof(uint32_t);
 }
 
+struct passes {
+    struct index *index;
+    struct area *scratch;
+    struct work *work;
+    uint32_t *open;
+};
+
+static int passes_run(void *arg)
+{
+    const struct passes *passes = arg;
+    int error = index_turn(passes->index, passes->work);
+    if (!error)
+        error = index_dominate(passes->index, passes->scratch, passes->work);
+    passes->scratch->used = 0;
+    return error ? error : index_reach(passes->index, passes->scratch, passes->open, passes->work);
+}
+
 int index_analyse(struct index *index, const void *stream, size_t bytes, struct area *scratch, struct work *work, char *problem,
                   size_t room)
 {
     int error = index_load(index, stream, bytes, work, problem, room);
-    if (!error)
-        error = index_turn(index, work);
-    if (!error)
-        error = index_dominate(index, scratch, work);
-    scratch->used = 0;
-    return error ? error : index_reach(index, scratch, work);
+    if (error)
+        return error;
+    struct passes passes = {.index = index, .scratch = scratch, .work = work};
+    passes.open = calloc(index->type_count + 1, sizeof *passes.open);
+    error = passes.open ? mapped_try(passes_run, &passes) : -ENOMEM;
+    free(passes.open);
+    return error;
 }

@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/mapped.h"
 #include "snapshot/snapshot.h"
 
 #define INDEX_MAGIC 0x31444e495f4c4154ull
@@ -101,6 +102,7 @@ struct area {
     char *memory;
     size_t bytes, used;
     int fd;
+    struct mapped mapped;
 };
 /* keep: the file keeps its name; else it goes with the area. 0 or -errno. bytes: above 0. */
 int area_open(struct area *area, const char *path, uint64_t bytes, bool keep);
@@ -112,14 +114,22 @@ void *area_take(struct area *area, uint64_t count, size_t item);
 struct work {
     const atomic_bool *give_up, *ending; /* either may be NULL */
     double done, total; /* nanoseconds, as things went where they were measured */
+    uint64_t since_ns;  /* likewise: since it was asked last */
     void (*tell)(void *arg, double part);
     void *arg;
 };
-#define WORK_STEP 65536u
-/* After each WORK_STEP items of a loop. false: give up. */
-bool work_go(struct work *work, double ns);
+#define WORK_LOOK_NS 2000000u
+/* Every turn of every loop says about how long it took, above 0. Each WORK_LOOK_NS of that, whatever the graph is like, it is told how
+ * far things are, and asked whether to go on. false: give up. */
+bool work_look(struct work *work);
+static inline bool work_did(struct work *work, uint64_t ns)
+{
+    work->since_ns += ns;
+    return work->since_ns < WORK_LOOK_NS || work_look(work);
+}
 
-/* ---- the passes, in their order. Each returns 0, -ECANCELED, or what it says. */
+/* ---- the passes, in their order. Each returns 0, -ECANCELED, -EIO (the index's file, scratch's or the stream's broke off), or
+ * what it says. */
 /* load.c: from the stream the numbers, types, sizes, references and edges. index: laid, zeroes; its types are new, for
  * index_types_free(). -EINVAL: `problem` says what is wrong. */
 int index_load(struct index *index, const void *stream, size_t bytes, struct work *work, char *problem, size_t room);
@@ -129,8 +139,8 @@ int index_turn(struct index *index, struct work *work);
 bool index_held(const struct index *index, uint32_t object); /* by the root */
 /* dominators.c: dominators and retained bytes. */
 int index_dominate(struct index *index, struct area *scratch, struct work *work);
-/* reach.c: kids, distances, what is unreachable, and the types' sums. */
-int index_reach(struct index *index, struct area *scratch, struct work *work);
+/* reach.c: kids, distances, what is unreachable, and the types' sums. open: a zero for each type, and one. */
+int index_reach(struct index *index, struct area *scratch, uint32_t *open, struct work *work);
 /* All of them. scratch: of that many bytes. */
 uint64_t index_scratch_bytes(uint64_t objects);
 int index_analyse(struct index *index, const void *stream, size_t bytes, struct area *scratch, struct work *work, char *problem,

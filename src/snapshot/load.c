@@ -11,8 +11,9 @@
 
 #define RADIX_BITS 11
 #define RADIX ((size_t)1 << RADIX_BITS)
-#define WALK_NS_BYTE 12.0 /* of the stream */
-#define PIECE ((size_t)1 << 20)
+#define WALK_NS_BYTE 12u /* of the stream */
+#define PIECE ((size_t)WORK_LOOK_NS / WALK_NS_BYTE + 1)
+#define SORT_NS 3u /* an object and digit */
 
 struct load {
     struct index *index;
@@ -73,11 +74,6 @@ static struct index_type *type_at(struct load *load, uint32_t row)
 
 /* ---- objects */
 
-static bool load_go(struct load *load)
-{
-    return load->objects % WORK_STEP || work_go(load->work, 0);
-}
-
 static uint32_t clipped(uint64_t value)
 {
     return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
@@ -127,7 +123,7 @@ static bool load_object(void *arg, const struct snapshot_object *object, uint64_
         object_put(load, object, offset);
     if (load->with_types)
         object_sum(load, object);
-    return load_go(load);
+    return true;
 }
 
 /* ---- edges */
@@ -173,17 +169,21 @@ static bool load_edge(void *arg, const struct snapshot_edge *edge)
 }
 
 /* Buckets of equal span, about as many as objects: a page's numbers are close together, so that most look-ups touch one. */
-static void buckets_fill(struct load *load)
+static int buckets_fill(struct load *load)
 {
     const struct index *index = load->index;
     uint64_t span = index->objects ? index->number[index->objects - 1] - index->number[0] : 0, at = 0;
     for (load->shift = 0; span >> load->shift >= 2 * index->objects && load->shift < 63;)
         load->shift++;
-    for (uint64_t i = 0; i < index->objects; i++)
-        for (uint64_t bucket = (index->number[i] - index->number[0]) >> load->shift; at <= bucket; at++)
+    for (uint64_t i = 0; i <= index->objects; i++) {
+        uint64_t bucket = i == index->objects ? 2 * i : (index->number[i] - index->number[0]) >> load->shift;
+        for (; at <= bucket; at++) {
             load->buckets[at] = (uint32_t)i;
-    for (; at <= 2 * index->objects; at++)
-        load->buckets[at] = (uint32_t)index->objects;
+            if (!work_did(load->work, 1))
+                return -ECANCELED;
+        }
+    }
+    return 0;
 }
 
 /* ---- walks */
@@ -200,9 +200,9 @@ static int walk(struct load *load, struct snapshot_reader *reader, const char *s
     for (size_t at = 0; at < bytes && going && !reader->fault; at += PIECE) {
         size_t some = bytes - at < PIECE ? bytes - at : PIECE;
         snapshot_read(reader, stream + at, some);
-        going = work_go(load->work, WALK_NS_BYTE * (double)some);
+        going = work_did(load->work, WALK_NS_BYTE * some);
     }
-    if (!going || (reader->fault == SNAPSHOT_FAULT_SINK && !load->problem))
+    if (!going)
         return -ECANCELED;
     if (!snapshot_read_finish(reader))
         return 0;
@@ -216,16 +216,20 @@ struct keys {
     uint32_t *nth;
 };
 
-/* By 11 bits at a time, from the lowest on; a digit that all share is passed over. Returns where the sorted ones are. */
-static struct keys radix_sort(struct keys from, struct keys to, uint64_t count)
+/* By 11 bits at a time, from the lowest on; a digit that all share is passed over. Post-condition: keys are where the sorted ones are. */
+static int radix_sort(struct keys *keys, struct keys to, uint64_t count, struct work *work)
 {
+    struct keys from = *keys;
     static const unsigned digits = (64 + RADIX_BITS - 1) / RADIX_BITS;
     uint32_t starts[RADIX];
     for (unsigned digit = 0; digit < digits; digit++) {
         unsigned shift = digit * RADIX_BITS;
         memset(starts, 0, sizeof starts);
-        for (uint64_t i = 0; i < count; i++)
+        for (uint64_t i = 0; i < count; i++) {
             starts[from.number[i] >> shift & (RADIX - 1)]++;
+            if (!work_did(work, SORT_NS))
+                return -ECANCELED;
+        }
         if (starts[from.number[0] >> shift & (RADIX - 1)] == count)
             continue;
         uint32_t sum = 0;
@@ -238,12 +242,15 @@ static struct keys radix_sort(struct keys from, struct keys to, uint64_t count)
             uint32_t place = starts[from.number[i] >> shift & (RADIX - 1)]++;
             to.number[place] = from.number[i];
             to.nth[place] = from.nth[i];
+            if (!work_did(work, SORT_NS))
+                return -ECANCELED;
         }
         struct keys swap = from;
         from = to;
         to = swap;
     }
-    return from;
+    *keys = from;
+    return 0;
 }
 
 /* The rank of each object, by its number; in columns that are filled later. -EINVAL: two have the same. */
@@ -251,11 +258,14 @@ static int rank_all(struct load *load, char *problem, size_t room)
 {
     struct index *index = load->index;
     uint64_t count = index->objects;
-    struct keys one = {index->number, index->distance}, two = {index->retained, index->toward};
+    struct keys sorted = {index->number, index->distance}, spare = {index->retained, index->toward};
     for (uint64_t i = 0; i < count; i++)
-        one.nth[i] = (uint32_t)i;
-    struct keys sorted = radix_sort(one, two, count);
+        sorted.nth[i] = (uint32_t)i;
+    if (radix_sort(&sorted, spare, count, load->work))
+        return -ECANCELED;
     for (uint64_t i = 0; i < count; i++) {
+        if (!work_did(load->work, SORT_NS))
+            return -ECANCELED;
         if (i && sorted.number[i] == sorted.number[i - 1]) {
             snprintf(problem, room, "object %llu stands twice in it", (unsigned long long)sorted.number[i]);
             return -EINVAL;
@@ -277,9 +287,22 @@ static void starts_sum(struct index *index)
     }
 }
 
-static int all_walks(struct load *load, struct snapshot_reader *reader, const char *stream, size_t bytes, char *problem,
-                     size_t room)
+struct walks {
+    struct load *load;
+    struct snapshot_reader *reader;
+    const char *stream;
+    size_t bytes, room;
+    char *problem;
+};
+
+static int all_walks(void *arg)
 {
+    const struct walks *walks = arg;
+    struct load *load = walks->load;
+    struct snapshot_reader *reader = walks->reader;
+    const char *stream = walks->stream;
+    size_t bytes = walks->bytes, room = walks->room;
+    char *problem = walks->problem;
     struct index *index = load->index;
     load->ascending = load->with_types = true;
     int error = walk(load, reader, stream, bytes, problem, room);
@@ -299,9 +322,9 @@ static int all_walks(struct load *load, struct snapshot_reader *reader, const ch
     starts_sum(index);
     index->edges = index->totals.edges = load->edges;
     load->buckets = (uint32_t *)index->retained; /* two for each object, and one */
-    buckets_fill(load);
     load->with_edges = true;
-    return walk(load, reader, stream, bytes, problem, room);
+    error = buckets_fill(load);
+    return error ? error : walk(load, reader, stream, bytes, problem, room);
 }
 
 int index_load(struct index *index, const void *stream, size_t bytes, struct work *work, char *problem, size_t room)
@@ -312,7 +335,7 @@ int index_load(struct index *index, const void *stream, size_t bytes, struct wor
     int error = -EINVAL;
     snprintf(problem, room, "out of memory");
     if (reader && load.places)
-        error = all_walks(&load, reader, stream, bytes, problem, room);
+        error = mapped_try(all_walks, &(struct walks){&load, reader, stream, bytes, room, problem});
     free(reader);
     free(load.places);
     index->types = (struct index_type *)(void *)load.types.data;

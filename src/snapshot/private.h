@@ -5,10 +5,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/mapped.h"
 #include "snapshot/snapshot.h"
 
 #define PATH_ROOM 384u
 #define FOLDER_ROOM 320u
+#define GRAPHS_KEPT 16u /* open for who asks next */
 #define SNAPSHOT_SCRATCH "pprof-" /* files of exports begin so, which have no id */
 
 struct artifact {
@@ -18,7 +20,8 @@ struct artifact {
     bool busy;           /* it is received or analysed: it is not dropped for another */
     uint64_t stored;     /* bytes that count against the options */
     uint64_t began_ns;   /* its state, CLOCK_MONOTONIC */
-    struct snapshot_graph *graph; /* once it was asked for: a reference */
+    struct snapshot_graph *graph; /* a reference, while it is one of those asked for last; else NULL */
+    uint64_t asked;      /* when the graph was, as a count */
     atomic_bool give_up; /* said once, without the lock: whatever goes on with it ends */
 };
 
@@ -32,6 +35,8 @@ struct snapshots {
     struct artifact **artifacts; /* by id, the oldest first; SNAPSHOT_ARTIFACTS + SNAPSHOT_RECEIVING */
     size_t count;
     uint64_t stored;
+    uint64_t asked;    /* how often graphs were asked for */
+    unsigned graphs;   /* that artifacts hold, GRAPHS_KEPT at most */
     struct reception *handed; /* not yet the receiver's */
     unsigned receptions;      /* handed over, or the receiver's */
     bool ending;
@@ -75,12 +80,12 @@ void receiver_wake(struct snapshots *snapshots);
 /* ---- analyse.c */
 int analyser_start(struct snapshots *snapshots); /* 0 or -errno */
 void analyser_stop(struct snapshots *snapshots);
-/* The artifact's stream, for munmap(2); NULL: it cannot be read. */
-const void *stream_map(const struct snapshots *snapshots, const char *id, size_t *bytes);
+/* The artifact's stream, for mapped_close(). 0 or -errno. */
+int stream_map(const struct snapshots *snapshots, const char *id, struct mapped *out);
 
 /* ---- graph.c */
 /* Bytes of the artifact's index; 0: it has none that fits it. */
 uint64_t graph_file_bytes(const struct snapshots *snapshots, const struct snapshot_artifact *view);
-void graph_unref(struct snapshot_graph *graph); /* under the lock */
+void graph_forget(struct snapshots *snapshots, struct artifact *artifact); /* under the lock: its graph, if it has one */
 
 #endif

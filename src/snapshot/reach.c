@@ -1,28 +1,35 @@
 /* The dominator tree downwards, the shortest ways, what is unreachable, and what the types come to. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "snapshot/index.h"
 
-#define NS_OBJECT 60.0
-#define NS_EDGE 20.0
+#define NS_OBJECT 60u
+#define NS_EDGE 20u
+#define NS_PASSED 2u /* an object that a column is walked over */
 
 /* ---- kids: a counting sort by dominator, filled from the end, so that those of one are ascending */
 
-static void kids_fill(struct index *index)
+static int kids_fill(struct index *index, struct work *work)
 {
     uint32_t sum = 0, root = (uint32_t)index->objects;
     for (uint32_t i = 0; i <= root; i++)
         index->kid_start[i] = 0;
-    for (uint32_t i = 0; i < root; i++)
+    for (uint32_t i = 0; i < root; i++) {
         if (index->dominator[i] != NONE)
             index->kid_start[index->dominator[i]]++;
+        if (!work_did(work, NS_PASSED))
+            return -ECANCELED;
+    }
     for (uint32_t i = 0; i <= root; i++)
         index->kid_start[i] = sum += index->kid_start[i];
     index->kid_start[root + 1] = sum;
-    for (uint32_t i = root; i-- > 0;)
+    for (uint32_t i = root; i-- > 0;) {
         if (index->dominator[i] != NONE)
             index->kid[--index->kid_start[index->dominator[i]]] = i;
+        if (!work_did(work, NS_PASSED))
+            return -ECANCELED;
+    }
+    return 0;
 }
 
 /* ---- distances, breadth first */
@@ -41,21 +48,25 @@ static int distances_fill(struct index *index, uint32_t *queue, struct work *wor
         uint32_t object = queue[at];
         for (uint32_t edge = index->out_start[object]; edge < index->out_start[object + 1]; edge++) {
             uint32_t target = index->out[edge];
+            if (!work_did(work, NS_EDGE))
+                return -ECANCELED;
             if (target == NONE || index->toward[target] != NONE)
                 continue;
             index->distance[target] = index->distance[object] + 1;
             index->toward[target] = object;
             queue[end++] = target;
         }
-        if (!(at % WORK_STEP) && !work_go(work, NS_OBJECT * WORK_STEP + NS_EDGE * (double)index->edges * WORK_STEP / root))
+        if (!work_did(work, NS_OBJECT))
             return -ECANCELED;
     }
     return 0;
 }
 
-static void garbage_sum(struct index *index)
+static int garbage_sum(struct index *index, struct work *work)
 {
     for (uint64_t i = 0; i < index->objects; i++) {
+        if (!work_did(work, NS_PASSED))
+            return -ECANCELED;
         if (index->distance[i] != NONE)
             continue;
         struct index_type *type = &index->types[index->type[i]];
@@ -64,18 +75,19 @@ static void garbage_sum(struct index *index)
         index->totals.garbage_objects++;
         index->totals.garbage_bytes += index->bytes[i];
     }
+    return 0;
 }
 
-/* ---- what a type retains: of the objects on a way down the tree the first of each type, which retains the others */
+/* ---- what a type retains: of the objects on a way down the tree the first of each type, which retains the others; open: how
+ * many of each type are on the way */
 
-static int types_retain(struct index *index, uint32_t *cursor, struct work *work)
+static int types_retain(struct index *index, uint32_t *cursor, uint32_t *open, struct work *work)
 {
-    uint32_t root = (uint32_t)index->objects, at = root, count = 0;
-    uint32_t *open = calloc(index->type_count + 1, sizeof *open); /* of each type, on the way down */
-    if (!open)
-        return -ENOMEM;
+    uint32_t root = (uint32_t)index->objects, at = root;
     cursor[root] = index->kid_start[root];
     while (at != NONE) {
+        if (!work_did(work, NS_OBJECT)) /* once on the way down, once on the way up */
+            return -ECANCELED;
         if (cursor[at] == index->kid_start[at + 1]) {
             open[index->type[at]] -= at != root;
             at = at == root ? NONE : index->dominator[at];
@@ -85,20 +97,17 @@ static int types_retain(struct index *index, uint32_t *cursor, struct work *work
         cursor[at] = index->kid_start[at];
         if (!open[index->type[at]]++)
             index->types[index->type[at]].retained += index->retained[at];
-        if (!(++count % WORK_STEP) && !work_go(work, 2 * NS_OBJECT * WORK_STEP))
-            break;
     }
-    free(open);
-    return at == NONE ? 0 : -ECANCELED;
+    return 0;
 }
 
-int index_reach(struct index *index, struct area *scratch, struct work *work)
+int index_reach(struct index *index, struct area *scratch, uint32_t *open, struct work *work)
 {
     uint32_t *queue = area_take(scratch, index->objects + 1, sizeof *queue);
-    kids_fill(index);
-    int error = distances_fill(index, queue, work);
-    if (error)
-        return error;
-    garbage_sum(index);
-    return types_retain(index, queue, work);
+    int error = kids_fill(index, work);
+    if (!error)
+        error = distances_fill(index, queue, work);
+    if (!error)
+        error = garbage_sum(index, work);
+    return error ? error : types_retain(index, queue, open, work);
 }

@@ -10,7 +10,7 @@
  *    and right is a failed artifact, which says why. What the analysis and the graph read afterwards is this file.
  *  - Memory does not grow with a snapshot: streams, indexes and the analysis' own arrays are files that are mapped, whose
  *    blocks are reserved before. What is larger than the options allow is refused, or the oldest artifacts go for it; a full
- *    disk is a failed artifact.
+ *    disk is a failed artifact, and so is one whose stream is cut short or cannot be read any more (mapped.h).
  *  - An artifact that is deleted is gone from the list at once; who reads it goes on with what he has, the files are gone
  *    when he is done.
  *  - Files are made under another name and renamed when they are whole and on the disk: after a crash an artifact is there, or
@@ -100,9 +100,13 @@ bool snapshots_delete(struct snapshots *snapshots, const char *id);
 #define SNAPSHOT_NO_OBJECT UINT32_MAX
 
 struct snapshot_graph;
-/* To be closed. 0, -ENOENT (no such artifact), -EAGAIN (it is not ready, or its index is made anew) or another -errno. */
+/* To be closed. 0, -ENOENT (no such artifact), -EAGAIN (it is not ready, or its index is made anew), -ENOMEM or another -errno:
+ * not now. */
 int snapshot_graph_open(struct snapshots *snapshots, const char *id, struct snapshot_graph **out);
 void snapshot_graph_close(struct snapshot_graph *graph);
+/* Whether all that was read of it so far is what its files had. false: a file was cut short or could not be read: what was
+ * read is not to be told. As it is closed it begins to be made anew. */
+bool snapshot_graph_sound(const struct snapshot_graph *graph);
 
 struct snapshot_totals {
     uint64_t objects, types;

@@ -76,9 +76,7 @@ static void drop(struct snapshots *snapshots, size_t at)
     artifact->stored = 0;
     artifact->dropped = true;
     artifact->give_up = true;
-    if (artifact->graph)
-        graph_unref(artifact->graph);
-    artifact->graph = NULL;
+    graph_forget(snapshots, artifact);
     snapshots->count--;
     memmove(&snapshots->artifacts[at], &snapshots->artifacts[at + 1], (snapshots->count - at) * sizeof *snapshots->artifacts);
     unref(artifact);
@@ -298,8 +296,7 @@ static int folder_read(struct snapshots *snapshots)
 static void snapshots_free(struct snapshots *snapshots)
 {
     for (size_t i = 0; i < snapshots->count; i++) {
-        if (snapshots->artifacts[i]->graph)
-            graph_unref(snapshots->artifacts[i]->graph);
+        graph_forget(snapshots, snapshots->artifacts[i]);
         unref(snapshots->artifacts[i]);
     }
     pthread_cond_destroy(&snapshots->analyser_wakes);
@@ -313,6 +310,7 @@ int snapshots_open(const struct snapshots_options *options, struct snapshots **o
     struct snapshots *snapshots = calloc(1, sizeof *snapshots);
     if (!snapshots)
         return -ENOMEM;
+    mapped_start();
     pthread_mutex_init(&snapshots->lock, NULL);
     pthread_cond_init(&snapshots->analyser_wakes, NULL);
     snprintf(snapshots->folder, sizeof snapshots->folder, "%s/artifacts", options->folder);

@@ -57,7 +57,9 @@ static void passes_time(struct index *index, const void *stream, size_t bytes, s
     error = error ? error : index_dominate(index, scratch, &work);
     put("analysis", "dominators", lap(&since) / objects, "ns/obj");
     scratch->used = 0;
-    error = error ? error : index_reach(index, scratch, &work);
+    uint32_t *open = wanted(calloc(index->type_count + 1, sizeof *open));
+    error = error ? error : index_reach(index, scratch, open, &work);
+    free(open);
     put("analysis", "reach", lap(&since) / objects, "ns/obj");
     put("analysis", "all", (since - start) / objects, "ns/obj");
     if (error)

@@ -1,10 +1,11 @@
 """Artifacts when tallyd or its disk fails: what is whole is found again, what is half goes, and the daemon lives. Snapshots of heaps
 that never were (hosts/artifact) stand for large ones; a program of the family host for those that come through a pipe."""
+import http.client
 import os
 import subprocess
 import unittest
 
-from harness import Scenario, program, until
+from harness import Scenario, UnixConnection, program, until
 
 LARGE = 600_000
 
@@ -111,6 +112,53 @@ class Artifacts(Scenario):
         self.assertEqual(artifact["state"], "failed")
         self.assertIn("No space left on device", artifact["problem"])
         self.assertEqual(self.unix("GET", "/healthz").status, 200)
+
+    def download(self, artifact, read):
+        """Begins one, gives its first bytes to `read`, and returns how it ended: the exception, or None where it was whole."""
+        connection = UnixConnection(os.path.join(self.runtime, "api.sock"), 60)
+        try:
+            connection.request("GET", f"/v1/artifacts/{artifact}?format=ndjson", headers={"Host": "localhost"})
+            answer = connection.getresponse()
+            self.assertEqual(answer.status, 200)
+            read(answer.read(1000))
+            while answer.read(1 << 20):
+                pass
+            return None
+        except (http.client.HTTPException, OSError) as broken:
+            return broken
+        finally:
+            connection.close()
+
+    def test_a_file_that_is_cut_short_costs_the_artifact(self):
+        """Under queries and a download; an index is made again, and without its stream the artifact fails. The daemon lives."""
+        artifact = self.artifact("web", 200_000)
+        self.start_daemon("--no-history")
+        self.assertEqual(self.ready(artifact)["state"], "ready")
+        base, pid = f"/v1/artifacts/{artifact}", self.daemon.pid
+        top = self.get(f"{base}/objects?limit=1")["objects"][0]["object"]
+        asked = (base, f"{base}/types", f"{base}/objects?limit=50", f"{base}/dominators", f"{base}/objects/{top}/edges",
+                 f"{base}/objects/{top}/path", f"/v1/compare?a={artifact}&b={artifact}")
+
+        def cut(ending):
+            os.truncate(os.path.join(self.state, "artifacts", artifact + ending), 8192)
+
+        def statuses():
+            return {self.unix("GET", path).status for path in asked}
+        self.assertEqual(statuses(), {200})
+        broken = self.download(artifact, lambda first: (self.assertTrue(first.startswith(b"{")), cut(".index")))
+        self.assertIsNotNone(broken)
+        self.assertLessEqual(statuses(), {200, 409})
+        until(lambda: self.of(artifact)["state"] == "ready", "it is made again", 60)
+        self.assertEqual(statuses(), {200})
+        self.assertIsNone(self.download(artifact, lambda first: None))
+        cut(".stream")
+        until(lambda: self.unix("GET", f"{base}/objects?limit=50").status == 409, "it is noticed")
+        failed = self.ready(artifact)
+        self.assertEqual(failed["state"], "failed")
+        self.assertIn("the analysis: ", failed["problem"])
+        self.assertEqual(statuses(), {200, 409})
+        self.assertTrue(self.daemon.running())
+        self.assertEqual(self.daemon.pid, pid)
 
     def test_what_does_not_fit_is_dropped_or_refused(self):
         size = ("--artifact-size", "16MiB", "--no-history")

@@ -353,6 +353,94 @@ static void test_it_ends_when_it_is_given_up(void **state)
     text_free(&stream);
 }
 
+struct looks { /* how often it was asked, and at which time it is given up */
+    unsigned count, last;
+    atomic_bool ending;
+};
+
+static void look_hear(void *arg, double part)
+{
+    struct looks *looks = arg;
+    (void)part;
+    looks->ending = ++looks->count == looks->last;
+}
+
+/* Two objects, of which the one refers to the other so often. */
+static struct text fan(uint64_t edges)
+{
+    static struct world_writer world;
+    world_begin(&world, SNAPSHOT_INSTANT);
+    world_object(&world, 8, 2, 1, 1, "");
+    for (uint64_t i = 0; i < edges; i++)
+        snapshot_write_edge(&world.writer, SNAPSHOT_EDGE_TRAILING, i, 16);
+    world_object(&world, 16, 1, edges, 0, "");
+    assert_int_equal(snapshot_write_end(&world.writer, SNAPSHOT_WHOLE, 1000), 0);
+    return world.text;
+}
+
+/* The time between two looks depends on what was done, not on how many objects that was done for. */
+static void test_few_objects_of_many_edges_do_not_keep_it(void **state)
+{
+    (void)state;
+    const uint64_t edges = 60000;
+    struct text stream = fan(edges);
+    struct looks looks = {.last = 0};
+    char problem[160];
+    struct analysed analysed;
+    struct work work = {.total = 1, .ending = &looks.ending, .tell = look_hear, .arg = &looks};
+    assert_int_equal(analyse_stream(&analysed, &stream, 2, edges, problem, &work), 0);
+    index_types_free(&analysed.index);
+    unsigned all = looks.count;
+    assert_true(all >= (unsigned)(index_work_ns(stream.length, 2, edges) / WORK_LOOK_NS) - 2);
+    for (unsigned last = 1; last <= all; last++) {
+        looks.count = 0;
+        looks.last = last;
+        looks.ending = false;
+        work.since_ns = analysed.scratch.used = 0;
+        memset(analysed.area.memory, 0, analysed.area.bytes);
+        index_lay(&analysed.index, analysed.area.memory, 2, edges);
+        int error = index_analyse(&analysed.index, stream.data, stream.length, &analysed.scratch, &work, problem, sizeof problem);
+        assert_int_equal(error, -ECANCELED);
+        assert_int_equal(looks.count, last);
+        index_types_free(&analysed.index);
+    }
+    analysed_free(&analysed);
+    text_free(&stream);
+}
+
+struct cut { /* a file, at the time of that look */
+    const struct area *area;
+    unsigned count, last;
+};
+
+static void cut_hear(void *arg, double part)
+{
+    struct cut *cut = arg;
+    (void)part;
+    if (++cut->count == cut->last)
+        assert_int_equal(ftruncate(cut->area->fd, 0), 0);
+}
+
+/* A file that is cut short while its pages are written and read. */
+static void test_a_file_that_breaks_off_ends_it(void **state)
+{
+    (void)state;
+    const uint64_t count = 200000;
+    struct text stream = world_chain(count, SNAPSHOT_WHOLE);
+    char problem[160];
+    mapped_start();
+    for (unsigned which = 0; which < 2; which++) {
+        struct analysed analysed;
+        struct cut cut = {.last = 4};
+        struct work work = {.total = 1, .tell = cut_hear, .arg = &cut};
+        cut.area = which ? &analysed.area : &analysed.scratch;
+        assert_int_equal(analyse_stream(&analysed, &stream, count, count, problem, &work), -EIO);
+        assert_true(mapped_broken(&cut.area->mapped));
+        analysed_free(&analysed);
+    }
+    text_free(&stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +448,7 @@ int main(void)
         TEST(test_random_graphs_are_as_the_naive_one_says), TEST(test_a_long_chain_is_no_deep_one),
         TEST(test_an_empty_heap_is_one),                    TEST(test_a_stream_that_is_not_as_it_was_is_told),
         TEST(test_a_number_that_stands_twice_is_told),      TEST(test_it_ends_when_it_is_given_up),
+        TEST(test_few_objects_of_many_edges_do_not_keep_it), TEST(test_a_file_that_breaks_off_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

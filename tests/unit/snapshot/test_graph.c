@@ -339,6 +339,106 @@ static void test_a_stream_that_was_spoiled_fails(void **state)
     text_free(&stream);
 }
 
+static void file_cut(const char *id, const char *ending)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/artifacts/%s%s", world_folder, id, ending);
+    assert_int_equal(truncate(path, 4096), 0);
+}
+
+static int swallow(void *arg, const void *bytes, size_t count)
+{
+    (void)arg, (void)bytes, (void)count;
+    return 0;
+}
+
+/* Asks for all there is, whatever it gets. */
+static void read_all(struct snapshot_graph *graph)
+{
+    struct snapshot_link links[16];
+    struct snapshot_row row;
+    uint32_t found[16], omitted;
+    for (uint32_t object = 0; object < snapshot_graph_totals(graph)->objects; object += 7) {
+        snapshot_graph_row(graph, object, &row);
+        snapshot_graph_edges(graph, object, 0, links, 16);
+        snapshot_graph_referrers(graph, object, SNAPSHOT_NO_OBJECT, links, 16);
+        snapshot_graph_path(graph, object, links, 16, &omitted);
+        snapshot_graph_find(graph, 8 * (uint64_t)object);
+    }
+    const struct snapshot_query query = {.type = SNAPSHOT_NO_OBJECT, .dominator = SNAPSHOT_NO_OBJECT, .after = SNAPSHOT_NO_OBJECT};
+    snapshot_graph_select(graph, &query, found, 16);
+    for (uint32_t type = 0; type < snapshot_graph_totals(graph)->types; type++)
+        snapshot_graph_type(graph, type);
+}
+
+/* An index that is cut short under its reader: what he read is not sound, and it is made again. */
+static void test_an_index_that_is_cut_short_is_made_again(void **state)
+{
+    (void)state;
+    struct text stream = many(5000);
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct snapshot_artifact artifact = world_receive(snapshots, &stream);
+    for (unsigned format = 0; format <= SNAPSHOT_NDJSON; format++) {
+        struct snapshot_graph *graph = graph_of(snapshots, artifact.id), *again;
+        assert_true(snapshot_graph_sound(graph));
+        file_cut(artifact.id, ".index");
+        assert_int_equal(snapshot_graph_export(graph, (enum snapshot_format)format, swallow, NULL), -EIO);
+        read_all(graph);
+        assert_false(snapshot_graph_sound(graph));
+        assert_int_equal(snapshot_graph_open(snapshots, artifact.id, &again), 0);
+        snapshot_graph_close(graph);
+        snapshot_graph_close(again);
+        assert_true(snapshots_find(snapshots, artifact.id, &artifact));
+        assert_int_not_equal(artifact.state, SNAPSHOT_FAILED);
+    }
+    struct snapshot_graph *graph = graph_of(snapshots, artifact.id);
+    assert_int_equal(snapshot_graph_export(graph, SNAPSHOT_PPROF, swallow, NULL), 0);
+    read_all(graph);
+    assert_true(snapshot_graph_sound(graph));
+    snapshot_graph_close(graph);
+    snapshots_close(snapshots);
+    text_free(&stream);
+}
+
+static void test_a_stream_that_is_cut_short_fails(void **state)
+{
+    (void)state;
+    struct text stream = many(5000);
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct snapshot_artifact artifact = world_receive(snapshots, &stream);
+    struct snapshot_graph *graph = graph_of(snapshots, artifact.id);
+    file_cut(artifact.id, ".stream");
+    read_all(graph);
+    assert_false(snapshot_graph_sound(graph));
+    assert_int_equal(snapshot_graph_export(graph, SNAPSHOT_NDJSON, swallow, NULL), -EIO);
+    snapshot_graph_close(graph);
+    assert_int_equal(settle(snapshots, artifact.id).state, SNAPSHOT_FAILED);
+    snapshots_close(snapshots);
+    text_free(&stream);
+}
+
+/* More than are kept open at once: who was asked for longest ago is opened again. */
+static void test_graphs_that_nobody_asks_for_are_closed(void **state)
+{
+    (void)state;
+    struct text stream = example();
+    struct snapshots *snapshots = world_open(64 * MIB);
+    char ids[40][SNAPSHOT_ID_CHARS];
+    for (size_t i = 0; i < 40; i++)
+        memcpy(ids[i], world_receive(snapshots, &stream).id, SNAPSHOT_ID_CHARS);
+    for (size_t turn = 0; turn < 2; turn++)
+        for (size_t i = 0; i < 40; i++) {
+            struct snapshot_graph *graph = graph_of(snapshots, ids[i]);
+            check_totals(graph);
+            snapshot_graph_close(graph);
+        }
+    char command[160];
+    snprintf(command, sizeof command, "test $(grep -c '%s' /proc/%d/maps) -le %u", world_folder, (int)getpid(), 2 * 16 + 2);
+    assert_int_equal(system(command), 0);
+    snapshots_close(snapshots);
+    text_free(&stream);
+}
+
 static void test_who_reads_goes_on_when_it_is_deleted(void **state)
 {
     (void)state;
@@ -400,6 +500,9 @@ int main(void)
         TEST(test_an_index_that_is_wrong_is_made_again),
         TEST(test_wrong_columns_do_no_harm),
         TEST(test_a_stream_that_was_spoiled_fails),
+        TEST(test_an_index_that_is_cut_short_is_made_again),
+        TEST(test_a_stream_that_is_cut_short_fails),
+        TEST(test_graphs_that_nobody_asks_for_are_closed),
         TEST(test_who_reads_goes_on_when_it_is_deleted),
         TEST(test_what_is_analysed_may_be_deleted_or_stopped),
         TEST(test_an_analysis_without_room_says_so),
