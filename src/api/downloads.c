@@ -1,6 +1,7 @@
 /* Artifacts as files: a thread of its own makes the bytes, a window of WINDOW_BYTES waits for the reader, and libmicrohttpd's thread,
- * which must not wait, takes what is there. The connection is suspended while nothing is. A reader who takes nothing for
- * STALLED_S is cut off, so that no artifact is held for ever. */
+ * which must not wait, takes what is there. The connection is suspended while nothing is. The maker stays until all has been
+ * taken: a reader who is slower than patience.h allows is cut off, to the last byte, so that no artifact and none of the few
+ * places is held for ever; and so is one whose token is revoked or expires. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +11,12 @@
 #include <zlib.h>
 
 #include "api/artifacts.h"
+#include "api/patience.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #define WINDOW_BYTES ((size_t)262144)
 #define BLOCK_BYTES 65536u
-#define STALLED_S 60
 #define DOWNLOADS_MAX 4u
 #define MEDIA_TYPE "application/octet-stream"
 
@@ -23,6 +25,7 @@ struct download {
     struct snapshot_graph *graph;
     enum snapshot_format format;
     struct MHD_Connection *mhd;
+    uint64_t credential; /* on TCP: the serial of what was shown */
     /* the maker's */
     bool gzip;
     z_stream deflate;
@@ -31,7 +34,8 @@ struct download {
     unsigned references; /* the response's and the maker's */
     struct connection *connection; /* NULL: its request is over */
     bool suspended, made, broken, unwanted;
-    pthread_cond_t taken;
+    struct patience patience;
+    pthread_cond_t taken; /* or unwanted */
     size_t from, count; /* in the window, a ring */
     char window[WINDOW_BYTES];
 };
@@ -76,19 +80,32 @@ static void download_unref(struct download *download)
 
 /* ---- the maker */
 
+/* It ends here, whatever waits for its reader. Under the lock. */
+static void cut_off(struct download *download)
+{
+    download->unwanted = true;
+    if (download->connection)
+        shutdown(download->connection->fd, SHUT_RDWR);
+    pthread_cond_signal(&download->taken);
+    resume(download);
+}
+
+/* Waits until the reader has taken something, as long as there is patience with him. Under the lock. */
+static void taken_await(struct download *download)
+{
+    uint64_t since_ns = clock_mono_ns(), until_ns = since_ns + download->patience.left_ns;
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u), .tv_nsec = (long)(until_ns % 1000000000u)};
+    pthread_cond_timedwait(&download->taken, &download->api->downloads_lock, &until);
+    patience_spend(&download->patience, clock_mono_ns() - since_ns);
+    if (!download->patience.left_ns && !download->unwanted)
+        cut_off(download);
+}
+
 /* Waits for room. false: nobody wants it any more. Under the lock. */
 static bool room_await(struct download *download)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += STALLED_S;
     while (download->count == WINDOW_BYTES && !download->unwanted)
-        if (pthread_cond_timedwait(&download->taken, &download->api->downloads_lock, &until) == ETIMEDOUT &&
-            download->count == WINDOW_BYTES) {
-            download->unwanted = true;
-            if (download->connection)
-                shutdown(download->connection->fd, SHUT_RDWR);
-        }
+        taken_await(download);
     return !download->unwanted;
 }
 
@@ -157,6 +174,8 @@ static void *make(void *arg)
     download->made = true;
     download->broken = error;
     resume(download);
+    while (!download->unwanted) /* the response's end says so */
+        taken_await(download);
     pthread_mutex_unlock(&download->api->downloads_lock);
     download_unref(download);
     return NULL;
@@ -169,7 +188,7 @@ static ssize_t window_read(void *arg, uint64_t position, char *out, size_t room)
     struct download *download = arg;
     pthread_mutex_lock(&download->api->downloads_lock);
     if (!position && download->connection)
-        phase_set(download->connection, PHASE_WAITING); /* it may take longer than an answer; room_await() watches */
+        phase_set(download->connection, PHASE_WAITING); /* it may take longer than an answer; taken_await() watches */
     size_t some = download->count < room ? download->count : room;
     some = some < WINDOW_BYTES - download->from ? some : WINDOW_BYTES - download->from;
     ssize_t result = (ssize_t)some;
@@ -177,6 +196,7 @@ static ssize_t window_read(void *arg, uint64_t position, char *out, size_t room)
     download->from = (download->from + some) % WINDOW_BYTES;
     download->count -= some;
     if (some) {
+        patience_earn(&download->patience, some);
         pthread_cond_signal(&download->taken);
     } else if (download->broken || download->unwanted) {
         result = MHD_CONTENT_READER_END_WITH_ERROR; /* the connection ends: a client sees that it is not whole */
@@ -222,6 +242,26 @@ void downloads_break(struct api *api)
     pthread_mutex_unlock(&api->downloads_lock);
 }
 
+void downloads_judge(struct api *api)
+{
+    uint64_t serials[DOWNLOADS_MAX];
+    size_t count = 0;
+    pthread_mutex_lock(&api->downloads_lock);
+    for (const struct download *download = api->downloads; download && count < DOWNLOADS_MAX; download = download->next)
+        if (download->credential)
+            serials[count++] = download->credential;
+    pthread_mutex_unlock(&api->downloads_lock);
+    for (size_t i = 0; i < count; i++) {
+        if (credentials_stand(api->credentials, serials[i]))
+            continue;
+        pthread_mutex_lock(&api->downloads_lock);
+        for (struct download *download = api->downloads; download; download = download->next)
+            if (download->credential == serials[i])
+                cut_off(download);
+        pthread_mutex_unlock(&api->downloads_lock);
+    }
+}
+
 void downloads_await(struct api *api)
 {
     pthread_mutex_lock(&api->downloads_lock);
@@ -259,6 +299,8 @@ static struct download *download_new(struct request *request, struct snapshot_gr
     download->format = format;
     download->mhd = request->mhd;
     download->connection = request->connection;
+    download->credential = request->credential;
+    download->patience = patience_of(request->api->download_patience_ns);
     download->references = 2;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -312,7 +354,8 @@ enum MHD_Result download_start(struct request *request, const struct snapshot_ar
         return respond_problem(request, PROBLEM_no_such_artifact, NULL);
     struct download *download = download_new(request, graph, (enum snapshot_format)which);
     if (!download)
-        return respond_problem(request, PROBLEM_too_many_downloads, NULL);
+        return respond_problem(request, PROBLEM_too_many_downloads, "as many go on as may at once; one ends when its reader has all of "
+                                                                    "it, or takes less than 64 KiB a second for long");
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, window_read, download, response_over);
     if (!response || !thread_start(download)) {

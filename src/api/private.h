@@ -202,6 +202,7 @@ struct api {
     pthread_cond_t downloads_end;   /* one has gone */
     struct download *downloads;
     unsigned download_count;
+    uint64_t download_patience_ns; /* with a reader; never changes */
 };
 /* Lock order: none of the four is taken while another is held; the snapshots' own may be, below downloads_lock. */
 
@@ -339,10 +340,12 @@ void stream_detach(struct api *api, const struct stream *gone);
 void streams_end(struct api *api);
 void streams_judge(struct api *api);
 
-/* downloads.c. break: all that go on end, and none begins once the api drains; await: until there is none. */
+/* downloads.c. break: all that go on end, and none begins once the api drains; await: until there is none; judge: those end
+ * whose token was revoked or has expired. */
 void download_detach(struct api *api, const struct download *gone);
 void downloads_break(struct api *api);
 void downloads_await(struct api *api);
+void downloads_judge(struct api *api);
 
 /* connections.c. take: a socket that was accepted, taken over; changed: what libmicrohttpd tells of it.
  * free: what is left once the listeners have stopped. */

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "api/patience.h"
 #include "api/private.h"
 #include "api/views.h"
 #include "base/clock.h"
@@ -393,8 +394,10 @@ static void *tick(void *arg)
         operations_tick(api->operations);
         waiting_resume(api, NULL);
         streams_tick(api);
-        if (turn % (1000000000u / TICK_NS) == 0)
+        if (turn % (1000000000u / TICK_NS) == 0) {
             streams_judge(api);
+            downloads_judge(api);
+        }
         pulse_worked(PULSE_TICKER, start);
     }
     return NULL;
@@ -486,6 +489,7 @@ int api_start(const struct api_options *options, struct api **out)
     pthread_mutex_init(&api->jobs_lock, NULL);
     pthread_cond_init(&api->jobs_come, NULL);
     api->jobs_tail = &api->jobs;
+    api->download_patience_ns = PATIENCE_NS;
     api->schemas = schemas_load();
     api->bodies = bodies_new();
     api->repeats = repeats_new();

@@ -90,6 +90,7 @@ enum MHD_Result api_token_revoke(struct request *request)
     if (error == -ENOENT)
         return refuse(request, "token_revoke", name, PROBLEM_no_such_token, NULL);
     streams_judge(request->api);
+    downloads_judge(request->api);
     asked_once(request, "token_revoke", name, "done", "");
     if (error)
         return respond_problem(request, PROBLEM_internal, "revoked until a restart: the file could not be written");
@@ -102,6 +103,7 @@ enum MHD_Result api_token_rotate(struct request *request)
     if (error)
         return refuse(request, "token_rotate", "", PROBLEM_internal, strerror(-error));
     streams_judge(request->api);
+    downloads_judge(request->api);
     asked_once(request, "token_rotate", "", "done", "");
     return respond_json(request, MHD_HTTP_OK, json_pack("{s:i}", "old_valid_s", ROTATION_GRACE_S), 0, NULL);
 }

@@ -1,6 +1,7 @@
 /* Downloads of artifacts: read back by others' readers, compressed where that is accepted, for who may, and while the artifact goes. */
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { request } from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -86,12 +87,30 @@ describe("downloads", () => {
         }
     });
 
+    test("one that has begun ends as its token is revoked", async () => {
+        const made = await world.call("POST", "/v1/tokens", { body: { name: "taker", scope: "control" } });
+        const [hostname, port] = (await readFile(join(world.run, "http.addr"), "utf8")).trim().split(":");
+        const answer = await new Promise((done, failed) => {
+            request({ hostname, port, path: `${path}?format=ndjson`, headers: { authorization: `Bearer ${made.json.token}` }, agent: false },
+                done).on("error", failed).end();
+        });
+        assert.equal(answer.statusCode, 200);
+        await new Promise((readable) => answer.once("readable", readable));
+        assert.equal((await world.call("DELETE", "/v1/tokens/taker")).status, 200);
+        await assert.rejects(async () => {
+            for await (const piece of answer) {
+                assert.ok(piece.length);
+            }
+        }, { code: "ECONNRESET" });
+    });
+
     test("four go on at once; who has begun goes on when the artifact is deleted", async () => {
         const begun = await Promise.all(Array.from({ length: 4 }, () => ask(`${path}?format=ndjson`)));
         assert.deepEqual(begun.map((answer) => answer.statusCode), [200, 200, 200, 200]);
         const fifth = await bytes(`${path}?format=ndjson`);
         assert.equal(fifth.answer.statusCode, 503);
         assert.equal(JSON.parse(fifth.body).code, "too_many_downloads");
+        assert.equal(fifth.answer.headers["retry-after"], "1");
         begun[3].destroy(); // hangs up in the middle
         assert.equal((await world.call("DELETE", path)).status, 204);
         assert.equal((await world.call("GET", path)).status, 404);
