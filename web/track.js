@@ -15,8 +15,6 @@ const ROWS = KEPT_S * FASTEST_HZ + 200;
 const GAP_S = 3.5;
 const RATE_WINDOW_S = 0.95;
 const SHORTEST_RATE_S = 0.2;
-/** What history tells of a second was read at its end. */
-const SAMPLED_S = 1;
 
 const GAUGES = /** @type {const} */ (["live_bytes", "live_objects", "candidates", "candidates_due", "mapped_bytes", "extern_bytes"]);
 export const COUNTERS = /** @type {const} */ (["allocations", "frees.refcount", "frees.cycle", "pause_ns", "collections"]);
@@ -91,7 +89,7 @@ class Readings {
 class Past {
     /** @param {Answer} answer */
     constructor(answer) {
-        this.at = answer.at.map((second) => second + SAMPLED_S);
+        this.at = answer.at;
         this.step = answer.step_s;
         this.series = Object.fromEntries(answer.series.map((series) => [series.name, series]));
     }

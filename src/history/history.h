@@ -11,7 +11,9 @@
  *    is counted, and the figures have a gap there, never a wrong value.
  *  - A figure that did not change is not written; a reader carries it on, but never over a gap.
  *  - Rows are ordered by a time line of our own, in seconds, that follows CLOCK_MONOTONIC and no setting of the wall
- *    clock; what the wall clock said is a label, kept once a run.
+ *    clock; what the wall clock said is a label, kept once a run. The row of second S has what the newest view said
+ *    when the wall clock came to S, or up to a quarter of a second later; the first one of a run says what was at its
+ *    begin, and after a setting of the clock labels are off by half a second at most.
  *  - Whatever is wrong with the file, tallyd goes on: the status says degraded and why, and the writer tries again.
  *    A file that is damaged, or of a version that we do not know, is set aside under another name, never changed.
  *  - The file is read as untrusted input: limits, checks, and every row decoded within its bounds.

@@ -218,9 +218,8 @@ static void break_series(struct sampler *sampler, struct series *series, const v
     series_break(series);
 }
 
-static void run_begin(struct sampler *sampler, uint64_t wall_ns)
+static void run_begin(struct sampler *sampler, int64_t wall_s)
 {
-    int64_t wall_s = (int64_t)(wall_ns / 1000000000u);
     struct row_run row = {.row = {.kind = ROW_RUN, .epoch = sampler->base.epoch}, .at = sampler->at, .wall_s = wall_s};
     sampler->wall_s = wall_s - (int64_t)sampler->at;
     sampler->broken = !queue_put(sampler->queue, &row.row, sizeof row, NULL, 0);
@@ -231,7 +230,8 @@ static void run_begin(struct sampler *sampler, uint64_t wall_ns)
 }
 
 /* A file was opened: the time line goes on behind its last run, as far as the wall clock has come since, by a day at
- * most; a new one's begins at the wall clock's time. */
+ * most; a new one's begins at the wall clock's time. Its seconds turn with those of the wall clock, so that the figures
+ * of a second are read at its label, not somewhere in the second behind it. */
 static void begin(struct sampler *sampler, const struct base *base, uint64_t mono_ns, uint64_t wall_ns)
 {
     int64_t wall_s = (int64_t)(wall_ns / 1000000000u), passed = wall_s - base->wall_s;
@@ -240,7 +240,7 @@ static void begin(struct sampler *sampler, const struct base *base, uint64_t mon
     sampler->first_at = base->at + (passed < 1 ? 1 : passed > LEAP_S ? LEAP_S : (uint64_t)passed);
     if (!base->at)
         sampler->first_at = wall_s > 0 && wall_s < AT_MAX ? (uint64_t)wall_s : 1;
-    sampler->first_mono_ns = mono_ns;
+    sampler->first_mono_ns = mono_ns - wall_ns % 1000000000u;
     sampler->at = 0;
     sampler->broken = true;
 }
@@ -276,10 +276,10 @@ static void until_tell(struct sampler *sampler, bool now)
     queue_hurry(sampler->queue);
 }
 
-/* Advances the time line to now; false: this second is not told. */
-static bool second_begin(struct sampler *sampler, uint64_t now, uint64_t wall_ns)
+/* Advances the time line to now, whose second began at wall_s; false: this second is not told. */
+static bool second_begin(struct sampler *sampler, uint64_t now, int64_t wall_s)
 {
-    int64_t step = (int64_t)(wall_ns / 1000000000u) - (int64_t)now - sampler->wall_s;
+    int64_t step = wall_s - (int64_t)now - sampler->wall_s;
     bool gap = sampler->broken || now > sampler->at + STALL_S || step > WALL_STEP_S || step < -WALL_STEP_S;
     unsigned needed = (unsigned)sampler->series_count + 64;
     if (!queue_has_room(sampler->queue, needed < HISTORY_QUEUE_ROWS / 2 ? needed : HISTORY_QUEUE_ROWS / 2)) {
@@ -296,7 +296,7 @@ static bool second_begin(struct sampler *sampler, uint64_t now, uint64_t wall_ns
         until_tell(sampler, true);
     sampler->at = now;
     if (gap)
-        run_begin(sampler, wall_ns);
+        run_begin(sampler, wall_s);
     return true;
 }
 
@@ -314,8 +314,9 @@ void sampler_tick(struct sampler *sampler, const struct base *base, const struct
 {
     if (base->epoch != sampler->base.epoch)
         begin(sampler, base, mono_ns, wall_ns);
-    uint64_t now = sampler->first_at + (mono_ns - sampler->first_mono_ns) / 1000000000u;
-    bool second = now != sampler->at && second_begin(sampler, now, wall_ns);
+    uint64_t since_ns = mono_ns - sampler->first_mono_ns, now = sampler->first_at + since_ns / 1000000000u;
+    int64_t begun_ns = (int64_t)(wall_ns - since_ns % 1000000000u); /* a whole second, unless the clock was set */
+    bool second = now != sampler->at && second_begin(sampler, now, (begun_ns + 500000000) / 1000000000);
     if (!second && view->seq == sampler->seq)
         return;
     sampler->tick++;

@@ -52,21 +52,27 @@ static inline void simulation_close(struct simulation *simulation, bool killed)
     world_close(simulation->world);
 }
 
-/* A second passes. */
-static inline void simulation_tick(struct simulation *simulation)
+/* The sampler is shown what is now, so much after the clocks' seconds. */
+static inline void simulation_look(struct simulation *simulation, uint64_t mono_ns, uint64_t wall_ns)
 {
-    simulation->mono_s++;
-    simulation->wall_s++;
     simulation->sink.swept(simulation->stats, true);
     const struct stats_view *view = stats_view_get_new(simulation->stats);
-    sampler_tick(simulation->sampler, &simulation->base, view, simulation->mono_s * SECOND_NS,
-                 (uint64_t)simulation->wall_s * SECOND_NS);
+    sampler_tick(simulation->sampler, &simulation->base, view, simulation->mono_s * SECOND_NS + mono_ns,
+                 (uint64_t)simulation->wall_s * SECOND_NS + wall_ns);
     stats_view_unref(view);
     pthread_mutex_lock(&simulation->history->lock);
     simulation->history->now = simulation->sampler->at;
     pthread_mutex_unlock(&simulation->history->lock);
     if (!queue_has_room(&simulation->history->queue, HISTORY_QUEUE_ROWS / 2))
         assert_true(history_flush(simulation->history, PATIENCE_NS));
+}
+
+/* A second passes. */
+static inline void simulation_tick(struct simulation *simulation)
+{
+    simulation->mono_s++;
+    simulation->wall_s++;
+    simulation_look(simulation, 0, 0);
 }
 
 static inline void *simulation_attach(struct simulation *simulation, unsigned number)

@@ -92,6 +92,62 @@ static void test_heaps_have_their_own_from_the_second_on(void **state)
     simulation_free(&simulation, &process, 1);
 }
 
+/* Four looks a second, the first at `phase`: what is told of second S was so when the wall clock came to S, whatever the
+ * phase and wherever the monotonic clock's seconds turn. The program counts quarters of seconds. */
+static void check_labels(struct world *world, uint64_t phase_ns, uint64_t mono_ns)
+{
+    struct simulation simulation = {.mono_s = 0};
+    simulation_open(&simulation, world);
+    void *process = simulation_attach(&simulation, 1);
+    for (uint64_t quarter = 0; quarter < 80; quarter++) {
+        uint64_t wall_ns = phase_ns + quarter * SECOND_NS / 4, value = wall_ns / (SECOND_NS / 4) + 1;
+        simulation_tell(&simulation, process, 1, 1, &value, &value);
+        simulation_look(&simulation, mono_ns + quarter * SECOND_NS / 4, wall_ns);
+    }
+    simulation.wall_s += 21;
+    struct history_answer *answer = simulation_ask(&simulation, ID, 0, "live_objects", WALL_S, WALL_S + 19, 1);
+    assert_int_equal(answer->start_s, WALL_S);
+    for (size_t i = 0; i < 19; i++)
+        assert_int_equal(answer->columns[0].points[i].last, (i + 1) * 4 + 1); /* of second WALL_S + i + 1 */
+    history_answer_free(answer);
+    simulation_close(&simulation, false);
+    simulation_free(&simulation, &process, 1);
+}
+
+static void test_a_row_says_what_was_at_its_second(void **state)
+{
+    check_labels(*state, 0, 0);
+}
+static void test_a_row_says_what_was_at_its_second_whenever_we_began(void **state)
+{
+    check_labels(*state, 850000000, 300000000);
+}
+static void test_a_row_says_what_was_at_its_second_early_in_one(void **state)
+{
+    check_labels(*state, 100000000, 999000000);
+}
+
+/* The clock is set by half a minute and a fraction: labels follow it to the nearest second. */
+static void test_labels_follow_a_clock_that_is_set(void **state)
+{
+    struct simulation simulation = {.mono_s = 0};
+    uint64_t value = 1;
+    simulation_open(&simulation, *state);
+    void *process = simulation_attach(&simulation, 1);
+    for (uint64_t quarter = 0; quarter < 80; quarter++, value = quarter + 1) {
+        simulation_tell(&simulation, process, 1, 1, &value, &value);
+        simulation_look(&simulation, quarter * SECOND_NS / 4, quarter * SECOND_NS / 4 + (quarter < 40 ? 0 : 30400000000u));
+    }
+    simulation.wall_s += 60;
+    struct history_answer *answer = simulation_ask(&simulation, ID, 0, "live_objects", WALL_S, WALL_S + 49, 1);
+    assert_int_equal(answer->point_count, 49);
+    for (size_t i = 41; i < 49; i++) /* at WALL_S + i + 1.4 of the clock as it is now, second i - 29 of the program */
+        assert_int_equal(answer->columns[0].points[i].last, (i - 29) * 4 + 1);
+    history_answer_free(answer);
+    simulation_close(&simulation, false);
+    simulation_free(&simulation, &process, 1);
+}
+
 struct told {
     unsigned count;
     bool watched, ended;
@@ -223,6 +279,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(test_types_and_the_rest_are_the_whole),
         WORLD_TEST(test_types_of_one_size_do_not_take_turns),
+        WORLD_TEST(test_a_row_says_what_was_at_its_second),
+        WORLD_TEST(test_a_row_says_what_was_at_its_second_whenever_we_began),
+        WORLD_TEST(test_a_row_says_what_was_at_its_second_early_in_one),
+        WORLD_TEST(test_labels_follow_a_clock_that_is_set),
         WORLD_TEST(test_heaps_have_their_own_from_the_second_on),
         WORLD_TEST(test_ends_are_kept_with_the_last_figures),
         WORLD_TEST(test_rest_is_not_written),
