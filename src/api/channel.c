@@ -157,19 +157,24 @@ static void channel_unref(struct api *api, struct channel *channel)
     free(channel);
 }
 
-/* Completes the wish for events: an id that is a pid may be another's later. */
+static bool is_process_id(const char *text)
+{
+    return strspn(text, "0123456789abcdef") == 32 && !text[32];
+}
+
+/* Completes the wish for events. A pid may be another's later, so it has to be somebody's now; an id is one process's for
+ * ever, and who follows it is there when that process comes (again, after a restart of ours). */
 static bool events_wish(const struct request *request, struct channel *like)
 {
     bool ambiguous;
     const struct stats_view *view = stats_view_get_new(request->api->stats);
     const struct stats_process_view *process = stats_find(view, like->id, &ambiguous);
-    like->filter = tail_filter(request);
-    if (process) {
-        memcpy(like->filter.process, process->id, sizeof like->filter.process);
+    if (process)
         memcpy(like->id, process->id, sizeof like->id);
-    }
     stats_view_unref(view);
-    return process;
+    like->filter = tail_filter(request);
+    memcpy(like->filter.process, like->id, sizeof like->filter.process);
+    return process || is_process_id(like->id);
 }
 
 enum problem channels_join(const struct request *request, const char *topics, struct stream *stream, char *detail,

@@ -165,6 +165,8 @@ static const char *ring_take(struct client *client, struct heap_feed *heap, cons
     const char *fault = heap->ring && !same ? intake_ring_drain(client, heap) : NULL;
     if (fault)
         return fault;
+    if (!same)
+        heap->known_from = heap->ring_inode ? 0 : atomic_load_explicit(reader.head, memory_order_relaxed);
     wire_ring_reader_follow(&heap->reader, &reader, same);
     unmap(client, heap->ring, heap->ring_bytes);
     heap->ring = file->memory;

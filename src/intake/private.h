@@ -55,6 +55,7 @@ struct heap_feed {
     const void *ring;
     uint64_t ring_bytes, ring_inode;
     struct wire_ring_reader reader;
+    uint64_t known_from; /* the position of the first word of the ring that was written since we know of the heap */
     uint32_t row_capacity, row_offset, desc_offset, string_offset, string_bytes;
     uint32_t record_offset, record_capacity;
     uint32_t type_count; /* descs that have been taken over */

@@ -301,6 +301,7 @@ static void span_tell(const struct wire_span *span, void *arg)
     dated.clock_ns -= (uint64_t)client->clock_offset_ns;
     if (dated.clock_ns < reading->since_ns)
         dated.clock_ns = reading->since_ns;
+    dated.before_us = reading->heap->reader.position < reading->heap->known_from;
     sink->events(sink->arg, client->handle, reading->heap->number, types_described(reading->heap), &dated);
 }
 

@@ -256,7 +256,8 @@ size_t stats_process_bytes(const struct stats_process_view *process);
 const struct stats_process_view *stats_find(const struct stats_view *view, const char *id, bool *ambiguous);
 
 /* A live tail: events of one process that pass a filter, once a view is published that was read after them (one taken
- * after them knows their types). Any thread; `open` gives NULL where memory is short, or STATS_TAILS_MAX are open: each
+ * after them knows their types). The process may have yet to come; of one that comes back to another tallyd, what it wrote
+ * before is no part of the tail. Any thread; `open` gives NULL where memory is short, or STATS_TAILS_MAX are open: each
  * costs its ring, and every event some time. The ring holds STATS_TAIL_EVENTS: what is not taken in time is
  * overwritten, oldest first, and `missed`;
  * `lost` was so before it came here. Both count since the last take. */

@@ -133,7 +133,7 @@ static void feed(struct stats_tail *tail, const struct model_heap *heap, const s
 void stats_tails_feed(struct model_process *process, const struct model_heap *heap, const struct wire_span *span)
 {
     struct stats *stats = process->stats;
-    if (!atomic_load_explicit(&stats->tail_count, memory_order_relaxed))
+    if (span->before_us || !atomic_load_explicit(&stats->tail_count, memory_order_relaxed))
         return;
     pthread_mutex_lock(&stats->tails_lock);
     for (struct stats_tail *tail = stats->tails; tail; tail = tail->next)

@@ -40,6 +40,7 @@ struct wire_span {
     bool plain;        /* all records are one word long, and none is RARE */
     uint64_t lost;     /* records that were lost right before the first */
     uint64_t clock_ns; /* the writer's CLOCK_MONOTONIC at the start of the block */
+    bool before_us;    /* the intake's: written before this tallyd knew of the ring; an earlier one may have told of it */
 };
 typedef void (*wire_span_fn)(const struct wire_span *span, void *arg);
 

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import time
@@ -274,6 +275,31 @@ class Plain(Scenario):
         tail.send_signal(signal.SIGINT)
         self.assertEqual(tail.wait(5), 0)
         self.assertIn("the connection was lost", tail.stderr.read())
+
+    def test_tail_of_events_waits_for_a_program_that_is_back_later_than_tallyd(self):
+        tail = subprocess.Popen(tallyctl("tail", "events", "banana", "--kind", "alloc", "--type", "text").split(), env=self.environment,
+                                stdout=subprocess.PIPE)
+        self.addCleanup(lambda: (tail.poll() is None and tail.kill(), tail.wait(), tail.stdout.close()))
+
+        def readable(seconds):
+            return select.select([tail.stdout], [], [], seconds)[0]
+
+        def seen():
+            self.started.ask("hold 1")
+            return readable(0.2)
+        until(seen, "a leaf was seen")
+        self.started.stop()
+        self.daemon.signal(signal.SIGTERM)
+        self.daemon.wait()
+        self.start_daemon()
+        self.assertEqual(self.processes(), [])
+        until(lambda: b"tallyd_sse_clients 1\n" in self.unix("GET", "/metrics").body, "it follows again")
+        while readable(0):
+            os.read(tail.stdout.fileno(), 65536)  # what it said before
+        self.started.signal(signal.SIGCONT)
+        self.attached(self.started)
+        until(seen, "it goes on")
+        self.assertIn(b" alloc text #", os.read(tail.stdout.fileno(), 65536))
 
     def test_tail_ends_when_nobody_reads(self):
         line = f"{tallyctl('tail', 'collections', 'banana')} | head -1"

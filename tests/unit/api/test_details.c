@@ -370,6 +370,8 @@ static void test_bad_filters_and_topics(void **state)
         {"topics=events:4242&min_bytes=big", "min_bytes"},   {"topics=events:4242&min_bytes=-1", "min_bytes"},
         {"topics=events:4242&min_bytes=999999999999999999999", "min_bytes"},
         {"topics=events:77", "no such process"},             {"topics=events:", "topics must be"},
+        {"topics=events:0123456789abcdef", "no such process"},
+        {"topics=events:FEDCBA9876543210FEDCBA9876543210", "no such process"},
         {"topics=events", "topics must be"},                 {"topics=events:4242&since=1", "since"},
         {"topics=events:4242&kind=alloc&kind=alloc", "kind"},
     };
@@ -444,6 +446,23 @@ static void test_events_by_pid_are_one_process_s(void **state)
     close(fd);
 }
 
+/* Whoever followed it before a restart of tallyd is there when it attaches anew. */
+static void test_events_of_a_process_that_has_yet_to_come(void **state)
+{
+    struct world *world = *state;
+    int fd = follow(world, "topics=stats:" OTHER ",events:" OTHER "&kind=alloc");
+    tell_some(world, world->process, 0);
+    show(world);
+    void *other = world_attach(world, OTHER, 77, "late");
+    tell_some(world, other, 0);
+    world->sink.swept(world->stats, true);
+    json_t *json = frame_of(fd);
+    assert_json(json_object_get(json, "id"), "\"" OTHER "\"");
+    assert_int_equal(json_array_size(json_object_get(json, "events")), 3);
+    json_decref(json);
+    close(fd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
@@ -453,7 +472,8 @@ int main(void)
         TEST(test_histograms_parameter), TEST(test_no_post_mortem_of_the_living), TEST(test_post_mortem_of_a_signal),
         TEST(test_post_mortem_of_other_ends), TEST(test_stream_of_events_and_its_filters),
         TEST(test_frames_of_events_have_this_shape), TEST(test_bad_filters_and_topics), TEST(test_sixteen_topics),
-        TEST(test_a_tail_ends_with_its_stream), TEST(test_events_by_pid_are_one_process_s)};
+        TEST(test_a_tail_ends_with_its_stream), TEST(test_events_by_pid_are_one_process_s),
+        TEST(test_events_of_a_process_that_has_yet_to_come)};
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -303,6 +303,32 @@ static void test_a_new_tallyd_counts_what_the_old_one_saw_as_lost(void **state)
     close(host);
 }
 
+/* Who follows its events, and has heard of those from the tallyd before, hears of those alone that come now. */
+static void test_a_tail_that_waited_is_not_told_of_what_was_before(void **state)
+{
+    struct world *world = *state;
+    struct stats_tail_filter filter = {.kinds = 0};
+    struct stats_tail_event events[16];
+    struct forged_heap heap;
+    const struct stats_process_view *process = NULL;
+    uint64_t missed, lost;
+    id_text(1, filter.process);
+    heap_make(&heap, 1, ALL_SEALS);
+    heap_write(&heap, WIRE_EVENT_ALLOC, 5000);
+    struct stats_tail *tail = stats_tail_open(world->stats, &filter);
+    int host = host_attach(world, 1);
+    heap_send(host, &heap);
+    stats_view_unref(process_wait(world, 1, has_allocations, 5000, &process));
+    assert_int_equal(stats_tail_ready(world->stats, tail), 0);
+    heap_write(&heap, WIRE_EVENT_ALLOC, 7);
+    stats_view_unref(process_wait(world, 1, has_allocations, 5007, &process));
+    assert_int_equal(stats_tail_take(world->stats, tail, events, 16, &missed, &lost), 7);
+    assert_int_equal(missed + lost, 0);
+    stats_tail_close(world->stats, tail);
+    heap_free(&heap);
+    close(host);
+}
+
 static void *write_on(void *arg)
 {
     heap_write(arg, WIRE_EVENT_ALLOC, 3000000);
@@ -456,6 +482,7 @@ int main(void)
         WORLD_TEST(test_a_killed_host_leaves_its_last_figures),
         WORLD_TEST(test_coming_back_goes_on_where_it_was),
         WORLD_TEST(test_a_new_tallyd_counts_what_the_old_one_saw_as_lost),
+        WORLD_TEST(test_a_tail_that_waited_is_not_told_of_what_was_before),
         WORLD_TEST(test_gaps_are_exact_while_the_writer_runs),
         WORLD_TEST(test_heaps_come_and_go),
         WORLD_TEST(test_limits_and_what_waits_are_told),
