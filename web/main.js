@@ -27,7 +27,7 @@ let drawing = false;
 let drawnAt = 0;
 let drawnPlace = "";
 let confirming = false;
-/** The stream goes without what the view needs, since tallyd did not know the process. */
+/** The stream goes without what the view needs, since tallyd did not know the process: no id, or nobody's pid. */
 let without = false;
 let fleetAt = -Infinity;
 let entering = 0;
@@ -47,12 +47,7 @@ const store = new Store(() => {
 });
 
 const follower = new Follower({
-    onMessage(event, data) {
-        store.take(event, data);
-        if (event === "fleet") {
-            welcomeBack();
-        }
-    },
+    onMessage: (event, data) => store.take(event, data),
     onLink(link) {
         store.setLink(link);
         if (link.state === "live") {
@@ -150,7 +145,7 @@ async function askFleet() {
     const fleet = await api.processes().catch(() => null);
     if (fleet) {
         store.setFleet(fleet);
-        welcomeBack();
+        welcome();
     }
 }
 
@@ -164,9 +159,9 @@ async function refreshChosen(id) {
     ]);
 }
 
-/** After a restart of tallyd the page may be back before the program is. */
-function welcomeBack() {
-    if (without && store.summary) {
+/** Somebody has the pid now. */
+function welcome() {
+    if (without && store.fleet?.processes.some(({ id, pid }) => store.chosen === id || store.chosen === String(pid))) {
         without = false;
         store.setStatsProblem("");
         listen();

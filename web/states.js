@@ -22,7 +22,7 @@ export function Failed({ problem, again, testid = "failed" }) {
 
 /** The chosen process's figures are old. @param {{store: import("./store.js").Store}} props */
 export const Stale = ({ store }) => store.stale ? html`<p class="notice warn" role="status" data-testid="stale">Stale: nothing new from tallyd<span
-    aria-hidden="true"> for ${format.age(store.silence)}</span>. The numbers below are of ${format.clock(store.stats?.as_of ?? "")}.</p>` : null;
+    aria-hidden="true"> for ${format.age(store.silence)}</span>. The numbers below are of ${format.clock(store.stats?.as_of ?? "")}. ${store.statsProblem}</p>` : null;
 
 /** tallyd is away: when it is asked again, and what the page shows meanwhile. @param {{store: import("./store.js").Store}} props */
 export function Offline({ store }) {

@@ -73,6 +73,7 @@ export class Store {
     setLink(link) {
         if (link.state === "offline") {
             this.histories.forEach((history) => history.gap());
+            this.listeners.get("offline")?.forEach((listener) => listener(link));
         }
         this.link = link;
         this.changed();
@@ -187,7 +188,7 @@ export class Store {
         this.changed();
     }
 
-    /** Hears of every event of a topic that the stream brings; gives what ends that. @param {string} event @param {(data: any) => void} listener */
+    /** Hears of every event of a topic that the stream brings, or "offline" of its end; gives what ends that. @param {string} event @param {(data: any) => void} listener */
     listen(event, listener) {
         const all = this.listeners.get(event) ?? new Set();
         this.listeners.set(event, all.add(listener));

@@ -193,7 +193,7 @@ class Fake {
         if (stream.topics.includes("fleet")) {
             this.send(stream, "fleet", this.fleet());
         }
-        const p = this.processes.find(({ id }) => stream.topics.includes(`stats:${id}`));
+        const p = this.attached && this.processes.find(({ id }) => stream.topics.includes(`stats:${id}`));
         if (p) {
             this.send(stream, "stats", this.#view(statsOf(p)));
             if (p.fresh?.length) {
@@ -406,10 +406,6 @@ class Fake {
 
     #stream(request, url, response) {
         const stream = { response, topics: url.searchParams.get("topics").split(",") };
-        if (!this.attached && stream.topics.some((topic) => topic.startsWith("stats:"))) {
-            this.#problem(response, 404, "process_unknown", "no such process");
-            return;
-        }
         this.lastEventId = request.headers["last-event-id"] ?? null;
         response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
         response.write("retry: 1000\n\n: hello follows\n\n");

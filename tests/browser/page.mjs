@@ -7,6 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 const require = createRequire(new URL("../../web/package.json", import.meta.url));
 const { chromium } = require("playwright-core");
 const AXE = require.resolve("axe-core/axe.min.js");
+/** So many times slower than this machine is every page, where a test is to show that it waits for states, not for time. */
+const SLOW = Number(process.env.TALLY_SLOW ?? 1);
 
 /** Chromium with a new, empty profile. */
 export const launch = () => chromium.launch({
@@ -20,6 +22,9 @@ export async function open(browser, url, options = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     context.setDefaultTimeout(15_000);
     const page = await context.newPage();
+    if (SLOW > 1) {
+        await (await context.newCDPSession(page)).send("Emulation.setCPUThrottlingRate", { rate: SLOW });
+    }
     const faults = [];
     page.on("pageerror", (error) => faults.push(String(error)));
     page.on("console", (message) => {

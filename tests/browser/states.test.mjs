@@ -189,7 +189,7 @@ state("a program may be back later than tallyd and the page", {}, async ({ page,
     fake.attached = false;
     await fake.start();
     await byId(page, "totals").getByText("0 live").waitFor();
-    await byId(page, "stale").waitFor();
+    await byId(page, "stale").getByText("No such process").waitFor();
     fake.attached = true;
     await byId(page, "stale").waitFor({ state: "detached" });
     const { value } = await drawn(page, "allocations");

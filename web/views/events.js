@@ -198,16 +198,14 @@ function Nothing({ store, filtered }) {
         ${filtered ? html`<p><button type="button" class="small" data-testid="tail-clear-filter" onClick=${() => change({ kind: null, type: null, min_bytes: null, heap: null }, { step: true })}>Clear the filter</button></p>` : null}<//>`;
 }
 
-/** How long there was no stream is told to the tail when there is one again: tallyd was away, this tab was hidden, or the
- * page lagged so far behind that tallyd ended the stream. @param {Store} store @param {Tail} tail */
+/** How long there was no stream is told to the tail when the process is heard of again, which after a restart of tallyd may
+ * be back later than tallyd: tallyd was away, this tab was hidden, or the page lagged so far behind that tallyd ended the
+ * stream. Before the tail takes any event. @param {Store} store @param {Tail} tail */
 function useAbsence(store, tail) {
     const since = useRef(0);
-    const leave = () => { since.current ||= tail.since ? Date.now() : 0; };
-    if (store.link.state === "offline") {
-        leave();
-    }
     useEffect(() => {
         since.current = 0;
+        const leave = () => { since.current ||= tail.since ? Date.now() : 0; };
         const hide = () => document.hidden && leave();
         const back = () => {
             if (since.current) {
@@ -215,7 +213,7 @@ function useAbsence(store, tail) {
                 since.current = 0;
             }
         };
-        const ends = [store.listen("gap", leave), store.listen("hello", back)];
+        const ends = [store.listen("offline", leave), store.listen("gap", leave), store.listen("stats", back), store.listen("events", back)];
         document.addEventListener("visibilitychange", hide);
         return () => {
             document.removeEventListener("visibilitychange", hide);
@@ -231,9 +229,9 @@ function Body({ store, address }) {
     const tail = useMemo(() => new Tail(), [process, filter]);
     const [stopped, stop] = useState(false);
     const [held, hold] = useState(false);
+    useAbsence(store, tail);
     useEffect(() => store.listen("events", (frame) => { if (frame.id === process) { tail.take(frame, Date.now()); } }), [tail]);
     const types = useResource((signal) => api.get(`${api.one(process)}/types?sort=allocations&limit=1000`, signal), [process]);
-    useAbsence(store, tail);
     tail.paused = stopped || held;
     const rates = useTailRates(tail);
     const heaps = (store.stats?.heaps ?? []).filter(({ gone }) => !gone).map(({ n }) => n);
