@@ -222,10 +222,10 @@ static void offer_option_value(const struct ctl *ctl, const struct option_row *r
 {
     if (row->allowed && strchr(row->allowed, '|'))
         offer_words(ctl, "", row->allowed, '|');
-    else if (strcmp(row->argument, "FILE") == 0 || strcmp(row->argument, "DIR") == 0)
+    else if (strcmp(row->argument, "DIR") == 0)
         offer(ctl, "//files");
-    else if (strcmp(row->argument, "TYPE") == 0)
-        offer_types(ctl, words, count);
+    else
+        offer_value(ctl, row->argument, strlen(row->argument), words, count);
 }
 
 enum ctl_exit command_completion_words(const struct ctl *ctl)

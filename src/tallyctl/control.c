@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tallyctl/match.h"
 #include "tallyctl/operation.h"
 #include "tallyctl/request.h"
 #include "tallyctl/setting.h"
@@ -205,47 +206,69 @@ enum ctl_exit command_events(const struct ctl *ctl)
 
 /* ---- many programs */
 
-/* `body` is taken over: kind and members of the control. */
-static enum ctl_exit batch_free(const struct ctl *ctl, json_t *body)
+/* A selector with less in it than was asked for would select more: whatever cannot be put into it is said, and ends it. */
+static enum ctl_exit select_labels(const struct ctl_words *labels, json_t *selector)
 {
-    json_t *selector = json_object(), *labels = json_object();
-    struct client *client = NULL;
-    if (!ctl->labels.count && !ctl->name) {
-        json_decref(selector);
-        json_decref(labels);
-        json_decref(body);
-        return ctl_fail(CTL_USAGE, "batch needs --label KEY=VALUE or --name NAME: which processes");
-    }
-    for (unsigned i = 0; i < ctl->labels.count; i++) {
+    json_t *set = json_object();
+    enum ctl_exit status = CTL_DONE;
+    for (unsigned i = 0; i < labels->count && status == CTL_DONE; i++) {
         char key[CTL_LABEL_MAX + 1];
-        const char *equals = strchr(ctl->labels.words[i], '=');
-        snprintf(key, sizeof key, "%.*s", (int)(equals - ctl->labels.words[i]), ctl->labels.words[i]);
-        json_object_set_new(labels, key, json_string(equals + 1));
+        const char *equals = strchr(labels->words[i], '=');
+        snprintf(key, sizeof key, "%.*s", (int)(equals - labels->words[i]), labels->words[i]);
+        if (json_object_get(set, key))
+            status = ctl_fail(CTL_USAGE, "--label %s is given twice: no process fits both", key);
+        else if (json_object_set_new(set, key, json_string(equals + 1)))
+            status = ctl_fail(CTL_USAGE, "--label takes UTF-8, not '%s'", labels->words[i]);
     }
-    if (ctl->labels.count)
-        json_object_set(selector, "label", labels);
-    if (ctl->name)
-        json_object_set_new(selector, "name", json_string(ctl->name));
-    json_decref(labels);
-    json_object_set_new(body, "selector", selector);
-    enum ctl_exit status = client_open(ctl, &client);
-    if (status != CTL_DONE) {
-        json_decref(body);
-        return status;
+    json_object_set_new(selector, "label", set);
+    return status;
+}
+
+static enum ctl_exit select_processes(const struct ctl *ctl, struct client *client, json_t *selector)
+{
+    enum ctl_exit status = ctl->labels.count ? select_labels(&ctl->labels, selector) : CTL_DONE;
+    if (status == CTL_DONE && ctl->name && json_object_set_new(selector, "name", json_string(ctl->name)))
+        status = ctl_fail(CTL_USAGE, "--name takes UTF-8, not '%s'", ctl->name);
+    if (status == CTL_DONE && ctl->processes.count) {
+        json_t *ids = json_array();
+        status = match_ids(client, &ctl->processes, ids);
+        json_object_set_new(selector, "ids", ids);
     }
-    if (ctl->deadline_ms.given)
-        json_object_set_new(body, "deadline_ms", json_integer((json_int_t)ctl->deadline_ms.value));
-    char *text = json_dumps(body, JSON_COMPACT);
+    return status;
+}
+
+static enum ctl_exit batch_send(const struct ctl *ctl, struct client *client, const json_t *body)
+{
     struct client_reply reply;
-    json_decref(body);
-    status = text ? operation_run(client, "POST", "/v1/batch", text, wait_of(ctl), NULL, NULL, &reply)
-                  : ctl_fail(CTL_FAILED, "out of memory");
+    char *text = json_dumps(body, JSON_COMPACT);
+    enum ctl_exit status = text ? operation_run(client, "POST", "/v1/batch", text, wait_of(ctl), NULL, NULL, &reply)
+                                : ctl_fail(CTL_FAILED, "out of memory");
     if (status == CTL_DONE) {
         answer_print(ctl, &reply, show_batch);
         status = operation_outcome(reply.json);
         client_reply_fini(&reply);
     }
     free(text);
+    return status;
+}
+
+/* `body` is taken over: kind and members of the control. */
+static enum ctl_exit batch_free(const struct ctl *ctl, json_t *body)
+{
+    json_t *selector = json_object();
+    struct client *client = NULL;
+    bool selects = ctl->processes.count || ctl->labels.count || ctl->name;
+    json_object_set_new(body, "selector", selector);
+    if (ctl->deadline_ms.given)
+        json_object_set_new(body, "deadline_ms", json_integer((json_int_t)ctl->deadline_ms.value));
+    enum ctl_exit status =
+        selects ? client_open(ctl, &client)
+                : ctl_fail(CTL_USAGE, "batch needs --process PROCESS, --label KEY=VALUE or --name NAME: which processes");
+    if (status == CTL_DONE)
+        status = select_processes(ctl, client, selector);
+    if (status == CTL_DONE)
+        status = batch_send(ctl, client, body);
+    json_decref(body);
     client_close(client);
     return status;
 }

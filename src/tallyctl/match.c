@@ -81,20 +81,47 @@ static enum ctl_exit ambiguous(const char *word, const json_t **candidates, size
     return CTL_AMBIGUOUS;
 }
 
+/* The one of the list that `word` names, borrowed; said where there is none such. */
+static enum ctl_exit pick(const json_t *list, const char *word, const json_t **process)
+{
+    const json_t *candidates[SHOWN_MAX];
+    size_t count = match_processes(list, word, candidates, SHOWN_MAX);
+    if (count == 0)
+        return ctl_fail(CTL_NO_PROCESS, "no process '%s': see tallyctl list, or tallyctl doctor PID", word);
+    if (count > 1)
+        return ambiguous(word, candidates, count);
+    *process = candidates[0];
+    return CTL_DONE;
+}
+
 enum ctl_exit match_one(struct client *client, const char *word, json_t **process)
 {
     struct client_reply reply;
+    const json_t *found = NULL;
     enum ctl_exit status = client_processes(client, "", &reply);
     if (status != CTL_DONE)
         return status;
-    const json_t *candidates[SHOWN_MAX];
-    size_t count = match_processes(json_object_get(reply.json, "processes"), word, candidates, SHOWN_MAX);
-    if (count == 1)
-        *process = json_incref((json_t *)candidates[0]);
-    else if (count == 0)
-        status = ctl_fail(CTL_NO_PROCESS, "no process '%s': see tallyctl list, or tallyctl doctor PID", word);
-    else
-        status = ambiguous(word, candidates, count);
+    status = pick(json_object_get(reply.json, "processes"), word, &found);
+    if (status == CTL_DONE)
+        *process = json_incref((json_t *)found);
+    client_reply_fini(&reply);
+    return status;
+}
+
+enum ctl_exit match_ids(struct client *client, const struct ctl_words *words, json_t *ids)
+{
+    struct client_reply reply;
+    const json_t *found = NULL;
+    enum ctl_exit status = client_processes(client, "", &reply);
+    if (status != CTL_DONE)
+        return status;
+    for (unsigned i = 0; i < words->count && status == CTL_DONE; i++) {
+        status = pick(json_object_get(reply.json, "processes"), words->words[i], &found);
+        if (status == CTL_DONE && !is_live(found))
+            status = ctl_fail(CTL_GONE, "'%s' has ended", words->words[i]);
+        if (status == CTL_DONE)
+            json_array_append(ids, json_object_get(found, "id"));
+    }
     client_reply_fini(&reply);
     return status;
 }

@@ -18,4 +18,7 @@ size_t match_processes(const json_t *list, const char *word, const json_t **cand
 /* Finds the one process; says on stderr who could be meant, or that nobody is. *process: a new reference. */
 enum ctl_exit match_one(struct client *client, const char *word, json_t **process);
 
+/* The ids of the live processes that the words name, of each one, are appended to *ids, a list; else as match_one(). */
+enum ctl_exit match_ids(struct client *client, const struct ctl_words *words, json_t *ids);
+
 #endif

@@ -98,14 +98,23 @@ static bool read_SIZE(const struct option_row *row, const char *value, ctl_SIZE 
     return text_parse_bytes(value, &out->value) || refuse(row, value, "bytes, such as 65536, 64KiB or 2MiB");
 }
 
+static bool read_WORDS(const struct option_row *row, const char *value, ctl_WORDS *out)
+{
+    if (!*value)
+        return refuse(row, value, row->argument);
+    if (out->count == CTL_WORDS_MAX) {
+        ctl_fail(CTL_USAGE, "--%s may stand %u times at most", row->word, CTL_WORDS_MAX);
+        return false;
+    }
+    out->words[out->count++] = value;
+    return true;
+}
+
 static bool read_LABELS(const struct option_row *row, const char *value, ctl_LABELS *out)
 {
     if (!strchr(value, '=') || *value == '=' || strlen(value) > CTL_LABEL_MAX)
         return refuse(row, value, row->argument);
-    if (out->count == CTL_LABELS_MAX)
-        return refuse(row, value, "sixteen labels at most");
-    out->words[out->count++] = value;
-    return true;
+    return read_WORDS(row, value, out);
 }
 
 /* Obeys one option. */

@@ -75,7 +75,7 @@ void request_add_segment(char path[REQUEST_PATH_MAX], const char *value)
     append(path, value, true);
 }
 
-void request_add_labels(char path[REQUEST_PATH_MAX], const struct ctl_labels *labels)
+void request_add_labels(char path[REQUEST_PATH_MAX], const struct ctl_words *labels)
 {
     for (unsigned i = 0; i < labels->count; i++) {
         char pair[CTL_LABEL_MAX + 1];

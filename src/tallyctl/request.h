@@ -21,7 +21,7 @@ void request_add_number(char path[REQUEST_PATH_MAX], const char *name, const str
 /* Appends a segment, "/VALUE", escaped. */
 void request_add_segment(char path[REQUEST_PATH_MAX], const char *value);
 /* "label=KEY:VALUE" of each --label. */
-void request_add_labels(char path[REQUEST_PATH_MAX], const struct ctl_labels *labels);
+void request_add_labels(char path[REQUEST_PATH_MAX], const struct ctl_words *labels);
 
 /* False, which is said: something that was added did not fit. */
 bool request_fits(const char *path);

@@ -32,11 +32,12 @@ struct ctl_number {
     uint64_t value; /* 0 where it is not given */
 };
 
-#define CTL_LABELS_MAX 16u
+/* Of an option that may stand often. */
+#define CTL_WORDS_MAX 64u
 #define CTL_LABEL_MAX 511u /* bytes */
-struct ctl_labels {
+struct ctl_words {
     unsigned count;
-    const char *words[CTL_LABELS_MAX]; /* "KEY=VALUE" */
+    const char *words[CTL_WORDS_MAX];
 };
 
 /* What an option of a kind is kept as. */
@@ -46,7 +47,8 @@ typedef const char *ctl_WORD;
 typedef struct ctl_number ctl_NUMBER;
 typedef struct ctl_number ctl_DURATION; /* milliseconds */
 typedef struct ctl_number ctl_SIZE;     /* bytes */
-typedef struct ctl_labels ctl_LABELS;
+typedef struct ctl_words ctl_LABELS; /* "KEY=VALUE" each */
+typedef struct ctl_words ctl_WORDS;
 
 /* Where an answer for people is written. */
 struct paper {

@@ -163,6 +163,23 @@ class Commands(Scenario):
         self.assertEqual(len(self.succeeds("list", "--label", "team=fruit").splitlines()), 2)
         self.assertEqual(self.succeeds("list", "--label", "team=meat"), "no processes\n")
 
+    def test_a_batch_is_for_those_that_were_named_and_for_no_others(self):
+        bystander = self.attached(self.start_host("ledger", "bystander"))
+        orchard = self.attached(self.start_mal("orchard", None, "team=fruit", stdin=subprocess.PIPE))
+        shown = self.succeeds("batch", "collect", "--process", "banana", "--process", orchard[:8])
+        self.assertEqual({line.split()[0] for line in shown.splitlines()[1:]}, {self.process[:8], orchard[:8]})
+        shown = self.succeeds("batch", "collect", "-p", "banana", "-p", "orchard", "--label", "team=fruit")
+        self.assertEqual([line.split()[0] for line in shown.splitlines()[1:]], [orchard[:8]])
+        before = self.get("/v1/operations")["operations"]
+        self.fails(4, "batch", "collect", "-p", "banana", "-p", "nobody")
+        self.assertIn("twice", self.fails(2, "batch", "collect", "--label", "team=fruit", "--label", "team=meat"))
+        for words in (["--name", b"\xff"], ["--label", "team=fruit", "--label", b"k=\xff"], ["--label", b"\xff=v"]):
+            done = subprocess.run([program("tallyctl"), "batch", "collect", *words], env=self.environment, capture_output=True, timeout=10, check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, b""), done)
+            self.assertIn(b"takes UTF-8", done.stderr)
+        self.assertEqual(self.get("/v1/operations")["operations"], before)
+        self.assertEqual(self.stats(bystander)["collections"], 0)
+
     def test_over_tcp_with_a_token(self):
         host, port = self.address()
         secret = self.succeeds("token", "create", "ci", "--scope", "read").strip()
@@ -311,6 +328,7 @@ class Commands(Scenario):
         self.assertIn("stats", offers("watch", ""))
         self.assertNotIn("collect", offers("watch", ""))
         self.assertIn("banana", offers("watch", "stats", ""))
+        self.assertIn("banana", offers("batch", "collect", "--process", "b"))
         self.assertEqual(offers("nonsense", ""), [])
         self.assertEqual(offers("login", ""), [])
 

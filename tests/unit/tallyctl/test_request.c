@@ -39,7 +39,7 @@ static void test_request_add_labels_splits_at_the_first_sign(void **state)
 {
     (void)state;
     char path[REQUEST_PATH_MAX] = "";
-    request_add_labels(path, &(struct ctl_labels){2, {"team=bread", "a=b=c"}});
+    request_add_labels(path, &(struct ctl_words){2, {"team=bread", "a=b=c"}});
     assert_string_equal(path, "?label=team:bread&label=a:b%3Dc");
 }
 
