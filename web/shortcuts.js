@@ -22,7 +22,7 @@ function setLetters(on) {
     } catch { /* as long as the page then */ }
 }
 
-const TABLE_KEYS = [["↑, ↓, Page Up, Page Down, Home, End", "move between rows"], ["Enter", "open the row"], ["→, ←", "open and close a group"],
+const TABLE_KEYS = [["↑, ↓, Page Up, Page Down, Home, End", "move between rows"], ["Enter", "open the row"], ["→, ←", "open and close a group; to the links and buttons of a row, and back"],
     ["Space, Shift Space", "choose a row, or all up to it"], ["Shift ↑, Shift ↓", "choose while moving"], ["Ctrl A, Escape", "choose all, or none"]];
 
 function Help() {

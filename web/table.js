@@ -3,7 +3,8 @@
  *
  * By keyboard it is one stop: arrows, Page Up and Down, Home and End move between rows, Enter opens one. Where rows can be
  * chosen, Space chooses, with Shift all up to there, Ctrl+A all, Escape none; groups open with Right and close with Left.
- * The focus stays with the table and a row is named by aria-activedescendant, so it outlives rows that scroll away. */
+ * The focus stays with the table and a row is named by aria-activedescendant, so it outlives rows that scroll away; only
+ * to a link or button within a row it goes by Right, to the next and back by Right and Left, and out again by Escape. */
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
 import { announce } from "./announce.js";
@@ -132,6 +133,24 @@ function cell(column, { row, group, rows }, first, open) {
         : sum === undefined ? null : column.format ? column.format(sum) : sum;
 }
 
+/** The links and buttons within a row. @param {Element|null} row @returns {HTMLElement[]} */
+const within = (row) => [...row?.querySelectorAll(/** @type {"a"} */ ("a, button")) ?? []].filter((one) => !one.matches(":disabled"));
+
+/** The keys on what stands within a row. @param {KeyboardEvent} event @returns {boolean} whether it was one of them */
+function withinKey(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
+    const row = /** @type {HTMLElement|null} */ (target.closest("tbody tr[data-key]"));
+    const table = target.closest("table");
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!row || !table || step === undefined && !["Escape", "ArrowUp", "ArrowDown"].includes(event.key)) {
+        return false;
+    }
+    const all = within(row);
+    const next = step ? all[all.indexOf(target) + step] : null;
+    (next ?? (step === 1 ? target : table)).focus();
+    return step !== undefined || event.key === "Escape";
+}
+
 /** The table's keys and clicks. @template Row @param {{props: Props<Row>, lines: Line<Row>[], found: readonly Row[], keys: string[], at: number, page: number,
  *   open: Set<string>, setActive: (key: string) => void, reveal: (index: number) => void, anchor: {current: string}}} given */
 function handlers({ props, lines, found, keys, at, page, open, setActive, reveal, anchor }) {
@@ -170,8 +189,15 @@ function handlers({ props, lines, found, keys, at, page, open, setActive, reveal
         reveal(index);
     };
     const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
-        if (/** @type {HTMLElement} */ (event.target).tagName !== "TABLE" || event.altKey) {
-            return; /* a head's button */
+        if (event.altKey) {
+            return;
+        }
+        if (withinKey(event)) {
+            event.preventDefault();
+            return;
+        }
+        if (document.activeElement !== event.currentTarget) {
+            return; /* a head's button, or one within a row */
         }
         const ctrl = event.ctrlKey || event.metaKey;
         const to = { ArrowDown: at + 1, ArrowUp: at < 0 ? 0 : at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: lines.length - 1 }[event.key];
@@ -188,6 +214,8 @@ function handlers({ props, lines, found, keys, at, page, open, setActive, reveal
             selection.change(new Set());
         } else if ((event.key === "ArrowRight" || event.key === "ArrowLeft") && line && !line.row) {
             turn(line.group, event.key === "ArrowRight");
+        } else if (event.key === "ArrowRight" && line) {
+            within(/** @type {HTMLElement} */ (event.currentTarget).querySelector("tr.active"))[0]?.focus();
         } else {
             return;
         }
