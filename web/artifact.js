@@ -8,6 +8,7 @@ import { ask as askFirst } from "./confirm.js";
 import { Facts, share } from "./drawings.js";
 import * as format from "./format.js";
 import { ObjectPage, objectColumns, objectName } from "./object.js";
+import { Held } from "./held.js";
 import { Pages, all, cursorOf } from "./paging.js";
 import { useResource } from "./resource.js";
 import { download } from "./paint.js";
@@ -93,36 +94,45 @@ function Downloads({ store, artifact }) {
 const Tabs = ({ address, artifact, tab }) => html`<nav class="tabs" aria-label="Parts of the snapshot">${TABS.map(([id, label]) => html`<a key=${id} href=${address.to("snapshots", { artifact: artifact.id, tab: id === "types" ? null : id })}
     aria-current=${tab === id ? "page" : null} data-testid="tab-${id}">${label}</a>`)}</nav>`;
 
+/** Goes down while one object holds nearly all, as far as that says something new: a long list is the same all along.
+ * @param {Artifact} artifact @param {AbortSignal} signal @returns {Promise<{above: SnapshotObject[], objects: SnapshotObject[], row: boolean}>} */
+async function heaviest(artifact, signal) {
+    const above = [];
+    for (let under = "";;) {
+        const objects = /** @type {SnapshotObject[]} */ ((await api.get(`${pathOf(artifact.id)}/dominators?limit=${HOLDERS}${under}`, signal)).dominators);
+        const [first] = objects;
+        if (!first || above.length === DEEPEST || first.retained_bytes < artifact.bytes * NEARLY_ALL || !first.dominated) {
+            return { above, objects, row: false };
+        }
+        const last = above[above.length - 1];
+        if (last && last.type === first.type && !last.label && !first.label) {
+            return { above, objects, row: true };
+        }
+        above.push(first);
+        under = `&object=${first.object}`;
+    }
+}
+
 /** The few objects that hold the most. @param {{address: Address, artifact: Artifact}} props */
 function Holders({ address, artifact }) {
-    const answer = useResource(async (signal) => {
-        const above = [];
-        for (let under = "";;) {
-            const objects = /** @type {SnapshotObject[]} */ ((await api.get(`${pathOf(artifact.id)}/dominators?limit=${HOLDERS}${under}`, signal)).dominators);
-            const [first] = objects;
-            if (!first || above.length === DEEPEST || first.retained_bytes < artifact.bytes * NEARLY_ALL || !first.dominated) {
-                return { above, objects };
-            }
-            above.push(first);
-            under = `&object=${first.object}`;
-        }
-    }, [artifact.id]);
-    const { above = [], objects = [] } = answer.data ?? {};
+    const answer = useResource((signal) => heaviest(artifact, signal), [artifact.id]);
+    const { above = [], objects = [], row = false } = answer.data ?? {};
     if (!objects.length) {
         return null;
     }
     const linkOf = (/** @type {SnapshotObject} */ one) => address.with({ tab: "objects", object: one.object, type: null });
-    return html`<section class="holders" aria-labelledby="holders-title" data-testid="holders"><h3 id="holders-title">What holds the most</h3>
-        ${above.length ? html`<p class="remark">All but a little is held by ${above.map((one, index) => html`${index ? ", and in it " : ""}<a href=${linkOf(one)}>${objectName(one)}</a>`)}; in that:</p>` : null}
-        <ol>${objects.map((one) => html`<li key=${one.object}><a href=${linkOf(one)}>${objectName(one)}</a>
+    const part = (/** @type {SnapshotObject} */ one) => share(one.retained_bytes / Math.max(1, artifact.bytes) * 100);
+    return html`<section class="panel holders" aria-labelledby="holders-title" data-testid="holders"><h3 id="holders-title">What holds the most</h3>
+        ${above.length ? html`<p class="said"><strong>${part(above[0])} of this heap</strong> hangs on ${above.map((one, index) => html`${index ? ", and in it on " : ""}<a href=${linkOf(one)}>${objectName(one)}</a>`)}${row ? html`, the first of a chain in which each ${above[above.length - 1].type} holds the next` : ""}.</p>` : null}
+        ${row ? null : html`${above.length ? html`<p class="remark">In that:</p>` : null}<ol>${objects.map((one) => html`<li key=${one.object}><a href=${linkOf(one)}>${objectName(one)}</a>
             <span class="rank" aria-hidden="true"><i style=${{ width: `${one.retained_bytes / Math.max(1, artifact.bytes) * 100}%` }}></i></span>
-            <span class="number">${format.bytes(one.retained_bytes)} <small>${share(one.retained_bytes / Math.max(1, artifact.bytes) * 100)}</small></span></li>`)}</ol>
-        <p class="remark">Bytes that would go with it: its own, and those of all that only it leads to.</p></section>`;
+            <span class="number">${format.bytes(one.retained_bytes)} <small>${part(one)}</small></span></li>`)}</ol>`}
+        <p class="remark">Counted is what would go with an object: its own bytes, and those of all that can be reached through it alone (its <em>retained</em> size).</p></section>`;
 }
 
 /** @param {Address} address @returns {import("./rows.js").Column<ArtifactType>[]} */
 const typeColumns = (address) => [
-    { id: "type", label: "Type", width: 16, value: (row) => row.type, show: (row) => html`<a href=${address.to("snapshots", { artifact: address.get("artifact"), tab: "objects", type: row.type })} tabindex="-1" title=${row.type}>${row.type}</a>` },
+    { id: "type", label: "Type", width: 14, stick: true, value: (row) => row.type, show: (row) => html`<a href=${address.to("snapshots", { artifact: address.get("artifact"), tab: "objects", type: row.type })} tabindex="-1" title=${row.type}>${row.type}</a>` },
     { id: "objects", label: "Objects", number: true, value: (row) => row.objects, show: (row) => format.exact(row.objects) },
     { id: "bytes", label: "Own bytes", number: true, help: "Of the objects alone, with native memory that they own", value: (row) => row.bytes + row.native_bytes, show: (row) => format.bytes(row.bytes + row.native_bytes) },
     { id: "retained_bytes", label: "Retained", number: true, help: "What would go if all objects of the type went", value: (row) => row.retained_bytes, show: (row) => html`<strong>${format.bytes(row.retained_bytes)}</strong>` },
@@ -156,7 +166,7 @@ function Objects({ address, artifact }) {
     const columns = useMemo(() => objectColumns(address), [String(address)]);
     return html`<div class="list-head"><h3>${type ? html`Objects of type <code>${type}</code>` : "All objects"}</h3>${type ? html`<a href=${address.with({ type: null, page: null })} data-testid="any-type">of any type</a>` : null}</div>
         ${answer.problem ? html`<${Failed} problem=${answer.problem} again=${answer.refresh} />` : null}
-        ${!rows ? answer.problem ? null : html`<${Loading} what="its objects" />` : html`
+        ${!rows ? answer.problem ? null : html`<${Loading} what="its objects" />` : html`${type && rows.length ? html`<${Held} address=${address} artifact=${artifact} type=${type} rows=${rows} />` : null}
         <${Table} id="objects" caption=${type ? `objects of type ${type}` : "objects"} rows=${rows} columns=${columns} keyOf=${(/** @type {SnapshotObject} */ one) => String(one.object)} address=${address} order=""
             tools=${html`<label>the most <select data-testid="objects-sort" onChange=${(/** @type {any} */ event) => change({ sort: event.target.value === ORDERS[0][0] ? null : event.target.value, page: null })}>
                     ${ORDERS.map(([order, words]) => html`<option key=${order} value=${order} selected=${order === sort}>${words}</option>`)}</select></label>

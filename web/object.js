@@ -4,10 +4,12 @@ import { html, useMemo } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import { Chain, Facts, share } from "./drawings.js";
 import * as format from "./format.js";
+import { nodesOfWay } from "./held.js";
 import { Pages, cursorOf } from "./paging.js";
 import { useResource } from "./resource.js";
 import { Failed, Loading } from "./states.js";
 import { Table } from "./table.js";
+import { fieldOf } from "./way.js";
 
 /** @typedef {import("./findings").Artifact} Artifact */
 /** @typedef {import("./findings").SnapshotObject} SnapshotObject */
@@ -23,23 +25,23 @@ const EDGES_A_PAGE = "100";
 /** @type {Record<string, string>} */
 const ROOTS = { declared: "held by a root, a pin, a handle or the garbage list", external: "held by references that nothing explains", immortal: "immortal" };
 
+/** @type {Record<string, string>} */
+const HOLDERS = { declared: "a root", external: "outside", immortal: "immortal" };
+
 /** @param {Named} one */
 export const objectName = ({ type, object, label }) => html`<span class="object-name">${type ?? "gone"} <small class="number">#${object}</small>${label ? html` <q class="object-label">${label}</q>` : null}</span>`;
 
 /** @param {Named} one */
 const objectText = ({ type, object, label }) => `${type ?? "gone"} #${object}${label ? ` “${label}”` : ""}`;
 
-/** Where a reference lies. @param {Link} link */
-const fieldOf = ({ field, index, kind }) => `${field ?? (kind === "hold" ? "(hold)" : kind === "weak" ? "(weak)" : kind === "visited" ? "(traverse)" : "")}${index === null ? "" : `[${index}]`}`;
-
 /** Of a list that tallyd orders. @param {Address} address @returns {import("./rows.js").Column<SnapshotObject>[]} */
 export const objectColumns = (address) => [
-    { id: "object", label: "Object", width: 18, unsorted: true, value: (one) => one.object, show: (one) => html`<a href=${address.with({ object: one.object, out: null, in: null })} tabindex="-1" title=${objectText(one)}>${objectName(one)}</a>` },
+    { id: "object", label: "Object", width: 14, stick: true, unsorted: true, value: (one) => one.object, show: (one) => html`<a href=${address.with({ object: one.object, out: null, in: null })} tabindex="-1" title=${objectText(one)}>${objectName(one)}</a>` },
     { id: "bytes", label: "Own bytes", number: true, unsorted: true, value: (one) => one.bytes + one.native_bytes, show: (one) => format.bytes(one.bytes + one.native_bytes) },
     { id: "retained_bytes", label: "Retained", number: true, unsorted: true, help: "What would go with it", value: (one) => one.retained_bytes, show: (one) => html`<strong>${format.bytes(one.retained_bytes)}</strong>` },
     { id: "references", label: "References", number: true, unsorted: true, help: "Its count", value: (one) => one.references, show: (one) => format.exact(one.references) },
     { id: "external", label: "Unexplained", number: true, unsorted: true, help: "References that no object, root, pin or handle accounts for", value: (one) => one.external, show: (one) => html`<span class=${one.external ? "grew" : ""}>${format.exact(one.external)}</span>` },
-    { id: "held", label: "Held by", unsorted: true, width: 8, value: (one) => one.root ?? (one.garbage ? "nothing: garbage" : "objects") },
+    { id: "held", label: "Held by", unsorted: true, width: 9, value: (one) => one.root ? HOLDERS[one.root] ?? one.root : one.garbage ? "nobody: garbage" : "objects" },
 ];
 
 /** @param {Address} address @param {string} field the head of the field's column @returns {import("./rows.js").Column<Link>[]} */
@@ -49,35 +51,6 @@ const linkColumns = (address, field) => [
     { id: "retained_bytes", label: "Retained", number: true, width: 8, value: (one) => one.retained_bytes, show: (one) => html`<strong>${format.bytes(one.retained_bytes)}</strong>` },
 ];
 
-/** Whether a step of a way is as the one before: a long list is a hundred times the same. @param {WayFromRoot["path"]} path @param {number} at */
-const repeats = (path, at) => at > 0 && at < path.length - 1 && !path[at].label && !path[at - 1].label && path[at].type === path[at - 1].type
-    && path[at].field !== null && path[at].field === path[at - 1].field;
-
-/** The nodes of a way, with a hole where it is too long to tell; of steps that repeat, the first and the last.
- * @param {Address} address @param {WayFromRoot} way @returns {import("./drawings.js").Node[]} */
-function nodesOf(address, { path, root, omitted, omitted_after }) {
-    const hole = omitted ? omitted_after : null;
-    /** @type {import("./drawings.js").Node[]} */
-    const nodes = [];
-    let same = 0;
-    path.forEach((step, index) => {
-        if (index === hole) {
-            nodes.push({ type: `${format.plural(Number(omitted), "step")} left out`, field: "…" });
-        }
-        if (repeats(path, index) && repeats(path, index + 1) && index !== hole && index + 1 !== hole) {
-            same++;
-            return;
-        }
-        if (same) {
-            nodes.push({ type: `${format.exact(same)} more of these`, field: fieldOf(step) });
-        }
-        same = 0;
-        nodes.push({ type: `${step.type ?? "gone"} #${step.object}`, label: step.label ?? "", field: path[index + 1] ? fieldOf(path[index + 1]) : undefined,
-            note: index === path.length - 1 ? "this object" : index === 0 ? root : null, link: address.with({ object: step.object, out: null, in: null }) });
-    });
-    return nodes;
-}
-
 /** Why it is alive. @param {{address: Address, artifact: Artifact, object: string}} props */
 function Path({ address, artifact, object }) {
     const answer = useResource((signal) => api.get(`/v1/artifacts/${encodeURIComponent(artifact.id)}/objects/${encodeURIComponent(object)}/path`, signal), [artifact.id, object]);
@@ -86,7 +59,28 @@ function Path({ address, artifact, object }) {
         ${answer.problem ? html`<${Failed} problem=${answer.problem} again=${answer.refresh} />` : !way ? html`<${Loading} what="the way from a root" />`
             : way.path.length === 0 ? html`<p class="said">Nothing that is held from outside leads to it: it is garbage, which the next collection frees.</p>`
                 : html`<p class="about">${way.path.length === 1 ? "It is" : "The shortest way from an object that is"} ${ROOTS[way.root ?? ""] ?? "held from outside"}${way.path.length === 1 ? "." : ", each by the field that refers to the next:"}</p>
-                    <${Chain} label="Path from a root" nodes=${nodesOf(address, way)} />`}</section>`;
+                    <${Chain} label="Path from a root" nodes=${nodesOfWay(address, way)} />`}</section>`;
+}
+
+/** Those of a type that stand in a row are told once: the first of them, and how many follow. @param {Address} address @param {SnapshotObject[]} chain */
+function dominatorNodes(address, chain) {
+    /** @type {import("./drawings.js").Node[]} */
+    const nodes = chain[0].dominator === null ? [] : [{ type: "more above", field: "holds", link: address.with({ object: chain[0].dominator, out: null, in: null }) }];
+    for (let at = 0; at < chain.length;) {
+        const one = chain[at];
+        let end = at + 1;
+        while (end < chain.length - 1 && chain[end].type === one.type && !chain[end].label && !one.label) {
+            end++;
+        }
+        const folded = end - at > 3 ? end - at - 1 : 0;
+        const field = at < chain.length - 1 ? "holds" : undefined;
+        nodes.push({ type: `${one.type ?? "gone"} #${one.object}`, label: one.label ?? "", note: format.bytes(one.retained_bytes), field, link: address.with({ object: one.object, out: null, in: null }) });
+        if (folded) {
+            nodes.push({ type: `${format.exact(folded)} more of these`, field });
+        }
+        at += 1 + folded;
+    }
+    return nodes;
 }
 
 /** Each goes only when all above it go. @param {{address: Address, artifact: Artifact, first: SnapshotObject}} props */
@@ -102,9 +96,8 @@ function DominatorChain({ address, artifact, first }) {
     return html`<section class="panel" aria-labelledby="chain-title" data-testid="dominator-chain"><h3 id="chain-title">What it goes with</h3>
         ${answer.problem ? html`<${Failed} problem=${answer.problem} again=${answer.refresh} />` : !chain ? html`<${Loading} what="its dominators" />` : chain.length === 1
             ? html`<p class="said">${first.garbage ? "It is garbage: nothing keeps it." : "No single object keeps it alive: it is held from outside, or several ways lead to it."}</p>`
-            : html`<p class="about">Each of these alone leads to the next: free one, and all behind it goes.</p>
-                <${Chain} label="Dominators" nodes=${chain.map((one, index) => ({ type: `${one.type ?? "gone"} #${one.object}`, label: one.label ?? "", note: format.bytes(one.retained_bytes), field: index < chain.length - 1 ? "holds" : undefined,
-                    link: address.with({ object: one.object, out: null, in: null }) }))} />`}</section>`;
+            : html`<p class="about">Each of these is the only way to what stands behind it: free one, and all behind it goes, which is so many bytes.</p>
+                <${Chain} label="Dominators" nodes=${dominatorNodes(address, chain)} />`}</section>`;
 }
 
 /** @param {{address: Address, artifact: Artifact, object: string, which: "out"|"in"}} props */

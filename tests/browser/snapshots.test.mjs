@@ -6,11 +6,42 @@ import { after, before, describe, test } from "node:test";
 import { PATIENCE, LEAK, accessible, addressed, fakePage, inAddress, saved, tabTo, unbuilt } from "./findings.mjs";
 import { byId, eventually, launch, open } from "./page.mjs";
 import { World } from "./world.mjs";
+import { groupsOf, partsOf, someOf } from "../../web/way.js";
 
 const list = (p) => `view=snapshots&process=${p.id}`;
 /** A snapshot that can be looked into, on the fake. */
 const ready = (fake, p) => Object.assign(fake.findings.artifact(p, 1, "clone"), { state: "ready", progress: 1, eta_ms: null });
 const focused = (page) => page.evaluate(() => document.activeElement.dataset.key);
+
+/* A way, of words "TYPE OBJECT LABEL" by the fields between them */
+const wayOf = (text, omitted = 0, after = null) => {
+    const words = text.split(" -");
+    const path = words.map((word, index) => {
+        const [, field = null, rest] = index ? /^(\S+)-> (.*)$/.exec(word) : [null, null, word];
+        const [type, object, label = null] = rest.split(" ");
+        const [, name, at] = /^(.*?)(?:\[(\d+)\])?$/.exec(field ?? "");
+        return { type, object: Number(object), label, field: field === null ? null : name, index: at === undefined ? null : Number(at), kind: "field", retained_bytes: 1 };
+    });
+    return { path, root: "external", omitted, omitted_after: after };
+};
+
+test("a way tells what repeats once, and a hole between what is alike is of its kind", () => {
+    const told = (way) => partsOf(way).map(({ steps, by, times, about }) => `${about ? "~" : ""}${times} ${steps[0]?.type ?? "hole"}${by === null ? "" : `.${by}`}`);
+    const row = Array.from({ length: 6 }, (_, n) => `-rest-> list ${n + 2}`).join(" ");
+    assert.deepEqual(told(wayOf(`atom 1 line15 -content-> list 1 ${row} -first-> map 9`)), ["1 atom.content", "6 list.rest", "1 list.first", "1 map"]);
+    assert.deepEqual(told(wayOf("atom 1 -content-> list 1 -rest-> list 2 -first-> map 9")), ["1 atom.content", "1 list.rest", "1 list.first", "1 map"]);
+    assert.deepEqual(told(wayOf(`atom 1 -content-> list 1 ${row} -first-> map 9`, 1000, 4)), ["1 atom.content", "~1006 list.rest", "1 list.first", "1 map"]);
+    assert.deepEqual(told(wayOf("atom 1 -content-> list 1 -x-> map 2 -y-> atom 3", 7, 2)), ["1 atom.content", "1 list.…", "~7 hole.…", "1 map.y", "1 atom"]);
+    assert.deepEqual(told(wayOf("atom 1")), ["1 atom"]);
+});
+
+test("ways that go alike are one, with what they have in common; places in arrays and objects do not count, labels do", () => {
+    const groups = groupsOf([wayOf("vec 1 -items[3]-> map 2 -items[0]-> node 3 -next-> leaf 7"), wayOf("vec 1 -items[3]-> map 2 -items[5]-> node 4 -next-> leaf 8"),
+        wayOf("vec 1 -items[4]-> map 2 other -items[0]-> leaf 9"), wayOf("vec 1 -items[3]-> map 2 -items[9]-> node 4 -next-> node 5 -next-> node 6 -next-> leaf 10")]);
+    assert.deepEqual(groups.map(({ count, shared }) => [count, shared]), [[3, 2], [1, 3]]);
+    assert.deepEqual(groupsOf([]), []);
+    assert.deepEqual([someOf([1, 2], 8), someOf(Array.from({ length: 100 }, (_, n) => n), 4)], [[1, 2], [12, 37, 62, 87]]);
+});
 
 describe("snapshots on a bent tallyd", () => {
     let browser;
@@ -20,7 +51,7 @@ describe("snapshots on a bent tallyd", () => {
     test("one is taken, watched until it is ready, opened and deleted", PATIENCE, async () => {
         const { page, faults, end } = await fakePage(browser, list);
         await byId(page, "artifacts-empty").waitFor();
-        await eventually("the cost is told", async () => /36,000 objects.*Pauses the program for about 2\.30 ms, by a copied process/.test(await byId(page, "take-cost").textContent()) || byId(page, "take-cost").textContent());
+        await eventually("the cost is told", async () => /36,000 objects.*Pauses the program for about 2\.30 ms; then a copy of the process is read/.test(await byId(page, "take-cost").textContent()) || byId(page, "take-cost").textContent());
         await accessible(page, "no snapshots");
         await byId(page, "take-heap").selectOption("2");
         await byId(page, "take-cost").getByText("1,200 objects").waitFor();
@@ -28,12 +59,24 @@ describe("snapshots on a bent tallyd", () => {
         await byId(page, "take-answer").getByText("took 240 objects").waitFor();
         await page.locator('tr[data-state="ready"]').waitFor();
         await accessible(page, "the list");
-        await page.locator('tr[data-state="ready"] [data-testid="delete-artifact"]').click();
-        await byId(page, "confirm-no").click();
-        await page.locator('tr[data-state="ready"] a').first().click();
+        await page.locator("h1").focus(); /* from here by keyboard: to the row, into it, to its button */
+        await tabTo(page, '[data-testid="artifacts"]');
+        await page.keyboard.press("ArrowDown");
+        await page.keyboard.press("ArrowRight");
+        assert.equal(await page.evaluate(() => document.activeElement.tagName), "A");
+        await page.keyboard.press("ArrowRight");
+        assert.equal(await page.evaluate(() => document.activeElement.dataset.testid), "delete-artifact");
+        await page.keyboard.press("Enter");
+        await byId(page, "confirm-no").waitFor();
+        await page.keyboard.press("Escape");
+        await byId(page, "artifacts").focus();
+        await page.keyboard.press("Enter");
         await byId(page, "artifact").waitFor();
-        await byId(page, "artifact").locator('[data-testid="delete-artifact"]').click();
-        await byId(page, "confirm-yes").click();
+        await tabTo(page, '[data-testid="delete-artifact"]');
+        await page.keyboard.press("Enter");
+        await byId(page, "confirm-no").waitFor();
+        await tabTo(page, '[data-testid="confirm-yes"]');
+        await page.keyboard.press("Enter");
         await byId(page, "artifacts-empty").waitFor();
         assert.deepEqual(faults, []);
         await end();
@@ -41,7 +84,7 @@ describe("snapshots on a bent tallyd", () => {
 
     test("a pause that is too long is refused, and forced by who confirms it", PATIENCE, async () => {
         const { page, faults, fake, end } = await fakePage(browser, list, (one) => { one.findings.refused = true; });
-        await byId(page, "take-cost").getByText("in slices").waitFor();
+        await byId(page, "take-cost").getByText("at its own safepoints").waitFor();
         await byId(page, "take-mode").selectOption("clone");
         await byId(page, "take-refused").waitFor();
         await accessible(page, "refused");
@@ -66,6 +109,10 @@ describe("snapshots on a bent tallyd", () => {
         await page.locator('[data-testid="artifact-types"] tr[data-type="Node"] a').click();
         await byId(page, "objects").waitFor();
         assert.equal(await inAddress(page, "type"), "Node");
+        await byId(page, "held-way").first().waitFor();
+        assert.equal(await byId(page, "held-way").first().locator(".node").first().textContent(), "Session #1 a root");
+        assert.match(await byId(page, "held-way").first().locator(".node").last().textContent(), /^Node/);
+        await accessible(page, "who holds a type's objects");
         await byId(page, "any-type").click();
         await byId(page, "page-pages").waitFor();
         const first = await page.locator('[data-testid="objects"] tbody tr').first().getAttribute("data-object");
@@ -85,7 +132,7 @@ describe("snapshots on a bent tallyd", () => {
         await byId(page, "object").waitFor();
         const object = Number(await byId(page, "object").getAttribute("data-object"));
         await page.locator('[data-testid="path"] .chain li').last().getByText(`#${object}`).waitFor();
-        assert.equal(await page.locator('[data-testid="path"] .chain .node').first().textContent(), "Session #1 declared");
+        assert.equal(await page.locator('[data-testid="path"] .chain .node').first().textContent(), "Session #1 a root");
         assert.match(await page.locator('[data-testid="path"] .edge code').first().textContent(), /^children\[\d\]$/);
         assert.equal(await page.locator('[data-testid="dominator-chain"] .chain li').count(), await page.locator('[data-testid="path"] .chain li').count());
         await accessible(page, "an object");
@@ -133,6 +180,7 @@ describe("snapshots on a bent tallyd", () => {
     test("suspects: what grows and why, who reclaims, what is examined in vain; and none says what was watched", PATIENCE, async () => {
         const { page, faults, fake, end } = await fakePage(browser, (p) => `view=suspects&process=${p.id}`, ready);
         await byId(page, "growing").first().waitFor();
+        await byId(page, "verdict").getByText(/2 types grow by 54\.5 MiB an hour, most of it Session/).waitFor();
         assert.match(await byId(page, "growing").first().textContent(), /Sessionvery likely.*45\.8 MiB an hour.*Its least rose in 12 of 12 windows/s);
         assert.match(await byId(page, "reclaimed-said").textContent(), /of what the cycle collector frees is Node: make Node\.parent weak/);
         await byId(page, "external-section").locator("tbody tr").first().waitFor();
@@ -178,6 +226,7 @@ describe("a real program's snapshot", { skip: unbuilt }, () => {
         await page.locator('tr[data-state="ready"]').waitFor({ timeout: 40_000 });
         await page.locator('tr[data-state="ready"] a').first().click();
         await page.locator('[data-testid="artifact-types"] tr[data-type="list"] a').click();
+        await byId(page, "held-way").first().locator(".node", { hasText: /^atom #/ }).waitFor(); /* that keeps them all */
         const { artifacts: [{ id: artifact }] } = await world.api("/v1/artifacts");
         const { types } = await world.api(`/v1/artifacts/${artifact}/types`);
         assert.ok(types.find(({ type }) => type === "list").objects >= 600);

@@ -42,7 +42,7 @@ class Suspects(Scenario):
             found = until(lambda: self.suspects(processes["leak"])["growing"], "the leak is suspected", 30)
             row = next(one for one in found if one["type"] == "list")
             self.assertTrue(0.1 <= row["confidence"] < 0.5, row)  # some seconds are not enough to be sure
-            self.assertRegex(row["reason"], r"in each of \d+ parts of \d s rose \d+ times out of \d+")
+            self.assertRegex(row["reason"], r"in each of \d+ windows of \d s rose \d+ times out of \d+")
             self.assertEqual(len(row["live_bytes_then"]), row["windows"])
             self.assertEqual(row["live_bytes_then"], sorted(row["live_bytes_then"]))
             per_hour = 4 / TICK * 3600  # two lists, and a cell for each of them, a tick

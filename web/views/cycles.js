@@ -71,7 +71,7 @@ function Find({ store, id, done }) {
         <${AnswerLine} store=${store} answer=${answer} testid="find-answer" />`;
 }
 
-/** @param {{row: Row, address: Address, artifact: {id: string, heap: number}|null, most: number}} props */
+/** @param {{row: Row, address: Address, artifact: import("../findings").Artifact|null, most: number}} props artifact: the newest of the row's heap */
 function CycleCard({ row, address, artifact, most }) {
     const { steps, whole } = row.parts;
     const at = weakStep(row.parts, row.weaken);
@@ -90,9 +90,8 @@ function CycleCard({ row, address, artifact, most }) {
             <div><dt>last found</dt><dd title=${format.moment(row.seen_at * 1000)}>${format.age(Date.now() - row.seen_at * 1000)} ago</dd></div>
             <div><dt>heap</dt><dd>${row.heap}</dd></div>
         </dl>
-        <${Next}>${artifact && artifact.heap === row.heap ? html`<a href=${address.to("snapshots", { artifact: artifact.id, tab: "objects", object: row.object })} data-testid="cycle-object">An object of it <small>#${row.object}</small></a>`
-            : html`<a href=${address.to("snapshots", { heap: row.heap })} data-testid="cycle-object">Take a snapshot to see who holds it</a>`}
-        <//></li>`;
+        ${steps[0]?.type && row.text !== OTHER ? html`<${Next}><a data-testid="cycle-objects" href=${artifact ? address.to("snapshots", { artifact: artifact.id, tab: "objects", type: steps[0].type }) : address.to("snapshots", { heap: row.heap, type: steps[0].type })}>${artifact
+            ? html`Objects of type ${steps[0].type} <small>snapshot of ${format.moment(artifact.taken_at)}</small>` : `Take a snapshot to see its ${steps[0].type}`}</a><//>` : null}</li>`;
 }
 
 /** @param {{address: Address, rows: readonly Row[], shown: readonly Row[]}} props */
@@ -117,14 +116,15 @@ function Body({ store, address }) {
             all(`${api.one(id)}/cycles`, {}, "cycles", signal), all(`${api.one(id)}/types`, {}, "types", signal),
             api.get(`/v1/artifacts?process=${encodeURIComponent(id)}&limit=20`, signal).catch(() => null)]);
         return { cycles: /** @type {CycleRow[]} */ (cycles), types: /** @type {TypeRow[]} */ (types), as_of: first.as_of,
-            artifact: artifacts?.artifacts.find((/** @type {{state: string}} */ one) => one.state === "ready") ?? null };
+            artifacts: /** @type {import("../findings").Artifact[]} */ (artifacts?.artifacts.filter((/** @type {{state: string}} */ one) => one.state === "ready") ?? []) };
     }, [id]);
     const rows = useMemo(() => answer.data ? rowsOf(store, answer.data.cycles, answer.data.types) : [], [answer.data]);
     const filter = address.get("filter");
     const order = address.get("sort", "-bytes");
     const shown = useMemo(() => sorted(filtered(rows, filter, ({ text }) => text), COLUMNS, order), [rows, filter, order]);
     const most = rows.reduce((max, { bytes }) => Math.max(max, bytes), 0);
-    return html`<div class="view-tools"><${Find} store=${store} id=${id} done=${answer.refresh} />
+    return html`<p class="about">Objects that refer to each other in a ring: none of their counts reaches zero, so they wait for the cycle collector, which pauses the program. Counted here is what collections have found since the program began. Make one reference of a ring weak, and such objects go at once.</p>
+        <div class="view-tools"><${Find} store=${store} id=${id} done=${answer.refresh} />
             <button type="button" class="end" data-testid="cycles-refresh" disabled=${gone || Boolean(why)} onClick=${answer.refresh}>Read again</button>
             ${answer.data ? html`<span class="remark">read ${format.clock(answer.data.as_of)}; each reading costs the program a moment</span>` : null}</div>
         ${answer.problem ? html`<${Failed} problem=${answer.problem} again=${answer.refresh} />` : null}
@@ -134,7 +134,7 @@ function Body({ store, address }) {
             : html`<${Tools} address=${address} rows=${rows} shown=${shown} />
                 ${shown.length === 0 ? html`<p class="hint" data-testid="cycles-none">Nothing matches “${filter}”.
                     <button type="button" class="small" onClick=${() => change({ filter: null })}>Clear the filter</button></p>` : null}
-                <ul class="cards" data-testid="cycles">${shown.map((row) => html`<${CycleCard} key=${row.key} row=${row} address=${address} artifact=${answer.data?.artifact ?? null} most=${most} />`)}</ul>`}`;
+                <ul class="cards" data-testid="cycles">${shown.map((row) => html`<${CycleCard} key=${row.key} row=${row} address=${address} artifact=${answer.data?.artifacts.find(({ heap }) => heap === row.heap) ?? null} most=${most} />`)}</ul>`}`;
 }
 
 /** @type {import("../views.js").View} */

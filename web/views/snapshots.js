@@ -20,9 +20,9 @@ import { Table } from "../table.js";
 
 const LIST_EVERY_MS = 1000;
 const FORECAST_EVERY_MS = 3000;
-const MODES = /** @type {const} */ ([["auto", "a copied process where max_pause lets it, else slices"], ["clone", "a copied process: of one instant"], ["slices", "in slices: not of one instant"]]);
+const MODES = /** @type {const} */ ([["auto", "automatic"], ["clone", "at one instant, by a copied process"], ["slices", "in slices, while it runs"]]);
 /** @type {Record<string, string>} */
-const WAYS = { clone: "by a copied process, while the program goes on", slices: "in slices, at the program's own safepoints" };
+const WAYS = { clone: "then a copy of the process is read while the program goes on", slices: "at its own safepoints: what changes meanwhile may be missing" };
 
 /** @type {Record<string, string>} */
 const REASONS = { process_gone: "The process has ended.", vetoed: "The program does not let its heap be looked at.",
@@ -42,7 +42,7 @@ function costOf(forecast, asked) {
 /** @param {ReturnType<typeof costOf>} cost */
 const costWords = (cost) => !cost ? "What it would take cannot be told yet."
     : cost.impossible ? REASONS[cost.reason ?? ""] ?? cost.reason
-        : `Pauses the program for about ${format.duration(cost.pause_ns)}${cost.mode === "slices" ? " at a time" : ""}, ${WAYS[cost.mode]}; done in about ${format.duration(cost.duration_ns)}.`
+        : `Pauses the program for about ${format.duration(cost.pause_ns)}${cost.mode === "slices" ? " at a time" : ""}; ${WAYS[cost.mode]}. Done in about ${format.duration(cost.duration_ns)}.`
             + `${cost.mode === "slices" && cost.reason === "pause_too_long" ? ` Copied, it would pause for ${format.duration(cost.clone_pause_ns)}, beyond its max_pause of ${format.duration(cost.max_pause_ns)}.` : ""}`
             + `${cost.measured ? "" : " A guess: none of this program has been measured yet."}`;
 
@@ -61,6 +61,8 @@ function Take({ store, address, taken }) {
     const heaps = forecast.data?.heaps ?? [];
     const cost = costOf((heap ? heaps.find(({ n }) => String(n) === heap)?.snapshot : forecast.data?.snapshot) ?? null, mode);
     const refused = cost !== null && cost.tooLong;
+    const [newest, setNewest] = useState("");
+    const type = address.get("type");
     const take = async () => {
         const yes = !refused || await askFirst({ title: "Take it all the same?", action: "Take it", danger: true,
             text: html`<p>The pause would exceed the program’s max_pause of ${format.duration(cost?.max_pause_ns)}.</p><p>${sizeWords(cost)}</p>`, cost: costWords(cost) });
@@ -69,33 +71,33 @@ function Take({ store, address, taken }) {
         }
         const operation = await ask("Snapshot", () => api.ask("POST", `${api.one(id)}${heap ? `/heaps/${encodeURIComponent(heap)}` : ""}/snapshot`, { mode, force: refused }));
         taken();
-        const artifacts = [operation?.result?.artifact, ...(operation?.result?.heaps ?? []).map((/** @type {any} */ one) => one.artifact)].filter(Boolean);
-        if (operation?.state === "succeeded" && artifacts.length) {
-            announce("The snapshot is there, and is being analysed");
-        }
+        const [first] = [operation?.result?.artifact, ...(operation?.heaps ?? []).map((/** @type {any} */ one) => one.artifact)].filter(Boolean);
+        setNewest(operation?.state === "succeeded" && first ? first : "");
     };
     return html`<section class="panel take" aria-labelledby="take-title" data-testid="take"><h2 id="take-title">Take a snapshot</h2>
+        ${type ? html`<p class="said" data-testid="take-why">A snapshot shows who holds the objects of type <strong>${type}</strong>.</p>` : null}
         <p class="cost-line" data-testid="take-cost">${gone ? "The process has ended: nothing can be asked of it any more." : html`${sizeWords(cost)} ${costWords(cost)}`}</p>
         ${refused && !gone ? html`<p class="notice warn" data-testid="take-refused"><span>That exceeds the program’s max_pause of ${format.duration(cost?.max_pause_ns)}: choose slices, or force it.</span></p>` : null}
         <div class="together take-controls">
             <button type="button" class=${refused ? "danger" : "primary"} data-testid="take-snapshot" disabled=${Boolean(why) || cost?.impossible} title=${why || null} onClick=${take}>${refused ? "Force a snapshot" : "Take a snapshot"}</button>
             ${heaps.length > 1 ? html`<label>heap <select data-testid="take-heap" onChange=${(/** @type {any} */ event) => change({ heap: event.target.value })}>
                 <option value="" selected=${!heap}>all ${heaps.length}, one snapshot each</option>${heaps.map(({ n, snapshot }) => html`<option key=${n} value=${String(n)} selected=${String(n) === heap}>${n}${snapshot?.objects ? `: ${format.plural(snapshot.objects, "object")}` : ""}</option>`)}</select></label>` : null}
-            <label>way <select data-testid="take-mode" onChange=${(/** @type {any} */ event) => change({ mode: event.target.value === "auto" ? null : event.target.value })}>
+            <label>how <select data-testid="take-mode" onChange=${(/** @type {any} */ event) => change({ mode: event.target.value === "auto" ? null : event.target.value })}>
                 ${MODES.map(([value, words]) => html`<option key=${value} value=${value} selected=${value === mode}>${words}</option>`)}</select></label>
-            <${AnswerLine} store=${store} answer=${answer} testid="take-answer" /></div></section>`;
+            <${AnswerLine} store=${store} answer=${answer} testid="take-answer" />
+            ${newest ? html`<a class="button" data-testid="open-taken" href=${address.to("snapshots", { artifact: newest, ...type ? { tab: "objects", type } : {} })}>Look into it</a>` : null}</div></section>`;
 }
 
 /** @param {Address} address @param {import("../store.js").Store} store @param {() => void} refresh @returns {Column[]} */
 const columnsOf = (address, store, refresh) => [
-    { id: "taken", label: "Taken", width: 12.5, value: (one) => Date.parse(one.taken_at), show: (one) => html`<a href=${address.with({ artifact: one.id })} tabindex="-1">${format.moment(one.taken_at)}</a>` },
+    { id: "taken", label: "Taken", width: 9.5, stick: true, value: (one) => Date.parse(one.taken_at), show: (one) => html`<a href=${address.with({ artifact: one.id })} tabindex="-1">${format.moment(one.taken_at)}</a>` },
     { id: "name", label: "Process", width: 9, value: (one) => one.name, show: (one) => html`<span title=${one.process}>${one.name}</span>` },
     { id: "heap", label: "Heap", number: true, first: "+", width: 4.5, value: (one) => one.heap },
     { id: "state", label: "State", width: 16, value: (one) => one.state, show: (one) => html`<${Progress} artifact=${one} />` },
     { id: "objects", label: "Objects", number: true, value: (one) => one.objects, show: (one) => format.count(one.objects) },
     { id: "bytes", label: "Bytes", number: true, value: (one) => one.bytes, show: (one) => format.bytes(one.bytes) },
     { id: "pause_ns", label: "Pause", number: true, help: "How long the program stood still for it", value: (one) => one.pause_ns, show: (one) => format.duration(one.pause_ns) },
-    { id: "mode", label: "Way", help: "By a copied process, or in slices", width: 6, value: (one) => one.mode },
+    { id: "mode", label: "How", help: "clone: at one instant, by a copied process; slices: while it ran", width: 6, value: (one) => one.mode },
     { id: "size", label: "File", number: true, value: (one) => one.size_bytes, show: (one) => format.bytes(one.size_bytes) },
     { id: "delete", label: "Delete", width: 5, unsorted: true, value: () => null, show: (one) => html`<${DeleteButton} store=${store} artifact=${one} done=${refresh} />` },
 ];
