@@ -56,7 +56,8 @@ function Preview({ body, unit, processes }) {
     const holding = known?.filter(({ holds }) => holds).length ?? 0;
     return html`<section class="preview" aria-labelledby="preview-title"><h3 id="preview-title">What it comes to now</h3>
         <p role="status" data-testid="preview" data-holding=${holding}>${!fit.length ? "No live process fits. The rule will watch those that come."
-            : !known ? loading ? "Looking…" : "" : `${holding} of ${shown.length === 1 ? "1 process" : `${format.exact(shown.length)} processes`} would fire${body.when.for ? ` once it has held for ${body.when.for}` : ""}.`}</p>
+            : !known ? loading ? "Looking…" : "" : `${shown.length === 1 ? holding ? "It would fire for the one process that fits" : "It would not fire for the one process that fits" : `It would fire for ${format.exact(holding)} of ${format.exact(shown.length)} processes`}${holding && body.when.for ? ` once it has held for ${body.when.for}` : ""}.`}</p>
+        ${needs(body.when).history ? html`<p class="hint" data-testid="preview-about">Reckoned here from the history, which has a value a second: the rule itself looks more often, and may find a little more or less.</p>` : null}
         ${known && shown.length ? html`<table><thead><tr><th scope="col">Process</th><th scope="col" class="number">${"grows_by" in body.when || body.when.grows_steadily ? "Has grown by" : "Is"}</th><th scope="col">Condition</th></tr></thead>
             <tbody>${shown.map((process, i) => html`<tr key=${process.id} data-process=${process.name}><th scope="row">${process.name} <span class="pid">${process.pid ?? ""}</span></th>
                 <td class="number">${valueText(known[i].value, unit)}${known[i].type ? html` <span class="pid">${known[i].type}</span>` : null}</td>

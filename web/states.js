@@ -40,5 +40,5 @@ export function refusal(store, scope) {
     const { who } = store;
     return !who || who.scopes.includes(scope) ? ""
         : who.remote_control_off ? "Read-only from another machine: tallyd runs without --remote-control"
-            : `Read-only: this token's scope is ${who.scopes.join(", ")}, and this needs ${scope}`;
+            : `${scope === "admin" ? "For administrators" : "Read-only"}: this token's scope is ${who.scopes.join(", ")}, and this needs ${scope}`;
 }

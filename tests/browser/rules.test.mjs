@@ -48,7 +48,7 @@ describe("rules and alerts", { skip }, () => {
         await tabTo(page, "rule-series");
         await page.keyboard.type("live_objects");
         await typeInto(page, "rule-bound", "4");
-        await byId(page, "preview").getByText("1 of 1 process would fire").waitFor();
+        await byId(page, "preview").getByText("It would fire for the one process that fits").waitFor();
         await typeInto(page, "rule-labels", "app=shop");
         await tabTo(page, "rule-log");
         await page.keyboard.press("Space");

@@ -39,7 +39,7 @@ function Target({ store, address, entry: { kind, target } }) {
 
 /** @param {Store} store @param {Address} address @returns {import("../rows.js").Column<Entry>[]} */
 const columnsOf = (store, address) => [
-    { id: "at", label: "At", width: 12, unsorted: true, value: (r) => r.at, show: (r) => html`<time datetime=${r.at}>${format.moment(r.at)}</time>` },
+    { id: "at", label: "At", width: 9.5, unsorted: true, value: (r) => r.at, show: (r) => html`<time datetime=${r.at}>${format.moment(r.at)}</time>` },
     { id: "who", label: "Who", width: 12, unsorted: true, value: (r) => r.who },
     { id: "from", label: "From", width: 11, unsorted: true, value: (r) => r.from, show: (r) => r.from ?? html`<span class="pid">within</span>` },
     { id: "kind", label: "What", width: 9, unsorted: true, value: (r) => r.kind },

@@ -147,12 +147,12 @@ function Sums({ tail, address }) {
     }
     const { sums } = cache.current;
     return html`<section class="tail-sums" aria-labelledby="tail-sums"><h2 id="tail-sums">Most in this tail</h2>
-        ${sums.length ? html`<table data-testid="tail-sums"><thead><tr><th scope="col">Type</th><th scope="col" class="number">+</th><th scope="col" class="number">− count</th>
+        ${sums.length ? html`<div class="scroll" tabindex="0" role="group" aria-label="Most in this tail"><table data-testid="tail-sums"><thead><tr><th scope="col">Type</th><th scope="col" class="number">+</th><th scope="col" class="number">− count</th>
             <th scope="col" class="number">⟲ cycles</th><th scope="col" class="number">Bytes</th><th scope="col"><span class="unseen">Narrow</span></th></tr></thead>
         <tbody>${sums.slice(0, TYPES_SHOWN).map(([type, sum]) => html`<tr key=${type}><th scope="row"><a href=${address.to("types", { type })}>${type}</a></th>
             <td class="number">${format.exact(sum.alloc)}</td><td class="number">${format.exact(sum.free_refcount)}</td><td class="number">${format.exact(sum.free_cycle)}</td>
             <td class="number">${format.bytes(sum.bytes)}</td>
-            <td>${address.get("type") === type ? null : html`<button type="button" class="small" onClick=${() => change({ type }, { step: true })}>only<span class="unseen"> ${type}</span></button>`}</td></tr>`)}</tbody></table>`
+            <td>${address.get("type") === type ? null : html`<button type="button" class="small" onClick=${() => change({ type }, { step: true })}>only<span class="unseen"> ${type}</span></button>`}</td></tr>`)}</tbody></table></div>`
         : html`<p class="hint">Types appear with their events.</p>`}</section>`;
 }
 

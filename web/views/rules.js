@@ -35,15 +35,21 @@ const processLink = (address, id, name) => html`<a href=${address.to("process", 
 /** @param {Address} address @param {string} name */
 const ruleLink = (address, name) => html`<a href=${address.with({ rule: name, edit: null })} tabindex="-1">${name}</a>`;
 
+/** The view that shows why. @param {{series: string, type?: string|null}} alert */
+const causeOf = ({ series, type }) => type || /^(type_)?live_|_grows|allocat/.test(series) ? { view: "suspects", words: "who grows" }
+    : /pause|collect|gc_|candidates|frees\.cycle/.test(series) ? { view: "collections", words: "collections" }
+        : /events/.test(series) ? { view: "events", words: "events" } : { view: "process", words: "overview" };
+
 /** @param {Address} address @param {Series[]} series @returns {import("../rows.js").Column<Alert>[]} */
 const alertColumns = (address, series) => [
-    { id: "began_at", label: "Since", width: 10, first: "-", value: (a) => a.began_at, show: (a) => html`<time datetime=${a.began_at} title=${a.began_at}>${format.age(Date.now() - Date.parse(a.began_at))} ago</time>` },
+    { id: "began_at", label: "Since", width: 8, first: "-", value: (a) => a.began_at, show: (a) => html`<time datetime=${a.began_at} title=${a.began_at}>${format.age(Date.now() - Date.parse(a.began_at))} ago</time>` },
     { id: "rule", label: "Rule", width: 13, value: (a) => a.rule, show: (a) => ruleLink(address, a.rule) },
     { id: "process", label: "Process", width: 12, value: (a) => a.name || a.process, show: (a) => processLink(address, a.process, a.name) },
     { id: "condition", label: "Condition", value: (a) => `${a.series} ${a.condition}`,
         show: (a) => `${a.series} ${a.condition.replace(/\d{4,}(\.\d+)?/, (n) => valueText(Number(n), unitOf(series, a.series)))}` },
-    { id: "type", label: "Type", width: 11, value: (a) => a.type },
+    { id: "type", label: "Type", width: 9, value: (a) => a.type },
     { id: "value", label: "When it began", number: true, width: 9, value: (a) => a.value, show: (a) => valueText(a.value, unitOf(series, a.series)) },
+    { id: "why", label: "Look at", help: "Where its cause shows", width: 8, unsorted: true, value: (a) => causeOf(a).words, show: (a) => html`<a href=${address.to(causeOf(a).view, { process: a.process, ...a.type ? { filter: a.type } : {} })} data-testid="alert-cause">${causeOf(a).words}</a>` },
 ];
 
 /** @param {{store: Store, address: Address, series: Series[]}} props */
@@ -141,10 +147,10 @@ function Past({ store, address, series }) {
         { id: "detail", label: "What", value: (a) => a.detail }, { id: "type", label: "Type", width: 11, value: (a) => a.type },
         { id: "value", label: "Value", number: true, width: 9, value: (a) => a.value, show: (a) => format.count(a.value) },
     ] : [
-        { id: "resolved_at", label: "Resolved", width: 13, first: "-", value: (a) => a.resolved_at, show: (a) => html`<time datetime=${a.resolved_at}>${format.moment(a.resolved_at)}</time>` },
-        ...alertColumns(address, series).slice(1),
+        { id: "resolved_at", label: "Resolved", width: 10, first: "-", value: (a) => a.resolved_at, show: (a) => html`<time datetime=${a.resolved_at}>${format.moment(a.resolved_at)}</time>` },
+        ...alertColumns(address, series).slice(1, -1),
         { id: "lasted", label: "Lasted", number: true, width: 6, value: (a) => Date.parse(a.resolved_at) - Date.parse(a.began_at), show: (a) => format.age(Date.parse(a.resolved_at) - Date.parse(a.began_at)) },
-        { id: "reason", label: "Because", width: 13, value: (a) => REASONS[a.reason] ?? a.reason },
+        { id: "reason", label: "Because", width: 11, value: (a) => REASONS[a.reason] ?? a.reason },
     ];
     const columns = useMemo(make, [past, address, series, store.fleet]);
     const rows = past && rule ? data?.alerts.filter((/** @type {any} */ a) => a.rule === rule) : data?.alerts;
