@@ -57,12 +57,7 @@ unsigned canvas_fold(struct canvas *canvas, unsigned row, unsigned rows, enum ca
 {
     unsigned used = 0;
     while (*text && used < rows) {
-        size_t length = strlen(text), fits = length;
-        if (used + 1 < rows && length > canvas->columns) {
-            for (fits = canvas->columns; fits && text[fits] != ' ';)
-                fits--;
-            fits = fits ? fits : canvas->columns;
-        }
+        size_t fits = used + 1 < rows ? text_fold(text, canvas->columns) : strlen(text);
         canvas_printf(canvas, row + used++, 0, canvas->columns, look, "%.*s", (int)fits, text);
         text += fits;
         text += *text == ' ';

@@ -1,4 +1,5 @@
 /* From words to a handler: the tables make the parser and the checks. */
+#include <fcntl.h>
 #include <getopt.h>
 #include <langinfo.h>
 #include <locale.h>
@@ -7,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "tally.h"
@@ -125,6 +127,24 @@ static bool reader_is_gone(void)
     return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP));
 }
 
+unsigned ctl_columns(void)
+{
+    struct winsize size = {.ws_col = 0};
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? 0 : size.ws_col;
+}
+
+/* One of the three that is closed would become the number of a socket, and the answer would go there. One that can only be
+ * read makes what is written fail, which is said. */
+static void keep_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 static bool colour_wanted(const struct ctl *ctl)
 {
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -136,7 +156,8 @@ static bool colour_wanted(const struct ctl *ctl)
 enum ctl_exit ctl_main(int argc, char **argv)
 {
     bool given[OPTIONS_MAX] = {false};
-    struct ctl ctl = {.paper.to = stdout, .given = given};
+    keep_standard_descriptors();
+    struct ctl ctl = {.paper = {.to = stdout, .columns = ctl_columns()}, .given = given};
     ctl.paper.ascii = !setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8");
     if (ctl.paper.ascii)
         setlocale(LC_CTYPE, "C.UTF-8"); /* what the API speaks, and columns are reckoned for */

@@ -56,17 +56,33 @@ static enum ctl_exit find_daemon(const struct ctl *ctl, struct client *client)
     return ctl_fail(CTL_NO_DAEMON, "no daemon: the path of the runtime directory is too long");
 }
 
-/* The first line of the file, or what $TALLY_TOKEN holds. */
+/* The first line of the file. "" where it has none; false with errno: it cannot be read. */
 static bool token_read(const char *path, char token[TOKEN_MAX])
 {
+    FILE *file = fopen(path, "re");
+    *token = '\0';
+    if (!file)
+        return false;
+    bool read = fgets(token, TOKEN_MAX, file) || !ferror(file);
+    int error = errno;
+    fclose(file);
+    errno = error;
+    token[strcspn(token, "\r\n")] = '\0';
+    return read;
+}
+
+/* What --token or $TALLY_TOKEN holds. */
+static enum ctl_exit token_find(const struct ctl *ctl, char token[TOKEN_MAX])
+{
     const char *set = getenv("TALLY_TOKEN");
-    FILE *file = path ? fopen(path, "re") : NULL;
-    bool read = path ? file && fgets(token, TOKEN_MAX, file) : set && snprintf(token, TOKEN_MAX, "%s", set) < TOKEN_MAX;
-    if (file)
-        fclose(file);
-    if (read)
-        token[strcspn(token, "\r\n")] = '\0';
-    return read && *token;
+    if (ctl->token && !token_read(ctl->token, token))
+        return ctl_fail(CTL_USAGE, "--token %s: %s", ctl->token, strerror(errno));
+    if (!ctl->token)
+        snprintf(token, TOKEN_MAX, "%s", set ? set : "");
+    if (*token)
+        return CTL_DONE;
+    return ctl->token ? ctl_fail(CTL_USAGE, "--token %s: there is no token in it", ctl->token)
+                      : ctl_fail(CTL_USAGE, "--host needs a token: --token FILE, or $TALLY_TOKEN");
 }
 
 static enum ctl_exit name_host(const struct ctl *ctl, struct client *client)
@@ -82,10 +98,9 @@ static enum ctl_exit name_host(const struct ctl *ctl, struct client *client)
                         ctl->host);
     client->base[strlen(client->base) - (client->base[strlen(client->base) - 1] == '/')] = '\0';
     snprintf(client->place, sizeof client->place, "%s", ctl->host);
-    if (!token_read(ctl->token, token))
-        return ctl->token
-                   ? ctl_fail(CTL_USAGE, "--token %s: %s", ctl->token, errno ? strerror(errno) : "there is no token in it")
-                   : ctl_fail(CTL_USAGE, "--host needs a token: --token FILE, or $TALLY_TOKEN");
+    enum ctl_exit status = token_find(ctl, token);
+    if (status != CTL_DONE)
+        return status;
     snprintf(header, sizeof header, "Authorization: Bearer %s", token);
     client->headers = curl_slist_append(client->headers, header);
     return CTL_DONE;

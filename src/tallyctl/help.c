@@ -1,12 +1,11 @@
 /* help: the tables, for people; folded to the terminal. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "tallyctl/form.h"
 #include "tallyctl/option.h"
 #include "tallyctl/setting.h"
+#include "tallyctl/text.h"
 
 #define INDENT 6
 #define COLUMNS_STANDARD 80
@@ -23,26 +22,18 @@ static const struct {
 /* Of the terminal, within what can be read well. */
 static int width(void)
 {
-    struct winsize size = {.ws_col = COLUMNS_STANDARD};
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col)
-        size.ws_col = COLUMNS_STANDARD;
-    return size.ws_col < 40 ? 40 : size.ws_col > 110 ? 110 : size.ws_col;
+    int columns = (int)ctl_columns();
+    return !columns ? COLUMNS_STANDARD : columns < 40 ? 40 : columns > 110 ? 110 : columns;
 }
 
 /* The text from column `indent` on, folded. */
 static void fold(FILE *to, int indent, const char *text)
 {
-    const int limit = width() - indent;
-    int column = 0;
-    while (*text) {
-        int length = (int)strcspn(text, " ");
-        if (column && column + 1 + length > limit) {
-            fprintf(to, "\n%*s", indent, "");
-            column = 0;
-        }
-        fprintf(to, "%s%.*s", column ? " " : "", length, text);
-        column += length + (column != 0);
-        text += length + (text[length] == ' ');
+    const size_t limit = (size_t)(width() - indent);
+    const char *before = "";
+    for (size_t bytes; (bytes = text_fold(text, limit)); text += bytes + (text[bytes] == ' ')) {
+        fprintf(to, "%s%*s%.*s", before, *before ? indent : 0, "", (int)bytes, text);
+        before = "\n";
     }
     putc('\n', to);
 }

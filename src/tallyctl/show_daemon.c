@@ -194,7 +194,7 @@ void show_rules(const struct paper *paper, const json_t *json)
 void show_rule_series(const struct paper *paper, const json_t *json)
 {
     static const struct column columns[] = {
-        {"SERIES", "name", COLUMN_TEXT, NULL}, {"UNIT", "unit", COLUMN_TEXT, ""}, {"", "help", COLUMN_TEXT, ""}};
+        {"SERIES", "name", COLUMN_TEXT, NULL}, {"UNIT", "unit", COLUMN_TEXT, ""}, {"WHAT IT IS", "help", COLUMN_TEXT, ""}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "series"), "none");
 }
 

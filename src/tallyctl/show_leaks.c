@@ -64,7 +64,7 @@ void show_forecast(const struct paper *paper, const json_t *json)
                                             {">BY RUNS", "runs", COLUMN_NUMBER, NULL},
                                             {"SLICED", "sliced", COLUMN_YES, NULL},
                                             {"OVER MAX PAUSE", "over_max_pause", COLUMN_YES, NULL},
-                                            {"", "reason", COLUMN_TEXT, ""}};
+                                            {"BECAUSE", "reason", COLUMN_TEXT, ""}};
     char pause[TEXT_FIGURE_MAX], took[TEXT_FIGURE_MAX], bytes[TEXT_FIGURE_MAX];
     const json_t *snapshot = json_object_get(json, "snapshot");
     COLUMNS_PRINT(paper, columns, json_object_get(json, "collect"), "no collection can be foreseen");

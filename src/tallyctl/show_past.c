@@ -22,7 +22,7 @@ void show_operation(const struct paper *paper, const json_t *json)
         if (!strcmp(kind, counts[i].kind))
             fprintf(paper->to, "%llu %s\n", (unsigned long long)client_number(json, counts[i].path), counts[i].sentence);
     if (!strcmp(kind, "baseline"))
-        columns_say(paper, "the baseline is that of ", client_text(json, "created_at"), "\n");
+        columns_say(paper, "baseline ", client_text(json, "result.baseline"), "\n");
     if (!json_is_integer(client_member(json, "result.collected")))
         return;
     fprintf(paper->to, "collected %llu objects, %s, in %s after waiting %s for a safepoint\n",
@@ -100,6 +100,8 @@ void show_history(const struct paper *paper, const json_t *json)
             cell_point(table, json_array_get(list, i), at);
     }
     table_print_free(table, paper);
+    if (!begun)
+        fputs("nothing is known of that time\n", paper->to);
     if (json_is_false(json_object_get(json, "complete")))
         fputs("\nincomplete: tallyd did not watch all the time, or has forgotten the beginning\n", paper->to);
 }
@@ -129,10 +131,10 @@ void show_known_alerts(const struct paper *paper, const json_t *json)
 
 void show_audit(const struct paper *paper, const json_t *json)
 {
-    static const struct column columns[] = {{"TIME", "at", COLUMN_TEXT, ""},        {"WHO", "who", COLUMN_TEXT, ""},
-                                            {"FROM", "from", COLUMN_TEXT, ""},      {"WHAT", "kind", COLUMN_TEXT, ""},
-                                            {"TARGET", "target", COLUMN_TEXT, ""},  {"DETAIL", "detail", COLUMN_TEXT, ""},
-                                            {"RESULT", "result", COLUMN_STATE, ""}, {"CODE", "code", COLUMN_TEXT, ""}};
+    static const struct column columns[] = {{"TIME", "at", COLUMN_TEXT, ""},       {"WHO", "who", COLUMN_TEXT, ""},
+                                            {"WHAT", "kind", COLUMN_TEXT, ""},     {"RESULT", "result", COLUMN_STATE, ""},
+                                            {"TARGET", "target", COLUMN_TEXT, ""}, {"FROM", "from", COLUMN_TEXT, ""},
+                                            {"CODE", "code", COLUMN_TEXT, ""},     {"DETAIL", "detail", COLUMN_TEXT, ""}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "records"), "nobody has asked for anything");
 }
 

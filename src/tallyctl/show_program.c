@@ -198,11 +198,11 @@ void show_collections(const struct paper *paper, const json_t *json)
     static const struct column columns[] = {
         {">HEAP", "heap", COLUMN_NUMBER, NULL},           {">NO", "sequence", COLUMN_NUMBER, NULL},
         {"STARTED", "started_at", COLUMN_TEXT, NULL},     {"REASON", "reason", COLUMN_TEXT, NULL},
-        {">GEN", "generation", COLUMN_NUMBER, NULL},      {"SCOPE", "scope", COLUMN_TEXT, NULL},
-        {">PAUSE", "pause_ns", COLUMN_NS, NULL},          {">SLICES", "slices", COLUMN_NUMBER, NULL},
-        {">EXAMINED", "examined", COLUMN_NUMBER, NULL},   {">COLLECTED", "collected", COLUMN_NUMBER, NULL},
-        {">FREED", "freed_bytes", COLUMN_BYTES, NULL},    {">LIVE AFTER", "live_bytes_after", COLUMN_BYTES, NULL},
-        {">WAITED", "safepoint_wait_ns", COLUMN_NS, NULL}};
+        {">GEN", "generation", COLUMN_NUMBER, NULL},      {">PAUSE", "pause_ns", COLUMN_NS, NULL},
+        {">COLLECTED", "collected", COLUMN_NUMBER, NULL}, {">FREED", "freed_bytes", COLUMN_BYTES, NULL},
+        {">EXAMINED", "examined", COLUMN_NUMBER, NULL},   {">LIVE AFTER", "live_bytes_after", COLUMN_BYTES, NULL},
+        {">WAITED", "safepoint_wait_ns", COLUMN_NS, NULL}, {">SLICES", "slices", COLUMN_NUMBER, NULL},
+        {"SCOPE", "scope", COLUMN_TEXT, NULL}};
     COLUMNS_PRINT(paper, columns, json_object_get(json, "collections"), "no collections yet");
 }
 

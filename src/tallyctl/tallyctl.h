@@ -54,7 +54,8 @@ typedef struct ctl_words ctl_WORDS;
 struct paper {
     FILE *to;
     bool colour;
-    bool ascii; /* the locale has no other characters */
+    bool ascii;       /* the locale has no other characters */
+    unsigned columns; /* of the terminal, within which tables stay; 0: it is none, and nothing is left out */
 };
 
 /* One run: what the command line asked for. */
@@ -78,6 +79,9 @@ typedef enum ctl_exit (*ctl_command_fn)(const struct ctl *ctl);
 
 /* Prints "tallyctl: " and the sentence, escaped, on stderr; returns `status`, with which handlers may end. */
 enum ctl_exit ctl_fail(enum ctl_exit status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Columns of the terminal that stdout is; 0: it is none. */
+unsigned ctl_columns(void);
 
 /* Finds the command of `count` words and runs it with the options of `ctl`. It must be one that looks where `looking`. */
 enum ctl_exit ctl_run(const struct ctl *ctl, char **words, int count, bool looking);

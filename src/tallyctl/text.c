@@ -89,17 +89,35 @@ char *text_escape_dup(const char *text)
     return escaped;
 }
 
+/* Bytes of one character of an escaped text, and the columns that it takes. */
+static size_t character(const char *text, size_t *columns)
+{
+    uint32_t point = 0;
+    size_t bytes = decode((const unsigned char *)text, &point);
+    int width = bytes ? wcwidth((wchar_t)point) : 1;
+    *columns = width < 0 ? 1 : (size_t)width;
+    return bytes ? bytes : 1;
+}
+
 size_t text_columns(const char *text)
 {
-    size_t columns = 0;
-    while (*text) {
-        uint32_t point = 0;
-        size_t bytes = decode((const unsigned char *)text, &point);
-        int width = bytes ? wcwidth((wchar_t)point) : 1;
-        columns += width < 0 ? 1 : (size_t)width;
-        text += bytes ? bytes : 1;
-    }
+    size_t columns = 0, width;
+    for (; *text; columns += width)
+        text += character(text, &width);
     return columns;
+}
+
+size_t text_fold(const char *text, size_t columns)
+{
+    size_t bytes = 0, blank = 0, used = 0, width, next;
+    for (; text[bytes]; bytes += next, used += width) {
+        next = character(text + bytes, &width);
+        if (text[bytes] == ' ')
+            blank = bytes;
+        if (bytes && used + width > columns)
+            return blank ? blank : bytes;
+    }
+    return bytes;
 }
 
 size_t text_fit(char *out, size_t room, const char *text, size_t columns, bool ascii)

@@ -24,6 +24,10 @@ size_t text_columns(const char *text);
  * cut, and ends with a mark. ascii: other characters are escaped, too. Returns the columns. */
 size_t text_fit(char *out, size_t room, const char *text, size_t columns, bool ascii);
 
+/* Bytes of the first line of an escaped text that is folded at blanks to so many columns (1 or more); what has no blank is
+ * cut, and a character that is wider stays whole. 0: the text is empty. */
+size_t text_fold(const char *text, size_t columns);
+
 /* Whether `word` is one of those that `between` stands between. */
 bool text_has_word(const char *words, char between, const char *word);
 

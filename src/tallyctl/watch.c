@@ -29,7 +29,7 @@ static char *look_dup(const struct watch *watch, enum ctl_exit *status)
     FILE *to = open_memstream(&text, &bytes);
     if (!to)
         return NULL;
-    once.paper = (struct paper){.to = to};
+    once.paper = (struct paper){.to = to, .columns = watch->screen ? ctl_columns() : 0};
     FILE *complaints = complain_to(watch->screen ? to : stderr);
     *status = ctl_run(&once, once.arguments, once.argument_count, true);
     complain_to(complaints);

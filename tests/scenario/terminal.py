@@ -1,11 +1,37 @@
 """tallyctl in a real terminal: a tmux server of the test's own, whose socket lies in the test's folder."""
+import fcntl
 import os
+import pty
+import select
 import shutil
+import struct
 import subprocess
+import termios
 
 from harness import PATIENCE, ROOT, program, until
 
 TMUX = shutil.which("tmux")
+
+
+def on_terminal(case, *words, columns=80):
+    """What tallyctl writes on a terminal of so many columns, and how it ends."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    child = subprocess.Popen([program("tallyctl"), *words], stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE,
+                             env=case.environment | {"LC_ALL": "C.UTF-8", "TERM": "dumb"}, cwd=ROOT)
+    os.close(theirs)
+    written = b""
+    with child, open(ours, "rb", buffering=0) as terminal:
+        case.addCleanup(lambda: child.poll() is None and child.kill())
+        while select.select([terminal], [], [], PATIENCE)[0]:
+            try:
+                piece = terminal.read(65536)
+            except OSError:  # nobody has it open any more
+                break
+            if not piece:
+                break
+            written += piece
+        return written.decode().replace("\r\n", "\n"), child.wait(PATIENCE)
 
 
 class Terminal:

@@ -181,6 +181,10 @@ class Commands(Scenario):
         self.assertEqual(self.stats(bystander)["collections"], 0)
 
     def test_over_tcp_with_a_token(self):
+        empty = self.write("empty", "")
+        self.assertEqual(self.fails(2, "list", "--host", "127.0.0.1:1", "--token", empty), f"tallyctl: --token {empty}: there is no token in it\n")
+        self.assertIn("No such file", self.fails(2, "list", "--host", "127.0.0.1:1", "--token", empty + "x"))
+        self.assertIn("Is a directory", self.fails(2, "list", "--host", "127.0.0.1:1", "--token", self.dir))
         host, port = self.address()
         secret = self.succeeds("token", "create", "ci", "--scope", "read").strip()
         path = self.write("secret", secret + "\n")
@@ -194,6 +198,13 @@ class Commands(Scenario):
         for words in (["--host", "x y", "--token", path], ["--host", f"{host}:{port}"], ["--host", f"{host}:{port}", "--token", "/nonexistent"],
                       ["--token", path], ["--host", "a@b", "--token", path], ["--host", f"{host}:{port}", "--token", path, "--runtime-dir", "/"]):
             self.fails(2, "list", *words)
+
+    def test_a_closed_stdout_is_a_failure_and_no_socket(self):
+        for words in ("list", "metrics", "events banana -w 100ms"):
+            done = subprocess.run(["sh", "-c", f"{tallyctl(*words.split())} >&-"], env=self.environment, capture_output=True, text=True, timeout=20, check=False)
+            self.assertEqual((done.returncode, done.stderr), (1, "tallyctl: cannot write the answer\n"), words)
+        done = subprocess.run(["sh", "-c", tallyctl("list") + " <&- 2>&-"], env=self.environment, capture_output=True, text=True, timeout=20, check=False)
+        self.assertEqual((done.returncode, done.stdout.splitlines()[0].split()[0]), (0, "ID"))
 
     def test_files_are_whole_or_not_there(self):
         path = os.path.join(self.dir, "document.json")

@@ -9,7 +9,7 @@ import time
 import unittest
 
 from harness import Scenario, until
-from terminal import TMUX, Terminal, tallyctl
+from terminal import TMUX, Terminal, on_terminal, tallyctl
 
 HEADINGS = "NAME                   PID OBJECTS  BYTESv ALLOC/S COUNT/S CYCLE/S   GC%     P99"
 
@@ -248,6 +248,22 @@ class Plain(Scenario):
         self.assertIn("LABELS", self.ctl("top", "-i", "200ms", COLUMNS="160").stdout)
         self.assertEqual(self.ctl("top", "--sort", "nonsense").returncode, 2)
         self.assertIn("No process", self.ctl("top", "--label", "a=b", "-i", "200ms").stdout)
+
+    def test_tables_stay_within_a_terminal(self):
+        self.started.ask("ring 5")
+        self.started.ask("collect 2")
+        until(lambda: self.stats(self.process)["collections"] == 1, "the collection is seen")
+        for words in (["list"], ["types", "banana"], ["collections", "banana"], ["config", "banana"], ["operations"],
+                      ["past", "processes"], ["audit"], ["rules", "series"], ["help"], ["help", "assert"]):
+            for columns in (80, 60, 20):
+                text, status = on_terminal(self, *words, columns=columns)
+                self.assertEqual(status, 0, text)
+                self.assertTrue(text.strip(), words)
+                wide = [line for line in text.split("\n") if len(line) > max(columns, 40) and not line.startswith(("(a wider", "usage: ", "  "))]
+                self.assertEqual(wide, [], (words, columns))
+        self.assertIn("`| cat`, shows ", on_terminal(self, "list")[0])
+        self.assertNotIn("`| cat`", on_terminal(self, "list", columns=200)[0])
+        self.assertIn("LABELS", self.ctl("list").stdout)
 
     def test_watch_prints_frames_and_json_lines(self):
         done = self.ctl("watch", "-c", "2", "-i", "100ms", "list")

@@ -76,10 +76,8 @@ static void test_output_text_collections(void **state)
           "{\"collections\":[{\"heap\":1,\"sequence\":2,\"started_at\":\"T\",\"reason\":\"threshold\","
           "\"generation\":0,\"scope\":\"candidates\",\"pause_ns\":81000,\"slices\":3,\"examined\":9,"
           "\"collected\":4,\"freed_bytes\":96,\"live_bytes_after\":1024,\"safepoint_wait_ns\":0}]}",
-          "HEAP  NO  STARTED  REASON     GEN  SCOPE         PAUSE  SLICES  EXAMINED  COLLECTED  FREED  "
-          "LIVE AFTER  WAITED\n"
-          "   1   2  T        threshold    0  candidates  81.0 us       3         9          4   96 B  "
-          "   1.0 KiB    0 ns\n");
+          "HEAP  NO  STARTED  REASON     GEN    PAUSE  COLLECTED  FREED  EXAMINED  LIVE AFTER  WAITED  SLICES  SCOPE\n"
+          "   1   2  T        threshold    0  81.0 us          4   96 B         9     1.0 KiB    0 ns       3  candidates\n");
 }
 
 static void test_output_text_operation(void **state)
@@ -96,8 +94,8 @@ static void test_output_text_operation(void **state)
           "2 objects are garbage that a full collection would find\n");
     check(show_operation, "{\"kind\":\"garbage_clear\",\"state\":\"succeeded\",\"result\":{\"cleared\":3}}",
           "3 references of the garbage list were given back\n");
-    check(show_operation, "{\"kind\":\"baseline\",\"state\":\"succeeded\",\"result\":{},\"created_at\":\"T\"}",
-          "the baseline is that of T\n");
+    check(show_operation, "{\"kind\":\"baseline\",\"state\":\"succeeded\",\"result\":{\"baseline\":\"0-b1\"}}",
+          "baseline 0-b1\n");
 }
 
 static void test_output_text_listing(void **state)

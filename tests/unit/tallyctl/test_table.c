@@ -84,6 +84,44 @@ static void test_table_escapes_cells(void **state)
     free(text);
 }
 
+static void check_within(unsigned columns, const char *expected)
+{
+    static const char *const headings[] = {"NAME", ">NUMBER", "MIDDLE", "LAST"};
+    char *text = NULL;
+    size_t bytes = 0;
+    struct paper paper = {.to = open_memstream(&text, &bytes), .columns = columns};
+    struct table *table = table_new(headings, 4);
+    table_cell(table, "banana");
+    table_cell(table, "1234567");
+    table_cell(table, "0123456789abcdef");
+    table_cell(table, "words that go on below one another");
+    table_print_free(table, &paper);
+    fclose(paper.to);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+/* Never wider than the terminal; the last text goes on below, another is cut, figures are whole, and what is missing is said. */
+static void test_table_stays_within_the_terminal(void **state)
+{
+    (void)state;
+    static const char whole[] = "NAME     NUMBER  MIDDLE            LAST\n"
+                                "banana  1234567  0123456789abcdef  words that go on below one another\n";
+    check_within(0, whole);
+    check_within(69, whole);
+    check_within(68, "NAME     NUMBER  MIDDLE            LAST\n"
+                     "banana  1234567  0123456789abcdef  words that go on below one\n"
+                     "                                   another\n");
+    check_within(54, "NAME     NUMBER  MIDDLE\n"
+                     "banana  1234567  0123456789abcdef\n"
+                     "(a wider terminal, or `| cat`, shows LAST)\n");
+    check_within(25, "NAME     NUMBER  MIDDLE\n"
+                     "banana  1234567  0123456…\n"
+                     "(a wider terminal, or `| cat`, shows LAST)\n");
+    check_within(14, "NAME\nbanana\n(a wider terminal, or `| cat`, shows NUMBER, MIDDLE, LAST)\n");
+    check_within(3, "NA…\nba…\n(a wider terminal, or `| cat`, shows NUMBER, MIDDLE, LAST)\n");
+}
+
 static void test_table_without_rows_is_its_headings(void **state)
 {
     (void)state;
@@ -115,6 +153,7 @@ int main(void)
         cmocka_unit_test(test_table_paints_cells_only_in_colour),
         cmocka_unit_test(test_table_aligns_text_left_and_figures_right),
         cmocka_unit_test(test_table_escapes_cells),
+        cmocka_unit_test(test_table_stays_within_the_terminal),
         cmocka_unit_test(test_table_without_rows_is_its_headings),
         cmocka_unit_test(test_table_drops_a_row_that_is_cut_short),
     };

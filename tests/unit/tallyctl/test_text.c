@@ -105,6 +105,16 @@ static void test_text_columns_counts_code_points(void **state)
                      5);
 }
 
+static void test_text_fold_breaks_at_blanks(void **state)
+{
+    (void)state;
+    static const struct { const char *text; size_t columns, bytes; } folds[] = {
+        {"", 5, 0}, {"one two", 7, 7}, {"one two", 6, 3}, {"one two", 3, 3}, {"one two", 2, 2}, {"onetwo three", 4, 4},
+        {" one", 2, 2}, {"\xe6\xbc\xa2\xe5\xad\x97", 3, 3}, {"\xe6\xbc\xa2\xe5\xad\x97", 1, 3}, {"e\xcc\x81x", 1, 3}};
+    for (size_t i = 0; i < sizeof folds / sizeof *folds; i++)
+        assert_int_equal(text_fold(folds[i].text, folds[i].columns), folds[i].bytes);
+}
+
 static void test_text_bytes_has_a_unit(void **state)
 {
     (void)state;
@@ -221,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_text_escape_shows_what_steers_a_terminal),
         cmocka_unit_test(test_text_escape_shows_bytes_that_are_not_utf8),
         cmocka_unit_test(test_text_columns_counts_code_points),
+        cmocka_unit_test(test_text_fold_breaks_at_blanks),
         cmocka_unit_test(test_text_bytes_has_a_unit),
         cmocka_unit_test(test_text_duration_has_a_unit),
         cmocka_unit_test(test_text_parse_duration_takes_units),
