@@ -56,7 +56,7 @@ DAEMON_LIBS := -lm -lmicrohttpd -ljansson -lz -linih -lsystemd -lseccomp -lnettl
 
 TALLYCTL_SRCS := $(addprefix src/tallyctl/,main.c cli.c help.c form.c option.c wake.c text.c table.c columns.c place.c client.c sse.c answer.c match.c request.c save.c \
   show_program.c show_past.c show_daemon.c show_leaks.c inspect.c setting.c operation.c control.c token.c past.c rules.c daemon.c artifact.c judge.c assert.c \
-  tail.c changes.c watch.c completion.c canvas.c screen.c top.c top_model.c top_draw.c top_page.c top_keys.c top_calls.c doctor.c doctor_files.c doctor_proc.c)
+  tail.c changes.c watch.c completion.c canvas.c screen.c top.c top_model.c top_draw.c top_page.c top_keys.c top_calls.c doctor.c doctor_daemon.c doctor_files.c doctor_proc.c)
 TALLYCTL_LIBS := -lcurl -ljansson -lncursesw -ltinfo -lm
 MAL_SRCS := $(addprefix src/mal/,main.c mal.c values.c symbols.c sequence.c map.c env.c reader.c printer.c eval.c call.c quote.c core.c core_text.c \
   core_sequence.c input.c)

@@ -249,11 +249,7 @@ static void say_forecast(const struct ctl *ctl, struct client *client)
     struct client_reply reply;
     if (request_path(ctl, client, ctl->arguments[0], "forecast", path) != CTL_DONE)
         return;
-    struct client_call *call =
-        client_begin(client, &(struct client_request){.method = "GET", .path = path, .patience_ms = 5000});
-    while (call && !client_over(call) && !wake_interrupted())
-        client_run(client, -1, 1000);
-    if (!call || client_end(client, call, &reply, problem) != CTL_DONE)
+    if (client_try(client, "GET", path, NULL, 0, &reply, problem) != CTL_DONE)
         return;
     const json_t *snapshot = json_object_get(reply.json, "snapshot");
     const char *mode = ctl->mode && strcmp(ctl->mode, "auto") ? ctl->mode : client_text(snapshot, "mode");

@@ -309,18 +309,26 @@ enum ctl_exit client_end(struct client *client, struct client_call *call, struct
     return status;
 }
 
+enum ctl_exit client_try(struct client *client, const char *method, const char *path, const char *body, unsigned wait_ms,
+                         struct client_reply *reply, char problem[CLIENT_PROBLEM_MAX])
+{
+    *reply = (struct client_reply){0};
+    struct client_call *call = client_begin(client, &(struct client_request){.method = method, .path = path, .body = body,
+                                                                             .patience_ms = wait_ms + PATIENCE_MS});
+    if (!call) {
+        snprintf(problem, CLIENT_PROBLEM_MAX, "out of memory");
+        return CTL_FAILED;
+    }
+    while (!client_over(call) && !wake_interrupted())
+        client_run(client, -1, 1000);
+    return client_end(client, call, reply, problem);
+}
+
 enum ctl_exit client_call(struct client *client, const char *method, const char *path, const char *body,
                           unsigned wait_ms, struct client_reply *reply)
 {
     char problem[CLIENT_PROBLEM_MAX];
-    *reply = (struct client_reply){0};
-    struct client_call *call = client_begin(client, &(struct client_request){.method = method, .path = path, .body = body,
-                                                                             .patience_ms = wait_ms + PATIENCE_MS});
-    if (!call)
-        return ctl_fail(CTL_FAILED, "out of memory");
-    while (!client_over(call) && !wake_interrupted())
-        client_run(client, -1, 1000);
-    enum ctl_exit status = client_end(client, call, reply, problem);
+    enum ctl_exit status = client_try(client, method, path, body, wait_ms, reply, problem);
     return *problem ? ctl_fail(status, "%s", problem) : status;
 }
 

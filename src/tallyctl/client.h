@@ -31,12 +31,16 @@ void client_reply_fini(struct client_reply *reply);
 enum ctl_exit client_call(struct client *client, const char *method, const char *path, const char *body,
                           unsigned wait_ms, struct client_reply *reply);
 
+#define CLIENT_PROBLEM_MAX 512
+
+/* The same, and what is wrong stands in `problem` instead of on stderr. */
+enum ctl_exit client_try(struct client *client, const char *method, const char *path, const char *body, unsigned wait_ms,
+                         struct client_reply *reply, char problem[CLIENT_PROBLEM_MAX]);
+
 /* The whole list of processes that `query` ("label=a:b&", or "") selects: pages are joined into one reply. */
 enum ctl_exit client_processes(struct client *client, const char *query, struct client_reply *reply);
 
 /* ---- several at once, between which the caller does other things */
-
-#define CLIENT_PROBLEM_MAX 512
 
 /* Bytes of an answer that succeeds, as they come. False: no more are wanted. */
 typedef bool (*client_data_fn)(void *arg, const char *bytes, size_t count);
@@ -57,7 +61,7 @@ struct client_call *client_begin(struct client *client, const struct client_requ
 /* Moves all that has begun until something has come, `fd` (-1: none) or wake_fd() is readable, or the time is up. */
 void client_run(struct client *client, int fd, unsigned timeout_ms);
 bool client_over(const struct client_call *call);
-/* Ends it, whether it is over or not, and frees it. As client_call(), but what is wrong stands in `problem` instead. */
+/* Ends it, whether it is over or not, and frees it. As client_try(). */
 enum ctl_exit client_end(struct client *client, struct client_call *call, struct client_reply *reply,
                          char problem[CLIENT_PROBLEM_MAX]);
 

@@ -4,6 +4,8 @@
 
 #include <jansson.h>
 
+#include "tallyctl/tallyctl.h"
+
 #define DOCTOR_OK "ok"
 #define DOCTOR_WARN "warn"
 #define DOCTOR_FAIL "fail"
@@ -15,7 +17,15 @@ void doctor_add(json_t *findings, const char *level, const char *advice, const c
 /* The runtime directory and the files in it, as far as they can be seen without asking tallyd. */
 void doctor_check_directory(json_t *findings, const char *directory);
 
-/* Why the process of that pid is not attached to the tallyd of `directory`: looks in /proc. */
-void doctor_check_pid(json_t *findings, unsigned pid, const char *directory);
+/* What tallyd says, of itself and of the process that `ctl` names, else of all; `directory` is its own, NULL: it is asked
+ * over TCP. */
+void doctor_ask(const struct ctl *ctl, json_t *findings, const char *directory);
+
+/* One process of the list that is live; tallyd: its version. */
+void doctor_check_attached(json_t *findings, const json_t *process, const char *tallyd);
+
+/* Why the process of that pid is not attached to the tallyd of `directory`: looks in /proc. asked: tallyd has said that it
+ * is not; else there was none to ask. */
+void doctor_check_pid(json_t *findings, unsigned pid, const char *directory, bool asked);
 
 #endif

@@ -55,15 +55,17 @@ static void check_file(json_t *findings, const char *directory, const struct exp
         doctor_add(findings, DOCTOR_OK, NULL, "%s is there", path);
 }
 
-static void check_answer(json_t *findings, const char *directory)
+static void check_answer(json_t *findings, const char *directory, bool system)
 {
     char path[PLACE_PATH_MAX];
     int error = place_join(path, directory, "api.sock") ? place_probe(path) : ENAMETOOLONG;
     if (error == 0)
         return;
-    const char *advice = error == EACCES         ? "ask to be in the group tally"
-                         : error == ENAMETOOLONG ? "use a shorter path"
-                                                 : "start tallyd";
+    const char *advice = error == EACCES && system ? "ask to be in the group tally"
+                         : error == EACCES         ? "run tallyctl as its owner"
+                         : error == ENAMETOOLONG   ? "use a shorter path"
+                         : error == ECONNREFUSED   ? "the tallyd that made it has ended: start another"
+                                                   : "start tallyd";
     doctor_add(findings, DOCTOR_FAIL, advice, "no daemon at %s: %s", path, strerror(error));
 }
 
@@ -87,5 +89,5 @@ void doctor_check_directory(json_t *findings, const char *directory)
     check_mode(findings, directory, status.st_mode, system ? 0755 : 0700);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         check_file(findings, directory, &files[i], system);
-    check_answer(findings, directory);
+    check_answer(findings, directory, system);
 }

@@ -99,7 +99,7 @@ static void check_library(json_t *findings, unsigned pid)
     free(maps);
 }
 
-void doctor_check_pid(json_t *findings, unsigned pid, const char *directory)
+void doctor_check_pid(json_t *findings, unsigned pid, const char *directory, bool asked)
 {
     char path[PROC_PATH_MAX];
     struct stat process, place;
@@ -108,7 +108,11 @@ void doctor_check_pid(json_t *findings, unsigned pid, const char *directory)
         doctor_add(findings, DOCTOR_FAIL, "check the pid", "there is no process %u", pid);
         return;
     }
-    doctor_add(findings, DOCTOR_FAIL, "see the next lines", "process %u is not attached", pid);
+    if (asked)
+        doctor_add(findings, DOCTOR_FAIL, "see the next lines", "process %u is not attached", pid);
+    else
+        doctor_add(findings, DOCTOR_WARN, "see the lines before", "whether %u is attached is not known: no tallyd could be asked",
+                   pid);
     if (stat(directory, &place) == 0 && place.st_uid != process.st_uid &&
         strcmp(directory, "/run/tally") != 0)
         doctor_add(findings, DOCTOR_FAIL, "run both as one user, or tallyd with --system",

@@ -286,6 +286,41 @@ class Doctor(Scenario):
         self.assertRegex(text, r"(?m)^warn  no process is attached")
         self.assertRegex(text, rf"(?m)^warn  tallyd refused 1 connections .*pid {os.getpid()} of uid {os.getuid()}")
 
+    def test_over_tcp_it_asks_there_and_looks_at_no_files(self):
+        self.start_daemon()
+        host = self.start_host("ledger", "bakery")
+        self.attached(host)
+        away = ["--host", "%s:%d" % self.address(), "--token", self.path("token")]
+        nowhere = {"TALLY_RUNTIME_DIR": "/nonexistent"}
+        status, text = self.doctor(*away, **nowhere)
+        self.assertEqual(status, 0, text)
+        self.assertIn("bakery is attached", text)
+        self.assertNotIn("mode 0", text)
+        status, text = self.doctor(*away, "1", **nowhere)
+        self.assertEqual(status, 1)
+        self.assertIn("tallyd knows no process 1: ask on its machine", text)
+        read = self.ctl("token", "create", "reader", "--scope", "read", "--out", self.path("reader"))
+        self.assertEqual(read.returncode, 0, read)
+        done = self.ctl("doctor", *away[:2], "--token", self.path("reader"), **nowhere)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        with open(self.path("wrong"), "w", encoding="ascii") as out:
+            out.write("wrong\n")
+        status, text = self.doctor(*away[:2], "--token", self.path("wrong"), **nowhere)
+        self.assertEqual((status, text.count("\n")), (1, 1), text)
+        self.assertIn("bearer token", text)
+        self.daemon.end()
+        status, text = self.doctor(*away, **nowhere)
+        self.assertEqual((status, text.count("\n")), (1, 1), text)
+
+    def test_a_socket_that_was_left_behind_and_one_that_nobody_may_open(self):
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(self.path("api.sock"))
+        status, text = self.doctor(str(os.getpid()))
+        self.assertEqual(status, 1)
+        self.assertRegex(text, r"(?m)^fail  no daemon at .*: Connection refused: the tallyd that made it has ended")
+        self.assertRegex(text, rf"(?m)^warn  whether {os.getpid()} is attached is not known")
+        self.assertNotIn("is not attached", text)
+
     def test_modes_that_are_too_wide(self):
         self.start_daemon()
         self.attached(self.start_host("ledger"))
