@@ -23,6 +23,7 @@ struct artifact {
     struct snapshot_graph *graph; /* a reference, while it is one of those asked for last; else NULL */
     uint64_t asked;      /* when the graph was, as a count */
     atomic_bool give_up; /* said once, without the lock: whatever goes on with it ends */
+    _Atomic uint64_t gone_ns; /* likewise: its process is gone, and nothing comes from then on; 0: it is there */
 };
 
 struct reception;

@@ -253,6 +253,13 @@ static bool handed_take(struct receiver *receiver)
     return !ending;
 }
 
+/* When to look whether it is over. */
+static uint64_t until_of(const struct reception *reception)
+{
+    uint64_t gone_ns = atomic_load(&reception->artifact->gone_ns);
+    return gone_ns && gone_ns < reception->deadline_ns ? gone_ns : reception->deadline_ns;
+}
+
 /* Waits for pipes that have something, the next deadline, or a waking. */
 static void pipes_wait(struct receiver *receiver)
 {
@@ -262,7 +269,7 @@ static void pipes_wait(struct receiver *receiver)
     receiver->polled[0] = (struct pollfd){.fd = receiver->snapshots->wake_fd, .events = POLLIN};
     for (struct reception *reception = receiver->receptions; reception; reception = reception->next) {
         receiver->polled[count++] = (struct pollfd){.fd = reception->fd, .events = POLLIN};
-        uint64_t left_ns = reception->deadline_ns > now_ns ? reception->deadline_ns - now_ns : 0;
+        uint64_t until_ns = until_of(reception), left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
         left_ms = left_ns / 1000000u < TURN_MS ? (int)(left_ns / 1000000u) + 1 : TURN_MS;
         timeout_ms = timeout_ms < 0 || left_ms < timeout_ms ? left_ms : timeout_ms;
     }
@@ -273,13 +280,16 @@ static void pipes_wait(struct receiver *receiver)
 }
 
 /* Why it ends without its writer's doing; NULL: it goes on. */
-static const char *reception_over(const struct reception *reception, bool ending)
+static const char *reception_over(const struct reception *reception, bool readable, bool ending)
 {
+    uint64_t now_ns = clock_mono_ns(), gone_ns = atomic_load(&reception->artifact->gone_ns);
     if (reception->artifact->give_up)
         return "it was deleted";
     if (ending)
         return "tallyd was stopped while it came";
-    return clock_mono_ns() >= reception->deadline_ns ? "it was not whole by its deadline" : NULL;
+    if (now_ns >= reception->deadline_ns)
+        return "it was not whole by its deadline";
+    return gone_ns && now_ns >= gone_ns && !readable ? "the program went while it came" : NULL;
 }
 
 /* A turn of each, in the order in which they were polled. */
@@ -288,11 +298,12 @@ static void receptions_turn(struct receiver *receiver, bool ending)
     struct reception **place = &receiver->receptions;
     for (nfds_t at = 1; *place; at++) {
         struct reception *reception = *place, *next = reception->next;
-        const char *over = reception_over(reception, ending);
+        bool readable = receiver->polled[at].revents;
+        const char *over = reception_over(reception, readable, ending);
         bool alive = !over;
         if (over)
             reception_break(receiver->snapshots, reception, over);
-        else if (receiver->polled[at].revents)
+        else if (readable)
             alive = pipe_turn(receiver, reception);
         if (alive)
             place = &reception->next;
@@ -341,6 +352,19 @@ void receiver_stop(struct snapshots *snapshots)
 }
 
 /* ---- the door */
+
+void snapshots_process_gone(struct snapshots *snapshots, const char *process)
+{
+    pthread_mutex_lock(&snapshots->lock);
+    for (size_t i = 0; i < snapshots->count; i++) {
+        struct artifact *artifact = snapshots->artifacts[i];
+        bool comes = artifact->view.state == SNAPSHOT_RECEIVING_IT && !strcmp(artifact->view.meta.process, process);
+        if (comes && !atomic_load(&artifact->gone_ns))
+            atomic_store(&artifact->gone_ns, clock_mono_ns() + SNAPSHOT_GRACE_NS);
+    }
+    pthread_mutex_unlock(&snapshots->lock);
+    receiver_wake(snapshots);
+}
 
 static struct reception *reception_new(const struct snapshot_meta *meta, int fd, snapshot_done_fn done, void *arg)
 {

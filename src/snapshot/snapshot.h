@@ -32,6 +32,7 @@ struct snapshots;
 #define SNAPSHOT_ARTIFACTS 1000u /* at most; the oldest go */
 #define SNAPSHOT_RECEIVING 64u   /* at once */
 #define SNAPSHOT_DEADLINE_NS 3600000000000u /* the latest */
+#define SNAPSHOT_GRACE_NS 2000000000u       /* once its process has gone */
 
 /* X(NAME, word in JSON) */
 #define SNAPSHOT_STATES(X) \
@@ -84,8 +85,12 @@ typedef void (*snapshot_done_fn)(void *arg, const struct snapshot_artifact *arti
 int snapshot_receive(struct snapshots *snapshots, const struct snapshot_meta *meta, int fd, snapshot_done_fn done, void *arg,
                      char *id);
 
+/* The process has gone, or its connection has: what it has left in the pipe is read, and what is not whole after
+ * SNAPSHOT_GRACE_NS has failed, whoever else may hold the pipe's other end. Any thread, as all that follows. */
+void snapshots_process_gone(struct snapshots *snapshots, const char *process);
+
 /* The newest first, those of a process alone where it is not NULL, older than `before` where that is not NULL. Returns how
- * many there are in `out`, at most `most`. Any thread, as all that follows. */
+ * many there are in `out`, at most `most`. */
 size_t snapshots_list(struct snapshots *snapshots, const char *process, const char *before, struct snapshot_artifact *out,
                       size_t most);
 /* false: there is none. */

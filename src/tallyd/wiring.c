@@ -48,7 +48,7 @@ static void alert_hear(void *arg, const struct rule_alert *alert)
     alert_record(daemon->history, alert);
 }
 
-/* The intake tells stats everything; that a process is gone, operations hear too, once the views show it. */
+/* The intake tells stats everything; that a process is gone, operations and snapshots hear too, once the views show it. */
 static void *attached(void *arg, const struct intake_process *process)
 {
     struct daemon *daemon = arg;
@@ -75,6 +75,8 @@ static void gone(void *arg, void *process, const char *end)
     daemon->stats_sink.gone(daemon->stats, process, end);
     daemon->stats_sink.swept(daemon->stats, true);
     operations_process_gone(daemon->operations, stats_process_id(process));
+    if (daemon->snapshots)
+        snapshots_process_gone(daemon->snapshots, stats_process_id(process));
 }
 static void ended(void *arg, void *process, int status)
 {

@@ -147,6 +147,28 @@ class Snapshots(Scenario):
             if ended["state"] == "failed":
                 self.assertIn(ended["code"], ("process_gone", "not_kept"))
 
+    def test_the_host_ends_and_a_child_of_its_own_has_the_pipe(self):
+        """Of which tallyd would hear no end: it fails soon after its program has gone."""
+        for _ in range(5):
+            host, process = self.host("works", 400_000)
+            host.ask("pause 100")
+            self.take(process, wait="0s", mode="slices")
+            self.daemon.stop()  # so that it is not read to its end
+            held = int(host.ask("hold", 30).partition("held ")[2])
+            self.addCleanup(os.kill, held, signal.SIGKILL)
+            host.process.kill()
+            host.wait()
+            self.daemon.signal(signal.SIGCONT)
+            until(lambda: self.artifact_of(process) and self.artifact_of(process)["state"] != "receiving", "it ends", 20)
+            if self.artifact_of(process)["state"] == "failed":
+                break
+        self.assertEqual(self.artifact_of(process)["problem"], "the program went while it came")
+        os.kill(held, 0)  # which is there still
+
+    def artifact_of(self, process):
+        found = self.get(f"/v1/artifacts?process={process}")["artifacts"]
+        return found[0] if found else None
+
     def test_a_child_ends_with_its_parent(self):
         """Killed or by exit(), while nobody reads: the child is gone at once."""
         for kill in (True, False):

@@ -145,6 +145,30 @@ static void test_one_that_trickles_or_hangs_has_a_deadline(void **state)
     text_free(&stream);
 }
 
+/* Somebody else holds the pipe's other end; what had been written whole is kept all the same. */
+static void test_a_process_that_goes_has_a_grace(void **state)
+{
+    (void)state;
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct text stream = world_chain(1000, SNAPSHOT_WHOLE);
+    struct world_sending half = {.hang = true}, whole = {.hang = true};
+    struct text cut = stream;
+    cut.length /= 2;
+    world_start(snapshots, &half, &cut, 0);
+    snapshots_process_gone(snapshots, "ffffffffffffffffffffffffffffffff");
+    world_start(snapshots, &whole, &stream, 0);
+    uint64_t start_ns = clock_mono_ns();
+    snapshots_process_gone(snapshots, world_meta.process);
+    world_await(&whole);
+    world_await(&half);
+    assert_int_not_equal(whole.artifact.state, SNAPSHOT_FAILED);
+    assert_int_equal(half.artifact.state, SNAPSHOT_FAILED);
+    assert_string_equal(half.artifact.problem, "the program went while it came");
+    assert_true(clock_mono_ns() - start_ns >= SNAPSHOT_GRACE_NS);
+    snapshots_close(snapshots);
+    text_free(&stream);
+}
+
 static void test_delete_and_close_end_what_comes(void **state)
 {
     (void)state;
@@ -233,6 +257,7 @@ int main(void)
         TEST(test_the_newest_are_listed_first),
         TEST(test_what_is_not_whole_says_why),
         TEST(test_one_that_trickles_or_hangs_has_a_deadline),
+        TEST(test_a_process_that_goes_has_a_grace),
         TEST(test_delete_and_close_end_what_comes),
         TEST(test_the_oldest_go_for_new_ones),
         TEST(test_a_full_disk_is_a_failed_artifact),
