@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "base/mapped.h"
 #include "snapshot/snapshot.h"
@@ -77,6 +78,8 @@ bool describe_read(const char *path, struct snapshot_artifact *view);
 int receiver_start(struct snapshots *snapshots); /* 0 or -errno */
 void receiver_stop(struct snapshots *snapshots);
 void receiver_wake(struct snapshots *snapshots);
+/* What a stranger's pipe has, through an empty one of ours, of O_NONBLOCK. As read(2), and EAGAIN where that would wait. */
+ssize_t pipe_take(int fd, const int own[2], void *bytes, size_t room);
 
 /* ---- analyse.c */
 int analyser_start(struct snapshots *snapshots); /* 0 or -errno */

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -36,6 +35,7 @@ struct reception {
 struct receiver {
     struct snapshots *snapshots;
     struct reception *receptions;
+    int own[2]; /* a pipe: pipe_take() */
     struct pollfd polled[SNAPSHOT_RECEIVING + 1];
     unsigned char bytes[READ_BYTES];
 };
@@ -193,12 +193,18 @@ static bool bytes_take(struct snapshots *snapshots, struct reception *reception,
     return !error;
 }
 
-/* Never waits, as far as the kernel can promise that: who has the pipe's other end may have this one, too, take what poll()
- * has told of, and have reads wait. */
-static ssize_t pipe_read(int fd, void *bytes, size_t room)
+/* The program that has the pipe's other end has this one, too: it may take what poll() has told of, and have reads wait. So
+ * what there is is moved to a pipe of ours without waiting, which every kernel can, and read there; preadv2() with
+ * RWF_NOWAIT does it to pipes since Linux 6.5 alone. */
+ssize_t pipe_take(int fd, const int own[2], void *bytes, size_t room)
 {
-    ssize_t got = preadv2(fd, &(struct iovec){bytes, room}, 1, -1, RWF_NOWAIT);
-    return got < 0 && errno == EOPNOTSUPP ? read(fd, bytes, room) : got;
+    ssize_t moved = splice(fd, NULL, own[1], NULL, room, SPLICE_F_NONBLOCK);
+    for (ssize_t at = 0, got; at < moved; at += got) {
+        got = read(own[0], (char *)bytes + at, (size_t)(moved - at));
+        if (got <= 0)
+            return -1;
+    }
+    return moved;
 }
 
 /* Reads what the pipe has, as much as one turn allows. false: it is over, and has been freed. What is whole does not wait
@@ -207,7 +213,7 @@ static bool pipe_turn(struct receiver *receiver, struct reception *reception)
 {
     struct snapshots *snapshots = receiver->snapshots;
     char problem[SNAPSHOT_PROBLEM_CHARS];
-    ssize_t got = pipe_read(reception->fd, receiver->bytes, sizeof receiver->bytes);
+    ssize_t got = pipe_take(reception->fd, receiver->own, receiver->bytes, sizeof receiver->bytes);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return true;
     if (got < 0)
@@ -312,6 +318,32 @@ static void receptions_turn(struct receiver *receiver, bool ending)
     }
 }
 
+static void receiver_free(struct receiver *receiver)
+{
+    if (!receiver)
+        return;
+    for (unsigned i = 0; i < 2; i++)
+        if (receiver->own[i] >= 0)
+            close(receiver->own[i]);
+    free(receiver);
+}
+
+/* NULL: there is no memory for it, or no descriptors. */
+static struct receiver *receiver_new(struct snapshots *snapshots)
+{
+    struct receiver *receiver = calloc(1, sizeof *receiver);
+    if (!receiver)
+        return NULL;
+    receiver->snapshots = snapshots;
+    receiver->own[0] = receiver->own[1] = -1;
+    if (!pipe2(receiver->own, O_CLOEXEC | O_NONBLOCK)) {
+        fcntl(receiver->own[1], F_SETPIPE_SZ, (int)READ_BYTES);
+        return receiver;
+    }
+    receiver_free(receiver);
+    return NULL;
+}
+
 static void *receive(void *arg)
 {
     struct receiver *receiver = arg;
@@ -323,21 +355,19 @@ static void *receive(void *arg)
     }
     memset(receiver->polled, 0, sizeof receiver->polled);
     receptions_turn(receiver, true);
-    free(receiver);
+    receiver_free(receiver);
     return NULL;
 }
 
 int receiver_start(struct snapshots *snapshots)
 {
-    struct receiver *receiver = calloc(1, sizeof *receiver);
+    struct receiver *receiver = receiver_new(snapshots);
     snapshots->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int error = !receiver ? -ENOMEM : snapshots->wake_fd < 0 ? -errno : 0;
-    if (!error) {
-        receiver->snapshots = snapshots;
+    if (!error)
         error = -pthread_create(&snapshots->receiver, NULL, receive, receiver);
-    }
     if (error) {
-        free(receiver);
+        receiver_free(receiver);
         if (snapshots->wake_fd >= 0)
             close(snapshots->wake_fd);
     }

@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "snapshot/private.h"
+
 #define MIB ((uint64_t)1 << 20)
 
 static bool file_is_there(const char *id, const char *ending)
@@ -231,6 +233,31 @@ static void test_a_full_disk_is_a_failed_artifact(void **state)
     text_free(&small);
 }
 
+/* It has this end of the pipe as well, and may make it one that waits. */
+static void test_a_pipe_that_waits_is_not_waited_for(void **state)
+{
+    (void)state;
+    int theirs[2], own[2];
+    char bytes[70000];
+    memset(bytes, 'x', sizeof bytes);
+    assert_int_equal(pipe2(theirs, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(own, O_CLOEXEC | O_NONBLOCK), 0);
+    alarm(20); /* which ends it where it waits */
+    assert_int_equal(pipe_take(theirs[0], own, bytes, sizeof bytes), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(write(theirs[1], bytes, 65536), 65536);
+    memset(bytes, 0, sizeof bytes);
+    assert_int_equal(pipe_take(theirs[0], own, bytes, sizeof bytes), 65536);
+    assert_true(bytes[0] == 'x' && bytes[65535] == 'x' && !bytes[65536]);
+    assert_int_equal(pipe_take(theirs[0], own, bytes, sizeof bytes), -1);
+    close(theirs[1]);
+    assert_int_equal(pipe_take(theirs[0], own, bytes, sizeof bytes), 0);
+    alarm(0);
+    close(theirs[0]);
+    close(own[0]);
+    close(own[1]);
+}
+
 static void test_only_pipes_are_taken(void **state)
 {
     (void)state;
@@ -261,6 +288,7 @@ int main(void)
         TEST(test_delete_and_close_end_what_comes),
         TEST(test_the_oldest_go_for_new_ones),
         TEST(test_a_full_disk_is_a_failed_artifact),
+        TEST(test_a_pipe_that_waits_is_not_waited_for),
         TEST(test_only_pipes_are_taken),
     };
     signal(SIGPIPE, SIG_IGN);
