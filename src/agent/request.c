@@ -112,12 +112,12 @@ static bool slot_starts(const struct tally_heap *heap, struct agent_slot *slot, 
     bool allowed = tally_get_access(heap) == TALLY_ACCESS_CONTROL;
     if (slot->command.kind != WIRE_COMMAND_SNAPSHOT || !slot_goes_on(slot)) /* of its first slice */
         slot->result.safepoint_wait_ns = now_ns > slot->received_ns ? now_ns - slot->received_ns : 0;
-    if (allowed && (now_ns < slot->command.deadline_ns || slot_goes_on(slot))) {
+    bool starts = allowed && (now_ns < slot->command.deadline_ns || slot_goes_on(slot));
+    if (starts)
         slot_begin(slot, now_ns);
-        return true;
-    }
-    slot_finish(slot, allowed ? WIRE_ACK_EXPIRED : WIRE_ACK_FAILED, allowed ? 0 : TALLY_EVETO);
-    return false;
+    else
+        slot_finish(slot, allowed ? WIRE_ACK_EXPIRED : WIRE_ACK_FAILED, allowed ? 0 : TALLY_EVETO);
+    return starts;
 }
 
 /* A snapshot's holder has done what it could: the slot is done, or waits for its next turn. */
@@ -154,11 +154,21 @@ static void collect_run(struct tally_heap *heap, struct agent_heap *shown, struc
     }
 }
 
-/* Returns false where the heap is in the middle of a death: the slot is posted again, for the next safepoint.
- */
+/* What a heap midway would refuse. */
+static bool is_hindered(const struct tally_heap *heap, const struct wire_command *command)
+{
+    bool manager = command->kind == WIRE_COMMAND_CONFIG && command->mask & WIRE_CONFIG_MANAGER;
+    return (manager || command->kind == WIRE_COMMAND_FIND) && tally__heap_is_midway(heap);
+}
+
+/* Returns false where the heap is midway: the slot, which has not begun, is posted again for the next safepoint. */
 static bool command_run(struct tally_heap *heap, struct agent_heap *shown, struct agent_slot *slot)
 {
     uint64_t now_ns = clock_mono_ns();
+    if (is_hindered(heap, &slot->command)) {
+        slot_state_set(slot, SLOT_POSTED);
+        return false;
+    }
     if (!slot_starts(heap, slot, now_ns))
         return true;
     if (slot->command.kind == WIRE_COMMAND_SNAPSHOT) {
@@ -167,10 +177,6 @@ static bool command_run(struct tally_heap *heap, struct agent_heap *shown, struc
     }
     agent_wake(); /* it may take its time */
     int error = agent_command_run(heap, shown, slot);
-    if (error == TALLY_EBUSY) {
-        slot_wait(slot);
-        return false;
-    }
     slot->result.pause_ns = clock_mono_ns() - now_ns;
     slot_finish(slot, error ? WIRE_ACK_FAILED : WIRE_ACK_SUCCEEDED, error);
     return true;
@@ -242,10 +248,9 @@ static bool config_valid(const struct wire_command *command)
         return false;
     if (command->mask & WIRE_CONFIG_MAX_PAUSE && command->max_pause_us > WIRE_MAX_PAUSE_US)
         return false;
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 3; i++)
         if (command->mask & WIRE_CONFIG_THRESHOLDS && command->thresholds[i] > INT32_MAX)
             return false;
-    }
     return true;
 }
 
@@ -300,10 +305,10 @@ static void slot_drop(struct agent *agent, struct agent_heap *shown, struct agen
 static bool slot_withdraw(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot)
 {
     uint64_t tag = tag_get(slot);
-    if (!tag_waits(tag) || !slot_claim(slot, tag, SLOT_FREE))
-        return false;
-    slot_drop(agent, shown, slot);
-    return true;
+    bool taken = tag_waits(tag) && slot_claim(slot, tag, SLOT_FREE);
+    if (taken)
+        slot_drop(agent, shown, slot);
+    return taken;
 }
 
 static void cancel(struct agent *agent, struct agent_heap *shown, const struct wire_command *command)
@@ -317,10 +322,9 @@ static void cancel(struct agent *agent, struct agent_heap *shown, const struct w
 
 static struct agent_slot *slot_free(struct agent_heap *shown)
 {
-    for (unsigned i = 0; i < AGENT_SLOTS; i++) {
+    for (unsigned i = 0; i < AGENT_SLOTS; i++)
         if (tag_state(tag_get(&shown->slots[i])) == SLOT_FREE)
             return &shown->slots[i];
-    }
     return NULL;
 }
 

@@ -49,6 +49,9 @@ typedef void (*tally__candidate_fn)(void *arg, uint32_t type_row, bool survived)
 void tally__page_candidates_look(const struct tally_heap *heap, uint64_t serial, tally__candidate_fn fn, void *arg);
 /* Whether object, which is tracked and not frozen, owns a reference to target. May run its type's traverse. */
 bool tally__refers(const void *object, const void *target);
+/* The owner: whether it is in the middle of a collection or of a death, where the manager does not change and no cycles are
+ * looked for. */
+bool tally__heap_is_midway(const struct tally_heap *heap);
 /* Whether an owner who has parked wants the heap back from the agent. */
 bool tally__heap_wanted(const struct tally_heap *heap);
 /* The row of an object's type in the heap's feed. */

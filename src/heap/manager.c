@@ -227,7 +227,7 @@ int tally_set_manager(struct tally_heap *heap, enum tally_manager manager)
 {
     if (!tally_manager_name(manager))
         return TALLY_EINVAL;
-    if (heap->collecting || heap->release_depth)
+    if (tally__heap_is_midway(heap))
         return TALLY_EBUSY;
     if (heap->run.phase)
         tally__run_settle(heap);

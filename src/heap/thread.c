@@ -26,7 +26,7 @@ int tally_heap_disown(struct tally_heap *heap)
 {
     if (!tally__owned(heap))
         return TALLY_ETHREAD;
-    if (heap->collecting || heap->release_depth)
+    if (tally__heap_is_midway(heap))
         return TALLY_EBUSY;
     if (!heap->hot.pen.rows)
         tally__forked(heap);
@@ -49,7 +49,7 @@ int tally_park(struct tally_heap *heap)
 {
     if (!tally__owned(heap))
         return TALLY_ETHREAD;
-    if (heap->collecting || heap->release_depth)
+    if (tally__heap_is_midway(heap))
         return TALLY_EBUSY;
     if (!heap->hot.pen.rows)
         tally__forked(heap);
@@ -104,6 +104,11 @@ static void guest_slice(struct tally_heap *heap)
     tally__slice_begin(heap, GUEST_SLICE_NS);
     tally__run_advance(heap);
     heap->slice.open = false; /* no pause of the program's */
+}
+
+bool tally__heap_is_midway(const struct tally_heap *heap)
+{
+    return heap->collecting || heap->release_depth;
 }
 
 bool tally__heap_wanted(const struct tally_heap *heap)
