@@ -47,7 +47,7 @@ API_SRCS := $(addprefix src/api/,server.c connections.c target.c guard.c paramet
   respond.c negotiate.c represent.c bodies.c worker.c repeat.c list.c \
   schema.c openapi.c files.c \
   views.c details.c forecast.c baselines.c compare.c weaken.c suspects.c reads.c lists.c snapshot.c controls.c operations.c listings.c batch.c events.c times.c trace.c history.c rules.c \
-  artifacts.c artifact_objects.c downloads.c stream.c channel.c)
+  artifacts.c artifact_objects.c downloads.c tickets.c stream.c channel.c)
 METRICS_SRCS := src/api/answers.c src/api/metrics.c $(addprefix src/api/metrics_,text.c subject.c types.c own.c page.c)
 SANDBOX_SRCS := src/sandbox/sandbox.c
 TALLYD_SRCS := $(addprefix src/tallyd/,options.c settings.c config.c service.c folders.c listen.c capture.c wiring.c)

@@ -3,6 +3,7 @@
 
 import { html, useMemo, useState } from "./vendor/htm-preact.js";
 import { change, go } from "./address.js";
+import { announce } from "./announce.js";
 import * as api from "./api.js";
 import { ask as askFirst } from "./confirm.js";
 import { Facts, share } from "./drawings.js";
@@ -11,7 +12,7 @@ import { ObjectPage, objectColumns, objectName } from "./object.js";
 import { Held } from "./held.js";
 import { Pages, all, cursorOf } from "./paging.js";
 import { useResource } from "./resource.js";
-import { download } from "./paint.js";
+import { fetchFile } from "./paint.js";
 import { Empty, Failed, Loading, refusal } from "./states.js";
 import { Table } from "./table.js";
 import { Tree } from "./tree.js";
@@ -33,9 +34,9 @@ const NEARLY_ALL = 0.9;
 const DEEPEST = 6;
 const TABS = /** @type {const} */ ([["types", "Types"], ["objects", "Objects"], ["tree", "Dominators"]]);
 const FORMATS = /** @type {const} */ ([
-    ["heapsnapshot", "heapsnapshot", ".heapsnapshot", "Chromium's DevTools open it: Memory, then the arrow “Load profile”."],
-    ["pprof", "pb.gz", "pprof", "go tool pprof, or any reader of pprof: live objects and bytes by type."],
-    ["ndjson", "ndjson", "NDJSON", "An object a line, for jq and the like."],
+    ["heapsnapshot", ".heapsnapshot", "Chromium's DevTools open it: Memory, then the arrow “Load profile”."],
+    ["pprof", "pprof", "go tool pprof, or any reader of pprof: live objects and bytes by type."],
+    ["ndjson", "NDJSON", "An object a line, for jq and the like."],
 ]);
 
 export const pathOf = (/** @type {string} */ id) => `/v1/artifacts/${encodeURIComponent(id)}`;
@@ -69,24 +70,24 @@ export function DeleteButton({ store, artifact, done, large = false }) {
         ${problem && large ? html`<span class="state-bad" role="alert">${problem}</span>` : null}`;
 }
 
-/** @param {{store: Store, artifact: Artifact}} props */
+/** As files, which the browser itself saves: they may be larger than a page can hold. @param {{store: Store, artifact: Artifact}} props */
 function Downloads({ store, artifact }) {
     const [busy, setBusy] = useState("");
     const [problem, setProblem] = useState("");
     const why = refusal(store, "control");
-    const save = async (/** @type {string} */ kind, /** @type {string} */ suffix) => {
+    const save = async (/** @type {string} */ kind, /** @type {string} */ words) => {
         setBusy(kind);
         setProblem("");
         try {
-            const blob = await api.blob(`${pathOf(artifact.id)}?format=${kind}`);
-            download(`${artifact.name}-heap${artifact.heap}-${artifact.id}.${suffix}`, blob);
+            fetchFile((await api.ask("POST", `${pathOf(artifact.id)}/ticket`, { format: kind })).url);
+            announce(`The browser saves the snapshot as ${words}`);
         } catch (error) {
             setProblem(/** @type {Error} */ (error).message);
         }
         setBusy("");
     };
-    return html`<details class="downloads" data-testid="downloads"><summary>Download</summary><ul>${FORMATS.map(([kind, suffix, name, words]) => html`<li key=${kind}>
-            <button type="button" data-testid="download-${kind}" disabled=${Boolean(why) || busy !== ""} title=${why || null} onClick=${() => save(kind, suffix)}>${busy === kind ? "Coming…" : name}</button> <span class="remark">${words}</span></li>`)}</ul>
+    return html`<details class="downloads" data-testid="downloads"><summary>Download</summary><ul>${FORMATS.map(([kind, name, words]) => html`<li key=${kind}>
+            <button type="button" data-testid="download-${kind}" disabled=${Boolean(why) || busy !== ""} title=${why || null} onClick=${() => save(kind, name)}>${busy === kind ? "Asking…" : name}</button> <span class="remark">${words}</span></li>`)}</ul>
         ${problem ? html`<p class="state-bad" role="alert">${problem}</p>` : null}</details>`;
 }
 

@@ -154,6 +154,14 @@ export function download(name, blob) {
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+/** Has the browser download an address of tallyd's that needs no token. @param {string} path */
+export function fetchFile(path) {
+    const link = document.createElement("a");
+    link.download = ""; /* its name comes with it; an error is no new page */
+    link.href = path;
+    link.click();
+}
+
 /** The shape of some values over time, no axes, on the whole of a canvas: for rows of a list.
  * @param {HTMLCanvasElement} canvas @param {ArrayLike<number>} times @param {ArrayLike<number|null>} values @param {string} [name] of a colour */
 export function sparkline(canvas, times, values, name = "--blue") {

@@ -83,10 +83,10 @@ enum MHD_Result api_artifacts(struct request *request)
 }
 
 /* The one that the path names. false: answered. */
-static bool artifact_find(struct request *request, struct snapshot_artifact *artifact, enum MHD_Result *answered)
+bool artifact_find(struct request *request, const char *id, struct snapshot_artifact *artifact, enum MHD_Result *answered)
 {
     struct snapshots *snapshots = request->api->snapshots;
-    if (snapshots && snapshots_find(snapshots, request_segment(request, "{a}"), artifact))
+    if (snapshots && snapshots_find(snapshots, id, artifact))
         return true;
     *answered = respond_problem(request, PROBLEM_no_such_artifact, NULL);
     return false;
@@ -110,7 +110,7 @@ struct snapshot_graph *artifact_graph(struct request *request, enum MHD_Result *
 {
     struct snapshot_artifact artifact;
     struct snapshot_graph *graph = NULL;
-    if (!artifact_find(request, &artifact, answered))
+    if (!artifact_find(request, request_segment(request, "{a}"), &artifact, answered))
         return NULL;
     int error = snapshot_graph_open(request->api->snapshots, artifact.id, &graph);
     if (error)
@@ -139,7 +139,7 @@ enum MHD_Result artifact_respond(struct request *request, struct snapshot_graph 
                                                                 "made anew where that can be");
 }
 
-static enum MHD_Result respond_download(struct request *request, const struct snapshot_artifact *artifact, const char *format)
+enum MHD_Result artifact_download(struct request *request, const struct snapshot_artifact *artifact, const char *format)
 {
     if (!(request->scopes & CONTROL))
         return respond_problem(request, PROBLEM_forbidden, "a download tells what is in the heap: it takes a token of scope control");
@@ -154,10 +154,10 @@ enum MHD_Result api_artifact(struct request *request)
     struct snapshot_artifact artifact;
     struct snapshot_graph *graph = NULL;
     enum MHD_Result answered;
-    if (!artifact_find(request, &artifact, &answered))
+    if (!artifact_find(request, request_segment(request, "{a}"), &artifact, &answered))
         return answered;
     if (format && strcmp(format, "json") != 0)
-        return respond_download(request, &artifact, format);
+        return artifact_download(request, &artifact, format);
     json_t *json = artifact_json(&artifact);
     if (!snapshot_graph_open(request->api->snapshots, artifact.id, &graph)) {
         json_object_set_new(json, "summary", totals_json(snapshot_graph_totals(graph)));

@@ -5,6 +5,10 @@
 #include "api/private.h"
 #include "snapshot/snapshot.h"
 
+/* The artifact of that id, as it is now. false: answered. */
+bool artifact_find(struct request *request, const char *id, struct snapshot_artifact *artifact, enum MHD_Result *answered);
+/* It as a file of that format, to whom the request's scopes allow it, where it is ready. */
+enum MHD_Result artifact_download(struct request *request, const struct snapshot_artifact *artifact, const char *format);
 /* The graph of the artifact that the path names, to be closed; NULL: answered. */
 struct snapshot_graph *artifact_graph(struct request *request, enum MHD_Result *answered);
 /* Closes the graph and answers with what was read of it, which it steals; with a problem, where the files could not be read

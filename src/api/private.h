@@ -39,6 +39,7 @@
 #define DEADLINE_MAX_MS 3600000u
 #define PAGE_LIMIT 1000u
 #define CODES_MAX 64u
+#define TICKETS_MAX 64u
 #define CODE_NS 60000000000u
 #define WORKERS 2u
 #define JOBS_MAX 128u
@@ -153,6 +154,13 @@ struct login_code {
     uint64_t expires_ns;
 };
 
+struct ticket { /* tickets.c */
+    char secret[SECRET_CHARS];
+    uint64_t expires_ns; /* 0: used */
+    uint64_t credential; /* with which it falls; 0: it was made on the Unix socket */
+    char who[64], artifact[17], format[16];
+};
+
 struct api {
     struct stats *stats;
     struct operations *operations;
@@ -172,10 +180,11 @@ struct api {
 
     struct credentials *credentials; /* with locks of its own */
 
-    pthread_mutex_t lock; /* connections, waiting, codes */
+    pthread_mutex_t lock; /* connections, waiting, codes, tickets */
     struct connection *connections;
     struct request *waiting;
     struct login_code codes[CODES_MAX];
+    struct ticket tickets[TICKETS_MAX];
     atomic_bool draining, stopping; /* set once; read without the lock */
 
     struct bodies *bodies;

@@ -259,13 +259,18 @@ describe("a real program's snapshot", { skip: unbuilt }, () => {
     test("downloads are what the tools open", PATIENCE, async () => {
         await byId(page, "to-list").click();
         await page.locator('tr[data-state="ready"] a').first().click();
-        await byId(page, "downloads").locator("summary").click();
-        const heap = await saved(page, () => byId(page, "download-heapsnapshot").click());
+        await byId(page, "artifact").waitFor();
+        await tabTo(page, '[data-testid="downloads"] summary');
+        await page.keyboard.press("Enter");
+        await tabTo(page, '[data-testid="download-heapsnapshot"]');
+        const heap = await saved(page, () => page.keyboard.press("Enter"));
         assert.match(heap.name, /^leak-heap1-[0-9a-f]{16}\.heapsnapshot$/);
         const { snapshot, nodes } = JSON.parse(heap.text);
         assert.equal(nodes.length, snapshot.node_count * snapshot.meta.node_fields.length);
-        const lines = await saved(page, () => byId(page, "download-ndjson").click());
-        assert.ok(lines.text.trim().split("\n").every((line) => JSON.parse(line)));
+        const [request] = await Promise.all([page.waitForRequest((one) => one.url().endsWith("/ticket")), saved(page, () => byId(page, "download-ndjson").click()).then((lines) => {
+            assert.ok(lines.text.trim().split("\n").every((line) => JSON.parse(line)));
+        })]);
+        assert.deepEqual(request.postDataJSON(), { format: "ndjson" }); /* the browser itself loads it, not the page */
         assert.deepEqual(faults, []);
     });
 

@@ -21,7 +21,7 @@ from harness import ROOT, Scenario, program, until
 sys.path.insert(0, os.path.join(ROOT, "config"))
 from tables import rows  # noqa: E402
 
-OPEN = {("GET", "/healthz"), ("POST", "/v1/session")}
+OPEN = {("GET", "/healthz"), ("POST", "/v1/session"), ("GET", "/v1/downloads/1")}
 FACE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin"}
 POLICY = ("default-src 'none'", "script-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'")
@@ -54,7 +54,7 @@ class Threats(Scenario):
 
     # ---- A2: other users of the machine, on TCP
 
-    def test_A2_every_route_but_two_needs_the_token(self):
+    def test_A2_every_route_but_three_needs_the_token(self):
         """Each row of the table, without a token and with a wrong one: 401 and nothing else; 100 % of them."""
         self.start_daemon("--log-level", "debug")
         asked = [route for route in routes() if route not in OPEN]
@@ -70,6 +70,34 @@ class Threats(Scenario):
             self.assertIn(self.tcp(method, path, body, {"Authorization": "Bearer " + "0" * 64}, token=False).status,
                           (401, 429, 404) if path == "/v1/nope" else (401, 429), path)
         self.assertEqual(self.controls_done(), [])
+
+    def test_A2_a_ticket_is_good_once_for_its_download_and_falls_with_its_token(self):
+        """Whoever has none gets nothing, and more than five guesses a second are counted; none is in the log or the audit."""
+        done = subprocess.run([program("hosts/artifact"), self.state, "web", "500", "heap"], capture_output=True, text=True, check=True)
+        artifact = done.stdout.strip()
+        self.start_daemon("--log-level", "debug")
+        until(lambda: self.get(f"/v1/artifacts/{artifact}")["state"] == "ready", "it is analysed", 30)
+        ask = lambda **more: self.tcp("POST", f"/v1/artifacts/{artifact}/ticket", '{"format":"ndjson"}', **more)
+        self.assertEqual(ask(token=False).status, 401)
+        reader, control = (self.unix("POST", "/v1/tokens", {"name": scope, "scope": scope}).json["token"] for scope in ("read", "control"))
+        self.assertEqual(ask(headers={"Authorization": f"Bearer {reader}"}, token=False).status, 403)
+        tickets = [ask(headers={"Authorization": f"Bearer {control}"}, token=False).json["url"] for _ in range(3)]
+        for status in (200, 404):
+            answer = self.tcp("GET", tickets[0], token=False)
+            self.assertEqual(answer.status, status)
+        self.assertEqual(self.tcp("HEAD", tickets[1], token=False).status, 200)
+        elsewhere = {"Sec-Fetch-Site": "cross-site"}
+        self.assertEqual(self.tcp("GET", tickets[1], headers=elsewhere, token=False).status, 403)
+        self.assertEqual(len(self.tcp("GET", tickets[1], token=False).body.splitlines()), 500)
+        self.unix("DELETE", "/v1/tokens/control")
+        self.assertEqual(self.tcp("GET", tickets[2], token=False).status, 404)
+        records = [r for r in self.get("/v1/audit")["records"] if r["kind"] == "artifact_download"]
+        self.assertEqual([(r["who"], r["target"], r["result"]) for r in records], [("token control", artifact, "done")] * 2)
+        guess = lambda: self.tcp("GET", "/v1/downloads/" + "0" * 64, token=False).status
+        self.assertIn(guess(), (404, 429))
+        until(lambda: 429 in [guess() for _ in range(8)], "guesses are counted")
+        for ticket in tickets:
+            self.assertNotIn(ticket[-64:], self.daemon.log() + str(self.get("/v1/audit")))
 
     def test_A2_the_token_is_in_no_argument_log_or_title(self):
         self.start_daemon("--log-level", "debug")

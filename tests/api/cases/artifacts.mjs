@@ -6,7 +6,7 @@ const at = { a: "artifact" };
 const one = "GET /v1/artifacts/{a}";
 const object = { a: "artifact", o: "8194" }; // the cache
 const descending = (rows, member) => rows.every((row, i) => !i || rows[i - 1][member] >= row[member]);
-const missing = (route, where = {}) => ({ route, at: { a: "00000000000000ff", o: "1", ...where }, status: 404, code: "no_such_artifact" });
+const missing = (route, where = {}) => ({ route, at: { a: "00000000000000ff", o: "1", ...where }, ...route.startsWith("POST") ? { body: { format: "pprof" } } : {}, status: 404, code: "no_such_artifact" });
 
 export const cases = [
     { route: "GET /v1/artifacts", check: ({ json }) => {
@@ -38,6 +38,16 @@ export const cases = [
     } },
     { route: one, at, query: { format: "pprof" } },
     { route: one, at, query: { format: "svg" }, status: 422, code: "bad_value" },
+    { route: "POST /v1/artifacts/{a}/ticket", at, body: { format: "ndjson" }, status: 201, check: ({ json }, world) => {
+        assert.match(json.url, /^\/v1\/downloads\/[0-9a-f]{64}$/);
+        world.names.ticket = json.url.split("/").at(-1);
+    } },
+    { route: "GET /v1/downloads/{ticket}", at: { ticket: "ticket" }, check: ({ text, headers }) => {
+        assert.equal(text.trimEnd().split("\n").length, 1000);
+        assert.match(headers["content-disposition"], /^attachment; filename="shop-heap1-[0-9a-f]{16}\.ndjson"$/);
+    } },
+    { route: "GET /v1/downloads/{ticket}", at: { ticket: "ticket" }, status: 404, code: "no_such_ticket" },
+    missing("POST /v1/artifacts/{a}/ticket", {}),
     missing(one),
     { route: `${one}/types`, at, check: ({ json }) => {
         assert.ok(descending(json.types, "retained_bytes"));
