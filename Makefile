@@ -346,7 +346,7 @@ $(BUILD)/tally.3: include/tally.h config/manpage.py
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) config/manpage.py $< $(VERSION) > $@.new && mv $@.new $@
 
-$(filter-out %.3,$(MANUALS)): config/manuals.py config/manpage.py config/tables.py $(wildcard src/tallyd/*.def src/tallyctl/*.def)
+$(filter-out %.3,$(MANUALS)): config/manuals.py config/manpage.py config/tables.py src/stats/fields.def $(wildcard src/tallyd/*.def src/tallyctl/*.def)
 	$(call say,MAN,$@)
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) config/manuals.py $(@F) $(VERSION) > $@.new && mv $@.new $@

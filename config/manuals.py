@@ -125,6 +125,19 @@ def tallyctl(version):
         short = f"\\fB\\-{row['letter']}\\fR, " if len(row["letter"]) == 1 else ""
         taken = f" Of {', '.join(row['commands'].replace('/', ' ... ').split(' ')).replace(', ..., ', ' ... ')}." if row["commands"] else ""
         page += entry(f"{short}\\fB{roff('--' + row['word'])}\\fR{argument}", sentence(row["help"]) + roff(taken))
+    page += [".SH KEYS OF TOP"]
+    keys = []
+    for row in table("tallyctl/top_help.def", "keys what"):
+        if row["keys"]:
+            keys.append([row["keys"], row["what"]])
+        else:
+            keys[-1][1] += " " + row["what"]
+    for word, what in keys:
+        page += entry(f"\\fB{roff(word)}\\fR", sentence(what))
+    page += [".PP", "The columns, from the left, as far as there is room for them; \\-\\-sort takes their names:"]
+    figures = {row["path"]: row["help"] for row in table("stats/fields.def", "member path kind unit label help")}
+    for row in table("tallyctl/top.def", "name heading width path help"):
+        page += entry(f"\\fB{roff(row['heading'])}\\fR", roff(row["help"] or figures[row["path"]]))
     page += [".SH ENVIRONMENT"] + [line for name, text in CTL_ENVIRONMENT for line in entry(name, roff(text))]
     page += exits("tallyctl/exits.def")
     return page + [".SH SEE ALSO", ".BR tallyd (8)"]

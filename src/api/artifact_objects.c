@@ -168,7 +168,7 @@ static bool object_read(struct request *request, struct snapshot_graph *graph, c
     uint64_t number;
     *object = parse_number(text, UINT64_MAX, &number) ? snapshot_graph_find(graph, number) : SNAPSHOT_NO_OBJECT;
     if (*object == SNAPSHOT_NO_OBJECT)
-        *answered = respond_problem(request, PROBLEM_no_such_object, NULL);
+        *answered = respond_unknown(request, PROBLEM_no_such_object, text);
     return *object != SNAPSHOT_NO_OBJECT;
 }
 

@@ -124,7 +124,7 @@ enum MHD_Result artifact_refuse(struct request *request, const char *id, int err
     if (error == -EAGAIN && snapshots_find(request->api->snapshots, id, &artifact))
         return respond_unready(request, &artifact);
     if (error == -EAGAIN || error == -ENOENT)
-        return respond_problem(request, PROBLEM_no_such_artifact, NULL);
+        return respond_unknown(request, PROBLEM_no_such_artifact, id);
     return respond_problem(request, PROBLEM_internal, strerror(-error));
 }
 

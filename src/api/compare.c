@@ -55,14 +55,14 @@ static bool side_now(struct request *request, const char *id, struct side *side,
     if (process)
         types_of(side, process);
     else
-        *answered = respond_problem(request, ambiguous ? PROBLEM_ambiguous_process : PROBLEM_no_such_process, NULL);
+        *answered = respond_unknown(request, ambiguous ? PROBLEM_ambiguous_process : PROBLEM_no_such_process, id);
     return process;
 }
 
 static bool side_baseline(struct request *request, const char *id, struct side *side, enum MHD_Result *answered)
 {
     if (!baseline_find(request->api, id, &side->baseline)) {
-        *answered = respond_problem(request, PROBLEM_no_such_baseline, NULL);
+        *answered = respond_unknown(request, PROBLEM_no_such_baseline, id);
         return false;
     }
     types_of(side, side->baseline.process);

@@ -83,6 +83,8 @@ enum MHD_Result respond_answer(struct request *request)
 
 /* ---- problems */
 
+#define SUBJECT_BYTES 100 /* of what is named in a sentence */
+
 /* How long until it is worth while to ask again; 0: it says nothing of that. */
 static unsigned retry_ms(enum problem problem)
 {
@@ -90,10 +92,29 @@ static unsigned retry_ms(enum problem problem)
     return status == 429 || status == 503 ? 1000 : 0;
 }
 
+/* What the path names that a problem is about; NULL: nothing, or it names none such. */
+static const char *subject_of(const struct request *request, enum problem problem)
+{
+    static const struct { enum problem problem; const char *segment; } subjects[] = {
+        {PROBLEM_no_such_process, "{id}"},   {PROBLEM_ambiguous_process, "{id}"},      {PROBLEM_no_such_heap, "{n}"},
+        {PROBLEM_no_such_entry, "{index}"},  {PROBLEM_no_such_operation, "{op}"},      {PROBLEM_no_such_artifact, "{a}"},
+        {PROBLEM_no_such_object, "{o}"},     {PROBLEM_no_such_baseline, "{baseline}"}, {PROBLEM_no_such_rule, "{rule}"},
+        {PROBLEM_no_such_token, "{token}"}};
+    for (size_t i = 0; request->route && i < sizeof subjects / sizeof *subjects; i++)
+        if (subjects[i].problem == problem)
+            return request_segment(request, subjects[i].segment);
+    return NULL;
+}
+
 /* The document as RFC 9457 has it, and our own members; instance is the path that was asked for. */
 static json_t *problem_json(const struct request *request, enum problem problem, const char *detail)
 {
-    char path[256];
+    char path[256], named[DETAIL_BYTES];
+    const char *subject = detail ? NULL : subject_of(request, problem);
+    if (subject) {
+        snprintf(named, sizeof named, "%s: %.*s", problems[problem].title, SUBJECT_BYTES, subject);
+        detail = named;
+    }
     snprintf(path, sizeof path, "%.*s", (int)strcspn(request->target, "?"), request->target);
     for (char *at = path; *at; at++)
         if ((unsigned char)*at < ' ' || (unsigned char)*at >= 0x7f)
@@ -138,6 +159,13 @@ enum MHD_Result respond_problem_with(struct request *request, enum problem probl
         json_object_update(json, members);
     json_decref(members);
     return respond_queue(request, problems[problem].status, problem_response(request, problem, json));
+}
+
+enum MHD_Result respond_unknown(struct request *request, enum problem problem, const char *what)
+{
+    char detail[DETAIL_BYTES];
+    snprintf(detail, sizeof detail, "%s: %.*s", problems[problem].title, SUBJECT_BYTES, what);
+    return respond_problem(request, problem, detail);
 }
 
 enum MHD_Result respond_fault(struct request *request, const char *parameter, const char *pointer, const char *detail)

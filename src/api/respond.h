@@ -48,8 +48,10 @@ struct answer { /* what a worker has made, for the listener's thread to send: on
 
 /* ---- respond.c */
 const char *problem_code(enum problem problem);
-/* detail: a sentence, or NULL: the problem's title. */
+/* detail: a sentence, or NULL: the problem's title, with what the path names where the problem is that it is not there. */
 enum MHD_Result respond_problem(struct request *request, enum problem problem, const char *detail);
+/* The same for what something else than the path names: "TITLE: WHAT"; where `what` is no proper text, the title alone. */
+enum MHD_Result respond_unknown(struct request *request, enum problem problem, const char *what);
 /* With further members (stolen; NULL: none). */
 enum MHD_Result respond_problem_with(struct request *request, enum problem problem, const char *detail, json_t *members);
 /* 422 with what a handler finds wrong with a value that the tables allow; the other name is "" or NULL. */

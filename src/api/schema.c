@@ -193,7 +193,7 @@ static bool enum_check(const struct check *check, const json_t *schema, const js
     if (fits)
         return true;
     text_of(allowed ? allowed : constant, words, sizeof words);
-    return wrong(check, "is not allowed: it must be of ", words);
+    return wrong(check, allowed ? "is not allowed: it must be one of " : "is not allowed: it must be ", words);
 }
 
 /* Within [low, high] of two keywords, each where it stands. */
@@ -208,7 +208,10 @@ static bool range_check(const struct check *check, const json_t *schema, const c
         text_of(least, from, sizeof from);
     if (most)
         text_of(most, to, sizeof to);
-    snprintf(range, sizeof range, "%s to %s%s", from, to, what);
+    if (!strcmp(from, to))
+        snprintf(range, sizeof range, "%s%s", from, what);
+    else
+        snprintf(range, sizeof range, "%s to %s%s", from, to, what);
     return wrong(check, "is not allowed: it must be ", range);
 }
 

@@ -66,13 +66,23 @@ json_t *forecast_snapshot(struct api *api, const struct stats_process_view *proc
 
 /* ---- the route */
 
+/* In the unit that fits: limits are set in microseconds. */
+static const char *pause_text(char text[32], uint64_t ns)
+{
+    if (ns < 1000000)
+        snprintf(text, 32, "%llu us", (unsigned long long)((ns + 999) / 1000));
+    else
+        snprintf(text, 32, "%.1f ms", (double)ns / 1e6);
+    return text;
+}
+
 static enum MHD_Result too_long(struct request *request, const struct foreseen *foreseen)
 {
-    char detail[DETAIL_BYTES];
+    char detail[DETAIL_BYTES], clone[32], limit[32];
     snprintf(detail, sizeof detail,
-             "cloning the process is foreseen to stop it for %.1f ms, and its max_pause is %.1f ms: ask for mode auto or "
-             "slices, or force it",
-             (double)foreseen->clone_ns / 1e6, (double)foreseen->max_pause_ns / 1e6);
+             "cloning the process is foreseen to stop it for %s, and its max_pause is %s: ask for mode auto or slices, or "
+             "force it",
+             pause_text(clone, foreseen->clone_ns), pause_text(limit, foreseen->max_pause_ns));
     return respond_problem_with(request, PROBLEM_pause_too_long, detail,
                                 json_pack("{s:o, s:o}", "predicted_pause_ns", view_number(foreseen->clone_ns),
                                           "max_pause_ns", view_number(foreseen->max_pause_ns)));

@@ -199,6 +199,7 @@ static void client_add(struct intake *intake, int fd, const struct ucred *peer)
     client->pid = peer->pid;
     client->uid = peer->uid;
     client->connected_ns = clock_mono_ns();
+    client->turn = 1; /* a heap's 0 is before all turns: none is passed over in the first */
     client->pidfd = peer->pid > 0 ? (int)syscall(SYS_pidfd_open, peer->pid, 0) : -1;
     client->fd_event.client = client->pid_event.client = client;
     client->pid_event.pid = true;

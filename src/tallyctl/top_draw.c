@@ -196,22 +196,9 @@ static void draw_description(const struct top *top, struct canvas *canvas, unsig
 /* ---- help */
 
 static const struct { const char *keys, *what; } help_lines[] = {
-    {"arrows PgUp PgDn Home End", "choose a process, or a line of its page"},
-    {"Left Right", "sort by another column, which is described below"},
-    {"r", "reverse the order"},
-    {"/", "filter by name, label, pid or id as you type"},
-    {"", "(Enter keeps it, Esc drops it)"},
-    {"a", "show processes that are gone, too, or not"},
-    {"Space", "hold still, or go on"},
-    {"Enter", "open the process"},
-    {"Tab 1 2 3", "there: its types, collections, figures"},
-    {"s", "there: take a snapshot of its heaps"},
-    {"c", "run a full collection"},
-    {"e d", "switch automatic collections on, off"},
-    {"", "(each asks first, and says the pause foreseen)"},
-    {"Ctrl-L", "draw the screen anew"},
-    {"? h F1", "this"},
-    {"q", "back, and from the list: end"},
+#define TOP_HELP(keys, what) {keys, what},
+#include "tallyctl/top_help.def"
+#undef TOP_HELP
 };
 
 static void draw_help(struct canvas *canvas)

@@ -67,6 +67,9 @@ class Install(unittest.TestCase):
             self.assertGreater(len(words), 5)
             for word in words:
                 self.assertIn(word, shown[page])
+        keys = shown["tallyctl.1"].partition("KEYS OF TOP")[2].partition("ENVIRONMENT")[0]
+        for word in ("Tab 1 2 3", "F1", "GC%", "LABELS"):
+            self.assertIn(word, keys)
 
     def test_completion_is_where_bash_looks_for_it(self):
         path = os.path.join(self.prefix, "share/bash-completion/completions/tallyctl")

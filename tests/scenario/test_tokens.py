@@ -25,18 +25,18 @@ class Tokens(Scenario):
         return self.tcp(method, path, body, {"Authorization": "Bearer " + token}, token=False)
 
     def test_scopes(self):
-        """read reads, control controls too, admin makes tokens too."""
+        """read reads, but for who asked for what; control controls too, admin makes tokens too."""
         process = self.attached(self.start_host("ledger"))
         collect, more = f"/v1/processes/{process}/collect", {"name": "more", "scope": "read"}
-        for scope, statuses in (("read", (200, 403, 403)), ("control", (200, 202, 403)), ("admin", (200, 202, 201))):
+        for scope, statuses in (("read", (200, 403, 403, 403)), ("control", (200, 202, 403, 200)), ("admin", (200, 202, 201, 200))):
             secret = self.token("create", scope, "--scope", scope)
             self.assertRegex(secret, r"^[0-9a-f]{64}$")
             answers = (self.ask("GET", "/v1/processes", secret), self.ask("POST", collect, secret, {}),
-                       self.ask("POST", "/v1/tokens", secret, more))
+                       self.ask("POST", "/v1/tokens", secret, more), self.ask("GET", "/v1/audit", secret))
             seen = [answer.status for answer in answers]
             seen[1] = 202 if seen[1] == 200 else seen[1]  # it may be over at once
             self.assertEqual(tuple(seen), statuses, scope)
-            for answer, status, needed in zip(answers, statuses, ("", "control or admin", "admin")):
+            for answer, status, needed in zip(answers, statuses, ("", "control or admin", "admin", "control or admin")):
                 if status == 403:
                     self.assertEqual((answer.json["code"], answer.json["detail"]),
                                      ("forbidden", "this takes a token of scope " + needed))

@@ -20,7 +20,7 @@ export const cases = [
     } },
     { ...put, body: rule },
     { ...put, at: { rule: "leak" }, body: whole, status: 201, check: ({ json }) => assert.deepEqual(json.do, whole.do) },
-    wrong({ do: ["shout"] }, "\"do[0]\" is not allowed: it must be of [\"log\",\"alert\"]"),
+    wrong({ do: ["shout"] }, "\"do[0]\" is not allowed: it must be one of [\"log\",\"alert\"]"),
     wrong({ do: [{ collect: { generation: 3 } }] }, "\"do[0].collect.generation\" is not allowed: it must be 0 to 2"),
     wrong({ do: [{ config: { manager: "none of them" } }] }, "do[0].config.manager"),
     wrong({ do: [{ collect: {}, config: {} }] }, "do[0]"),
