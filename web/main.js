@@ -11,7 +11,8 @@ import { Follower } from "./stream.js";
 import { VIEWS } from "./views.js";
 
 const CALM_FRAME_MS = 1000;
-const CONFIRM_AFTER_MS = 2000;
+/** With a look each second, that leaves a second for the answer before what is shown is called stale. */
+const CONFIRM_AFTER_MS = 1500;
 const FETCH_VIEWS_AFTER_MS = 1500;
 /** Of the fleet the frame needs little, so it asks now and then; a view that shows it has it streamed. */
 const FRAME_TOPICS = ["operations", "alerts"];
@@ -24,6 +25,8 @@ const NOT_A_PROCESS = [400, 404, 422];
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const app = /** @type {HTMLElement} */ (document.getElementById("app"));
 let drawing = false;
+let drawingIn = /** @type {ReturnType<typeof setTimeout>|undefined} */ (undefined);
+let drawingFrame = 0;
 let drawnAt = 0;
 let drawnPlace = "";
 let confirming = false;
@@ -40,9 +43,9 @@ let viewProblem = /** @type {Error|null} */ (null);
 const store = new Store(() => {
     if (!drawing && !document.hidden) {
         drawing = true;
-        const draw = () => requestAnimationFrame(page);
+        const draw = () => { drawingFrame = requestAnimationFrame(page); };
         const wait = calm.matches ? drawnAt + CALM_FRAME_MS - performance.now() : 0;
-        wait > 0 ? setTimeout(draw, wait) : draw();
+        wait > 0 ? drawingIn = setTimeout(draw, wait) : draw();
     }
 });
 
@@ -74,6 +77,8 @@ api.whenUnauthorized(() => {
 const rowOf = () => VIEWS.find(({ id }) => id === address.view);
 
 function page() {
+    clearTimeout(drawingIn);
+    cancelAnimationFrame(drawingFrame);
     drawing = false;
     drawnAt = performance.now();
     if (store.session !== "in") {
@@ -134,10 +139,18 @@ async function refresh() {
         api.info().then((info) => store.setInfo(info), quiet),
         api.session().then((who) => store.setWho(who), quiet),
         askFleet(),
-        api.alerts().then(({ alerts }) => store.setAlerts(alerts), quiet),
+        refreshAlerts(),
         api.operations().then(({ operations }) => operations.reverse().forEach((operation) => store.setOperation(operation)), quiet),
         store.chosen ? refreshChosen(store.chosen) : null,
     ]);
+}
+
+/** What the stream tells meanwhile is newer than the answer. */
+async function refreshAlerts() {
+    const news = /** @type {import("./types").Alert[]} */ ([]);
+    const end = store.listen("alert", (alert) => news.push(alert));
+    await api.alerts().then(({ alerts }) => store.setAlerts(alerts, news), () => undefined);
+    end();
 }
 
 async function askFleet() {
@@ -221,7 +234,7 @@ async function onAddress() {
     } else {
         listen();
     }
-    store.changed();
+    page(); /* what a reader does shows at once, and the next thing that they do finds it so */
 }
 
 /** Once a second: ages are redrawn, and a silence is looked into, since a process in which nothing happens sends

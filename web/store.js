@@ -107,7 +107,7 @@ export class Store {
         } else if (event === "operation") {
             this.setOperation(data);
         } else if (event === "alert") {
-            data.state === "firing" ? this.alerts.set(data.id, data) : this.alerts.delete(data.id);
+            this.#alert(data);
         } else if (event === "gap") {
             this.missed = data.missed + (this.now() - this.missedAt < STALE_MS ? this.missed : 0);
             this.missedAt = this.now();
@@ -182,10 +182,16 @@ export class Store {
         this.changed();
     }
 
-    /** All that fire. @param {import("./types").Alert[]} alerts */
-    setAlerts(alerts) {
+    /** All that fire. @param {import("./types").Alert[]} alerts @param {import("./types").Alert[]} [news] what has come since they were asked for */
+    setAlerts(alerts, news = []) {
         this.alerts = new Map(alerts.map((alert) => [alert.id, alert]));
+        news.forEach((alert) => this.#alert(alert));
         this.changed();
+    }
+
+    /** @param {import("./types").Alert} alert */
+    #alert(alert) {
+        alert.state === "firing" ? this.alerts.set(alert.id, alert) : this.alerts.delete(alert.id);
     }
 
     /** Hears of every event of a topic that the stream brings, or "offline" of its end; gives what ends that. @param {string} event @param {(data: any) => void} listener */

@@ -101,6 +101,14 @@ test("an operation that has ended stays ended", () => {
     assert.equal(store.operations.size, 50);
 });
 
+test("an alert that comes while all are asked for is newer than the answer", () => {
+    const store = new Store(() => {}, () => 0);
+    store.setAlerts([{ id: 1, state: "firing" }, { id: 2, state: "firing" }], [{ id: 3, state: "firing" }, { id: 1, state: "resolved" }]);
+    assert.deepEqual([...store.alerts.keys()], [2, 3]);
+    store.take("alert", { id: 2, state: "resolved" });
+    assert.deepEqual([...store.alerts.keys()], [3]);
+});
+
 test("the last thing asked is the one whose answer is shown", () => {
     const store = new Store(() => {}, () => 0);
     const [first, second] = [store.ask(), store.ask()];
