@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { axe, byId, eventually, open, pixels, saved } from "./page.mjs";
+import { axe, byId, eventually, go, open, pixels, saved } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
@@ -21,7 +21,7 @@ describe("collections", { skip }, () => {
     const rows = () => byId(page, "collections").locator("tbody tr[data-sequence]");
     const count = async () => Number((await byId(page, "collections-count").textContent()).replaceAll(",", "").match(/\d+/)[0]);
     const inAddress = (key) => page.evaluate((name) => new URLSearchParams(location.hash.slice(1)).get(name), key);
-    const place = (more = "&range=5m") => page.evaluate((hash) => { location.hash = hash; }, `view=collections&process=${id}${more}`);
+    const place = (more = "&range=5m") => go(page, `view=collections&process=${id}${more}`);
     const column = (name) => page.evaluate((wanted) => {
         const heads = [...document.querySelectorAll('[data-testid="collections"] th[data-column]')].map((head) => head.dataset.column);
         return [...document.querySelectorAll('[data-testid="collections"] tbody tr[data-sequence]')].map((row) => row.cells[heads.indexOf(wanted)].textContent.trim());
@@ -122,7 +122,7 @@ describe("collections", { skip }, () => {
         await byId(page, "close-detail").focus();
         await page.keyboard.press("Enter");
         await eventually("closed", async () => await detail.count() === 0);
-        await page.evaluate(() => { location.hash += "&collection=1%2F999999"; });
+        await go(page, `${new URL(page.url()).hash}&collection=1%2F999999`);
         await byId(page, "detail-missing").waitFor();
         await place();
     });

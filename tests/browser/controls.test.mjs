@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { axe, byId, eventually, open, tabTo } from "./page.mjs";
+import { axe, byId, eventually, go, open, tabTo } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal", "hosts/heaps", "hosts/ledger"].every((program) => existsSync(join(BUILD, program)));
@@ -21,7 +21,7 @@ describe("controls", { skip }, () => {
     const config = () => world.api(`/v1/processes/${id}/config`);
     const input = (setting, field) => byId(page, `setting-${setting}`).locator(`[data-field="${field}"]`);
     const answered = (text) => byId(page, "settings-answer").getByText(text).waitFor();
-    const at = (process, more = "") => page.evaluate((hash) => { location.hash = hash; }, `view=process&process=${process}${more}`);
+    const at = (process, more = "") => go(page, `view=process&process=${process}${more}`);
     /** By Tab to a setting's field, from the collect button the first time, then from the first setting. */
     const reach = async (setting, field) => {
         await (reached ? byId(page, "setting-manager").locator("select") : byId(page, "collect")).focus();

