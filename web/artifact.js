@@ -24,6 +24,8 @@ import { Tree } from "./tree.js";
 /** @typedef {import("./store.js").Store} Store */
 
 const EVERY_MS = 700;
+/** Somebody else may delete it. */
+const READY_EVERY_MS = 3000;
 const OBJECTS_A_PAGE = "100";
 const CHILDREN_A_PAGE = "50";
 const HOLDERS = "5";
@@ -118,6 +120,9 @@ async function heaviest(artifact, signal) {
 function Holders({ address, artifact }) {
     const answer = useResource((signal) => heaviest(artifact, signal), [artifact.id]);
     const { above = [], objects = [], row = false } = answer.data ?? {};
+    if (answer.problem && !answer.data) {
+        return html`<${Failed} problem=${answer.problem} again=${answer.refresh} testid="holders-failed" />`;
+    }
     if (!objects.length) {
         return null;
     }
@@ -215,18 +220,16 @@ function Summary({ artifact }) {
 
 /** @param {{store: Store, address: Address, id: string}} props */
 export function ArtifactPage({ store, address, id }) {
-    const [ready, setReady] = useState(false);
-    const answer = useResource(async (signal) => {
-        const artifact = /** @type {Artifact} */ (await api.get(pathOf(id), signal));
-        setReady(artifact.state === "ready" || artifact.state === "failed");
-        return artifact;
-    }, [id], { every: ready ? 0 : EVERY_MS });
+    const answer = useResource((signal) => /** @type {Promise<Artifact>} */ (api.get(pathOf(id), signal)), [id], { every: ({ state }) => state === "ready" || state === "failed" ? READY_EVERY_MS : EVERY_MS });
     const [kept, keep] = useState(/** @type {Artifact|null} */ (null));
     const artifact = answer.data ?? kept;
     if (answer.data && answer.data !== kept) {
         keep(answer.data);
     }
     const back = address.to("snapshots");
+    if (/** @type {api.Problem|null} */ (answer.problem)?.code === "no_such_artifact") {
+        return html`<${Empty} title="This snapshot is no more" testid="artifact-gone"><p>It was deleted, or newer ones needed its place.</p><p><a href=${back}>${address.process ? "To the snapshots of this process, and to take another" : "To all snapshots"}</a></p><//>`;
+    }
     if (!artifact) {
         return answer.problem ? html`<${Failed} problem=${answer.problem} again=${answer.refresh} /><p><a href=${back}>All snapshots</a></p>` : html`<${Loading} what="the snapshot" />`;
     }

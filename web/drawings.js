@@ -10,12 +10,16 @@ const SPARK_WIDTH = 100;
 const SPARK_HEIGHT = 20;
 const HIDDEN = { "aria-hidden": "true" };
 
-/** A figure over time without axes; nulls are gaps. @param {{values: ArrayLike<number|null>, name?: string, tone?: string}} props */
-export function Spark({ values, name = "", tone = "" }) {
+/** A figure over time without axes; nulls are gaps. least: from the least of it, not from 0, where its change is the matter.
+ * @param {{values: ArrayLike<number|null>, name?: string, tone?: string, least?: boolean}} props */
+export function Spark({ values, name = "", tone = "", least = false }) {
     let most = 1;
+    let floor = Infinity;
     for (let at = 0; at < values.length; at++) {
         most = Math.max(most, values[at] ?? 0);
+        floor = Math.min(floor, values[at] ?? Infinity);
     }
+    floor = least && floor < most ? floor : 0;
     const step = SPARK_WIDTH / Math.max(1, values.length - 1);
     let path = "";
     let pen = "M";
@@ -24,7 +28,7 @@ export function Spark({ values, name = "", tone = "" }) {
         if (value === null || Number.isNaN(value)) {
             pen = "M";
         } else {
-            path += `${pen}${(at * step).toFixed(1)} ${(SPARK_HEIGHT - 1.5 - value / most * (SPARK_HEIGHT - 3)).toFixed(1)}`;
+            path += `${pen}${(at * step).toFixed(1)} ${(SPARK_HEIGHT - 1.5 - (value - floor) / (most - floor) * (SPARK_HEIGHT - 3)).toFixed(1)}`;
             pen = "L";
         }
     }

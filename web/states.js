@@ -13,11 +13,15 @@ export const Loading = ({ what = "", testid = "loading" }) => html`<p class="sta
 export const Empty = ({ title, testid = "empty", children }) => html`<div class="state" data-testid=${testid}>
     <h2>${title}</h2>${children}</div>`;
 
+/** What to do about what tallyd does not have. @type {Record<string, string>} */
+const ADVICE = { no_such_artifact: "It was deleted, or newer ones needed its place: choose another one.", no_such_baseline: "It was deleted, or newer ones needed its place: choose another one." };
+
 /** @param {{problem: {message: string, status?: number, code?: string}, again?: () => void, testid?: string}} props */
 export function Failed({ problem, again, testid = "failed" }) {
-    const advice = problem.status === 0 ? "The page tries again by itself." : problem.status === 403 ? "A token with more scope may: tallyctl token." : "";
-    return html`<div class="notice bad" role="alert" data-testid=${testid}><p>${problem.message}${/[.!?]$/.test(problem.message) ? "" : "."} ${advice}</p>
-        ${again ? html`<button type="button" class="small" onClick=${again}>Try again</button>` : null}</div>`;
+    const refused = problem.status === 403;
+    const advice = problem.status === 0 ? "The page tries again by itself." : refused ? "Log in with the link of tallyctl login, which may." : ADVICE[problem.code ?? ""] ?? "";
+    return html`<div class="notice bad" role="alert" data-testid=${testid}><p>${problem.message.charAt(0).toUpperCase()}${problem.message.slice(1)}${/[.!?]$/.test(problem.message) ? "" : "."} ${advice}</p>
+        ${again && !refused ? html`<button type="button" class="small" onClick=${again}>Try again</button>` : null}</div>`;
 }
 
 /** The chosen process's figures are old. @param {{store: import("./store.js").Store}} props */

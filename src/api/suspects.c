@@ -76,9 +76,9 @@ static json_t *links_json(const struct stats_process_view *process, uint32_t hea
 static json_t *reason_json(const struct stats_suspect *suspect)
 {
     return json_sprintf("the fewest that were alive in each of %u windows of %.0f s rose %u times out of %u, in the last third "
-                        "%.0f %% as fast as over all; %llu collections ran meanwhile%s",
+                        "%.0f %% as fast as over all; %llu collection%s ran meanwhile%s",
                         suspect->windows, (double)suspect->window_ns / 1e9, suspect->rises, suspect->windows - 1,
-                        100 * suspect->steady, (unsigned long long)suspect->collections,
+                        100 * suspect->steady, (unsigned long long)suspect->collections, suspect->collections == 1 ? "" : "s",
                         suspect->collections ? "" : ", so that garbage may be among it");
 }
 

@@ -156,6 +156,26 @@ describe("rules and alerts", { skip }, () => {
         await byId(page, "rule-close").click();
     });
 
+    test("an alert leads to its cause, by keyboard into its row", PATIENCE, async () => {
+        await byId(page, "firing").locator('tr[data-rule="many-objects"]').waitFor();
+        await byId(page, "firing").focus();
+        await page.keyboard.press("Home");
+        for (const what of ["many-objects", "keeper", "who grows"]) {
+            await page.keyboard.press("ArrowRight");
+            assert.equal(await page.evaluate(() => document.activeElement.textContent), what);
+        }
+        await page.keyboard.press("ArrowLeft");
+        await page.keyboard.press("Escape");
+        assert.equal(await page.evaluate(() => document.activeElement.dataset.testid), "firing");
+        await page.keyboard.press("ArrowRight");
+        await page.keyboard.press("ArrowRight");
+        await page.keyboard.press("ArrowRight");
+        await page.keyboard.press("Enter");
+        await byId(page, "growing-section").waitFor();
+        await page.goBack();
+        await byId(page, "firing").waitFor();
+    });
+
     test("what is resolved stands in the past, with its reason; history has both changes", PATIENCE, async () => {
         await world.ask("PUT", "/v1/rules/many-objects", { when: { series: "live_objects", above: 1e9 }, do: ["alert"] });
         await byId(page, "past").locator("tr").getByText("its rule was changed").first().waitFor();

@@ -146,6 +146,21 @@ describe("snapshots on a bent tallyd", () => {
         await end();
     });
 
+    test("one that is deleted while it is looked at says so; a reader is told what he may not do", PATIENCE, async () => {
+        const { page, faults, fake, process, end } = await fakePage(browser, list, ready);
+        await page.goto(`${fake.url}#${list(process)}&artifact=${fake.findings.artifacts[0].id}`);
+        await byId(page, "artifact-types").waitFor();
+        fake.findings.artifacts = [];
+        await byId(page, "artifact-gone").getByRole("link").click();
+        await byId(page, "artifacts-empty").waitFor();
+        fake.scopes = ["read"];
+        await page.reload();
+        await byId(page, "take-off").getByText("Read-only: this token's scope is read, and this needs control").waitFor();
+        assert.ok(await byId(page, "take-snapshot").isDisabled());
+        assert.deepEqual(faults, []);
+        await end();
+    });
+
     test("the dominator tree is walked by keyboard alone, and what is open survives a reload", PATIENCE, async () => {
         const { page, faults, fake, process, end } = await fakePage(browser, list, ready);
         await page.goto(`${fake.url}#${list(process)}&artifact=${fake.findings.artifacts[0].id}&tab=tree`);

@@ -74,7 +74,7 @@ function Choose({ name, label, value, choices, process }) {
         <option value="" disabled selected=${!value}>choose</option>
         <optgroup label="This process">${options(mine)}</optgroup>
         ${others.length ? html`<optgroup label="Other processes">${options(others)}</optgroup>` : null}
-        ${value && !choices.some((one) => one.value === value) ? html`<option value=${value} selected>${value}</option>` : null}</select></label>`;
+        ${value && !choices.some((one) => one.value === value) ? html`<option value=${value} selected>no more there: ${value}</option>` : null}</select></label>`;
 }
 
 /** @param {readonly Row[]} rows @param {(row: Row) => number} value */

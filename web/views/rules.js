@@ -36,7 +36,7 @@ const processLink = (address, id, name) => html`<a href=${address.to("process", 
 const ruleLink = (address, name) => html`<a href=${address.with({ rule: name, edit: null })} tabindex="-1">${name}</a>`;
 
 /** The view that shows why. @param {{series: string, type?: string|null}} alert */
-const causeOf = ({ series, type }) => type || /^(type_)?live_|_grows|allocat/.test(series) ? { view: "suspects", words: "who grows" }
+const causeOf = ({ series, type }) => type ? { view: "types", words: "the type" } : /^(type_)?live_|_grows|allocat/.test(series) ? { view: "suspects", words: "who grows" }
     : /pause|collect|gc_|candidates|frees\.cycle/.test(series) ? { view: "collections", words: "collections" }
         : /events/.test(series) ? { view: "events", words: "events" } : { view: "process", words: "overview" };
 
@@ -49,7 +49,7 @@ const alertColumns = (address, series) => [
         show: (a) => `${a.series} ${a.condition.replace(/\d{4,}(\.\d+)?/, (n) => valueText(Number(n), unitOf(series, a.series)))}` },
     { id: "type", label: "Type", width: 9, value: (a) => a.type },
     { id: "value", label: "When it began", number: true, width: 9, value: (a) => a.value, show: (a) => valueText(a.value, unitOf(series, a.series)) },
-    { id: "why", label: "Look at", help: "Where its cause shows", width: 8, unsorted: true, value: (a) => causeOf(a).words, show: (a) => html`<a href=${address.to(causeOf(a).view, { process: a.process, ...a.type ? { filter: a.type } : {} })} data-testid="alert-cause">${causeOf(a).words}</a>` },
+    { id: "why", label: "Look at", help: "Where its cause shows", width: 8, unsorted: true, value: (a) => causeOf(a).words, show: (a) => html`<a href=${address.to(causeOf(a).view, { process: a.process, ...a.type ? { type: a.type } : {} })} data-testid="alert-cause">${causeOf(a).words}</a>` },
 ];
 
 /** @param {{store: Store, address: Address, series: Series[]}} props */

@@ -84,6 +84,7 @@ function Take({ store, address, taken }) {
                 <option value="" selected=${!heap}>all ${heaps.length}, one snapshot each</option>${heaps.map(({ n, snapshot }) => html`<option key=${n} value=${String(n)} selected=${String(n) === heap}>${n}${snapshot?.objects ? `: ${format.plural(snapshot.objects, "object")}` : ""}</option>`)}</select></label>` : null}
             <label>how <select data-testid="take-mode" onChange=${(/** @type {any} */ event) => change({ mode: event.target.value === "auto" ? null : event.target.value })}>
                 ${MODES.map(([value, words]) => html`<option key=${value} value=${value} selected=${value === mode}>${words}</option>`)}</select></label>
+            ${why && !gone ? html`<span class="remark" data-testid="take-off">${why}</span>` : null}
             <${AnswerLine} store=${store} answer=${answer} testid="take-answer" />
             ${newest ? html`<a class="button" data-testid="open-taken" href=${address.to("snapshots", { artifact: newest, ...type ? { tab: "objects", type } : {} })}>Look into it</a>` : null}</div></section>`;
 }

@@ -37,11 +37,10 @@ function GrowingCard({ row, address, artifact }) {
     return html`<li class="card" data-testid="growing" data-type=${row.type}>
         <div class="card-head"><h3><a href=${address.to("types", { type: row.type })}>${row.type}</a></h3>
             <span class="badge ${row.confidence >= 0.5 ? "warn" : ""}" data-testid="confidence" title="How sure it is that this goes on for ever">${confidenceWord(row.confidence)}, ${share(row.confidence * 100)}</span>
-            <${Spark} values=${row.live_bytes_then} name="The least that lived of ${row.type} in each of the last ${row.live_bytes_then.length} windows" /></div>
+            <${Spark} values=${row.live_bytes_then} least=${true} name="The least that lived of ${row.type} in each of the last ${row.live_bytes_then.length} windows" /></div>
         <${Facts} facts=${[
             ["grows by", html`<strong>${format.bytes(row.slope_bytes_per_hour)}</strong> an hour`],
             ["alive", html`${format.bytes(row.live_bytes)} <small>${format.plural(row.live_objects, "object")}</small>`],
-            ["watched", format.duration(row.duration_s * 1e9)],
         ]} />
         <p class="said" data-testid="because">${sentence(row.reason)}</p>
         <${Next}><${WhoHolds} address=${address} artifact=${artifact} type=${row.type}>Who holds them<//>
@@ -103,7 +102,7 @@ function AskCandidates({ store, id, done }) {
         done();
     };
     return html`<span class="together"><button type="button" data-testid="ask-candidates" disabled=${Boolean(why)} title=${why || "Costs the program a pause of 10 ms at most"} onClick=${look}>Ask the program for its candidates</button>
-        <${AnswerLine} store=${store} answer=${answer} testid="candidates-answer" /></span>`;
+        ${why ? html`<span class="remark">${why}</span>` : null}<${AnswerLine} store=${store} answer=${answer} testid="candidates-answer" /></span>`;
 }
 
 /** What was looked at, and for how long. @param {{data: Suspects}} props */
