@@ -99,7 +99,7 @@ bool parameter_check(const struct parameter_row *row, const char *value, struct 
         [INTEGER] = "must be an integer, ", [BOOLEAN] = "must be true or false", [WORD] = "must be one of: ",
         [SORT] = "must be one of these, with + or - before it if you like: ",
         [LIST] = "must be some of these, separated by commas: ",
-        [DURATION] = "must be digits and ms, s, m, h or d, like 5s; at most ", [TEXT] = "must be a text, bytes: ",
+        [DURATION] = "must be digits and ms, s, m, h or d, like 5s; at most ", [TEXT] = "must be a text of so many bytes: ",
         [PAIR] = "must be key:value"};
     if (value_good(row, value))
         return true;

@@ -44,7 +44,7 @@ static enum ctl_exit collect(const struct ctl *ctl, struct client *client)
 {
     char path[REQUEST_PATH_MAX];
     struct client_reply reply;
-    uint64_t wait_ms = ctl->timeout_ms.value > COLLECT_WAIT_MS ? ctl->timeout_ms.value : COLLECT_WAIT_MS;
+    uint64_t wait_ms = ctl->timeout_ms.value ? ctl->timeout_ms.value : COLLECT_WAIT_MS;
     enum ctl_exit status = request_path(ctl, client, ctl->arguments[0], "collect", path);
     if (status == CTL_DONE)
         status = operation_run(client, "POST", path, "{\"generation\":2}", wait_ms, NULL, NULL, &reply);
@@ -85,7 +85,9 @@ static enum ctl_exit look(const struct ctl *ctl, struct client *client, struct v
     if (status == CTL_DONE)
         status = client_call(client, "GET", path, NULL, 0, &stats);
     if (status == CTL_DONE) {
-        if (ctl->type || ctl->max_growth.given)
+        if (judge_is_blind(stats.json))
+            status = ctl_fail(CTL_FAILED, "'%s' ended before tallyd saw a heap of it: nothing can be said", ctl->arguments[0]);
+        else if (ctl->type || ctl->max_growth.given)
             status = types_read(ctl, client, types);
         if (status == CTL_DONE)
             *verdict = judge(ctl, stats.json, types);

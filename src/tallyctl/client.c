@@ -258,10 +258,13 @@ static enum ctl_exit refused(const struct client_reply *reply, char problem[CLIE
                            : reply->status == 410 ? CTL_GONE
                            : reply->status == 504 ? CTL_LATE
                                                   : CTL_FAILED;
-    const char *detail = client_text(reply->json, "detail");
+    const char *detail = client_text(reply->json, "detail"), *title = client_text(reply->json, "title");
+    const char *gone = strrchr(client_text(reply->json, "post_mortem"), '/');
     if (!*detail)
-        detail = client_text(reply->json, "title");
-    if (*detail)
+        detail = title;
+    if (gone) /* the detail tells which address to ask */
+        snprintf(problem, CLIENT_PROBLEM_MAX, "%s: tallyctl show %.8s tells what is still known", title, gone + 1);
+    else if (*detail)
         snprintf(problem, CLIENT_PROBLEM_MAX, "%s", detail);
     else
         snprintf(problem, CLIENT_PROBLEM_MAX, "tallyd answered %ld", reply->status);

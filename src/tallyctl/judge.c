@@ -31,6 +31,12 @@ static bool has_no_row(const json_t *stats)
     return without != 0;
 }
 
+bool judge_is_blind(const json_t *stats)
+{
+    return !strcmp(client_text(stats, "state"), "gone") && !client_number(stats, "allocations") &&
+           !json_array_size(json_object_get(stats, "heaps"));
+}
+
 struct verdict judge(const struct ctl *ctl, const json_t *stats, const json_t *types)
 {
     struct verdict verdict = {.of = ctl->type ? ctl->type : "all types",

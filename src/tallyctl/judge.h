@@ -25,6 +25,9 @@ struct verdict {
     struct judge_check checks[JUDGE_CHECKS_MAX];
 };
 
+/* Whether a process has ended before tallyd saw a heap of it: its figures say nothing then. */
+bool judge_is_blind(const json_t *stats);
+
 /* Judges by the process's stats and its types (all pages, in one array; with since_baseline where growth is asserted). */
 struct verdict judge(const struct ctl *ctl, const json_t *stats, const json_t *types);
 

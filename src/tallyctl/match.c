@@ -68,14 +68,15 @@ size_t match_processes(const json_t *list, const char *word, const json_t **cand
 
 static enum ctl_exit ambiguous(const char *word, const json_t **candidates, size_t count)
 {
-    static const char *const headings[] = {"  ID", ">PID", "NAME", "STATE"};
+    static const char *const headings[] = {"  ID", ">PID", "NAME", "STATE", "ENDED"};
     ctl_fail(CTL_AMBIGUOUS, "'%s' names %zu processes; say which by id or pid:", word, count);
-    struct table *table = table_new(headings, 4);
+    struct table *table = table_new(headings, 5);
     for (size_t i = 0; i < count && i < SHOWN_MAX; i++) {
         table_cell(table, "  %s", client_text(candidates[i], "id"));
         table_cell(table, "%llu", (unsigned long long)client_number(candidates[i], "pid"));
         table_cell(table, "%s", client_text(candidates[i], "name"));
         table_cell(table, "%s", client_text(candidates[i], "state"));
+        table_cell(table, "%s", client_text(candidates[i], "gone_at"));
     }
     table_print_free(table, &(struct paper){.to = stderr});
     return CTL_AMBIGUOUS;

@@ -52,8 +52,9 @@ void show_process(const struct paper *paper, const json_t *json)
     char age[TEXT_FIGURE_MAX];
     columns_say(paper, "", client_text(json, "name"), "");
     columns_say(paper, " (", client_text(json, "state"), ")");
-    fprintf(paper->to, ", pid %llu, uid %llu", (unsigned long long)client_number(json, "pid"),
-            (unsigned long long)client_number(json, "uid"));
+    if (json_is_integer(json_object_get(json, "pid")))
+        fprintf(paper->to, ", pid %llu", (unsigned long long)client_number(json, "pid"));
+    fprintf(paper->to, ", uid %llu", (unsigned long long)client_number(json, "uid"));
     columns_say(paper, ", id ", client_text(json, "id"), "\n");
     columns_say(paper, "libtally ", client_text(json, "library"), "");
     columns_say(paper, ", attached since ", client_text(json, "attached_at"), "");

@@ -8,6 +8,7 @@ import time
 import unittest
 import xml.etree.ElementTree
 
+import wire
 from harness import Scenario, program, until
 from terminal import TMUX, Terminal, tallyctl
 
@@ -114,6 +115,25 @@ class Commands(Scenario):
         until(lambda: self.processes("gone"), "it is gone")
         self.assertIn("it has ended", self.succeeds("assert", "latecomer", "--max-live", "0"))
         self.fails(7, "assert", "latecomer", "--max-live", "0", "--after-collect")
+
+    def test_assert_is_not_fooled_by_a_program_that_nobody_saw(self):
+        """One that attached and was gone before its heap was seen has no figures, which are no zeros."""
+        peer = wire.connect(self.path("agent.sock"))
+        peer.send(wire.hello("brief"))
+        peer.receive_kind(wire.WELCOME)
+        until(lambda: [p for p in self.processes("live") if p["name"] == "brief"], "it is there")
+        peer.close()
+        until(lambda: [p for p in self.processes("gone") if p["name"] == "brief"], "it is gone")
+        report = os.path.join(self.dir, "report.xml")
+        said = self.fails(1, "assert", "brief", "--max-live", "0", "--junit", report)
+        self.assertEqual(said, "tallyctl: 'brief' ended before tallyd saw a heap of it: nothing can be said\n")
+        self.assertEqual(xml.etree.ElementTree.parse(report).getroot().get("errors"), "1")
+
+    def test_assert_waits_no_longer_for_a_collection_than_it_may(self):
+        self.started.type("deaf 20000")
+        begun = time.monotonic()
+        self.fails(6, "assert", "banana", "--max-live", "0", "--after-collect", "--timeout", "300ms")
+        self.assertLess(time.monotonic() - begun, 8)  # not the 10 s without --timeout
 
     def test_assert_writes_junit_and_json(self):
         self.started.ask("hold 5")

@@ -195,7 +195,7 @@ class Ctl(Scenario):
         host.process.kill()
         until(lambda: self.processes("gone"), "it is gone")
         for words in (["collect", process], ["enable", "ledger"], ["disable", str(host.pid)]):
-            self.fails(7, *words)
+            self.assertEqual(self.fails(7, *words), f"tallyctl: The process is gone: tallyctl show {process[:8]} tells what is still known\n")
         self.assertIn("gone", self.succeeds("stats", "ledger"))
 
     def test_a_process_that_dies_while_it_is_waited_for_is_7(self):

@@ -64,6 +64,23 @@ static void test_judge_says_the_numbers_and_what_is_odd(void **state)
     json_decref(json);
 }
 
+static void test_judge_is_blind_where_nothing_was_seen(void **state)
+{
+    (void)state;
+    static const struct { const char *text; bool blind; } cases[] = {
+        {"{\"state\":\"gone\",\"allocations\":0}", true},
+        {"{\"state\":\"gone\"}", true},
+        {"{\"state\":\"gone\",\"allocations\":1}", false},
+        {"{\"state\":\"gone\",\"allocations\":0,\"heaps\":[{\"n\":1}]}", false},
+        {"{\"state\":\"live\",\"allocations\":0}", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *seen = json_loads(cases[i].text, 0, NULL);
+        assert_int_equal(judge_is_blind(seen), cases[i].blind);
+        json_decref(seen);
+    }
+}
+
 static char *junit_new(const struct verdict *verdict, const char *process, const char *error)
 {
     char *text = NULL;
@@ -97,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_judge_by_type_and_by_all),
+        cmocka_unit_test(test_judge_is_blind_where_nothing_was_seen),
         cmocka_unit_test(test_judge_says_the_numbers_and_what_is_odd),
         cmocka_unit_test(test_judge_junit_is_xml_whatever_the_names),
     };
