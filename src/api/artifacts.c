@@ -88,7 +88,9 @@ bool artifact_find(struct request *request, const char *id, struct snapshot_arti
     struct snapshots *snapshots = request->api->snapshots;
     if (snapshots && snapshots_find(snapshots, id, artifact))
         return true;
-    *answered = respond_problem(request, PROBLEM_no_such_artifact, NULL);
+    bool dropped = snapshots && snapshots_dropped(snapshots, id);
+    *answered = respond_problem(request, PROBLEM_no_such_artifact, dropped ? "it was dropped to make room for another, as the oldest "
+                                                                             "of the process that had most (artifact-size)" : NULL);
     return false;
 }
 

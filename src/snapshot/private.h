@@ -12,6 +12,7 @@
 #define PATH_ROOM 384u
 #define FOLDER_ROOM 320u
 #define GRAPHS_KEPT 16u /* open for who asks next */
+#define DROPPED_KEPT 64u /* ids of what went for others */
 #define SNAPSHOT_SCRATCH "pprof-" /* files of exports begin so, which have no id */
 
 struct artifact {
@@ -37,6 +38,8 @@ struct snapshots {
     struct artifact **artifacts; /* by id, the oldest first; SNAPSHOT_ARTIFACTS + SNAPSHOT_RECEIVING */
     size_t count;
     uint64_t stored;
+    char dropped[DROPPED_KEPT][SNAPSHOT_ID_CHARS]; /* the last of them */
+    size_t drops;
     uint64_t asked;    /* how often graphs were asked for */
     unsigned graphs;   /* that artifacts hold, GRAPHS_KEPT at most */
     struct reception *handed; /* not yet the receiver's */
@@ -56,7 +59,7 @@ void artifact_path(const struct snapshots *snapshots, const char *id, const char
 /* A new one, the newest, whose reference is the caller's beside the list's; under the lock. NULL: out of memory. */
 struct artifact *artifact_new(struct snapshots *snapshots, const struct snapshot_meta *meta);
 void artifact_unref(struct snapshots *snapshots, struct artifact *artifact);
-/* Takes so many bytes more for it, for which the oldest artifacts go. false: there is no room all the same. */
+/* Takes so many bytes more for it, for which others go. false: there is no room all the same. */
 bool artifact_grow(struct snapshots *snapshots, struct artifact *artifact, uint64_t bytes);
 /* Gives back what it has beyond `bytes`. */
 void artifact_shrink(struct snapshots *snapshots, struct artifact *artifact, uint64_t bytes);

@@ -9,7 +9,8 @@
  *  - A stream is a stranger's: the receiver checks all of it while it comes, within a deadline and a size; what is not whole
  *    and right is a failed artifact, which says why. What the analysis and the graph read afterwards is this file.
  *  - Memory does not grow with a snapshot: streams, indexes and the analysis' own arrays are files that are mapped, whose
- *    blocks are reserved before. What is larger than the options allow is refused, or the oldest artifacts go for it; a full
+ *    blocks are reserved before. What is larger than the options allow is refused, or other artifacts go for it: the oldest of the
+ *    process that has most, so that no process's snapshots drive out those of one that has fewer; a full
  *    disk is a failed artifact, and so is one whose stream is cut short or cannot be read any more (mapped.h).
  *  - An artifact that is deleted is gone from the list at once; who reads it goes on with what he has, the files are gone
  *    when he is done.
@@ -29,7 +30,7 @@ struct snapshots;
 
 #define SNAPSHOT_ID_CHARS 17 /* 16 lower-case hex digits, in the order of time, and NUL */
 #define SNAPSHOT_PROBLEM_CHARS 160
-#define SNAPSHOT_ARTIFACTS 1000u /* at most; the oldest go */
+#define SNAPSHOT_ARTIFACTS 1000u /* at most */
 #define SNAPSHOT_RECEIVING 64u   /* at once */
 #define SNAPSHOT_DEADLINE_NS 3600000000000u /* the latest */
 #define SNAPSHOT_GRACE_NS 2000000000u       /* once its process has gone */
@@ -95,6 +96,8 @@ size_t snapshots_list(struct snapshots *snapshots, const char *process, const ch
                       size_t most);
 /* false: there is none. */
 bool snapshots_find(struct snapshots *snapshots, const char *id, struct snapshot_artifact *out);
+/* Whether it is one of those that went last to make room for others. */
+bool snapshots_dropped(struct snapshots *snapshots, const char *id);
 /* Deletes it, whatever its state: what is received or analysed is given up. false: there is none. */
 bool snapshots_delete(struct snapshots *snapshots, const char *id);
 

@@ -82,20 +82,40 @@ static void drop(struct snapshots *snapshots, size_t at)
     unref(artifact);
 }
 
-/* The oldest one that may go for another, which is newer. */
-static bool drop_oldest(struct snapshots *snapshots, const struct artifact *but, bool with_bytes)
+/* What the artifact's process has in all. */
+static uint64_t share_of(const struct snapshots *snapshots, const struct artifact *artifact, bool bytes)
 {
-    for (size_t at = 0; at < snapshots->count; at++) {
-        const struct artifact *artifact = snapshots->artifacts[at];
-        if (artifact == but)
-            break;
-        if (artifact->busy || (with_bytes && !artifact->stored))
-            continue;
-        log_info("artifact %s of %s was dropped: there is no more room", artifact->view.id, artifact->view.meta.name);
-        drop(snapshots, at);
-        return true;
+    uint64_t share = 0;
+    for (size_t at = 0; at < snapshots->count; at++)
+        if (!strcmp(snapshots->artifacts[at]->view.meta.process, artifact->view.meta.process))
+            share += bytes ? snapshots->artifacts[at]->stored : 1;
+    return share;
+}
+
+static bool may_go(const struct artifact *artifact, bool bytes)
+{
+    return !artifact->busy && (!bytes || artifact->stored);
+}
+
+/* One goes for another, which is newer: the oldest of the process that has most (bytes, or artifacts), so that nobody who has
+ * less loses to who takes one after the other. */
+static bool drop_one(struct snapshots *snapshots, const struct artifact *but, bool bytes)
+{
+    size_t place = snapshots->count;
+    uint64_t most = 0;
+    for (size_t at = 0; at < snapshots->count && snapshots->artifacts[at] != but; at++) {
+        uint64_t share = may_go(snapshots->artifacts[at], bytes) ? share_of(snapshots, snapshots->artifacts[at], bytes) : 0;
+        place = share > most ? at : place;
+        most = share > most ? share : most;
     }
-    return false;
+    if (!most)
+        return false;
+    const struct artifact *artifact = snapshots->artifacts[place];
+    log_info("artifact %s of %s was dropped for another: its process had most, and there is no more room", artifact->view.id,
+             artifact->view.meta.name);
+    memcpy(snapshots->dropped[snapshots->drops++ % DROPPED_KEPT], artifact->view.id, SNAPSHOT_ID_CHARS);
+    drop(snapshots, place);
+    return true;
 }
 
 struct artifact *artifact_new(struct snapshots *snapshots, const struct snapshot_meta *meta)
@@ -110,7 +130,7 @@ struct artifact *artifact_new(struct snapshots *snapshots, const struct snapshot
     artifact_state(artifact, SNAPSHOT_RECEIVING_IT);
     id_make(snapshots, artifact->view.id);
     if (snapshots->count >= SNAPSHOT_ARTIFACTS)
-        drop_oldest(snapshots, artifact, false);
+        drop_one(snapshots, artifact, false);
     snapshots->artifacts[snapshots->count++] = artifact;
     return artifact;
 }
@@ -127,7 +147,7 @@ bool artifact_grow(struct snapshots *snapshots, struct artifact *artifact, uint6
     pthread_mutex_lock(&snapshots->lock);
     bool fits = !artifact->dropped && bytes <= snapshots->bytes_max - artifact->stored;
     while (fits && snapshots->stored + bytes > snapshots->bytes_max)
-        fits = drop_oldest(snapshots, artifact, true);
+        fits = drop_one(snapshots, artifact, true);
     if (fits) {
         artifact->stored += bytes;
         snapshots->stored += bytes;
@@ -375,6 +395,16 @@ bool snapshots_find(struct snapshots *snapshots, const char *id, struct snapshot
         *out = view_of(snapshots->artifacts[at]);
     pthread_mutex_unlock(&snapshots->lock);
     return found;
+}
+
+bool snapshots_dropped(struct snapshots *snapshots, const char *id)
+{
+    bool found = false;
+    pthread_mutex_lock(&snapshots->lock);
+    for (size_t i = 0; i < DROPPED_KEPT; i++)
+        found |= !strcmp(snapshots->dropped[i], id);
+    pthread_mutex_unlock(&snapshots->lock);
+    return found && *id;
 }
 
 bool snapshots_delete(struct snapshots *snapshots, const char *id)

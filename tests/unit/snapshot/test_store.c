@@ -214,6 +214,40 @@ static void test_the_oldest_go_for_new_ones(void **state)
 }
 
 /* A file that may not grow stands for a full disk, which needs a file system of its own. */
+static struct snapshot_artifact receive_of(struct snapshots *snapshots, const struct text *stream, const char *process)
+{
+    struct world_sending sending = {.process = process};
+    world_start(snapshots, &sending, stream, 0);
+    world_await(&sending);
+    return sending.artifact;
+}
+
+/* One process is snapshotted over and over: what others have stays, and only its own oldest go. */
+static void test_a_process_drives_out_its_own(void **state)
+{
+    (void)state;
+    static const char quiet[] = "11111111111111111111111111111111", busy[] = "22222222222222222222222222222222";
+    struct text stream = world_chain(20000, SNAPSHOT_WHOLE);
+    struct snapshots *snapshots = world_open(16 * MIB);
+    struct snapshot_artifact kept[2], first, last, found;
+    for (size_t i = 0; i < 2; i++)
+        kept[i] = receive_of(snapshots, &stream, quiet);
+    first = receive_of(snapshots, &stream, busy);
+    for (size_t i = 0; i < 60; i++)
+        last = receive_of(snapshots, &stream, busy);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(snapshots_find(snapshots, kept[i].id, &found));
+    assert_true(snapshots_find(snapshots, last.id, &found));
+    assert_false(snapshots_find(snapshots, first.id, &found));
+    struct snapshot_artifact all[100];
+    assert_true(snapshots_list(snapshots, busy, NULL, all, 100) < 40);
+    assert_false(snapshots_dropped(snapshots, last.id));
+    assert_false(snapshots_dropped(snapshots, ""));
+    assert_true(snapshots_dropped(snapshots, first.id));
+    snapshots_close(snapshots);
+    text_free(&stream);
+}
+
 static void test_a_full_disk_is_a_failed_artifact(void **state)
 {
     (void)state;
@@ -287,6 +321,7 @@ int main(void)
         TEST(test_a_process_that_goes_has_a_grace),
         TEST(test_delete_and_close_end_what_comes),
         TEST(test_the_oldest_go_for_new_ones),
+        TEST(test_a_process_drives_out_its_own),
         TEST(test_a_full_disk_is_a_failed_artifact),
         TEST(test_a_pipe_that_waits_is_not_waited_for),
         TEST(test_only_pipes_are_taken),

@@ -111,7 +111,8 @@ struct world_sending {
     const char *data;
     size_t count, piece;
     unsigned pause_ms; /* after each piece */
-    bool hang;         /* does not close: world_hang_up() does */
+    bool hang;         /* does not close: world_await() does */
+    const char *process; /* NULL: that of world_meta */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool done;
@@ -156,6 +157,8 @@ WORLD_UNUSED static void world_start(struct snapshots *snapshots, struct world_s
 {
     int ends[2];
     struct snapshot_meta meta = world_meta;
+    if (sending->process)
+        snprintf(meta.process, sizeof meta.process, "%s", sending->process);
     meta.deadline_ns = deadline_ns ? clock_mono_ns() + deadline_ns : 0;
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     sending->fd = ends[1];
