@@ -11,10 +11,10 @@ static json_t *pause_json(const struct stats_forecast *forecast, uint64_t ns)
 
 static json_t *collect_json(unsigned generation, const struct stats_forecast *forecast, bool over)
 {
-    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:i, s:b, s:b, s:s?}", "generation", (int)generation, "objects",
+    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:i, s:b, s:b, s:b, s:s?}", "generation", (int)generation, "objects",
                      view_number(forecast->objects), "pause_ns", pause_json(forecast, forecast->pause_ns), "least_pause_ns",
                      pause_json(forecast, forecast->least_ns), "most_pause_ns", pause_json(forecast, forecast->most_ns), "runs",
-                     (int)forecast->runs, "sliced", false, "over_max_pause", over, "reason", forecast->unknown);
+                     (int)forecast->runs, "settled", (int)forecast->settled, "sliced", false, "over_max_pause", over, "reason", forecast->unknown);
 }
 
 struct sum { /* of the heaps, by generation */
@@ -36,6 +36,7 @@ static void sum_add(struct sum *sum, const struct stats_forecast *one, bool over
     all->pause_ns = larger(all->pause_ns, one->pause_ns);
     all->least_ns = larger(all->least_ns, one->least_ns);
     all->most_ns = larger(all->most_ns, one->most_ns);
+    all->settled = one->settled && (all->settled || !sum->any);
     sum->any = true;
     sum->over |= over;
 }

@@ -13,6 +13,7 @@
 
 struct foreseen {
     uint64_t objects, clone_ns, max_pause_ns; /* max_pause_ns: the shortest of the heaps'; 0: none */
+    uint64_t bytes; /* of private memory */
     bool vetoed, measured;
 };
 
@@ -25,22 +26,31 @@ static void heap_add(struct foreseen *foreseen, const struct stats_heap_view *he
         foreseen->max_pause_ns = max_pause_ns;
 }
 
-/* A clone copies the page tables of all private memory, of which we know the heaps' pages and native bytes, and the rest
- * from the last clone. */
+/* What the process says of its memory may be a minute old, and its heaps have grown since. */
+static uint64_t private_bytes(const struct stats_process_view *process)
+{
+    uint64_t bytes = process->figures.mapped_bytes + process->figures.extern_bytes;
+    for (size_t i = 0; i < process->heap_count; i++)
+        if (!process->heaps[i].gone && process->heaps[i].process_bytes > bytes)
+            bytes = process->heaps[i].process_bytes;
+    return bytes;
+}
+
+/* A clone copies the page tables of all private memory. How fast that goes the last clone tells. */
 static struct foreseen foresee(const struct api *api, const struct stats_process_view *process, uint32_t n)
 {
     struct foreseen foreseen = {.objects = 0};
     uint64_t pause_ns, resident_bytes, a_mib = SNAPSHOT_CLONE_NS_A_MIB;
-    uint64_t bytes = process->figures.mapped_bytes + process->figures.extern_bytes;
+    foreseen.bytes = private_bytes(process);
     for (size_t i = 0; i < process->heap_count; i++)
         if (!process->heaps[i].gone && (!n || process->heaps[i].n == n))
             heap_add(&foreseen, &process->heaps[i]);
     foreseen.measured = operations_last_clone(api->operations, process->id, &pause_ns, &resident_bytes);
-    if (foreseen.measured && resident_bytes > bytes)
-        bytes = resident_bytes;
+    if (foreseen.measured && resident_bytes > foreseen.bytes)
+        foreseen.bytes = resident_bytes;
     if (foreseen.measured && resident_bytes >= MIB && pause_ns > SNAPSHOT_CLONE_BASE_NS)
         a_mib = (pause_ns - SNAPSHOT_CLONE_BASE_NS) / (resident_bytes / MIB);
-    foreseen.clone_ns = SNAPSHOT_CLONE_BASE_NS + bytes / MIB * a_mib;
+    foreseen.clone_ns = SNAPSHOT_CLONE_BASE_NS + foreseen.bytes / MIB * a_mib;
     return foreseen;
 }
 

@@ -273,6 +273,7 @@ void tally__summary(struct tally_heap *heap)
     store(&to->abandoned_runs, heap->abandoned);
     store(&to->refused_runs, heap->refused);
     store(&to->candidates_due, tally__candidates_due(heap));
+    store(&to->settled, tally__nothing_to_find(heap));
     store(&to->mapped_bytes, heap->mapped_bytes);
     feed_summary_end(pen);
 }

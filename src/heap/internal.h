@@ -461,6 +461,7 @@ struct collect_request {
 };
 void tally__run_start(struct tally_heap *heap, const struct collect_request *request);
 bool tally__run_advance(struct tally_heap *heap); /* within the slice; whether it ended */
+bool tally__nothing_to_find(const struct tally_heap *heap); /* by a run over the whole heap */
 void tally__run_settle(struct tally_heap *heap);  /* ends the open run: completes or abandons it */
 int64_t tally__collect(struct tally_heap *heap, struct collect_request *request); /* in one piece */
 

@@ -103,7 +103,7 @@ static void scope_prepare(struct tally_heap *heap, int generation)
     }
 }
 
-static bool nothing_to_find(const struct tally_heap *heap)
+bool tally__nothing_to_find(const struct tally_heap *heap)
 {
     return heap->complete && !heap->deferred && !heap->candidate_count && tally__nothing_young(heap);
 }
@@ -138,7 +138,7 @@ void tally__run_start(struct tally_heap *heap, const struct collect_request *req
                                        .safepoint_wait_ns = request->safepoint_wait_ns,
                                        .live_bytes_before = tally__live_bytes(heap)};
     tally__scope_clear(heap);
-    run->nothing = request->scope == TALLY_SCOPE_HEAP && !request->look && nothing_to_find(heap);
+    run->nothing = request->scope == TALLY_SCOPE_HEAP && !request->look && tally__nothing_to_find(heap);
     if (!request->look && request->scope != TALLY_SCOPE_CANDIDATES)
         scope_prepare(heap, request->generation);
     if (!request->look)

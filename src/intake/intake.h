@@ -55,6 +55,7 @@ struct intake_summary {
     uint64_t max_pause_us, memory_limit_bytes, extern_bytes;
     uint64_t candidates, pending_objects, finalizers_pending;
     uint64_t slices, missed_slices, longest_slice_ns, abandoned_runs, refused_runs, candidates_due;
+    bool settled;
 };
 
 struct intake_record { /* struct wire_record as plain numbers */
@@ -70,6 +71,7 @@ struct intake_sample {
     uint64_t mono_ns;
     uint32_t state, types_without_row;
     uint64_t safepoint_ns, mapped_bytes;
+    uint64_t process_bytes; /* private memory of the process; 0: it did not say */
     uint32_t type_count;
     const struct intake_row *rows;   /* type_count of them */
     const struct intake_type *types; /* likewise; those below the count of an earlier sample never change */

@@ -44,7 +44,7 @@ struct feed_base { /* what stands under the sequence lock, of each row */
 };
 
 struct feed_marks { /* as of the last turn; no padding, since they are compared as bytes */
-    uint64_t safepoint_ns, seq, head, record_head, state;
+    uint64_t safepoint_ns, seq, head, record_head, state, process_bytes;
 };
 
 struct heap_feed {

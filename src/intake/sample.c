@@ -158,6 +158,7 @@ static void summary_read(const struct heap_feed *heap, struct intake_summary *to
     to->abandoned_runs = load(&from->abandoned_runs);
     to->refused_runs = load(&from->refused_runs);
     to->candidates_due = load(&from->candidates_due);
+    to->settled = load(&from->settled) == 1;
     for (uint32_t i = 0; i < heap->type_count; i++) {
         bases[i].allocated = load(&descs[i].base_allocated);
         bases[i].freed_refcount = load(&descs[i].base_freed_refcount);
@@ -241,6 +242,7 @@ static bool marks_moved(struct heap_feed *heap)
     const struct wire_counters *counters = heap->counters;
     struct feed_marks now = {.safepoint_ns = load(&counters->safepoint_ns), .seq = load(&counters->seq),
                              .record_head = load(&counters->record_head), .state = load32(&counters->state),
+                             .process_bytes = load(&counters->process_bytes),
                              .head = heap->ring ? load(heap->reader.head) : 0};
     bool moved = memcmp(&now, &heap->marks, sizeof now) || !heap->told ||
                  (heap->ring && wire_ring_waiting(&heap->reader));
@@ -265,6 +267,7 @@ static void tell(struct client *client, const struct heap_feed *heap, const stru
         .types_without_row = load32(&counters->types_without_row),
         .safepoint_ns = load(&counters->safepoint_ns) - (uint64_t)client->clock_offset_ns,
         .mapped_bytes = load(&counters->mapped_bytes),
+        .process_bytes = load(&counters->process_bytes),
         .type_count = heap->type_count,
         .rows = heap->rows,
         .types = heap->types,

@@ -126,6 +126,15 @@ static void fill(struct stats_forecast *out, const struct stats_pace *pace)
     out->most_ns = pause_of(out->objects, pace->most_ps);
 }
 
+/* Where nothing can be found, a full collection returns without a walk. */
+static void settle(const struct stats_heap_view *heap, struct stats_forecast *out)
+{
+    out->settled = heap->settled;
+    if (!heap->settled || !out->runs)
+        return;
+    out->objects = out->pause_ns = out->least_ns = 0;
+}
+
 void stats_forecast_collect(const struct stats_process_view *process, const struct stats_heap_view *heap,
                             unsigned generation, struct stats_forecast *out)
 {
@@ -139,6 +148,8 @@ void stats_forecast_collect(const struct stats_process_view *process, const stru
     if (!pace.runs && generation < 2) /* a young object takes no more than one of all */
         pace = stats_pace_of(process->collections, process->collection_count, heap->n, WIRE_SCOPE_HEAP, out->objects);
     fill(out, &pace);
+    if (generation == 2)
+        settle(heap, out);
 }
 
 static uint64_t larger(uint64_t a, uint64_t b)
@@ -160,6 +171,7 @@ void stats_forecast_full(const struct stats_process_view *process, struct stats_
         if (!one.unknown) {
             one.objects = objects_of(process, heap, 2);
             fill(&one, &heap->full_pace);
+            settle(heap, &one);
         }
         unknown = one.unknown ? one.unknown : unknown;
         out->objects += one.objects;

@@ -18,6 +18,8 @@ struct stats_forecast {
     uint64_t objects;    /* that would be examined, as far as can be told from outside */
     uint64_t pause_ns, least_ns, most_ns; /* by the middle, the fastest and the slowest of the collections */
     unsigned runs;       /* that it rests on */
+    bool settled; /* as of the last safepoint there was nothing to look at: the pause is 0, and most_ns what it is if something has
+                   * come since */
 };
 
 /* Of collect(generation), 0 to 2, in one heap of the process. Any thread. */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 
 #define SETTLE_NS 1500000000u
+#define PROCESS_BYTES_MAX ((uint64_t)1 << 48) /* more no process has */
 
 static void touch(struct model_process *process)
 {
@@ -249,6 +250,7 @@ static void summary_fold(struct stats_heap_view *view, const struct intake_summa
     view->figures.abandoned_runs = summary->abandoned_runs;
     view->figures.refused_runs = summary->refused_runs;
     view->figures.candidates_due = summary->candidates_due;
+    view->settled = summary->settled;
     view->figures.extern_bytes = summary->extern_bytes;
     view->last_pause_ns = summary->last_pause_ns;
 }
@@ -293,6 +295,7 @@ static void sample_take(void *arg, void *handle, const struct intake_sample *sam
     view->safepoint_mono_ns = sample->safepoint_ns;
     view->types_without_row = sample->types_without_row;
     view->figures.mapped_bytes = sample->mapped_bytes;
+    view->process_bytes = sample->process_bytes < PROCESS_BYTES_MAX ? sample->process_bytes : 0;
     events_bound(heap->events, sample->mapped_bytes);
     if (sample->summary.valid && sample->summary.level == WIRE_LEVEL_OFF)
         events_forget(heap->events);

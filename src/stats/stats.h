@@ -145,6 +145,8 @@ struct stats_heap_view {
     struct stats_runs runs;
     uint64_t last_pause_ns;
     uint64_t tracked_objects; /* live ones that the collector looks at */
+    bool settled; /* a full collection had nothing to look at, as of the last safepoint */
+    uint64_t process_bytes; /* private memory of the process, as it was some time ago; 0: unknown */
     struct stats_pace full_pace; /* of its runs over the whole heap: forecast.h */
     uint64_t peak_live_bytes; /* the most that any look saw */
     const struct stats_heap_detail *detail; /* NULL: nothing yet */

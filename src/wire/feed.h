@@ -201,7 +201,8 @@ struct wire_counters {
     _Atomic uint64_t safepoint_ns;  /* when the owner last came by, CLOCK_MONOTONIC */
     _Atomic uint64_t mapped_bytes;  /* pages taken from the system */
     _Atomic uint32_t stress_nth, stress_every_decref; /* under seq, as what follows */
-    uint64_t reserved[2];
+    _Atomic uint64_t process_bytes; /* private memory of the process, as its agent, who alone writes this, read it last; 0: unknown */
+    _Atomic uint64_t settled; /* under seq, as of the last safepoint or collection: 1: a full collection has nothing to look at */
     /* under seq */
     _Atomic uint64_t seq;
     _Atomic uint32_t enabled, manager, debug, level;
@@ -296,6 +297,8 @@ WIRE_AT(wire_counters, state, 76);
 WIRE_AT(wire_counters, record_head, 80);
 WIRE_AT(wire_counters, safepoint_ns, 88);
 WIRE_AT(wire_counters, mapped_bytes, 96);
+WIRE_AT(wire_counters, process_bytes, 112);
+WIRE_AT(wire_counters, settled, 120);
 WIRE_AT(wire_counters, seq, 128);
 WIRE_AT(wire_counters, enabled, 136);
 WIRE_AT(wire_counters, manager, 140);

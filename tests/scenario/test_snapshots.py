@@ -15,8 +15,8 @@ class Snapshots(Scenario):
         super().setUp()
         self.start_daemon()
 
-    def host(self, mode, objects=OBJECTS):
-        host = self.start_host("family", mode, str(objects))
+    def host(self, mode, objects=OBJECTS, *ballast):
+        host = self.start_host("family", mode, str(objects), *ballast)
         process = self.attached(host)
         host.ask("pause 0", 30)  # once all are made
         return host, process
@@ -100,6 +100,32 @@ class Snapshots(Scenario):
         self.assertEqual((auto["state"], auto["result"]["mode"]), ("succeeded", "slices"), auto)
         self.assertEqual(auto["result"]["reason"], "pause_too_long")
         self.assertGreater(auto["result"]["slices"], 10)
+
+    def test_the_first_is_foreseen_by_all_memory(self):
+        """What is not the heap's counts, too, before anything was cloned."""
+        _, process = self.host("works", 1000, "200")
+        until(lambda: self.get(f"/v1/processes/{process}/forecast")["snapshot"]["clone_pause_ns"] > 200 * 12_000, "it is told")
+        forecast = self.get(f"/v1/processes/{process}/forecast")["snapshot"]
+        self.assertFalse(forecast["measured"])
+        self.assertLess(forecast["clone_pause_ns"], 260 * 12_000)
+        taken = self.take(process, mode="clone")
+        self.assertEqual(taken["state"], "succeeded", taken)
+        self.assertLess(abs(taken["result"]["predicted_pause_ns"] - forecast["clone_pause_ns"]), 20 * 12_000)
+
+    def test_a_collection_without_work_is_foreseen(self):
+        _, process = self.host("sleeps", 20_000)
+        self.collect(process)
+        self.collect(process)
+
+        def foreseen():
+            return self.get(f"/v1/processes/{process}/forecast")["collect"][2]
+        until(lambda: foreseen()["settled"], "there is nothing to find")
+        self.assertEqual(foreseen()["pause_ns"], 0)
+        self.assertGreater(foreseen()["most_pause_ns"], 0)
+        self.assertEqual(self.collect(process).json["result"]["collected"], 0)
+        self.assertEqual(self.unix("POST", f"/v1/processes/{process}/unfreeze?wait=20s", {}).status, 200)  # what it frees has no candidates
+        until(lambda: not foreseen()["settled"], "it has to look")
+        self.assertGreater(foreseen()["pause_ns"], 0)
 
     def test_one_at_a_time(self):
         host, process = self.host("works", 400_000)

@@ -3,7 +3,7 @@
  *   works   allocates and frees      parks   is parked      sleeps   waits for its notify fd
  * Commands: "pause US", "detach", "attach", "free", "fork", "hold" (a child without libc's knowledge, which has all descriptors
  * and waits to be killed), "mode WORD", "stick" (labels never end in a child), "seen" (children and signals seen, RSS in KiB,
- * objects), "end". */
+ * objects), "end". A third argument: MiB of memory of its own, beside the heap. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -192,8 +192,11 @@ int main(int argc, char **argv)
 {
     char line[64], mode[16] = "";
     struct sigaction action = {.sa_handler = on_child};
-    if (argc != 3)
+    if (argc < 3 || argc > 4)
         return 2;
+    size_t ballast = argc == 4 ? (size_t)strtoul(argv[3], NULL, 10) << 20 : 0;
+    if (ballast)
+        memset(malloc(ballast), 1, ballast);
     setvbuf(stdout, NULL, _IOLBF, 0);
     sigaction(SIGCHLD, &action, NULL);
     self = getpid();

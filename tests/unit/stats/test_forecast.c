@@ -79,6 +79,36 @@ static void test_runs_of_like_size_count(void **state)
     stats_view_unref(view);
 }
 
+/* As of its last safepoint, and what it takes where that is not so any more. */
+static void test_where_nothing_can_be_found_it_takes_no_time(void **state)
+{
+    struct world *world = *state;
+    const struct stats_view *view;
+    void *process = attach(world, 1, 10, 0);
+    struct stats_forecast full;
+    const struct intake_record record = run(1, WIRE_SCOPE_HEAP, 2, 1000, 50000);
+    struct intake_sample sample = {.heap_number = 1, .mono_ns = clock_mono_ns(), .record_count = 1, .records = &record,
+                                   .summary = {.valid = true, .manager = WIRE_MANAGER_CYCLE, .settled = true}};
+    tell_heap(world, process, 1, 1100, 0, WIRE_MANAGER_CYCLE, NULL, 0);
+    struct intake_row rows[3] = {{.allocated = 0}, {.allocated = 1105, .freed_refcount = 5}, {.allocated = 1100}};
+    struct intake_type types[3] = {{.name = "other"}, {.name = "pair", .size_bytes = 16, .flags = WIRE_TYPE_TRACKED},
+                                   {.name = "leaf", .size_bytes = 8}};
+    sample.type_count = 3;
+    sample.rows = rows;
+    sample.types = types;
+    world->sink.sample(world->stats, process, &sample);
+    const struct stats_process_view *one = shown(world, &view);
+    struct stats_forecast out = forecast(one, 2);
+    assert_null(out.unknown);
+    assert_true(out.settled);
+    assert_int_equal(out.objects + out.pause_ns + out.least_ns, 0);
+    assert_int_equal(out.most_ns, 1100 * 50);
+    assert_false(forecast(one, 1).settled); /* which walks what is young, whatever that is */
+    stats_forecast_full(one, &full);
+    assert_int_equal(full.pause_ns, 0);
+    stats_view_unref(view);
+}
+
 static void test_a_young_run_takes_what_survived_to_the_middle(void **state)
 {
     struct world *world = *state;
@@ -149,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_nothing_is_known_before_the_first_collection, setup, teardown),
         cmocka_unit_test_setup_teardown(test_runs_of_like_size_count, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_where_nothing_can_be_found_it_takes_no_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_young_run_takes_what_survived_to_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_counts_that_mean_nothing_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_longest_heap_is_the_process_s_pause, setup, teardown),
