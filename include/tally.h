@@ -738,7 +738,9 @@ enum tally_access {
  * filter, or always where the pages come from hooks. The child has no exit signal: wait() and handlers do not see it, but
  * with __WALL or __WCLONE. It has none of the program's descriptors, blocks all signals, is the first to go where memory
  * is short, and ends with the program, when that runs another one by exec(), when nobody reads, or after five minutes;
- * meanwhile the pages that the program writes to exist twice. */
+ * meanwhile the pages that the program writes to exist twice. A program that calls exec() while it is there becomes one
+ * that gets a SIGCHLD, once and at once (the kernel's way with children of what ran before), of a child that no wait()
+ * finds, but with __WALL or __WCLONE. */
 /* The owner. set: TALLY_EINVAL. */
 TALLY_API int tally_set_access(struct tally_heap *heap, enum tally_access access);
 TALLY_API enum tally_access tally_get_access(const struct tally_heap *heap);

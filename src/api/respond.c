@@ -6,6 +6,7 @@
 #include "api/private.h"
 #include "base/log.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "wire/message.h"
 
 static const struct {
@@ -238,15 +239,8 @@ struct MHD_Response *unmodified_new(const char *etag)
 /* By hand: every request for a view that did not change comes by here. */
 static char *tag_add(char *at, uint64_t number)
 {
-    char digits[20];
-    size_t count = 0;
-    do
-        digits[count++] = (char)('0' + number % 10);
-    while (number /= 10);
-    *at++ = '-';
-    while (count)
-        *at++ = digits[--count];
-    return at;
+    *at = '-';
+    return at + 1 + text_digits(at + 1, number);
 }
 
 void etag_write(char out[ETAG_BYTES], const char *start, uint64_t seq, uint64_t since, bool lines)

@@ -35,15 +35,22 @@ void text_add_string(struct text *text, const char *string)
     text_add(text, string, strlen(string));
 }
 
-void text_add_number(struct text *text, uint64_t number)
+size_t text_digits(char out[TEXT_DIGITS], uint64_t number)
 {
-    char digits[20];
+    char digits[TEXT_DIGITS];
     size_t at = sizeof digits;
     do {
         digits[--at] = (char)('0' + number % 10);
         number /= 10;
     } while (number);
-    text_add(text, digits + at, sizeof digits - at);
+    memcpy(out, digits + at, sizeof digits - at);
+    return sizeof digits - at;
+}
+
+void text_add_number(struct text *text, uint64_t number)
+{
+    char digits[TEXT_DIGITS];
+    text_add(text, digits, text_digits(digits, number));
 }
 
 void text_clear(struct text *text)

@@ -15,6 +15,9 @@ struct text {
 void text_add(struct text *text, const char *bytes, size_t length);
 void text_add_string(struct text *text, const char *string);
 void text_add_number(struct text *text, uint64_t number);
+/* Its decimal digits, not terminated; returns how many. */
+#define TEXT_DIGITS 20u
+size_t text_digits(char out[TEXT_DIGITS], uint64_t number);
 /* Forgets the content; keeps the memory unless there is much of it. */
 void text_clear(struct text *text);
 void text_free(struct text *text);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /* ---- bytes */
 
 void out_flush(struct out *out)
@@ -42,13 +44,8 @@ void out_string(struct out *out, const char *string)
 
 void out_number(struct out *out, uint64_t number)
 {
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    out_bytes(out, digits + at, sizeof digits - at);
+    char digits[TEXT_DIGITS];
+    out_bytes(out, digits, text_digits(digits, number));
 }
 
 /* Texts have no control characters, and are UTF-8; what an index with faults may have is written as it comes. */
