@@ -120,7 +120,8 @@ class Fake {
         this.frozen = false; /* no frames, no answers, but connections stay */
         this.quiet = false; /* nothing happens in the processes: no frames, answers as ever */
         this.attached = true; /* false: no process is known */
-        this.safepoints = true; /* false: operations wait until they expire */
+        this.safepoints = true; /* false: operations wait until they expire, after... */
+        this.deadlineMs = 1200; /* ...so long, or when a test says so */
         this.scopes = ["read", "control"]; /* what the session may do */
         this.stuck = new Set(); /* processes that a batch finds at no safepoint */
         this.alerts = []; /* those that fire */
@@ -215,6 +216,15 @@ class Fake {
         const operation = this.#operation(p, kind, 30_000);
         this.#finish(operation, "succeeded", { result, safepoint_wait_ns: 100_000, pause_ns: 0 });
         return operation;
+    }
+
+    #expire(operation) {
+        this.#finish(operation, "expired", { code: "expired", detail: "the owner reached no safepoint in time" });
+    }
+
+    /** What waits has waited long enough. */
+    expire() {
+        this.operations.forEach((operation) => this.#expire(operation));
     }
 
     #publish(operation) {
@@ -337,7 +347,7 @@ class Fake {
             return this.#problem(response, this.refuse, "refused", "this listener is read-only");
         }
         const some = this.processes.filter(({ id, state }) => state === "live" && selector.ids.includes(id));
-        const operation = Object.assign(this.#operation({ id: null }, kind, 1200), { process_count: some.length, members,
+        const operation = Object.assign(this.#operation({ id: null }, kind, this.deadlineMs), { process_count: some.length, members,
             processes: some.map(({ id }) => ({ id, state: "waiting_for_safepoint", code: null, detail: null, result: null, heaps: [] })) });
         const end = () => operation.processes.every(({ state }) => state !== "waiting_for_safepoint")
             && this.#finish(operation, operation.processes.some(({ state }) => state !== "succeeded") ? "failed" : "succeeded", {});
@@ -352,7 +362,7 @@ class Fake {
                 : p.vetoes ? { state: "failed", code: "vetoed", detail: "the host does not let its heap be controlled" }
                     : { state: "succeeded", result, heaps: [{ n: 1, state: "succeeded", collected: result.collected, pause_ns }] });
             end();
-        }, this.stuck.has(p.id) ? 1200 : 150 + 10 * n));
+        }, this.stuck.has(p.id) ? this.deadlineMs : 150 + 10 * n).unref());
         end();
         return this.#json(response, 202, operation, { Location: `/v1/operations/${operation.id}` });
     }
@@ -371,19 +381,19 @@ class Fake {
         if (this.refuse) {
             return this.#problem(response, this.refuse, "refused", "this listener is read-only");
         }
-        const deadline = this.safepoints ? 30_000 : 1500;
+        const deadline = this.safepoints ? 30_000 : this.deadlineMs;
         const operation = this.#operation(p, "collect", deadline);
         setTimeout(() => {
             if (p.manager === "none" || p.manager === "refcount") {
                 return this.#finish(operation, "failed", { code: "unsupported", detail: "this manager does not have that" });
             }
             if (!this.safepoints) {
-                return this.#finish(operation, "expired", { code: "expired", detail: "the owner reached no safepoint in 1.5 s" });
+                return this.#expire(operation);
             }
             const collected = collect(p, body.generation ?? 2, "request", operation.id);
             return this.#finish(operation, "succeeded", { safepoint_wait_ns: 2_000_000, pause_ns: p.records[0].pause_ns,
                 result: { collected, freed_bytes: collected * 64 } });
-        }, this.safepoints ? 150 : deadline);
+        }, this.safepoints ? 150 : deadline).unref();
         return this.#json(response, 202, operation, { Location: `/v1/operations/${operation.id}` });
     }
 

@@ -175,6 +175,7 @@ stage("a batch says what it costs, then what becomes of each, and outlives a rel
 
 stage("a batch that waits is cancelled, and what ends it is announced", { processes: many(3) }, async ({ page, fake }) => {
     fake.processes.forEach(({ id }) => fake.stuck.add(id));
+    fake.deadlineMs = 60_000;
     await byId(page, "processes-all").click();
     await byId(page, "batch-disable").click();
     await byId(page, "confirm").getByText("garbage cycles stay in memory").waitFor();

@@ -152,8 +152,10 @@ state("what is typed stays while frames pass, until it is set or given up", {}, 
 state("an operation that waits is shown waiting until it expires or is cancelled", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     fake.safepoints = false;
+    fake.deadlineMs = 60_000;
     await byId(page, "collect").click();
     await byId(page, "answer").getByText("waiting for a safepoint").waitFor();
+    fake.expire();
     await byId(page, "answer").getByText("expired: the owner reached no safepoint").waitFor();
     assert.equal(await byId(page, "answer").getAttribute("data-tone"), "bad");
     await byId(page, "collect").click();

@@ -295,10 +295,11 @@ static void chain(unsigned long count)
     }
 }
 
-/* Is deaf: comes to no safepoint and allocates nothing. */
+/* Is deaf: comes to no safepoint and allocates nothing. 0: until the next line comes. */
 static void deaf(unsigned long ms)
 {
-    for (uint64_t end = now_ms() + ms; now_ms() < end && !stop;)
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    for (uint64_t end = now_ms() + ms; !stop && (ms ? now_ms() < end : !poll(&in, 1, 0));)
         usleep(2000);
 }
 
@@ -519,8 +520,7 @@ static bool wait_for_work(void)
     ssize_t got = read(STDIN_FILENO, line + used, sizeof line - 1 - used);
     if (got <= 0)
         return got < 0 && errno == EINTR;
-    used += (size_t)got;
-    line[used] = '\0';
+    line[used += (size_t)got] = '\0';
     for (char *end = strchr(line, '\n'); end; end = strchr(line, '\n')) {
         *end = '\0';
         obey(line);
