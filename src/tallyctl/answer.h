@@ -18,6 +18,14 @@ void answer_line(FILE *to, const char *json);
 /* The same of a value that tallyctl has made. */
 void answer_json(FILE *to, const json_t *json);
 
+/* Sends a request, which may take `wait_ms` longer than others, and prints the answer; `show` NULL: nothing of it is for
+ * people. A path that something did not fit into is said. */
+enum ctl_exit answer_call(const struct ctl *ctl, struct client *client, const char *method, const char *path,
+                          const char *body, unsigned wait_ms, show_fn show);
+
+/* The same with a client of its own. */
+enum ctl_exit answer_send(const struct ctl *ctl, const char *method, const char *path, const char *body, show_fn show);
+
 /* GET of `path`, printed. */
 enum ctl_exit answer_get(const struct ctl *ctl, const char *path, show_fn show);
 

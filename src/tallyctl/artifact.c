@@ -15,6 +15,7 @@
 #define SNAPSHOT_WAIT_MS 3600000u /* its deadline ends it before */
 #define DOWNLOAD_WAIT_MS 3600000u
 #define STEP_MS 500u
+#define FORMAT_STANDARD "heapsnapshot"
 
 /* ---- looking at one */
 
@@ -69,34 +70,30 @@ static enum ctl_exit ready_get(const struct ctl *ctl, const char *path, show_fn 
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE)
         status = until_ready(client, ctl->arguments[0]);
+    if (status == CTL_DONE)
+        status = answer_call(ctl, client, "GET", path, NULL, 0, show);
     client_close(client);
-    return status == CTL_DONE ? answer_get(ctl, path, show) : status;
+    return status;
 }
 
 static enum ctl_exit look(const struct ctl *ctl, char path[REQUEST_PATH_MAX], show_fn show)
 {
     request_add(path, "sort", ctl->sort);
     request_add_number(path, "limit", &ctl->limit);
-    return request_fits(path) ? ready_get(ctl, path, show) : CTL_USAGE;
+    return ready_get(ctl, path, show);
 }
 
 enum ctl_exit command_artifacts(const struct ctl *ctl)
 {
     char path[REQUEST_PATH_MAX] = "/v1/artifacts", process[REQUEST_PATH_MAX] = "";
     struct client *client = NULL;
-    struct client_reply reply;
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE && ctl->argument_count)
         status = request_path_past(ctl, client, ctl->arguments[0], "", process);
-    if (status == CTL_DONE) {
-        request_add(path, "process", *process ? strrchr(process, '/') + 1 : NULL);
-        request_add_number(path, "limit", &ctl->limit);
-        status = client_call(client, "GET", path, NULL, 0, &reply);
-    }
-    if (status == CTL_DONE) {
-        answer_print(ctl, &reply, show_artifacts);
-        client_reply_fini(&reply);
-    }
+    request_add(path, "process", *process ? strrchr(process, '/') + 1 : NULL);
+    request_add_number(path, "limit", &ctl->limit);
+    if (status == CTL_DONE)
+        status = answer_call(ctl, client, "GET", path, NULL, 0, show_artifacts);
     client_close(client);
     return status;
 }
@@ -105,7 +102,7 @@ enum ctl_exit command_artifact(const struct ctl *ctl)
 {
     char path[REQUEST_PATH_MAX];
     artifact_path(path, ctl->arguments[0], NULL);
-    return request_fits(path) ? answer_get(ctl, path, show_artifact) : CTL_USAGE;
+    return answer_get(ctl, path, show_artifact);
 }
 
 enum ctl_exit command_artifact_types(const struct ctl *ctl)
@@ -198,7 +195,7 @@ static enum ctl_exit download(const struct ctl *ctl, struct client *client, cons
 {
     char path[REQUEST_PATH_MAX];
     artifact_path(path, id, NULL);
-    request_add(path, "format", ctl->format ? ctl->format : "heapsnapshot");
+    request_add(path, "format", ctl->format ? ctl->format : FORMAT_STANDARD);
     return save_get(ctl, client, path, DOWNLOAD_WAIT_MS);
 }
 
@@ -214,21 +211,54 @@ enum ctl_exit command_artifact_download(const struct ctl *ctl)
     return status;
 }
 
+/* The path of a ticket behind the address where tallyd is asked, else where it listens. */
+static enum ctl_exit link_print(const struct ctl *ctl, struct client *client, const struct client_reply *ticket)
+{
+    struct client_reply info;
+    const char *base = client_base(client), *url = client_text(ticket->json, "url");
+    if (base) {
+        columns_say(&ctl->paper, base, url, "\n");
+        return CTL_DONE;
+    }
+    enum ctl_exit status = client_call(client, "GET", "/v1/info", NULL, 0, &info);
+    if (status == CTL_DONE) {
+        columns_say(&ctl->paper, "http://", client_text(info.json, "http"), "");
+        columns_say(&ctl->paper, "", url, "\n");
+        client_reply_fini(&info);
+    }
+    return status;
+}
+
+enum ctl_exit command_artifact_link(const struct ctl *ctl)
+{
+    char path[REQUEST_PATH_MAX], body[64];
+    struct client *client = NULL;
+    struct client_reply ticket;
+    snprintf(body, sizeof body, "{\"format\":\"%.20s\"}", ctl->format ? ctl->format : FORMAT_STANDARD);
+    artifact_path(path, ctl->arguments[0], "ticket");
+    enum ctl_exit status = request_fits(path) ? client_open(ctl, &client) : CTL_USAGE;
+    if (status == CTL_DONE)
+        status = until_ready(client, ctl->arguments[0]);
+    if (status == CTL_DONE)
+        status = client_call(client, "POST", path, body, 0, &ticket);
+    if (status == CTL_DONE) {
+        if (ctl->json)
+            answer_line(ctl->paper.to, ticket.body);
+        else
+            status = link_print(ctl, client, &ticket);
+        client_reply_fini(&ticket);
+    }
+    client_close(client);
+    return status;
+}
+
 enum ctl_exit command_artifact_delete(const struct ctl *ctl)
 {
     char path[REQUEST_PATH_MAX];
-    struct client *client = NULL;
-    struct client_reply reply;
     artifact_path(path, ctl->arguments[0], NULL);
-    enum ctl_exit status = request_fits(path) ? client_open(ctl, &client) : CTL_USAGE;
-    if (status == CTL_DONE)
-        status = client_call(client, "DELETE", path, NULL, 0, &reply);
-    if (status == CTL_DONE) {
-        if (!ctl->json)
-            columns_say(&ctl->paper, "artifact ", ctl->arguments[0], " deleted\n");
-        client_reply_fini(&reply);
-    }
-    client_close(client);
+    enum ctl_exit status = answer_send(ctl, "DELETE", path, NULL, NULL);
+    if (status == CTL_DONE && !ctl->json)
+        columns_say(&ctl->paper, "artifact ", ctl->arguments[0], " deleted\n");
     return status;
 }
 

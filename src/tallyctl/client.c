@@ -140,6 +140,11 @@ const char *client_place(const struct client *client)
     return client->place;
 }
 
+const char *client_base(const struct client *client)
+{
+    return *client->socket_path ? NULL : client->base;
+}
+
 /* ---- a call, from its request to its answer */
 
 static bool keep(struct client_reply *reply, const char *data, size_t bytes)

@@ -15,6 +15,9 @@ void client_close(struct client *client);
 /* The runtime directory that answered, or --host; borrowed. */
 const char *client_place(const struct client *client);
 
+/* What addresses begin with where it is asked over TCP: "http://HOST:PORT"; borrowed, NULL: over the socket. */
+const char *client_base(const struct client *client);
+
 struct client_reply {
     long status;
     char *body; /* as it came, NUL-terminated */

@@ -183,7 +183,6 @@ enum ctl_exit command_events(const struct ctl *ctl)
     char path[REQUEST_PATH_MAX], wait[24];
     uint64_t wait_ms = ctl->wait_ms.given ? ctl->wait_ms.value : 1000;
     struct client *client = NULL;
-    struct client_reply reply;
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE)
         status = request_path(ctl, client, ctl->arguments[0], "events", path);
@@ -194,11 +193,7 @@ enum ctl_exit command_events(const struct ctl *ctl)
         request_add(path, "kind", ctl->kind);
         request_add(path, "type", ctl->type);
         request_add_number(path, "min_bytes", &ctl->min_bytes);
-        status = request_fits(path) ? client_call(client, "GET", path, NULL, (unsigned)wait_ms, &reply) : CTL_USAGE;
-    }
-    if (status == CTL_DONE) {
-        answer_print(ctl, &reply, show_events);
-        client_reply_fini(&reply);
+        status = answer_call(ctl, client, "GET", path, NULL, (unsigned)wait_ms, show_events);
     }
     client_close(client);
     return status;

@@ -61,15 +61,5 @@ enum ctl_exit command_openapi(const struct ctl *ctl)
 
 enum ctl_exit command_login(const struct ctl *ctl)
 {
-    struct client *client = NULL;
-    struct client_reply reply;
-    enum ctl_exit status = client_open(ctl, &client);
-    if (status == CTL_DONE)
-        status = client_call(client, "POST", "/v1/session", "{}", 0, &reply);
-    if (status == CTL_DONE) {
-        answer_print(ctl, &reply, show_link);
-        client_reply_fini(&reply);
-    }
-    client_close(client);
-    return status;
+    return answer_send(ctl, "POST", "/v1/session", "{}", show_link);
 }

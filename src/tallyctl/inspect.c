@@ -134,26 +134,16 @@ enum ctl_exit command_baselines(const struct ctl *ctl)
 enum ctl_exit command_baselines_delete(const struct ctl *ctl)
 {
     char path[REQUEST_PATH_MAX] = "/v1/baselines";
-    struct client *client = NULL;
-    struct client_reply reply;
     request_add_segment(path, ctl->arguments[0]);
-    enum ctl_exit status = request_fits(path) ? client_open(ctl, &client) : CTL_USAGE;
-    if (status == CTL_DONE)
-        status = client_call(client, "DELETE", path, NULL, 0, &reply);
-    if (status == CTL_DONE) {
-        if (!ctl->json)
-            columns_say(&ctl->paper, "baseline ", ctl->arguments[0], " forgotten\n");
-        client_reply_fini(&reply);
-    }
-    client_close(client);
+    enum ctl_exit status = answer_send(ctl, "DELETE", path, NULL, NULL);
+    if (status == CTL_DONE && !ctl->json)
+        columns_say(&ctl->paper, "baseline ", ctl->arguments[0], " forgotten\n");
     return status;
 }
 
 /* now:NAME means the process of that name. */
-static enum ctl_exit side(const struct ctl *ctl, struct client *client, const char *word, const char *name,
-                          char path[REQUEST_PATH_MAX])
+static enum ctl_exit side(struct client *client, const char *word, const char *name, char path[REQUEST_PATH_MAX])
 {
-    (void)ctl;
     char value[64];
     json_t *process = NULL;
     if (strncmp(word, "now:", 4) != 0) {
@@ -173,21 +163,16 @@ enum ctl_exit command_compare(const struct ctl *ctl)
 {
     char path[REQUEST_PATH_MAX] = "/v1/compare";
     struct client *client = NULL;
-    struct client_reply reply;
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE)
-        status = side(ctl, client, ctl->arguments[0], "a", path);
+        status = side(client, ctl->arguments[0], "a", path);
     if (status == CTL_DONE)
-        status = side(ctl, client, ctl->arguments[1], "b", path);
+        status = side(client, ctl->arguments[1], "b", path);
     request_add(path, "state", ctl->state);
     request_add(path, "sort", ctl->sort);
     request_add_number(path, "limit", &ctl->limit);
     if (status == CTL_DONE)
-        status = request_fits(path) ? client_call(client, "GET", path, NULL, 0, &reply) : CTL_USAGE;
-    if (status == CTL_DONE) {
-        answer_print(ctl, &reply, show_compared);
-        client_reply_fini(&reply);
-    }
+        status = answer_call(ctl, client, "GET", path, NULL, 0, show_compared);
     client_close(client);
     return status;
 }

@@ -7,22 +7,8 @@
 #include "tallyctl/show.h"
 
 #define POINTS "60"
-#define PATIENCE_MS 10000u
+#define PATIENCE_MS 10000u /* history is read from disk */
 #define TRACE_WAIT_MS 60000u
-
-static enum ctl_exit call(const struct ctl *ctl, struct client *client, const char *method, const char *path,
-                          const char *body, show_fn show)
-{
-    struct client_reply reply;
-    if (!request_fits(path))
-        return CTL_USAGE;
-    enum ctl_exit status = client_call(client, method, path, body, PATIENCE_MS, &reply);
-    if (status == CTL_DONE) {
-        answer_print(ctl, &reply, show);
-        client_reply_fini(&reply);
-    }
-    return status;
-}
 
 /* A list of the daemon's own. */
 static enum ctl_exit list(const struct ctl *ctl, const char *path_, show_fn show)
@@ -33,7 +19,7 @@ static enum ctl_exit list(const struct ctl *ctl, const char *path_, show_fn show
     request_add_number(path, "limit", &ctl->limit);
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE)
-        status = call(ctl, client, "GET", path, NULL, show);
+        status = answer_call(ctl, client, "GET", path, NULL, PATIENCE_MS, show);
     client_close(client);
     return status;
 }
@@ -57,7 +43,7 @@ enum ctl_exit command_history(const struct ctl *ctl)
         request_add(path, "points", POINTS);
         add_from(path, ctl->argument_count > 2 ? ctl->arguments[2] : "1h");
         request_add(path, "series", ctl->argument_count > 1 ? ctl->arguments[1] : "live_bytes,live_objects");
-        status = call(ctl, client, "GET", path, NULL, show_history);
+        status = answer_call(ctl, client, "GET", path, NULL, PATIENCE_MS, show_history);
     }
     client_close(client);
     return status;
@@ -101,7 +87,7 @@ enum ctl_exit command_past_collections(const struct ctl *ctl)
     if (status == CTL_DONE) {
         request_add_number(path, "heap", &ctl->heap);
         request_add_number(path, "limit", &ctl->limit);
-        status = call(ctl, client, "GET", path, NULL, show_collections);
+        status = answer_call(ctl, client, "GET", path, NULL, PATIENCE_MS, show_collections);
     }
     client_close(client);
     return status;
@@ -114,7 +100,7 @@ enum ctl_exit command_audit(const struct ctl *ctl)
     request_add(path, "kind", ctl->kind);
     request_add(path, "target", ctl->target);
     request_add_number(path, "limit", &ctl->limit);
-    return request_fits(path) ? answer_get(ctl, path, show_audit) : CTL_USAGE;
+    return answer_get(ctl, path, show_audit);
 }
 
 /* The body of a purge: of all that is older than an age, or of one process. */
@@ -129,9 +115,9 @@ enum ctl_exit command_purge(const struct ctl *ctl)
     if (age)
         snprintf(body, sizeof body, "{\"before\":\"-%s\"}", word);
     if (status == CTL_DONE && (age || !strcmp(word, "all")))
-        status = call(ctl, client, "POST", "/v1/history/purge", body, show_purged);
+        status = answer_call(ctl, client, "POST", "/v1/history/purge", body, PATIENCE_MS, show_purged);
     else if (status == CTL_DONE && (status = request_path_past(ctl, client, word, "history", path)) == CTL_DONE)
-        status = call(ctl, client, "DELETE", path, NULL, show_purged);
+        status = answer_call(ctl, client, "DELETE", path, NULL, PATIENCE_MS, show_purged);
     client_close(client);
     return status;
 }
@@ -150,7 +136,7 @@ enum ctl_exit command_operations(const struct ctl *ctl)
         request_add(path, "state", ctl->state);
         request_add(path, "kind", ctl->kind);
         request_add_number(path, "limit", &ctl->limit);
-        status = call(ctl, client, "GET", path, NULL, show_operations);
+        status = answer_call(ctl, client, "GET", path, NULL, PATIENCE_MS, show_operations);
     }
     client_close(client);
     return status;

@@ -45,7 +45,7 @@ static enum ctl_exit get(const struct ctl *ctl, const char *leaf, show_fn show)
 {
     char path[REQUEST_PATH_MAX];
     rule_path(path, ctl->arguments[0], leaf);
-    return request_fits(path) ? answer_get(ctl, path, show) : CTL_USAGE;
+    return answer_get(ctl, path, show);
 }
 
 enum ctl_exit command_rules_show(const struct ctl *ctl)
@@ -96,19 +96,8 @@ static void show_put(const struct paper *paper, const json_t *json)
 static enum ctl_exit send(const struct ctl *ctl, const char *method, const char *body)
 {
     char path[REQUEST_PATH_MAX];
-    struct client *client = NULL;
-    struct client_reply reply;
     rule_path(path, ctl->arguments[0], "");
-    enum ctl_exit status = request_fits(path) ? client_open(ctl, &client) : CTL_USAGE;
-    if (status == CTL_DONE)
-        status = client_call(client, method, path, body, 0, &reply);
-    if (status == CTL_DONE) {
-        if (body)
-            answer_print(ctl, &reply, show_put);
-        client_reply_fini(&reply);
-    }
-    client_close(client);
-    return status;
+    return answer_send(ctl, method, path, body, body ? show_put : NULL);
 }
 
 enum ctl_exit command_rules_put(const struct ctl *ctl)
@@ -134,5 +123,5 @@ enum ctl_exit command_alerts(const struct ctl *ctl)
     char path[REQUEST_PATH_MAX] = "/v1/alerts";
     request_add(path, "state", ctl->state);
     request_add_number(path, "limit", &ctl->limit);
-    return request_fits(path) ? answer_get(ctl, path, show_alerts) : CTL_USAGE;
+    return answer_get(ctl, path, show_alerts);
 }

@@ -106,97 +106,62 @@ static enum ctl_exit create(const struct ctl *ctl, struct client *client)
     return status;
 }
 
-static enum ctl_exit list(const struct ctl *ctl, struct client *client)
-{
-    struct client_reply reply;
-    enum ctl_exit status = client_call(client, "GET", "/v1/tokens", NULL, 0, &reply);
-    if (status != CTL_DONE)
-        return status;
-    answer_print(ctl, &reply, show_tokens);
-    client_reply_fini(&reply);
-    return CTL_DONE;
-}
-
 static void show_revoked(const struct paper *paper, const json_t *json)
 {
     columns_say(paper, "token ", client_text(json, "name"), " revoked\n");
 }
 
-static enum ctl_exit of_one(const struct ctl *ctl, struct client *client, const char *method, show_fn show)
+static bool name_is_good(const struct ctl *ctl)
+{
+    if (is_name(ctl->arguments[0]))
+        return true;
+    ctl_fail(CTL_USAGE, "a token's name is 1 to 32 letters, digits, dots, dashes and underscores, not '%s'", ctl->arguments[0]);
+    return false;
+}
+
+static enum ctl_exit of_one(const struct ctl *ctl, const char *method, show_fn show)
 {
     char path[TOKEN_PATH_MAX];
-    struct client_reply reply;
+    if (!name_is_good(ctl))
+        return CTL_USAGE;
     snprintf(path, sizeof path, "/v1/tokens/%s", ctl->arguments[0]);
-    enum ctl_exit status = client_call(client, method, path, NULL, 0, &reply);
-    if (status != CTL_DONE)
-        return status;
-    answer_print(ctl, &reply, show);
-    client_reply_fini(&reply);
-    return CTL_DONE;
+    return answer_send(ctl, method, path, NULL, show);
 }
 
-static enum ctl_exit view(const struct ctl *ctl, struct client *client)
+static void show_rotated(const struct paper *paper, const json_t *json)
 {
-    return of_one(ctl, client, "GET", show_token);
-}
-
-static enum ctl_exit withdraw(const struct ctl *ctl, struct client *client)
-{
-    return of_one(ctl, client, "DELETE", show_revoked);
-}
-
-static enum ctl_exit rotate(const struct ctl *ctl, struct client *client)
-{
-    struct client_reply reply;
-    enum ctl_exit status = client_call(client, "POST", "/v1/tokens/rotate", NULL, 0, &reply);
-    if (status != CTL_DONE)
-        return status;
-    if (ctl->json) {
-        answer_line(ctl->paper.to, reply.body);
-    } else {
-        columns_say(&ctl->paper, "the new token is in ", client_place(client), "/token; ");
-        fprintf(ctl->paper.to, "the one before is good for %llu s more, and the dashboard's sessions have ended\n",
-                (unsigned long long)client_number(reply.json, "old_valid_s"));
-    }
-    client_reply_fini(&reply);
-    return CTL_DONE;
-}
-
-static enum ctl_exit with_client(const struct ctl *ctl, enum ctl_exit (*run)(const struct ctl *ctl, struct client *client))
-{
-    struct client *client;
-    if (ctl->argument_count && !is_name(ctl->arguments[0]))
-        return ctl_fail(CTL_USAGE, "a token's name is 1 to 32 letters, digits, dots, dashes and underscores, not '%s'",
-                        ctl->arguments[0]);
-    enum ctl_exit status = client_open(ctl, &client);
-    if (status != CTL_DONE)
-        return status;
-    status = run(ctl, client);
-    client_close(client);
-    return status;
+    fprintf(paper->to,
+            "the new token is in tallyd's runtime directory; the one before is good for %llu s more, and the dashboard's "
+            "sessions have ended\n",
+            (unsigned long long)client_number(json, "old_valid_s"));
 }
 
 enum ctl_exit command_token_create(const struct ctl *ctl)
 {
-    return with_client(ctl, create);
+    struct client *client = NULL;
+    enum ctl_exit status = name_is_good(ctl) ? client_open(ctl, &client) : CTL_USAGE;
+    if (status == CTL_DONE)
+        status = create(ctl, client);
+    client_close(client);
+    return status;
 }
 
 enum ctl_exit command_token_list(const struct ctl *ctl)
 {
-    return with_client(ctl, list);
+    return answer_get(ctl, "/v1/tokens", show_tokens);
 }
 
 enum ctl_exit command_token_show(const struct ctl *ctl)
 {
-    return with_client(ctl, view);
+    return of_one(ctl, "GET", show_token);
 }
 
 enum ctl_exit command_token_revoke(const struct ctl *ctl)
 {
-    return with_client(ctl, withdraw);
+    return of_one(ctl, "DELETE", show_revoked);
 }
 
 enum ctl_exit command_token_rotate(const struct ctl *ctl)
 {
-    return with_client(ctl, rotate);
+    return answer_send(ctl, "POST", "/v1/tokens/rotate", NULL, show_rotated);
 }

@@ -20,7 +20,7 @@ garbage {p} · garbage {p} --heap 1 · garbage {p} clear · garbage {p} clear --
 objects {p} · objects {p} --heap 1 · candidates {p} · candidates {p} --heap 1 · cycles {p} · cycles {p} --heap 1 · cycles {p} find
 suspects {p} · suspects {p} --heap 1 · baseline {p} · baselines {p} · baselines · compare now:{p} now:{p} · baselines delete none
 forecast {p} · forecast {p} --heap 1 · snapshot {p} · snapshot {p} --heap 1 · artifacts · artifact {a} · artifact {a} types · artifact {a} objects
-artifact {a} object 1 · artifact {a} edges 1 · artifact {a} referrers 1 · artifact {a} path 1 · artifact {a} dominators · artifact {a} download · artifact {a} delete
+artifact {a} object 1 · artifact {a} edges 1 · artifact {a} referrers 1 · artifact {a} path 1 · artifact {a} dominators · artifact {a} download · artifact {a} link · artifact {a} delete
 collect {p} · collect {p} --heap 1 · set {p} events=all · enable {p} --heap 1 · freeze {p} · freeze {p} --heap 1 · unfreeze {p} · unfreeze {p} --heap 1
 batch collect --name {p} · operations · operation {o} · operation {o} cancel · tail fleet -c 1 · rules put watched {rule} · rules · rules show watched
 rules states watched · rules delete watched · alerts · history {p} · history {p} --heap 1 · past processes · past collections {p} · past alerts
@@ -74,7 +74,8 @@ class Commands(Scenario):
             fitting = [key for key, pattern in patterns.items() if key[0] == method and pattern.match(path)]
             reached |= set(sorted(fitting, key=lambda key: key[1].count("{"))[:1])
         self.assertGreater(len(reached), 60)
-        self.assertEqual(sorted(set(patterns) - reached), [], "routes that no command uses")
+        browsers = {("GET", "/v1/downloads/{ticket}")}  # who may ask for one may download without it
+        self.assertEqual(sorted(set(patterns) - reached - browsers), [], "routes that no command uses")
 
     def test_assert_holds_and_is_violated(self):
         self.started.ask("hold 5")
@@ -297,6 +298,20 @@ class Commands(Scenario):
         for words in (["artifact", artifact, "object", "x"], ["artifact", artifact, "explode"], ["snapshot", "banana", "--format", "pprof"],
                       ["snapshot", "banana", "--mode", "magic"]):
             self.fails(2, *words)
+
+    def test_a_link_downloads_once_without_a_token(self):
+        self.started.ask("hold 3")
+        snapshot = json.loads(self.succeeds("snapshot", "banana", "--json"))["result"]["artifact"]
+        host, port = self.address()
+        for more in ([], ["--host", f"{host}:{port}", "--token", self.path("token")]):
+            link = self.succeeds("artifact", snapshot, "link", "--format", "ndjson", *more)
+            self.assertRegex(link, rf"^http://{host}:{port}/v1/downloads/[0-9a-f]{{64}}\n$")
+            path = link.strip().removeprefix(f"http://{host}:{port}")
+            first, second = (self.tcp("GET", path, token=False) for _ in range(2))
+            self.assertEqual((first.status, second.status), (200, 404))
+            self.assertEqual(json.loads(first.body.splitlines()[0])["type"], "text")
+        self.assertEqual(json.loads(self.succeeds("artifact", snapshot, "link", "--json"))["expires_in_s"], 60)
+        self.assertIn("no such artifact: 77", self.fails(1, "artifact", "77", "link"))
 
     def test_a_snapshot_that_would_pause_too_long_is_refused(self):
         self.started.ask("hold 30")
