@@ -20,7 +20,7 @@ const ADVICE = { no_such_artifact: "It was deleted, or newer ones needed its pla
 export function Failed({ problem, again, testid = "failed" }) {
     const refused = problem.status === 403;
     const advice = problem.status === 0 ? "The page tries again by itself." : refused ? "Log in with the link of tallyctl login, which may." : ADVICE[problem.code ?? ""] ?? "";
-    return html`<div class="notice bad" role="alert" data-testid=${testid}><p>${problem.message.charAt(0).toUpperCase()}${problem.message.slice(1)}${/[.!?]$/.test(problem.message) ? "" : "."} ${advice}</p>
+    return html`<div class="notice bad" role="alert" data-testid=${testid} data-status=${problem.status}><p>${problem.message.startsWith("tallyd") ? "" : problem.message.charAt(0).toUpperCase()}${problem.message.slice(problem.message.startsWith("tallyd") ? 0 : 1)}${/[.!?]$/.test(problem.message) ? "" : "."} ${advice}</p>
         ${again && !refused ? html`<button type="button" class="small" onClick=${again}>Try again</button>` : null}</div>`;
 }
 

@@ -45,6 +45,22 @@ describe("comparisons on a bent tallyd", () => {
         await end();
     });
 
+    test("while tallyd is away what was shown stays, and one notice says so", PATIENCE, async () => {
+        const { page, fake, end } = await fakePage(browser, view, (one, p) => { one.findings.baseline(p); one.findings.turn += 9; });
+        await byId(page, "compared").waitFor();
+        await fake.stop();
+        await byId(page, "offline").waitFor();
+        const failed = page.waitForEvent("requestfailed", (request) => request.url().endsWith("/v1/baselines"));
+        await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange"))); /* it asks again at once */
+        await failed;
+        await page.locator('.notice[data-status="0"]').first().waitFor({ state: "attached" });
+        await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+        assert.ok(await byId(page, "compared").isVisible());
+        assert.equal(await byId(page, "compare-empty").count(), 0);
+        assert.equal(await page.locator(".notice.bad:visible").count(), 1);
+        await end();
+    });
+
     test("with nothing to compare it says how to get it", PATIENCE, async () => {
         const { page, faults, end } = await fakePage(browser, view);
         await byId(page, "compare-empty").waitFor();

@@ -52,7 +52,12 @@ const isBaseline = (id) => id.includes("-");
 /** What there is to compare, of this process first. @param {import("../store.js").Store} store @param {string} process */
 function useChoices(store, process) {
     const lists = useResource(async (signal) => {
-        const none = () => null;
+        const none = (/** @type {api.Problem} */ problem) => { /* what this tallyd does not have; when it is away, what was known stays */
+            if (!problem.status) {
+                throw problem;
+            }
+            return null;
+        };
         const [baselines, artifacts] = await Promise.all([api.get("/v1/baselines", signal).catch(none), api.get("/v1/artifacts?limit=200", signal).catch(none)]);
         return { baselines: /** @type {Baseline[]} */ (baselines?.baselines ?? []), artifacts: /** @type {Artifact[]} */ (artifacts?.artifacts ?? []).filter(({ state }) => state === "ready") };
     }, [process], { every: CHOICES_EVERY_MS });

@@ -235,7 +235,7 @@ function Body({ store, address }) {
     }
     const off = refusal(store, "admin");
     return html`${problem ? html`<${Failed} problem=${problem} again=${refresh} />` : null}
-        <${Health} found=${findings(data.info, data.figures)} />
+        ${problem ? html`<p class="hint" data-testid="daemon-stale">What follows was so when tallyd answered last.</p>` : html`<${Health} found=${findings(data.info, data.figures)} />`}
         <${Figures} samples=${samples} courses=${courses} />
         <div class="ops-columns"><${Threads} samples=${samples} /><${History} info=${data.info} /></div>
         <${Refused} info=${data.info} />

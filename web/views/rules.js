@@ -44,8 +44,8 @@ const causeOf = ({ series, type }) => type ? { view: "types", words: "the type" 
 const alertColumns = (address, series) => [
     { id: "began_at", label: "Since", width: 8, first: "-", value: (a) => a.began_at, show: (a) => html`<time datetime=${a.began_at} title=${a.began_at}>${format.age(Date.now() - Date.parse(a.began_at))} ago</time>` },
     { id: "rule", label: "Rule", width: 13, value: (a) => a.rule, show: (a) => ruleLink(address, a.rule) },
-    { id: "process", label: "Process", width: 12, value: (a) => a.name || a.process, show: (a) => processLink(address, a.process, a.name) },
-    { id: "condition", label: "Condition", value: (a) => `${a.series} ${a.condition}`,
+    { id: "process", label: "Process", value: (a) => a.name || a.process, show: (a) => processLink(address, a.process, a.name) },
+    { id: "condition", label: "Condition", width: 18, value: (a) => `${a.series} ${a.condition}`,
         show: (a) => `${a.series} ${a.condition.replace(/\d{4,}(\.\d+)?/, (n) => valueText(Number(n), unitOf(series, a.series)))}` },
     { id: "type", label: "Type", width: 9, value: (a) => a.type },
     { id: "value", label: "When it began", number: true, width: 9, value: (a) => a.value, show: (a) => valueText(a.value, unitOf(series, a.series)) },
@@ -74,9 +74,9 @@ const processesText = ({ processes }) => Object.entries(processes).filter(([, co
 const ruleColumns = (address, series) => [
     { id: "name", label: "Rule", width: 13, value: (rule) => rule.name, show: (rule) => ruleLink(address, rule.name) },
     { id: "state", label: "State", width: 7, value: (rule) => rule.status.state, show: (rule) => html`<${State} rule=${rule} />` },
-    { id: "when", label: "When", value: (rule) => conditionText(rule, series) },
-    { id: "of", label: "Of", width: 11, value: selectorText },
-    { id: "do", label: "Then", width: 15, value: actionsText },
+    { id: "when", label: "When", width: 18, value: (rule) => conditionText(rule, series), show: (rule) => html`<span title=${conditionText(rule, series)}>${conditionText(rule, series)}</span>` },
+    { id: "of", label: "Of", value: selectorText, show: (rule) => html`<span title=${selectorText(rule)}>${selectorText(rule)}</span>` },
+    { id: "do", label: "Then", width: 13, value: actionsText, show: (rule) => html`<span title=${actionsText(rule)}>${actionsText(rule)}</span>` },
     { id: "processes", label: "Processes", width: 12, value: (rule) => processesText(rule.status) },
     { id: "controls", label: "Controls", help: "within the last hour", number: true, width: 7, value: (rule) => rule.status.controls_last_hour },
     { id: "failed", label: "Not started", help: "controls that could not be started", number: true, width: 8, value: (rule) => rule.status.controls_failed },

@@ -19,6 +19,8 @@ import { Empty, Failed, Loading, refusal } from "../states.js";
 const EVERY_MS = 5000;
 const SNAPSHOT_EVERY_MS = 15_000;
 const RECLAIMED_SHOWN = 12;
+/** Before that no growth is told from a beginning. */
+const SOONEST_S = 60;
 /** @type {Record<string, string>} */
 const ADVICE = { weak: "Make a reference weak", acyclic: "Declare the type acyclic", immortal: "Make them immortal", freeze: "Freeze them" };
 
@@ -132,7 +134,7 @@ function Body({ store, address }) {
             onInput=${(/** @type {any} */ event) => change({ filter: event.target.value })} /><${LookedAt} data=${answer.data} /></div>
         <${Section} title="Types that keep growing" testid="growing-section" about="The fewest that are alive in a stretch of time are more in every next one: so it is neither what comes and goes, nor garbage that waits for the collector.">
             ${found.growing.length ? html`<${Verdict} rows=${found.growing} address=${address} artifact=${artifact} /><ul class="cards">${found.growing.map((row) => html`<${GrowingCard} key=${row.type} row=${row} address=${address} artifact=${artifact} />`)}</ul>`
-                : nothing ?? html`<${Empty} title="Nothing keeps growing" testid="growing-empty"><${LookedAt} data=${answer.data} /><p>A type is suspected here when the least that lives of it rises from one window of time to the next. Slow leaks need longer: come back, or <a href=${address.to("rules", { process: null })}>let a rule watch</a>.</p>
+                : nothing ?? html`<${Empty} title=${(answer.data.completeness.growing.watched_s ?? 0) < SOONEST_S ? "Too early to say" : "Nothing keeps growing"} testid="growing-empty"><${LookedAt} data=${answer.data} /><p>A type is suspected here when the fewest that are alive of it rise from one stretch of time to the next, as long as this tallyd watches it. Slow leaks need longer: come back, or <a href=${address.to("rules", { process: null })}>let a rule watch</a>.</p>
                     <p>Set a <a href=${address.to("compare")}>baseline</a> now to see later what has grown since.</p><//>`}<//>
         <${Section} title="Who frees it: counts, or the cycle collector" testid="reclaimed-section" about="An object goes at once when the last reference to it goes. In a cycle (a parent holds its child, the child its parent) that never happens: it waits for the cycle collector, whose work is the pauses. A weak reference breaks a cycle.">
             ${found.reclaimed.length ? html`<${Reclaimed} rows=${found.reclaimed} address=${address} whole=${Boolean(filter) || address.get("all") !== ""} />` : nothing ?? html`<p class="hint">Nothing has been freed yet.</p>`}<//>
