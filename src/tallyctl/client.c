@@ -17,6 +17,7 @@ struct client {
     CURLM *multi;
     struct curl_slist *headers;
     bool verbose;
+    unsigned patience_ms; /* for an answer that is not waited for */
     char place[PLACE_PATH_MAX];
     char socket_path[PLACE_PATH_MAX]; /* "": TCP */
     char base[PLACE_PATH_MAX];        /* of the URL */
@@ -112,6 +113,7 @@ enum ctl_exit client_open(const struct ctl *ctl, struct client **out)
     if (!client)
         return ctl_fail(CTL_FAILED, "out of memory");
     client->verbose = ctl->verbose;
+    client->patience_ms = PATIENCE_MS;
     snprintf(client->base, sizeof client->base, "http://localhost");
     client->multi = curl_multi_init();
     client->headers = curl_slist_append(NULL, "Content-Type: application/json");
@@ -138,6 +140,11 @@ void client_close(struct client *client)
 const char *client_place(const struct client *client)
 {
     return client->place;
+}
+
+void client_be_brief(struct client *client, unsigned patience_ms)
+{
+    client->patience_ms = patience_ms;
 }
 
 const char *client_base(const struct client *client)
@@ -322,7 +329,7 @@ enum ctl_exit client_try(struct client *client, const char *method, const char *
 {
     *reply = (struct client_reply){0};
     struct client_call *call = client_begin(client, &(struct client_request){.method = method, .path = path, .body = body,
-                                                                             .patience_ms = wait_ms + PATIENCE_MS});
+                                                                             .patience_ms = wait_ms + client->patience_ms});
     if (!call) {
         snprintf(problem, CLIENT_PROBLEM_MAX, "out of memory");
         return CTL_FAILED;

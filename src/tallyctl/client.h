@@ -18,6 +18,9 @@ const char *client_place(const struct client *client);
 /* What addresses begin with where it is asked over TCP: "http://HOST:PORT"; borrowed, NULL: over the socket. */
 const char *client_base(const struct client *client);
 
+/* Gives up on an answer after so many milliseconds, instead of the 10 s that one has otherwise. */
+void client_be_brief(struct client *client, unsigned patience_ms);
+
 struct client_reply {
     long status;
     char *body; /* as it came, NUL-terminated */

@@ -65,12 +65,22 @@ static void offer_words(const struct ctl *ctl, const char *before, const char *w
 
 /* ---- what tallyd knows */
 
-static json_t *ask(const struct ctl *ctl, const char *path)
+#define PATIENCE_MS 1000u /* somebody has pressed Tab */
+
+static struct client *open_new(const struct ctl *ctl)
 {
     struct client *client = NULL;
+    if (client_open(ctl, &client) == CTL_DONE)
+        client_be_brief(client, PATIENCE_MS);
+    return client;
+}
+
+static json_t *ask(const struct ctl *ctl, const char *path)
+{
+    struct client *client = open_new(ctl);
     struct client_reply reply;
     json_t *json = NULL;
-    if (client_open(ctl, &client) == CTL_DONE && client_call(client, "GET", path, NULL, 0, &reply) == CTL_DONE) {
+    if (client && client_call(client, "GET", path, NULL, 0, &reply) == CTL_DONE) {
         json = json_incref(reply.json);
         client_reply_fini(&reply);
     }
@@ -98,7 +108,6 @@ static void offer_list(const struct ctl *ctl, const char *path, const char *list
 static void offer_types(const struct ctl *ctl, char *const *words, int count)
 {
     char path[REQUEST_PATH_MAX];
-    struct client *client = NULL;
     if (count < 2)
         return;
     if (strcmp(words[0], "artifact") == 0) {
@@ -110,7 +119,8 @@ static void offer_types(const struct ctl *ctl, char *const *words, int count)
         return;
     }
     const char *process = strcmp(words[0], "tail") == 0 && count > 2 ? words[2] : words[1];
-    if (client_open(ctl, &client) == CTL_DONE && request_path(ctl, client, process, "types?limit=1000", path) == CTL_DONE)
+    struct client *client = open_new(ctl);
+    if (client && request_path(ctl, client, process, "types?limit=1000", path) == CTL_DONE)
         offer_list(ctl, path, "types", "name", NULL, "");
     client_close(client);
 }

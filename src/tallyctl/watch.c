@@ -1,5 +1,7 @@
 /* watch: a command that looks, again and again. */
+#include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -77,15 +79,60 @@ static void print(const struct watch *watch, const char *text)
     fflush(to);
 }
 
-/* Until the next look is due, or the program is to end. */
-static void rest(uint64_t until_ns)
+/* Until the next look is due, or the program is to end; drawn again where the size has changed, or it goes on after a stop. */
+static void rest(const struct watch *watch, uint64_t until_ns)
 {
     uint64_t now;
     while (!wake_interrupted() && (now = clock_mono_ns()) < until_ns) {
         struct pollfd wait = {.fd = wake_fd(), .events = POLLIN};
-        poll(&wait, 1, (int)((until_ns - now) / 1000000u) + 1);
+        bool woken = poll(&wait, 1, (int)((until_ns - now) / 1000000u) + 1) != 0; /* by a signal, too */
         wake_clear();
+        if (woken && watch->screen && !wake_interrupted())
+            print(watch, watch->before);
     }
+}
+
+/* ---- the screen, which is the shell's while we are stopped */
+
+#define TAKE_OVER "\033[?1049h\033[?25l\033[?7l"
+#define GIVE_BACK "\033[?7h\033[?25h\033[?1049l"
+
+static void write_now(const char *text)
+{
+    int kept = errno;
+    if (write(STDOUT_FILENO, text, strlen(text)) < 0)
+        errno = kept;
+    errno = kept;
+}
+
+static void on_stop(int number)
+{
+    write_now(GIVE_BACK);
+    signal(number, SIG_DFL);
+    raise(number); /* when this has returned */
+}
+
+static void on_continue(int number)
+{
+    (void)number;
+    signal(SIGTSTP, on_stop);
+    write_now(TAKE_OVER);
+    raise(SIGWINCH); /* wakes rest() */
+}
+
+static void screen_take(const struct watch *watch)
+{
+    fputs(TAKE_OVER, watch->ctl->paper.to);
+    fflush(watch->ctl->paper.to);
+    signal(SIGCONT, on_continue);
+    signal(SIGTSTP, on_stop);
+}
+
+static void screen_give(const struct watch *watch)
+{
+    signal(SIGTSTP, SIG_DFL);
+    signal(SIGCONT, SIG_DFL);
+    fputs(GIVE_BACK, watch->ctl->paper.to);
 }
 
 /* The first look must succeed; later ones may not, and the next one does again. */
@@ -109,7 +156,7 @@ static enum ctl_exit repeat(struct watch *watch)
         watch->before = text;
         if (ferror(watch->ctl->paper.to) || ++done == watch->ctl->count.value)
             break;
-        rest(next_ns);
+        rest(watch, next_ns);
     }
     return status == CTL_INTERRUPTED ? CTL_DONE : status;
 }
@@ -131,11 +178,11 @@ enum ctl_exit command_watch(const struct ctl *ctl)
             free(text);
             return first;
         }
-        fputs("\033[?1049h\033[?25l\033[?7l", ctl->paper.to);
+        screen_take(&watch);
     }
     enum ctl_exit status = repeat(&watch);
     if (watch.screen)
-        fputs("\033[?7h\033[?25h\033[?1049l", ctl->paper.to);
+        screen_give(&watch);
     fflush(ctl->paper.to);
     free(watch.before);
     return status;

@@ -392,6 +392,12 @@ class Commands(Scenario):
         self.assertIn("banana", offers("watch", "stats", ""))
         self.assertIn("banana", offers("batch", "collect", "--process", "b"))
         self.assertEqual(offers("nonsense", ""), [])
+        self.daemon.signal(signal.SIGSTOP)
+        self.addCleanup(self.daemon.signal, signal.SIGCONT)
+        begun = time.monotonic()
+        self.assertEqual(offers("stats", ""), [])
+        self.assertLess(time.monotonic() - begun, 8)  # not the 10 s that an answer has otherwise
+        self.daemon.signal(signal.SIGCONT)
         self.assertEqual(offers("login", ""), [])
 
     @unittest.skipUnless(TMUX, "needs tmux")

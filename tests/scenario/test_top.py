@@ -135,6 +135,24 @@ class Top(Scenario):
         screen.shows("status 0")
         self.assertEqual(screen.pane("cursor_flag"), "1")
 
+    def test_watch_leaves_the_terminal_to_the_shell_while_it_is_stopped(self):
+        self.host("banana")
+        ready, go = (os.path.join(self.dir, name) for name in ("ready", "go"))
+        os.mkfifo(ready)
+        os.mkfifo(go)
+        line = f"set -m; {tallyctl('watch', '-i', '30s', 'list')}; echo stopped; read -r x <{ready}; fg >/dev/null"
+        screen = Terminal(self, f"bash -c '{line}'")
+        screen.shows(lambda t: "banana" in t and screen.pane("alternate_on") == "1")
+        screen.keys("C-z")
+        screen.shows(lambda t: "stopped" in t and screen.pane("alternate_on") == "0" and screen.pane("cursor_flag") == "1")
+        with open(ready, "w", encoding="ascii") as out:
+            out.write("on\n")
+        screen.shows(lambda t: "banana" in t and screen.pane("alternate_on") == "1" and screen.pane("cursor_flag") == "0")
+        screen.resize(100, 20)  # long before the next look
+        screen.shows(lambda t: len(t.split("\n")) <= 20 and "AUTOMATIC" in t)
+        screen.keys("C-c")
+        screen.shows(lambda t: "status 0" in t and screen.pane("alternate_on") == "0" and screen.pane("cursor_flag") == "1")
+
     def test_names_cannot_break_the_screen(self):
         hostile = "漢字" * 8 + "e" + "́" * 6  # as long as a name may be
         self.host(hostile)
