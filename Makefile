@@ -185,6 +185,7 @@ unit_objs = $(if $(filter base sandbox intake stats operations snapshot history 
 unit_libs = $(if $(filter base sandbox intake stats operations snapshot history rules api tallyd,$(1)),$(DAEMON_LIBS),$(if $(filter tallyctl,$(1)),$(TALLYCTL_LIBS)))
 
 UNIT_LINK_test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=mmap,--wrap=madvise
+UNIT_LINK_test_wants := $(foreach c,malloc calloc realloc mmap open write pwrite pread splice posix_fallocate fsync rename eventfd pipe2 pthread_create,-Wl,--wrap=$(c))
 UNIT_LINK_test_log := -Wl,--wrap=sd_journal_sendv
 UNIT_LINK_test_counters := -Wl,--wrap=mmap
 

@@ -376,6 +376,9 @@ int receiver_start(struct snapshots *snapshots)
 
 void receiver_stop(struct snapshots *snapshots)
 {
+    pthread_mutex_lock(&snapshots->lock);
+    snapshots->ending = true;
+    pthread_mutex_unlock(&snapshots->lock);
     receiver_wake(snapshots);
     pthread_join(snapshots->receiver, NULL);
     close(snapshots->wake_fd);

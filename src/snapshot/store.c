@@ -352,9 +352,6 @@ int snapshots_open(const struct snapshots_options *options, struct snapshots **o
 
 void snapshots_close(struct snapshots *snapshots)
 {
-    pthread_mutex_lock(&snapshots->lock);
-    snapshots->ending = true;
-    pthread_mutex_unlock(&snapshots->lock);
     receiver_stop(snapshots);
     analyser_stop(snapshots);
     snapshots_free(snapshots);
