@@ -159,6 +159,64 @@ static void test_noise_is_no_leak(void **state)
 }
 
 /* Those that grow fastest first; types that the growth does not reach are passed over. */
+#define WANDERERS 200u
+
+static double gauss(void)
+{
+    return sqrt(-2 * log((rand() + 0.5) / (RAND_MAX + 1.0))) * cos(2 * M_PI * noise());
+}
+
+/* Of types that wander about, forgetting in `memory_s` where they were (0: never): how many a look have at least that confidence,
+ * as a part of all. */
+static void wander(double memory_s, double *half, double *most)
+{
+    static struct stats_type_view types[WANDERERS];
+    static struct stats_suspect found[WANDERERS];
+    const struct stats_heap_view heap = {.type_count = WANDERERS, .types = types, .config.manager = WIRE_MANAGER_CYCLE};
+    const double kept = memory_s > 0 ? exp(-0.5 / memory_s) : 1, step = memory_s > 0 ? sqrt(1 - kept * kept) : sqrt(0.5);
+    struct stats_growth *growth = stats_growth_new(1000000000u);
+    double at[WANDERERS] = {0};
+    unsigned looks = 0;
+    srand(1);
+    *half = *most = 0;
+    for (unsigned i = 0; i < WANDERERS; i++)
+        types[i] = (struct stats_type_view){.name = "t", .row = i, .size_bytes = 32, .tracked = true};
+    for (unsigned turn = 0; turn < 1200; turn++) { /* of half a second */
+        for (unsigned i = 0; i < WANDERERS; i++) {
+            at[i] = kept * at[i] + step * gauss();
+            types[i].live_objects = (uint64_t)fmax(20000 + (memory_s > 0 ? 3000 : 100) * at[i], 0);
+            types[i].live_bytes = 32 * types[i].live_objects;
+        }
+        stats_growth_take(growth, types, WANDERERS, turn / 20, 1000000000u + turn * (uint64_t)500000000u);
+        if (turn < 120 || turn % 40)
+            continue;
+        struct stats_growth_copy *copy = stats_growth_copy_new(growth);
+        size_t count = stats_suspects(&heap, copy, found);
+        for (size_t i = 0; i < count; i++) {
+            *half += found[i].confidence >= 0.5;
+            *most += found[i].confidence >= 0.75;
+        }
+        looks++;
+        free(copy);
+    }
+    *half /= (double)looks * WANDERERS;
+    *most /= (double)looks * WANDERERS;
+    stats_growth_unref(growth);
+}
+
+/* What the API's document says of it. */
+static void test_few_that_wander_reach_a_confidence(void **state)
+{
+    (void)state;
+    double half, most;
+    wander(0, &half, &most);
+    print_message("# without direction: %.4f reach 0.5, %.4f 0.75\n", half, most);
+    assert_true(half < 0.05 && most < 0.01);
+    wander(10, &half, &most);
+    print_message("# about a middle: %.4f reach 0.5, %.4f 0.75\n", half, most);
+    assert_true(half < 0.002 && most < 0.001);
+}
+
 static void test_the_fastest_is_first(void **state)
 {
     (void)state;
@@ -213,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_a_beginning_is_no_leak),
         cmocka_unit_test(test_a_cache_that_has_filled_is_no_leak),
         cmocka_unit_test(test_noise_is_no_leak),
+        cmocka_unit_test(test_few_that_wander_reach_a_confidence),
         cmocka_unit_test(test_the_fastest_is_first),
         cmocka_unit_test(test_trends_by_hand),
     };
