@@ -184,10 +184,11 @@ unit_objs = $(if $(filter base sandbox intake stats operations snapshot history 
   $(if $(filter tallyctl,$(1)),$(filter-out %/main.o,$(call obj,$(TALLYCTL_SRCS))),$(BUILD)/libtally.a))))
 unit_libs = $(if $(filter base sandbox intake stats operations snapshot history rules api tallyd,$(1)),$(DAEMON_LIBS),$(if $(filter tallyctl,$(1)),$(TALLYCTL_LIBS)))
 
-UNIT_LINK_test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=mmap,--wrap=madvise
-UNIT_LINK_test_wants := $(foreach c,malloc calloc realloc mmap open write pwrite pread splice posix_fallocate fsync rename eventfd pipe2 pthread_create,-Wl,--wrap=$(c))
-UNIT_LINK_test_log := -Wl,--wrap=sd_journal_sendv
-UNIT_LINK_test_counters := -Wl,--wrap=mmap
+UNIT_LINK_heap/test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=mmap,--wrap=madvise
+UNIT_LINK_base/test_text := -Wl,--wrap=realloc
+UNIT_LINK_snapshot/test_wants := $(foreach c,malloc calloc realloc mmap open write pwrite pread splice posix_fallocate fsync rename eventfd pipe2 pthread_create,-Wl,--wrap=$(c))
+UNIT_LINK_base/test_log := -Wl,--wrap=sd_journal_sendv
+UNIT_LINK_heap/test_counters := -Wl,--wrap=mmap
 
 .PHONY: unit heap-unit
 unit: $(UNIT_TESTS)
@@ -201,7 +202,7 @@ $(BUILD)/obj/unit/$(1)/$(2).o: tests/unit/$(1)/$(2).c
 $(BUILD)/unit/$(1)/$(2): $(BUILD)/obj/unit/$(1)/$(2).o $(call unit_objs,$(1))
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) $$< $(call unit_objs,$(1)) -o $$@ -lcmocka $(call unit_libs,$(1)) \
-	  $(UNIT_LINK_$(2)) -pthread
+	  $(UNIT_LINK_$(1)/$(2)) -pthread
 endef
 $(foreach t,$(UNIT_SRCS),$(eval $(call UNIT_RULE,$(notdir $(patsubst %/,%,$(dir $(t)))),$(basename $(notdir $(t))))))
 

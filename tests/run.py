@@ -9,6 +9,9 @@ api       tests/api: every operation of the API's document
 run       this file's own reading of results
 
 A kind that runs no test has failed, and so has a program that crashes, hangs or does not say what it ran.
+
+TALLY_TEST_SLOWER=N makes every limit of time N times as long, here and in all that this runs: for a slow machine. Builds
+with sanitizers (TALLY_TEST_LINK) have 4 unless told.
 """
 import argparse
 import concurrent.futures
@@ -21,9 +24,10 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-UNIT_SECONDS = 120
-RUNNER_SECONDS = 900
-NODE_SECONDS = 300  # one file
+SLOWER = float(os.environ.setdefault("TALLY_TEST_SLOWER", "4" if os.environ.get("TALLY_TEST_LINK") else "1"))
+UNIT_SECONDS = 120 * SLOWER
+RUNNER_SECONDS = 900 * SLOWER
+NODE_SECONDS = 300 * SLOWER  # one file
 ORACLE_SCRIPTS = 300
 SHOWN_LINES = 200
 JOBS = os.cpu_count() or 1  # programs side by side, where they may
@@ -56,7 +60,7 @@ def execute(command, seconds, **environment):
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
-            return f"hung for {seconds} s", output
+            return f"hung for {seconds:.0f} s", output
     if process.returncode < 0:
         return f"killed by {signal.Signals(-process.returncode).name}", output
     return process.returncode, output

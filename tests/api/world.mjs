@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 export const BUILD = resolve(process.env.TALLY_BUILD ?? fileURLToPath(new URL("../../build", import.meta.url)));
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000 * Number(process.env.TALLY_TEST_SLOWER ?? 1); /* see tests/run.py */
 
 /** Waits for a true value and returns it. */
 export async function until(what, condition) {

@@ -25,7 +25,7 @@ QUIET_PROFILES = ("plain", "weak")      # a damaged line must not lead to what F
 MANAGERS = ("generational", "cycle", "full")
 MODES = tuple((manager, *more) for manager in MANAGERS
               for more in ((), ("--stress", "7"), ("--max-pause", "1")))
-SECONDS = 120
+SECONDS = 120 * float(os.environ.get("TALLY_TEST_SLOWER", 1))  # see tests/run.py
 
 
 def execute(*command):

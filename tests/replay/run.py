@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SECONDS = 120
+SECONDS = 120 * float(os.environ.get("TALLY_TEST_SLOWER", 1))  # see tests/run.py
 
 
 def read(path):
@@ -59,7 +59,7 @@ def failure(program, path, mode):
         done = subprocess.run([program, "--manager", *mode, path], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS,
                               env=environment)
     except subprocess.TimeoutExpired:
-        return f"not done in {SECONDS} s"
+        return f"not done in {SECONDS:.0f} s"
     if done.stdout != want:
         return "output: " + difference(want, done.stdout)
     if done.stderr != error:

@@ -1,9 +1,11 @@
 """A real tallyd in folders of its own, real programs beside it, and HTTP to both listeners.
 
-Everything waits with a bound, ends what it started by its pid and nothing else, and leaves no folder behind."""
+Everything waits with a bound, ends what it started by its pid and nothing else, and leaves no folder behind.
+A test waits for a state with until(), whose bound is wide; where a promise has a limit of time, a Stopwatch holds it."""
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,7 +18,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("TALLY_TEST_BUILD", os.path.join(ROOT, "build"))
 os.environ["PATH"] += os.pathsep + os.path.join(ROOT, "build/tools/usr/bin")  # what config/setup.sh has unpacked
 NEVER_USED = {"allocations": 0, "frees": {"refcount": 0, "cycle": 0}, "live_bytes": 0}
-PATIENCE = 10.0  # for what should take a moment; sanitizers make it a long one
+SLOWER = float(os.environ.get("TALLY_TEST_SLOWER", 1))  # see tests/run.py: every limit of time is so many times as long
+CHECKED = bool(os.environ.get("TALLY_TEST_LINK"))  # a build with sanitizers: slower, and larger
+PATIENCE = 30.0 * SLOWER  # for what should take a moment, on a machine that is busy
+REPORT = re.compile(r"(Address|Leak|Thread)Sanitizer|runtime error:")
 
 
 def may_look_into_others():
@@ -32,6 +37,7 @@ def program(name):
 
 def until(condition, what, seconds=PATIENCE, pause=0.02):
     """Waits for a true value and returns it."""
+    seconds = max(seconds, PATIENCE)
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -40,6 +46,44 @@ def until(condition, what, seconds=PATIENCE, pause=0.02):
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(pause)
+
+
+class Stopwatch:
+    """For limits of time. A test has the machine beside others, who may take nearly all of it: what they took does not
+    count against what is measured, and on a machine that does nothing else this is the time as it passes."""
+
+    def __init__(self):
+        self.start, self.before = time.monotonic(), self.processors()
+
+    @staticmethod
+    def processors():
+        """Ticks since boot: (all, those that nobody used, those of this process and whatever came of it)."""
+        with open("/proc/stat", encoding="ascii") as file:
+            ticks = [int(word) for word in file.readline().split()[1:9]]
+        children, used = {}, {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                    fields = file.read().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has ended
+            children.setdefault(int(fields[1]), []).append(int(pid))
+            used[int(pid)] = sum(int(field) for field in fields[11:15])
+        ours, tree = 0, [os.getpid()]
+        while tree:
+            pid = tree.pop()
+            ours += used.get(pid, 0)
+            tree += children.get(pid, [])
+        return sum(ticks), ticks[3] + ticks[4], ours
+
+    def share(self):
+        """The part of the machine that was ours, or free for us, 0 to 1; less where programs are slow themselves."""
+        every, free, ours = (after - before for after, before in zip(self.processors(), self.before))
+        return min(max((free + ours) / every, 0), 1) / SLOWER if every else 1 / SLOWER
+
+    def seconds(self):
+        passed = time.monotonic() - self.start
+        return passed * self.share()
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -124,20 +168,33 @@ class Child:
     def wait(self, seconds=PATIENCE):
         return self.process.wait(seconds)
 
-    def end(self):
-        """SIGTERM, then SIGKILL: nothing outlives its test."""
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGTERM)
+    def ends(self, seconds):
         try:
-            self.process.wait(2)
+            self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            return False
+        return True
+
+    def end(self):
+        """SIGTERM, then SIGKILL: nothing outlives its test. A sanitizer may look for leaks first, if the program returns."""
+        self.signal(signal.SIGCONT)
         if self.process.stdin:
             try:
                 self.process.stdin.close()
             except OSError:
                 pass
+            if CHECKED and self.ends(2):
+                return
+        self.signal(signal.SIGTERM)
+        if not self.ends(2 * SLOWER):
+            self.process.kill()
+            self.process.wait()
+
+    def clean(self):
+        """Ends it; a sanitizer's report fails the test."""
+        self.end()
+        if CHECKED and REPORT.search(self.log()):
+            raise AssertionError(f"{self.log_path}: {self.log()[-8000:]}")
 
 
 class Scenario(unittest.TestCase):
@@ -163,7 +220,7 @@ class Scenario(unittest.TestCase):
         self.children += 1
         log = os.path.join(self.dir, f"{self.children}-{os.path.basename(arguments[0])}.log")
         child = Child(arguments, self.environment | environment, log, stdin)
-        self.addCleanup(child.end)
+        self.addCleanup(child.clean)
         return child
 
     def start_daemon(self, *arguments, listen="127.0.0.1:0"):

@@ -9,7 +9,7 @@ import unittest
 import xml.etree.ElementTree
 
 import wire
-from harness import Scenario, program, until
+from harness import PATIENCE, Scenario, program, until
 from terminal import TMUX, Terminal, tallyctl
 
 RULE = {"when": {"series": "live_objects", "above": 1}, "do": ["log"]}
@@ -105,7 +105,7 @@ class Commands(Scenario):
         time.sleep(0.3)
         late = self.start_host("ledger", "latecomer")
         self.attached(late)
-        self.assertEqual(waiting.wait(20), 0)
+        self.assertEqual(waiting.wait(PATIENCE), 0)
         self.started.ask("hold 9")
         until(lambda: self.types(self.process).get("text", {}).get("live_objects"), "the view shows them")
         start = time.monotonic()
@@ -251,7 +251,7 @@ class Commands(Scenario):
             self.assertEqual(json.load(file)["openapi"], "3.1.0")
         before = os.path.getsize(path)
         line = f"trap '' XFSZ; ulimit -f 1; exec {tallyctl('openapi', '--out', path)}"
-        done = subprocess.run(["bash", "-c", line], env=self.environment, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(["bash", "-c", line], env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("File too large; nothing of it was kept", done.stderr)
         self.assertEqual(os.path.getsize(path), before)
@@ -338,7 +338,7 @@ class Commands(Scenario):
         self.addCleanup(lambda: waiting.poll() is None and waiting.kill())
         operation = until(lambda: self.get("/v1/operations")["operations"], "it was asked")[0]["id"]
         waiting.send_signal(signal.SIGINT)
-        _, complaint = waiting.communicate(timeout=10)
+        _, complaint = waiting.communicate(timeout=PATIENCE)
         self.assertEqual(waiting.returncode, 130)
         self.assertRegex(complaint, rf"^tallyctl: interrupted: operation {operation} (was cancelled|goes on)")
         self.assertIn(self.get(f"/v1/operations/{operation}")["state"], ("cancelled", "waiting_for_safepoint", "running"))

@@ -6,7 +6,6 @@ import signal
 from harness import Scenario, until
 
 
-
 class Tail:
     """curl on the stream of events."""
 
@@ -78,9 +77,9 @@ class Events(Scenario):
     def lifetimes(self, process):
         return {t["name"]: t for t in self.get(f"/v1/processes/{process}/types?histograms=true")["types"]}
 
-    def assert_lifetimes(self, types):
+    def assert_lifetimes(self, types, longest_ns):
         kept, brief, ring = types["kept"], types["brief"], types["ring"]
-        about = sum(b["count"] for b in kept["lifetime_ns"] if 1 << 26 <= b["from"] <= 1 << 28)
+        about = sum(b["count"] for b in kept["lifetime_ns"] if 1 << 26 <= b["from"] <= longest_ns)
         self.assertGreater(about, 0.9 * kept["lifetimes"]["known"], kept)
         self.assertGreater(max(kept["lifetime_ns"], key=lambda b: b["count"])["from"], (1 << 27) - 1, kept)
         self.assertLess(kept["lifetimes"]["short_lived"], 0.1 * kept["lifetimes"]["known"], kept)
@@ -101,14 +100,15 @@ class Events(Scenario):
             rates = self.stats(process)["rates"]
             return rates if rates["allocations_per_s"] > 1000 else None
         rates = until(busy, "the rates show the work")
-        until(lambda: "ok keep" in host.log(), "the host is through", 10)
-        until(lambda: self.stats(process)["rates"]["allocations_per_s"] == 0, "the rates come to rest", 5)
+        until(lambda: "ok keep" in host.log(), "the host is through")
+        until(lambda: self.stats(process)["rates"]["allocations_per_s"] == 0, "the rates come to rest")
         types = self.lifetimes(process)
+        lost = self.stats(process)["events"]["lost"]  # a tallyd that does not get to run misses some
         for name, of in types.items():
             self.assertEqual(of["lifetimes"]["known"] + of["lifetimes"]["unknown"], sum(of["frees"].values()), name)
-            self.assertGreater(of["lifetimes"]["known"], 0.9 * sum(of["frees"].values()), name)
+            self.assertGreater(of["lifetimes"]["known"], 0.9 * sum(of["frees"].values()) - 2 * lost, name)
         self.assertGreater(rates["frees_per_s"]["refcount"], 500)
-        self.assert_lifetimes(types)
+        self.assert_lifetimes(types, int(re.search(r"longest (\d+)", host.log())[1]))
 
     def ring_bytes(self, pid):
         with open(f"/proc/{pid}/maps", encoding="ascii") as maps:
@@ -121,8 +121,8 @@ class Events(Scenario):
         small = self.ring_bytes(host.pid)
         self.assertGreater(small, 0)
         host.type("fast 3000")
-        until(lambda: self.ring_bytes(host.pid) >= 8 * small, "the ring grows", 10)
-        until(lambda: "ok fast" in host.log(), "the host is through", 15)
+        until(lambda: self.ring_bytes(host.pid) >= 8 * small, "the ring grows")
+        until(lambda: "ok fast" in host.log(), "the host is through")
 
         def agrees():
             stats, brief = self.stats(process), self.types(process)["brief"]

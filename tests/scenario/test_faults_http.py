@@ -10,10 +10,9 @@ import threading
 import time
 
 import malformed
-from harness import PATIENCE, Scenario, UnixConnection, program, until
+from harness import CHECKED, PATIENCE, Scenario, Stopwatch, UnixConnection, program, until
 
 ALONE = True  # what is measured here is not others' load
-CHECKED = bool(os.environ.get("TALLY_TEST_LINK"))  # a build with sanitizers: slower, and larger
 
 
 class HttpFaults(Scenario):
@@ -69,7 +68,7 @@ class HttpFaults(Scenario):
 
     def watch_health(self, seconds, meanwhile):
         """Asks /healthz on api.sock all the time, new connections too, and calls meanwhile() beside it. Returns the times."""
-        times, end = [], time.monotonic() + seconds
+        times, watch, end = [], Stopwatch(), time.monotonic() + seconds
         kept = UnixConnection(self.path("api.sock"), PATIENCE)
         self.addCleanup(kept.close)
 
@@ -88,12 +87,13 @@ class HttpFaults(Scenario):
         thread.start()
         meanwhile(end)
         thread.join()
-        return times
+        share = watch.share()
+        return [one * share for one in times]
 
     def assert_well(self, times, limit_s):
         p99 = statistics.quantiles(times, n=100)[98]
         self.figure(f"{self.id().rpartition('.')[2]}: p99 of {len(times)} is {1000 * p99:.2f} ms")
-        self.assertLess(p99, limit_s * (5 if CHECKED else 1))
+        self.assertLess(p99, limit_s)
 
     def test_F17_without_descriptors_http_rests_and_recovers(self):
         """48 descriptors: whoever is in is answered, 5 % of a CPU at most, and a second after one is free the next is in."""
@@ -112,9 +112,9 @@ class HttpFaults(Scenario):
         self.assertEqual(kept.getresponse().status, 200)
         for sock in crowd:
             sock.close()
-        start = time.monotonic()
+        watch = Stopwatch()
         self.assertEqual(self.tcp("GET", "/healthz", token=False).status, 200)
-        took = time.monotonic() - start
+        took = watch.seconds()
         self.figure(f"F17: {100 * share:.1f} % of a CPU, {took:.2f} s until the next")
         self.assertLess(took, 1.0)
         if not CHECKED:
@@ -221,7 +221,7 @@ class HttpFaults(Scenario):
                                                               "GET /healthz HTTP/1.1\r\nHost: @HOST@\r\nX: ")]
         slow = [[self.dial(), texts[n % 3], 0] for n in range(1000)]
         oldest = self.dial()  # the last to come is not sent off while nobody comes
-        start = time.monotonic()
+        watch = Stopwatch()
 
         def dribble(end):
             served = 0
@@ -242,12 +242,12 @@ class HttpFaults(Scenario):
         open_now = len(os.listdir(f"/proc/{self.daemon.pid}/fd"))
         self.figure(f"F24: {open_now} descriptors are open")
         self.assertLess(open_now, 130)
-        oldest.settimeout(12)
+        oldest.settimeout(PATIENCE)
         try:
             self.assertEqual(oldest.recv(1), b"")
         except ConnectionResetError:
             pass
-        self.assertLess(time.monotonic() - start, 12)
+        self.assertLess(watch.seconds(), 12)
 
     def test_F25_five_hundred_want_a_stream(self):
         """500 openers, half of which never read: 64 are let in, the 65th hears 503 and when to come again, memory stays under
@@ -284,15 +284,16 @@ class HttpFaults(Scenario):
                 self.collect(process)
         times = self.watch_health(5, read)
         self.assert_well(times, 0.050)
+        watch, asked = Stopwatch(), time.monotonic_ns()
         view = self.stats(process)
-        self.assertLess(time.monotonic_ns() - view["as_of_mono_ns"], 1_000_000_000)
+        self.assertLess(asked - view["as_of_mono_ns"], 1_000_000_000)
         self.figure(f"F25: {self.resident()} KiB resident")
         if not CHECKED:
             self.assertLess(self.resident(), 65536)
-        start = time.monotonic()
+        watch = Stopwatch()
         self.daemon.process.terminate()
         self.assertEqual(self.daemon.wait(), 0)
-        self.assertLess(time.monotonic() - start, 2)
+        self.assertLess(watch.seconds(), 2)
 
     def test_A13_strangers_do_not_grow_us(self):
         """10^5 pipelined requests without a token, whose answers nobody reads: 4 MiB at most."""

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import BUILD, ROOT
+from harness import BUILD, PATIENCE, ROOT
 
 PROGRAM = r"""
 #include <stdlib.h>
@@ -44,7 +44,7 @@ class Gdb(unittest.TestCase):
                         "tally referrers bonn", "tally object ulm"]
             arguments = [part for command in commands for part in ("-ex", command)]
             done = subprocess.run(["gdb", "-q", "-nx", "-batch", *arguments, program], capture_output=True, text=True,
-                                  timeout=60, stdin=subprocess.DEVNULL, env={**os.environ, "HOME": folder}, check=False)
+                                  timeout=2 * PATIENCE, stdin=subprocess.DEVNULL, env={**os.environ, "HOME": folder}, check=False)
         self.assertRegex(done.stdout, r"heap 1, TALLY_MANAGER_CYCLE, \d+ bytes of pages, \d+ candidates\n +2  town\n",
                          done.stderr)
         self.assertRegex(done.stdout, r"town, count 3, generation 2\n  \.next = NULL\n  \.other = 0x\w+ town\n")

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import BUILD, ROOT
+from harness import BUILD, PATIENCE, ROOT
 
 LINK = os.environ.get("TALLY_TEST_LINK", "").split()
 
@@ -13,7 +13,7 @@ LINK = os.environ.get("TALLY_TEST_LINK", "").split()
 def make(target, **variables):
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     subprocess.run(["make", f"BUILD={BUILD}", target] + [f"{name}={value}" for name, value in variables.items()], cwd=ROOT,
-                   check=True, env=environment, stdout=subprocess.DEVNULL, timeout=300)
+                   check=True, env=environment, stdout=subprocess.DEVNULL, timeout=10 * PATIENCE)
 
 
 def files_below(folder):
@@ -41,14 +41,14 @@ class Install(unittest.TestCase):
         subprocess.run(["cc", source, "-o", binary, *asked.stdout.split(), *LINK], check=True)
         needed = subprocess.run(["readelf", "-d", binary], capture_output=True, text=True, check=True).stdout
         self.assertRegex(needed, r"NEEDED.*\[libtally\.so\.\d+\]")
-        printed = subprocess.run([binary], capture_output=True, text=True, check=True, timeout=20,
+        printed = subprocess.run([binary], capture_output=True, text=True, check=True, timeout=PATIENCE,
                                  env={**os.environ, "LD_LIBRARY_PATH": library, "TALLY_DISABLE": "1"})
         self.assertEqual(printed.stdout, "collected 2\n")
 
     def test_the_programs_run_from_there(self):
         for program in ("tallyd", "tallyctl"):
             ran = subprocess.run([os.path.join(self.prefix, "bin", program), "--version"], capture_output=True, text=True,
-                                 check=True, timeout=20)
+                                 check=True, timeout=PATIENCE)
             self.assertIn("0.", ran.stdout)
 
     def test_the_pages_are_clean_roff_and_say_every_option(self):
@@ -57,12 +57,12 @@ class Install(unittest.TestCase):
         shown = {}
         for page in pages:
             made = subprocess.run(["groff", "-man", "-ww", "-Tascii", os.path.join(self.prefix, page)], capture_output=True,
-                                  text=True, check=True, timeout=20)
+                                  text=True, check=True, timeout=PATIENCE)
             self.assertEqual(made.stderr, "", page)
             shown[os.path.basename(page)] = re.sub(".\b", "", made.stdout)
         for program, page in (("tallyd", "tallyd.8"), ("tallyctl", "tallyctl.1")):
             said = subprocess.run([os.path.join(self.prefix, "bin", program), "--help"], capture_output=True, text=True,
-                                  check=True, timeout=20).stdout
+                                  check=True, timeout=PATIENCE).stdout
             words = set(re.findall(r"--[a-z-]+\b", said))
             self.assertGreater(len(words), 5)
             for word in words:
@@ -74,7 +74,7 @@ class Install(unittest.TestCase):
     def test_completion_is_where_bash_looks_for_it(self):
         path = os.path.join(self.prefix, "share/bash-completion/completions/tallyctl")
         line = f'source {path}; complete -p tallyctl'
-        said = subprocess.run(["bash", "--norc", "-c", line], capture_output=True, text=True, check=True, timeout=20).stdout
+        said = subprocess.run(["bash", "--norc", "-c", line], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
         self.assertEqual(said, "complete -F _tallyctl tallyctl\n")
 
     def test_uninstall_leaves_nothing_and_destdir_is_a_prefix_of_all(self):

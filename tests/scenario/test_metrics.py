@@ -10,7 +10,7 @@ import unittest
 import urllib.parse
 import urllib.request
 
-from harness import ROOT, Scenario, until
+from harness import PATIENCE, ROOT, Scenario, until
 
 OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -60,14 +60,14 @@ class Metrics(Scenario):
         self.start_daemon()
         self.busy_host()
         for detail in ("", "app", ALL):
-            done = subprocess.run(["promtool", "check", "metrics"], input=self.scrape(detail), capture_output=True, text=True, timeout=30)
+            done = subprocess.run(["promtool", "check", "metrics"], input=self.scrape(detail), capture_output=True, text=True, timeout=PATIENCE)
             self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""), detail)
 
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
     def test_alert_rules_are_right(self):
         for command in (["check", "rules", config("tally.rules.yml")],
                         ["test", "rules", os.path.join(ROOT, "tests/metrics/tally.rules.test.yml")]):
-            done = subprocess.run(["promtool", *command], capture_output=True, text=True, timeout=60)
+            done = subprocess.run(["promtool", *command], capture_output=True, text=True, timeout=2 * PATIENCE)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_every_name_in_the_files_of_config_is_served(self):
@@ -211,7 +211,7 @@ class Metrics(Scenario):
         return child
 
     def asks(self, what, **parameters):
-        with urllib.request.urlopen(self.prometheus + what + "?" + urllib.parse.urlencode(parameters), timeout=10) as answer:
+        with urllib.request.urlopen(self.prometheus + what + "?" + urllib.parse.urlencode(parameters), timeout=PATIENCE) as answer:
             return json.load(answer)["data"]
 
     def value(self, query):

@@ -6,14 +6,14 @@ import subprocess
 import sys
 import unittest
 
-from harness import ROOT, Scenario, program, until
+from harness import PATIENCE, ROOT, Scenario, program, until
 
 MANUAL = os.path.join(ROOT, "config/tallyd.conf")
 
 
 class Options(Scenario):
     def tallyd(self, *arguments, **environment):
-        return subprocess.run([program("tallyd"), *arguments], capture_output=True, text=True, timeout=20,
+        return subprocess.run([program("tallyd"), *arguments], capture_output=True, text=True, timeout=PATIENCE,
                               env=self.environment | environment, check=False)
 
     def config(self, text):

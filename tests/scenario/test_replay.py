@@ -1,7 +1,7 @@
 """tally-replay as a program: its options, and what they leave as it is."""
 import subprocess
 
-from harness import Scenario, program
+from harness import PATIENCE, Scenario, program
 
 SCRIPT = b"""new a
 new b
@@ -18,7 +18,7 @@ counts
 
 class Replay(Scenario):
     def replay(self, *arguments, script=SCRIPT):
-        return subprocess.run([program("tally-replay"), *arguments], input=script, capture_output=True, timeout=30)
+        return subprocess.run([program("tally-replay"), *arguments], input=script, capture_output=True, timeout=PATIENCE)
 
     def test_every_mode_prints_the_same(self):
         plain = self.replay("-")

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from harness import Scenario, UnixConnection, until
+from harness import PATIENCE, Scenario, UnixConnection, until
 from test_stream import Reader
 
 BIG = {"when": {"series": "live_objects", "above": 50}, "do": ["log", "alert"]}
@@ -54,7 +54,7 @@ class Rules(Scenario):
     def test_an_alert_begins_and_ends_where_all_can_see_it(self):
         self.start_daemon()
         host, process = self.holding()
-        reader = Reader(UnixConnection(self.path("api.sock"), 15), "/v1/stream?topics=alerts")
+        reader = Reader(UnixConnection(self.path("api.sock"), PATIENCE), "/v1/stream?topics=alerts")
         self.addCleanup(reader.close)
         self.put("big", BIG)
         begun = reader.find("alert")

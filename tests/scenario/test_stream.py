@@ -4,7 +4,7 @@ import json
 import socket
 import time
 
-from harness import Scenario, UnixConnection, until
+from harness import PATIENCE, Scenario, UnixConnection, until
 
 
 class Reader:
@@ -58,7 +58,7 @@ class Stream(Scenario):
         self.process = self.attached(self.host)
 
     def reader(self, topics):
-        reader = Reader(UnixConnection(self.path("api.sock"), 15), f"/v1/stream?topics={topics}")
+        reader = Reader(UnixConnection(self.path("api.sock"), PATIENCE), f"/v1/stream?topics={topics}")
         self.addCleanup(reader.close)
         self.assertEqual(reader.response.status, 200)
         self.assertTrue(reader.response.headers["Content-Type"].startswith("text/event-stream"))
@@ -126,14 +126,14 @@ class Stream(Scenario):
     def test_over_tcp_it_needs_the_token(self):
         path = "/v1/stream?topics=fleet"
         self.assertEqual(self.tcp("GET", path, token=False).status, 401)
-        reader = Reader(http.client.HTTPConnection(*self.address(), timeout=15), path,
+        reader = Reader(http.client.HTTPConnection(*self.address(), timeout=PATIENCE), path,
                         {"Authorization": "Bearer " + self.read("token")})
         self.addCleanup(reader.close)
         self.assertEqual(reader.next()[0], "hello")
 
     def status(self, query):
         """Without the body, which a stream that is let in never ends."""
-        connection = UnixConnection(self.path("api.sock"), 10)
+        connection = UnixConnection(self.path("api.sock"), PATIENCE)
         self.addCleanup(connection.close)
         connection.request("GET", "/v1/stream" + query)
         return connection.getresponse().status

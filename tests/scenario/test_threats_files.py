@@ -6,10 +6,9 @@ import re
 import shutil
 import sqlite3
 import stat
-import time
 import unittest
 
-from harness import ROOT, Scenario, until
+from harness import ROOT, Scenario, Stopwatch, until
 
 START_S, ANSWER_S = 5, 2
 LEAVES = ("/history?from=-1h", "/history?from=-1h&format=csv", "/history/collections")
@@ -42,18 +41,18 @@ class CraftedFiles(Scenario):
 
     def lives(self, process, what):
         """tallyd starts with what lies there, watches a program, answers everything in time and ends well."""
-        start = time.monotonic()
+        watch = Stopwatch()
         self.start_daemon()
-        self.assertLess(time.monotonic() - start, START_S, what)
+        self.assertLess(watch.seconds(), START_S, what)
         host = self.start_host("ledger")
         mine = self.attached(host)
         host.ask("make 50")
         self.assert_agrees(mine, host.own_ledger())
         late = 0
         for path in (*LISTS, *(f"/v1/processes/{one}{leaf}" for one in (process, mine) for leaf in LEAVES)):
-            start = time.monotonic()
+            watch = Stopwatch()
             answer = self.unix("GET", path)
-            self.assertLess(time.monotonic() - start, ANSWER_S, f"{what}: {path}")
+            self.assertLess(watch.seconds(), ANSWER_S, f"{what}: {path}")
             self.assertIn(answer.status, (200, 404, 503), f"{what}: {path}: {answer}")
             late += answer.status == 503
             if late == 2:  # each waits half a second for a file that will not come

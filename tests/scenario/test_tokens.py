@@ -5,10 +5,9 @@ import json
 import os
 import re
 import stat
-import time
 import unittest
 
-from harness import Scenario, until
+from harness import PATIENCE, Scenario, Stopwatch, until
 
 
 class Tokens(Scenario):
@@ -65,7 +64,7 @@ class Tokens(Scenario):
         kept, gone = (self.token("create", name, "--scope", "read") for name in ("kept", "gone"))
         streams = {}
         for secret in (kept, gone):
-            connection = http.client.HTTPConnection(*self.address(), timeout=10)
+            connection = http.client.HTTPConnection(*self.address(), timeout=PATIENCE)
             self.addCleanup(connection.close)
             connection.request("GET", "/v1/stream?topics=fleet", headers={"Authorization": "Bearer " + secret})
             streams[secret] = connection.getresponse()
@@ -80,12 +79,12 @@ class Tokens(Scenario):
 
     def test_expiry_ends_it_too(self):
         secret = self.token("create", "brief", "--scope", "read", "--expires", "2s")
-        connection = http.client.HTTPConnection(*self.address(), timeout=10)
+        connection = http.client.HTTPConnection(*self.address(), timeout=PATIENCE)
         self.addCleanup(connection.close)
         connection.request("GET", "/v1/stream?topics=fleet", headers={"Authorization": "Bearer " + secret})
-        start = time.monotonic()
+        watch = Stopwatch()
         self.assertTrue(connection.getresponse().read().endswith(b"event: bye\ndata: {}\n\n"))
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(watch.seconds(), 5)
         self.assertEqual(self.ask("GET", "/v1/processes", secret).status, 401)
         done = self.ctl("doctor")
         self.assertRegex(done.stdout, r"(?m)^warn +token brief has expired at 20")

@@ -8,7 +8,7 @@ import subprocess
 import time
 import unittest
 
-from harness import Scenario, until
+from harness import PATIENCE, Scenario, until
 from terminal import TMUX, Terminal, on_terminal, tallyctl
 
 HEADINGS = "NAME                   PID OBJECTS  BYTESv ALLOC/S COUNT/S CYCLE/S   GC%     P99"
@@ -307,7 +307,7 @@ class Plain(Scenario):
         self.started.ask("collect 1")
         self.assertEqual(json.loads(tail.stdout.readline())["generation"], 1, "and not the first one again")
         tail.send_signal(signal.SIGINT)
-        self.assertEqual(tail.wait(5), 0)
+        self.assertEqual(tail.wait(PATIENCE), 0)
         self.assertIn("the connection was lost", tail.stderr.read())
 
     def test_tail_of_events_waits_for_a_program_that_is_back_later_than_tallyd(self):
@@ -340,7 +340,7 @@ class Plain(Scenario):
         reader = subprocess.Popen(["bash", "-c", line], env=self.environment, text=True, stdout=subprocess.PIPE)
         self.addCleanup(lambda: (reader.poll() is None and reader.kill(), reader.stdout.close()))
         self.started.ask("collect 2")
-        self.assertEqual(reader.wait(10), 0)
+        self.assertEqual(reader.wait(PATIENCE), 0)
 
     def test_tail_of_events_operations_and_what_is_refused(self):
         tail = subprocess.Popen(tallyctl("tail", "events", "banana", "--kind", "alloc", "--type", "text", "-c", "3").split(), env=self.environment,

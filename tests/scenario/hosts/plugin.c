@@ -2,7 +2,7 @@
  *
  *   plugin LIBRARY thread     a thread ends that owns an attached heap; the process goes on until stdin ends
  *   plugin LIBRARY exit       exit() from inside a collection
- *   plugin LIBRARY dlclose    unloads the library with a heap attached, and goes on for a second
+ *   plugin LIBRARY dlclose    unloads the library with a heap attached, and goes on until another line comes
  *
  * It does not know libtally but by dlsym(), links nothing of it, and says on stdout what it counted itself.
  */
@@ -105,7 +105,9 @@ int main(int argc, char **argv)
         CALL(tally_collect)(heap, 2);
     } else if (strcmp(argv[2], "dlclose") == 0) {
         dlclose(library);
-        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        printf("closed\n");
+        if (read(STDIN_FILENO, &byte, 1) < 0)
+            return 1;
     }
     leave(0);
 }
