@@ -51,24 +51,6 @@ static void many_came(struct world *world)
         close(host_attach(world, (uint8_t)(i % 256)));
 }
 
-/* Whether it went out; a peer that has hung up is no news here. */
-static bool sent(int host, const void *data, size_t bytes, const int *fds, unsigned fd_count)
-{
-    static _Alignas(struct cmsghdr) char room[CMSG_SPACE(253 * sizeof(int))];
-    struct iovec part = {(void *)(uintptr_t)data, bytes};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd_count) {
-        message.msg_control = room;
-        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        struct cmsghdr *control = CMSG_FIRSTHDR(&message);
-        control->cmsg_level = SOL_SOCKET;
-        control->cmsg_type = SCM_RIGHTS;
-        control->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(control), fds, fd_count * sizeof(int));
-    }
-    return sendmsg(host, &message, MSG_NOSIGNAL) == (ssize_t)bytes;
-}
-
 /* ---- every set of seals, on every kind of file */
 
 static int seals_of(unsigned set)
@@ -242,7 +224,7 @@ static bool feed_sent(int fd, enum wire_kind kind, uint64_t bytes, int memfd)
 {
     struct wire_heap message = {.head = wire_head_make(kind, sizeof message), .heap_number = 1,
                                 .feed_generation = 1, .bytes = bytes};
-    return sent(fd, &message, sizeof message, &memfd, 1);
+    return host_sent(fd, &message, sizeof message, &memfd, 1);
 }
 
 /* Connects and hands over its memory, as it was at first or (places & 16) as it has become. */
@@ -260,7 +242,7 @@ static int life_begin(struct flipper *flipper, uint64_t life, uint64_t places)
         memcpy(heap->counters, flipper->counters, WIRE_COUNTERS_BYTES);
         memcpy(heap->ring, flipper->ring, WIRE_RING_BYTES);
     }
-    bool all = sent(fd, out, bytes, NULL, 0) &&
+    bool all = host_sent(fd, out, bytes, NULL, 0) &&
                feed_sent(fd, WIRE_HEAP_COUNTERS, WIRE_COUNTERS_BYTES, heap->counters_fd) &&
                feed_sent(fd, WIRE_HEAP_RING, WIRE_RING_BYTES, heap->ring_fd);
     (void)all; /* the rest of this life shows */
@@ -437,7 +419,7 @@ static void wild_round(struct world *world, unsigned round, uint64_t *random, co
         host_hello_send(host, (uint8_t)(round % 200));
     for (unsigned i = 0; i < 4; i++) {
         size_t bytes = message_make(random, data);
-        assert_true(sent(host, data, bytes, fds, counts[(i + round) % 4]) || errno == EPIPE ||
+        assert_true(host_sent(host, data, bytes, fds, counts[(i + round) % 4]) || errno == EPIPE ||
                     errno == ECONNRESET);
     }
     close(host);

@@ -1,45 +1,5 @@
 /* The ring's reader: exact loss, resuming, and mappings that lie. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "feed/feed.h"
-#include "wire/ring_read.h"
-
-struct world {
-    struct feed_pen pen;
-    void *counters, *ring;
-    struct wire_ring_reader reader;
-};
-
-static int setup(void **state)
-{
-    struct world *world = calloc(1, sizeof *world);
-    world->counters = aligned_alloc(4096, WIRE_COUNTERS_BYTES);
-    world->ring = aligned_alloc(4096, WIRE_RING_BYTES);
-    memset(world->counters, 0, WIRE_COUNTERS_BYTES);
-    memset(world->ring, 0, WIRE_RING_BYTES);
-    feed_counters_format(world->counters, FEED_SHAPE_START, 3, 1);
-    feed_ring_format(world->ring, WIRE_RING_WORDS, 3, 1);
-    feed_adopt(&world->pen, world->counters, world->ring);
-    feed_level_set(&world->pen, WIRE_LEVEL_ALL);
-    assert_int_equal(wire_ring_reader_init(&world->reader, world->ring, WIRE_RING_BYTES), 0);
-    *state = world;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *world = *state;
-    free(world->counters);
-    free(world->ring);
-    free(world);
-    return 0;
-}
+#include "ring.h"
 
 static void write_some(struct world *world, unsigned count)
 {

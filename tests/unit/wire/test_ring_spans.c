@@ -1,58 +1,8 @@
 /* The ring's reader in spans: how much at once, what a span says, where an overtaken reader goes on, and rings that
  * follow one another. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "feed/feed.h"
-#include "wire/ring_read.h"
+#include "ring.h"
 
 enum { PAYLOAD = WIRE_BLOCK_SIZE - WIRE_BLOCK_WORDS }; /* words of a block behind its header */
-
-struct world {
-    struct feed_pen pen;
-    void *counters, *ring;
-    struct wire_ring_reader reader;
-};
-
-static void *ring_new(uint64_t words, uint32_t generation)
-{
-    size_t bytes = feed_ring_bytes(words);
-    void *at = aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095);
-    assert_non_null(at);
-    memset(at, 0, bytes);
-    feed_ring_format(at, words, 3, generation);
-    return at;
-}
-
-static int setup(void **state)
-{
-    struct world *world = calloc(1, sizeof *world);
-    assert_non_null(world);
-    world->counters = aligned_alloc(4096, WIRE_COUNTERS_BYTES);
-    assert_non_null(world->counters);
-    memset(world->counters, 0, WIRE_COUNTERS_BYTES);
-    feed_counters_format(world->counters, FEED_SHAPE_START, 3, 1);
-    world->ring = ring_new(WIRE_RING_WORDS, 1);
-    feed_adopt(&world->pen, world->counters, world->ring);
-    feed_level_set(&world->pen, WIRE_LEVEL_ALL);
-    assert_int_equal(wire_ring_reader_init(&world->reader, world->ring, WIRE_RING_BYTES), 0);
-    *state = world;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *world = *state;
-    free(world->counters);
-    free(world->ring);
-    free(world);
-    return 0;
-}
 
 static void short_events(struct world *world, uint64_t count)
 {
