@@ -139,8 +139,12 @@ static bool parameter_read(struct request *request, const char *name, const char
     for (unsigned i = 0; i < request->parameter_count; i++)
         if (request->parameters[i].row == row && row->kind != PAIR)
             return false;
-    if (!equals || request->parameter_count == PARAMETERS_MAX)
+    if (!equals)
         return false;
+    if (request->parameter_count == PARAMETERS_MAX) {
+        snprintf(fault->detail, sizeof fault->detail, "the query has more than %u parameters", PARAMETERS_MAX);
+        return false;
+    }
     const char *value = target_decode(request, equals + 1, end, VALUE_BYTES);
     snprintf(fault->detail, sizeof fault->detail, "query parameter %s is malformed or too long", row->name);
     if (!value || !parameter_check(row, value, fault))

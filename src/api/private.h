@@ -19,7 +19,7 @@
 #define STRANGER_REQUESTS 100u   /* on one connection */
 #define SEGMENTS_MAX 8u
 #define SEGMENT_BYTES 256u
-#define PARAMETERS_MAX 8u
+#define PARAMETERS_MAX 24u /* 16 labels, and whatever else a route knows */
 #define VALUE_BYTES 1024u
 #define TARGET_MAX 4096u
 #define TCP_CONNECTIONS 256u

@@ -33,7 +33,7 @@ struct ctl_number {
 };
 
 /* Of an option that may stand often. */
-#define CTL_WORDS_MAX 64u
+#define CTL_WORDS_MAX 16u /* as many labels as tallyd takes in a query */
 #define CTL_LABEL_MAX 511u /* bytes */
 struct ctl_words {
     unsigned count;

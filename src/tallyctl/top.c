@@ -67,7 +67,7 @@ static enum ctl_exit run_once(struct top *top)
     while (!top->model.marks && clock_mono_ns() < until && !wake_interrupted() && !*top->problem)
         top_calls_run(top, -1);
     if (*top->problem)
-        return ctl_fail(CTL_NO_DAEMON, "%s", top->problem);
+        return ctl_fail(top->status, "%s", top->problem);
     json_t *json = top->ctl->json ? top_model_json(&top->model) : NULL;
     if (json)
         answer_json(top->ctl->paper.to, json);

@@ -51,7 +51,6 @@ struct top {
     size_t first;             /* row on top of the list */
     unsigned shown;           /* rows that the list had room for when it was drawn last */
     bool paused, quit;
-    char filter_before[TOP_FILTER_MAX];
     char message[TOP_TEXT_MAX]; /* of the last line; "": the keys */
     bool warning;               /* it is one */
 
@@ -66,6 +65,7 @@ struct top {
     json_t *pages;           /* of the list: those that came so far, owned */
     uint64_t due_ns, last_ns; /* when to look again; when the newest frame came */
     char problem[CLIENT_PROBLEM_MAX]; /* why there is none since; "": all is well */
+    enum ctl_exit status;             /* what that amounts to */
 };
 
 /* top_calls.c: moves what is under way, begins what is due. Waits until something happens, or `fd` is readable, 250 ms at

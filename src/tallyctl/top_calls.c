@@ -179,13 +179,14 @@ static void take(struct top *top, enum top_ask ask, json_t *json)
     }
 }
 
-static void fail(struct top *top, enum top_ask ask, const char *problem)
+static void fail(struct top *top, enum top_ask ask, enum ctl_exit status, const char *problem)
 {
     if (ask == TOP_ASK_CONTROL) {
         say(top, true, problem);
         *top->operation = '\0';
     } else if (ask == TOP_ASK_LIST) {
         snprintf(top->problem, sizeof top->problem, "%s", problem);
+        top->status = status;
         json_decref(top->pages);
         top->pages = NULL;
     } /* a page without one of its answers shows the one before */
@@ -208,10 +209,11 @@ void top_calls_run(struct top *top, int fd)
         if (!call || !client_over(call))
             continue;
         top->calls[ask] = NULL;
-        if (client_end(top->client, call, &reply, problem) == CTL_DONE)
+        enum ctl_exit status = client_end(top->client, call, &reply, problem);
+        if (status == CTL_DONE)
             take(top, (enum top_ask)ask, json_incref(reply.json));
         else
-            fail(top, (enum top_ask)ask, problem);
+            fail(top, (enum top_ask)ask, status, problem);
         client_reply_fini(&reply);
     }
 }

@@ -172,6 +172,7 @@ void top_draw_list(struct top *top, struct canvas *canvas, unsigned row, unsigne
                    !top->model.frame    ? "Waiting for the first answer."
                    : *top->model.filter ? "No process fits the filter: / changes it."
                    : top->model.gone    ? "No process lives; a shows those that are gone."
+                   : top->ctl->labels.count ? "No process carries the labels that --label asks for."
                                      : "No process is attached: start one that calls tally_attach(); tallyctl doctor PID "
                                        "says why one is missing.");
 }

@@ -82,7 +82,6 @@ static void key_list(struct top *top, int key)
         top->model.show_gone = !top->model.show_gone;
         top_model_order(&top->model);
     } else if (key == '/') {
-        snprintf(top->filter_before, sizeof top->filter_before, "%s", top->model.filter);
         top->mode = TOP_MODE_FILTER;
     } else if (key == TOP_KEY_ENTER && top_chosen(top)) {
         top_calls_page(top);

@@ -183,6 +183,10 @@ class Commands(Scenario):
         self.fails(2, "batch", "explode", "--name", "orchard")
         self.assertEqual(len(self.succeeds("list", "--label", "team=fruit").splitlines()), 2)
         self.assertEqual(self.succeeds("list", "--label", "team=meat"), "no processes\n")
+        many = [word for i in range(16) for word in ("--label", f"k{i}={i}")]
+        self.assertEqual(self.succeeds("list", *many), "no processes\n")
+        self.assertIn("16 times at most", self.fails(2, "list", *many, "--label", "a=b"))
+        self.assertEqual(self.unix("GET", "/v1/processes?" + "label=a:b&" * 25).json["detail"], "the query has more than 24 parameters")
 
     def test_a_batch_is_for_those_that_were_named_and_for_no_others(self):
         bystander = self.attached(self.start_host("ledger", "bystander"))

@@ -265,7 +265,7 @@ class Plain(Scenario):
         self.assertEqual(rows[0]["gc_percent"], 0)
         self.assertIn("LABELS", self.ctl("top", "-i", "200ms", COLUMNS="160").stdout)
         self.assertEqual(self.ctl("top", "--sort", "nonsense").returncode, 2)
-        self.assertIn("No process", self.ctl("top", "--label", "a=b", "-i", "200ms").stdout)
+        self.assertIn("No process carries the labels", self.ctl("top", "--label", "a=b", "-i", "200ms").stdout)
 
     def test_tables_stay_within_a_terminal(self):
         self.started.ask("ring 5")

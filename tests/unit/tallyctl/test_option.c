@@ -78,6 +78,14 @@ static void test_option_values_arrive(void **state)
     assert_int_equal(parse(&ctl, "--label", "team=a=b", given), CTL_DONE);
     assert_int_equal(ctl.labels.count, 1);
     assert_string_equal(ctl.labels.words[0], "team=a=b");
+    char *many[2 * (CTL_WORDS_MAX + 1) + 2] = {"tallyctl"};
+    for (size_t i = 0; i <= CTL_WORDS_MAX; i++)
+        many[2 * i + 1] = "--label", many[2 * i + 2] = "a=b";
+    ctl = (struct ctl){.paper = {0}};
+    assert_int_equal(option_parse(&ctl, 2 * CTL_WORDS_MAX + 1, many, given), CTL_DONE);
+    assert_int_equal(ctl.labels.count, CTL_WORDS_MAX);
+    ctl = (struct ctl){.paper = {0}};
+    assert_int_equal(option_parse(&ctl, 2 * (CTL_WORDS_MAX + 1) + 1, many, given), CTL_USAGE);
     assert_int_equal(parse(&ctl, "-1", NULL, given), CTL_DONE);
     assert_true(ctl.once);
     free(given);
