@@ -83,13 +83,17 @@ static void operation_changed(void *arg, const char *id)
 
 /* ---- requests */
 
-/* libmicrohttpd makes a record of each parameter before it asks us, and forgets to answer where its memory ends. */
+/* libmicrohttpd makes a record of each parameter before it asks us, and forgets to answer where its memory ends. Those that
+ * are too many for us, and no more than these, are told so. */
+#define PARAMETERS_RECORDED 32u
+_Static_assert(PARAMETERS_RECORDED > PARAMETERS_MAX, "there is room to say so");
+
 static bool parameters_overflow(const char *target)
 {
     unsigned count = 0;
     for (const char *at = strchr(target, '?'); at; at = strchr(at + 1, '&'))
         count++;
-    return count > 4 * PARAMETERS_MAX;
+    return count > PARAMETERS_RECORDED;
 }
 
 /* In one piece, with room for a target of so many bytes and what it decodes to: a NUL for each piece of it. */
