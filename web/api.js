@@ -42,8 +42,8 @@ async function send(method, path, { body, signal, headers = {} } = {}) {
         headers["Content-Type"] = "application/json";
     }
     let response;
-    try {
-        response = await fetch(path, { method, headers, signal, body: body && JSON.stringify(body), cache: "no-store", credentials: "omit" });
+    try { /* tallyd takes a + for what it is, as RFC 3986 does; URLSearchParams writes blanks as + */
+        response = await fetch(path.replaceAll("+", "%20"), { method, headers, signal, body: body && JSON.stringify(body), cache: "no-store", credentials: "omit" });
     } catch (error) {
         if (signal?.aborted && signal.reason?.name === "AbortError") {
             throw new Problem(0, "aborted", "the request was broken off");
@@ -108,8 +108,6 @@ export async function processes() {
 }
 /** @param {string} id @returns {Promise<import("./types").Stats>} */
 export const stats = (id) => json("GET", `${one(id)}/stats`);
-/** @param {string} id @returns {Promise<import("./types").Types>} */
-export const types = (id) => json("GET", `${one(id)}/types`);
 /** @param {string} id @returns {Promise<import("./types").Collections>} */
 export const collections = (id) => json("GET", `${one(id)}/collections?limit=256`);
 /** @returns {Promise<{operations: import("./types").Operation[]}>} */
@@ -122,13 +120,6 @@ export const operationNow = (id, signal) => get(`/v1/operations/${encodeURICompo
 export const batch = (ids, kind, members) => json("POST", "/v1/batch", { selector: { ids }, kind, ...members });
 /** @param {string} id */
 export const cancel = (id) => send("DELETE", `/v1/operations/${encodeURIComponent(id)}`, { signal: AbortSignal.timeout(PATIENCE_MS) });
-
-/** Asks for a collection; the operation is followed by its id. @param {string} id @param {number} generation @returns {Promise<import("./types").Operation>} */
-export const collect = (id, generation) => json("POST", `${one(id)}/collect`, { generation });
-
-/** Changes the configuration: the one in force afterwards, or the operation that is still at it.
- * @param {string} id @param {object} change @returns {Promise<import("./types").Config & Partial<import("./types").Operation>>} */
-export const configure = (id, change) => json("PATCH", `${one(id)}/config`, change, PATIENCE_MS + 5000);
 
 /** Opens the stream; the caller reads the bytes. A topic may bring a filter: "events:ID?kind=alloc".
  * @param {string[]} topics @param {string} lastId @param {AbortSignal} signal */

@@ -239,7 +239,7 @@ class Fake {
     }
 
     async #serve(request, response) {
-        const url = new URL(request.url, this.url);
+        const url = new URL(request.url.replaceAll("+", "%2B"), this.url); /* a + is a +, as tallyd has it */
         if (!url.pathname.startsWith("/v1/")) {
             return this.#file(url.pathname, response);
         }
