@@ -5,7 +5,8 @@
  * Colours come from the style sheet's variables, so a chart is made anew when the scheme changes. */
 
 import uPlot from "./vendor/uplot.js";
-import { colour, download, drawLimits, drawMarks, drawPoints, hairlines, picture, sparkline } from "./paint.js";
+import { download } from "./download.js";
+import { colour, drawLimits, drawMarks, drawPoints, hairlines, picture } from "./paint.js";
 import * as format from "./format.js";
 import { reasonOf } from "./reasons.js";
 import { csvOf } from "./rows.js";
@@ -67,6 +68,7 @@ export class Plot {
         this.table = element("div", "scroll chart-table");
         this.note = element("span", "note");
         this.#slider();
+        this.table.addEventListener("keydown", ({ key }) => key === "t" && owner.onTable(spec.id));
         host.replaceChildren(this.#caption(), this.plot, this.table, this.words);
         this.table.hidden = true;
         this.chart = this.#make();
@@ -116,11 +118,13 @@ export class Plot {
     /** @param {boolean} shown */
     showTable(shown) {
         if (this.table.hidden === shown) {
+            const held = document.activeElement === (shown ? this.plot : this.table);
             this.table.hidden = !shown;
             this.plot.classList.toggle("away", shown);
             this.tableButton?.setAttribute("aria-pressed", String(shown));
             this.describe();
             this.#resize();
+            held && (shown ? this.table : this.plot).focus(); /* what has the focus does not vanish with it */
         }
     }
 
@@ -404,7 +408,7 @@ export class Plot {
     #csv() {
         if (this.scene) {
             const rows = (this.spec.points ? this.scene.marks : this.scene.shape.t).map((_, row) => row);
-            download(`${this.owner.name()}-${this.spec.id}.csv`, new Blob([csvOf(rows, this.#tableColumns(this.scene.shape))], { type: "text/csv" }));
+            download(`${this.owner.name()}-${this.spec.id}.csv`, csvOf(rows, this.#tableColumns(this.scene.shape)));
         }
     }
 
@@ -458,6 +462,3 @@ function pausesText(marks) {
     const longest = marks.reduce((best, mark) => mark.pause_ns > best.pause_ns ? mark : best);
     return `longest pause ${format.duration(longest.pause_ns)} at ${format.clock(longest.t * 1000)}, ${reasonOf(longest.reason).label}`;
 }
-
-/** A process's live bytes in a list. @param {HTMLCanvasElement} canvas @param {import("./series.js").History} history */
-export const drawSparkline = (canvas, history) => sparkline(canvas, history.values("t"), history.values("live_bytes"));

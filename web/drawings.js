@@ -1,39 +1,45 @@
 /* Small drawings of what is known: who refers to whom, how a figure moved, how much of a whole. Elements and SVG, coloured
  * by the style sheet, with the same said in words. */
 
-import { html } from "./vendor/htm-preact.js";
+import { Component, html } from "./vendor/htm-preact.js";
 import * as format from "./format.js";
 
 /** @typedef {import("./vendor/htm-preact.js").Child} Child */
 
 const SPARK_WIDTH = 100;
 const SPARK_HEIGHT = 20;
+/** A figure that moves by more than this part of itself. */
+const SPARK_MOVES = 0.02;
 const HIDDEN = { "aria-hidden": "true" };
 
-/** A figure over time without axes; nulls are gaps. least: from the least of it, not from 0, where its change is the matter.
- * @param {{values: ArrayLike<number|null>, name?: string, tone?: string, least?: boolean}} props */
-export function Spark({ values, name = "", tone = "", least = false }) {
-    let most = 1;
-    let floor = Infinity;
-    for (let at = 0; at < values.length; at++) {
-        most = Math.max(most, values[at] ?? 0);
-        floor = Math.min(floor, values[at] ?? Infinity);
+/** A figure over time without axes; nulls are gaps. It begins at zero, or where `floats` is set and the figure moves, at its
+ * least. Drawn anew where `values` is another array. @extends {Component<{values: readonly (number|null)[], name?: string, tone?: string, floats?: boolean}>} */
+export class Spark extends Component {
+    /** @param {{values: readonly (number|null)[], name?: string, tone?: string}} next */
+    shouldComponentUpdate({ values, name, tone }) {
+        return values !== this.props.values || name !== this.props.name || tone !== this.props.tone;
     }
-    floor = least && floor < most ? floor : 0;
-    const step = SPARK_WIDTH / Math.max(1, values.length - 1);
-    let path = "";
-    let pen = "M";
-    for (let at = 0; at < values.length; at++) {
-        const value = values[at];
-        if (value === null || Number.isNaN(value)) {
-            pen = "M";
-        } else {
-            path += `${pen}${(at * step).toFixed(1)} ${(SPARK_HEIGHT - 1.5 - (value - floor) / (most - floor) * (SPARK_HEIGHT - 3)).toFixed(1)}`;
-            pen = "L";
-        }
+
+    render() {
+        const { values, name = "", tone = "", floats = false } = this.props;
+        const known = /** @type {number[]} */ (values.filter((value) => value !== null && !Number.isNaN(value)));
+        const most = known.reduce((a, b) => Math.max(a, b), Number.MIN_VALUE);
+        const least = known.reduce((a, b) => Math.min(a, b), most);
+        const floor = floats && most - least > most * SPARK_MOVES ? least : 0;
+        const step = SPARK_WIDTH / Math.max(1, values.length - 1);
+        let path = "";
+        let pen = "M";
+        values.forEach((value, at) => {
+            if (value === null || Number.isNaN(value)) {
+                pen = "M";
+            } else {
+                path += `${pen}${(at * step).toFixed(1)} ${(SPARK_HEIGHT - 1.5 - (value - floor) / (most - floor) * (SPARK_HEIGHT - 3)).toFixed(1)}`;
+                pen = "L";
+            }
+        });
+        const said = name ? { role: "img", "aria-label": name } : HIDDEN;
+        return html`<svg class="trend ${tone}" viewBox="0 0 ${SPARK_WIDTH} ${SPARK_HEIGHT}" preserveAspectRatio="none" ...${said}><path d=${path} /></svg>`;
     }
-    const said = name ? { role: "img", "aria-label": name } : HIDDEN;
-    return html`<svg class="trend ${tone}" viewBox="0 0 ${SPARK_WIDTH} ${SPARK_HEIGHT}" preserveAspectRatio="none" ...${said}><path d=${path} /></svg>`;
 }
 
 /** Shares of a whole, with their numbers. @param {{parts: {label: string, value: number, tone: string, text: string}[], total?: number}} props */
@@ -54,11 +60,11 @@ export function Histogram({ title, bars, text, note, testid }) {
     const middle = bars.find(({ count }) => (passed += count) * 2 >= total);
     const words = total === 0 ? "nothing counted yet" : `${format.plural(total, "object")}, most of them from ${text(bars.find(({ count }) => count === most)?.from ?? 0)}, the one in the middle from ${text(middle?.from ?? 0)}`;
     return html`<figure class="histogram" data-testid=${testid}>
-        <figcaption><strong>${title}</strong> <span class="remark">${note}</span></figcaption>
+        <figcaption><strong>${title}</strong> <span class="remark">${total ? `median about ${text(middle?.from ?? 0)}` : ""}${total && note ? " · " : ""}${note}</span></figcaption>
         ${total === 0 ? html`<p class="hint">Nothing counted yet.</p>` : html`
         <div class="histogram-bars" role="img" aria-label="${title}: ${words}">${bars.map((bar) => html`<i key=${bar.from} class=${bar === middle ? "middle" : ""}
             title="${text(bar.from)}${bar.orMore ? " or more" : ""}: ${format.exact(bar.count)}" style=${{ height: `${Math.max(bar.count ? 2 : 0, bar.count / most * 100)}%` }}></i>`)}</div>
-        <p class="histogram-ends" aria-hidden="true"><span>${text(bars[0].from)}</span><span>middle ${text(middle?.from ?? 0)}</span><span>${text(bars[bars.length - 1].from)}</span></p>`}
+        <p class="histogram-ends" aria-hidden="true"><span>${text(bars[0].from)}</span><span>${text(bars[bars.length - 1].from)}</span></p>`}
     </figure>`;
 }
 

@@ -10,6 +10,7 @@ export interface TypeRow {
     lifetimes?: { known: number; unknown: number; short_lived: number; short_lived_below_bytes: number; one_page_in: number } | null;
     sizes?: { bytes: number; or_more: boolean; count: number }[];
     lifetime_ns?: Bucket[]; lifetime_bytes?: Bucket[];
+    trend?: { window_s: number; end_mono_ns: number; live_bytes: number[] } | null;
     since_baseline?: { live_objects: number; live_bytes: number; allocations: number; allocated_bytes: number; frees: Frees };
 }
 

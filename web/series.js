@@ -1,118 +1,68 @@
-/* The recent past of one process: counters as they were read, and the rates between them, in columns.
- *
- * Rows are in order of time; a row of NaN is a gap, which charts draw as one. Rates are exact averages over about
- * a second and never reach across a gap. */
+/* The recent past of one process's live bytes, for its row in a list: what was read, and where nobody can say. */
 
 export const SPAN_S = 300;
-const FASTEST_HZ = 4;
-const LONGEST = SPAN_S * FASTEST_HZ + 100;
-const RATE_WINDOW_S = 0.95;
-/** A rate over less than this is noise. */
-const SHORTEST_RATE_S = 0.2;
+/** Readings that are nearer to each other cannot be told apart in a row. */
+const LEAST_S = 0.9;
 /** Longer silence than this, and nobody can say what was in between. */
-export const GAP_S = 3;
-
-const COLUMNS = /** @type {const} */ (["t", "live_bytes", "live_objects", "allocations", "frees_refcount",
-    "frees_cycle", "allocation_rate", "refcount_rate", "cycle_rate"]);
-const COUNTERS = /** @type {const} */ ([["allocations", "allocation_rate"], ["frees_refcount", "refcount_rate"],
-    ["frees_cycle", "cycle_rate"]]);
-
-/** @typedef {typeof COLUMNS[number]} Column */
-/** @typedef {{live_bytes: number, live_objects: number, allocations: number, frees: {refcount: number, cycle: number}}} Figures */
+const GAP_S = 6;
 
 export class History {
     constructor() {
-        this.length = 0;
-        this.first = 0;
-        this.room = 128;
-        /** @type {Record<Column, Float64Array>} */
-        this.columns = /** @type {any} */ ({});
-        for (const name of COLUMNS) {
-            this.columns[name] = new Float64Array(this.room);
-        }
+        /** Seconds of the readings, oldest first. @type {number[]} */
+        this.times = [];
+        /** null: a gap begins. @type {(number|null)[]} */
+        this.values = [];
+        this.drawnAs = "";
+        this.drawn = /** @type {(number|null)[]} */ ([]);
     }
 
-    /** Present values, oldest first; valid until the next push. @param {Column} name */
-    values(name) {
-        return this.columns[name].subarray(this.first, this.first + this.length);
-    }
-
-    /** The newest value; NaN after a gap or before the first. @param {Column} name */
-    latest(name) {
-        return this.length ? this.columns[name][this.first + this.length - 1] : NaN;
-    }
-
-    /** Seconds of the newest row, gaps included; -Infinity when empty. */
+    /** Seconds of the newest reading; -Infinity before the first. */
     get end() {
-        return this.length ? this.latest("t") : -Infinity;
+        return this.times.at(-1) ?? -Infinity;
     }
 
-    /** Adds what was read at `t` seconds; rows that are not newer than the last are dropped.
-     * @param {number} t @param {Figures} figures */
-    push(t, figures) {
-        if (t <= this.end) {
+    /** Adds what was read at `t` seconds. @param {number} t @param {number} value */
+    push(t, value) {
+        if (t - this.end < LEAST_S) {
             return;
         }
         if (t - this.end > GAP_S) {
             this.gap();
         }
-        const row = this.#append(t);
-        this.columns.live_bytes[row] = figures.live_bytes;
-        this.columns.live_objects[row] = figures.live_objects;
-        this.columns.allocations[row] = figures.allocations;
-        this.columns.frees_refcount[row] = figures.frees.refcount;
-        this.columns.frees_cycle[row] = figures.frees.cycle;
-        this.#rates(row);
+        this.times.push(t);
+        this.values.push(value);
+        const old = this.times.findIndex((time) => time >= t - SPAN_S - GAP_S);
+        this.times.splice(0, old);
+        this.values.splice(0, old);
     }
 
-    /** Says that nothing is known after the newest row. */
+    /** Says that nothing is known after the newest reading. */
     gap() {
-        if (this.length && !Number.isNaN(this.latest("live_bytes"))) {
-            const row = this.#append(this.end + 0.001);
-            for (const name of COLUMNS.slice(1)) {
-                this.columns[name][row] = NaN;
-            }
+        if (this.values.length && this.values.at(-1) !== null) {
+            this.times.push(this.end);
+            this.values.push(null);
         }
     }
 
-    /** @param {number} row */
-    #rates(row) {
-        const { t } = this.columns;
-        let base = row;
-        while (base > this.first && !Number.isNaN(this.columns.allocations[base - 1]) && t[row] - t[base] < RATE_WINDOW_S) {
-            base--;
+    /** What was at the ends of so many parts of the last `span` seconds, null where nobody can say: the same array while
+     * there is nothing new. @param {number} span @param {number} parts @returns {readonly (number|null)[]} */
+    course(span, parts) {
+        const how = `${this.end} ${this.values.at(-1)} ${span} ${parts}`;
+        if (how !== this.drawnAs) {
+            this.drawnAs = how;
+            this.drawn = Array(parts).fill(null);
+            let next = 0;
+            let last = /** @type {number|null} */ (null); /* so it was between two readings */
+            this.times.forEach((t, row) => {
+                const part = parts - 1 - Math.floor((this.end - t) / span * parts);
+                if (part >= 0) {
+                    this.drawn.fill(last, next, part);
+                    this.drawn[part] = this.values[row] ?? this.drawn[part];
+                    next = part + 1;
+                }
+                last = this.values[row];
+            });
         }
-        for (const [counter, name] of COUNTERS) {
-            const grown = this.columns[counter][row] - this.columns[counter][base];
-            const elapsed = t[row] - t[base];
-            this.columns[name][row] = elapsed < SHORTEST_RATE_S || grown < 0 ? NaN : grown / elapsed;
-        }
-    }
-
-    /** @param {number} t */
-    #append(t) {
-        if (this.length && this.columns.t[this.first] < t - SPAN_S - 1 || this.length === LONGEST) {
-            this.first++;
-            this.length--;
-        }
-        if (this.first + this.length === this.room) {
-            this.#makeRoom();
-        }
-        const row = this.first + this.length++;
-        this.columns.t[row] = t;
-        return row;
-    }
-
-    /** Moves the rows to the front, of longer columns where they are more than half full. */
-    #makeRoom() {
-        const longer = this.length * 2 > this.room;
-        this.room = longer ? this.room * 2 : this.room;
-        for (const name of COLUMNS) {
-            const rows = this.values(name);
-            const column = longer ? new Float64Array(this.room) : this.columns[name];
-            column.set(rows);
-            this.columns[name] = column;
-        }
-        this.first = 0;
+        return this.drawn;
     }
 }

@@ -3,12 +3,10 @@
  * A view never replaces a newer one: within one run of tallyd (start_id), an older seq is dropped. Whoever wants
  * to draw subscribes; `changed` may be called any number of times between two frames. */
 
-import { History } from "./series.js";
+import { History, SPAN_S } from "./series.js";
 
 const COLLECTIONS_KEPT = 1000;
 const OPERATIONS_KEPT = 50;
-const UNWATCHED_EVERY_S = 1.9;
-const OLD_VIEW_S = 1;
 /** Without a frame or a confirmation for this long, what is shown is stale. */
 export const STALE_MS = 3000;
 
@@ -19,6 +17,7 @@ export class Store {
     constructor(changed, now = () => performance.now()) {
         this.changed = changed;
         this.now = now;
+        this.openedAt = now();
         this.session = /** @type {Session} */ ("checking");
         this.loginProblem = "";
         this.info = /** @type {import("./types").Info|null} */ (null);
@@ -38,9 +37,6 @@ export class Store {
         this.missedAt = -Infinity;
         this.collections = /** @type {import("./types").Collection[]} */ ([]);
         this.operations = /** @type {Map<string, import("./types").Operation>} */ (new Map());
-        this.answer = /** @type {import("./types").Answer|null} */ (null);
-        this.asked = 0;
-        this.generation = 2;
         this.histories = /** @type {Map<string, History>} */ (new Map());
         this.monoAhead = -Infinity;
         this.wallBase = 0;
@@ -57,7 +53,7 @@ export class Store {
     setInfo(info) {
         this.info = info;
         this.#daemon(info.start_id);
-        this.#seconds(info);
+        this.#clock(info);
         const wall = Date.parse(info.started_at) + info.uptime_ns / 1e6;
         this.monoAhead = Math.max(this.monoAhead, wall - this.wallBase * 1000 - this.now());
         this.changed();
@@ -88,8 +84,6 @@ export class Store {
             this.freshAt = -Infinity;
             this.missedAt = -Infinity;
             this.collections = [];
-            this.asked++;
-            this.answer = null;
             this.changed();
         }
     }
@@ -111,7 +105,6 @@ export class Store {
         } else if (event === "gap") {
             this.missed = data.missed + (this.now() - this.missedAt < STALE_MS ? this.missed : 0);
             this.missedAt = this.now();
-            this.histories.get(this.chosen)?.gap();
         }
         this.listeners.get(event)?.forEach((listener) => listener(data));
         this.changed();
@@ -123,19 +116,17 @@ export class Store {
             return;
         }
         this.fleet = fleet;
-        const t = this.#seconds(fleet);
+        this.#clock(fleet);
+        const t = this.daemonSeconds(); /* an old view says that nothing has changed until now */
         const known = new Set();
         for (const process of fleet.processes) {
             known.add(process.id);
-            if (process.state === "live" && (process.id !== this.chosen || !this.stats)) {
-                const history = this.#history(process.id);
-                if (t - history.end >= UNWATCHED_EVERY_S) {
-                    history.push(t, process);
-                }
+            if (process.state === "live") {
+                this.#history(process.id).push(t, process.live_bytes);
             }
         }
         for (const id of this.histories.keys()) {
-            if (!known.has(id) && id !== this.chosen) {
+            if (!known.has(id)) {
                 this.histories.delete(id);
             }
         }
@@ -147,16 +138,10 @@ export class Store {
         if (stats.id !== this.chosen || (this.stats && stats.seq < this.stats.seq)) {
             return;
         }
-        const news = this.stats?.seq !== stats.seq || this.stats.as_of_mono_ns !== stats.as_of_mono_ns;
         this.stats = stats;
         this.statsProblem = "";
         this.freshAt = this.now();
-        const seconds = this.#seconds(stats);
-        if (stats.state === "live") {
-            /* The same view again, or an old one, says that nothing has changed until now. */
-            const now = this.daemonSeconds();
-            this.#history(stats.id).push(news && now - seconds < OLD_VIEW_S ? seconds : now, stats);
-        }
+        this.#clock(stats);
         this.changed();
     }
 
@@ -217,22 +202,14 @@ export class Store {
         this.changed();
     }
 
-    /** Begins to ask something of the chosen process: the ticket for its answers. */
-    ask() {
-        return ++this.asked;
-    }
-
-    /** Answers to what was asked before the last thing, or of another process, come too late. @param {number} ticket @param {import("./types").Answer} answer */
-    setAnswer(ticket, answer) {
-        if (ticket === this.asked) {
-            this.answer = answer;
-            this.changed();
-        }
-    }
-
     /** The chosen process as the list has it. */
     get summary() {
         return this.fleet?.processes.find((process) => process.id === this.chosen) ?? null;
+    }
+
+    /** So many seconds back go the courses of all processes: whole minutes since the page was opened, five at most. */
+    get reach() {
+        return Math.min(SPAN_S, 60 * Math.ceil(Math.max(1, this.now() - this.openedAt) / 60_000));
     }
 
     /** ms since the chosen process's figures were last known to be true. */
@@ -266,12 +243,10 @@ export class Store {
         }
     }
 
-    /** Where a view lies on the axis; the freshest view of all tells how far tallyd's clock is ahead of ours.
-     * @param {import("./types").View} view */
-    #seconds(view) {
+    /** The freshest view of all tells how far tallyd's clock is ahead of ours. @param {import("./types").View} view */
+    #clock(view) {
         this.wallBase ||= Date.parse(view.as_of) / 1000 - view.as_of_mono_ns / 1e9;
         this.monoAhead = Math.max(this.monoAhead, view.as_of_mono_ns / 1e6 - this.now());
-        return this.axis(view.as_of_mono_ns);
     }
 
     /** @param {string} id */

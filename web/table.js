@@ -4,11 +4,13 @@
  * By keyboard it is one stop: arrows, Page Up and Down, Home and End move between rows, Enter opens one. Where rows can be
  * chosen, Space chooses, with Shift all up to there, Ctrl+A all, Escape none; groups open with Right and close with Left.
  * The focus stays with the table and a row is named by aria-activedescendant, so it outlives rows that scroll away; only
- * to a link or button within a row it goes by Right, to the next and back by Right and Left, and out again by Escape. */
+ * to a link or button within a row it goes by Right, to the next and back by Right and Left, and out again by Escape; Tab
+ * goes through those of the active row, too. */
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
 import { announce } from "./announce.js";
 import { change, go } from "./address.js";
+import { download } from "./download.js";
 import * as format from "./format.js";
 import { csvOf, filtered, grouped, held, nextOrder, sorted } from "./rows.js";
 
@@ -42,15 +44,6 @@ const LEAST_REM = 9;
  * empty         stands where there are no rows at all
  * tools         beside the filter
  * total         how many there are, where `rows` are only some of them */
-
-/** Saves a CSV. @param {string} name of the file @param {string} text */
-export function download(name, text) {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
 
 /** The lines in sight, and some beyond them. @param {number} count @param {{current: HTMLElement|null}} scroller @param {boolean} there */
 function useWindow(count, scroller, there) {
@@ -149,6 +142,15 @@ function withinKey(event) {
     const next = step ? all[all.indexOf(target) + step] : null;
     (next ?? (step === 1 ? target : table)).focus();
     return step !== undefined || event.key === "Escape";
+}
+
+/** Tab reaches what stands within the active row, and within no other. @param {{current: HTMLElement|null}} scroller */
+function useReachable(scroller) {
+    useLayoutEffect(() => {
+        const reachable = within(scroller.current?.querySelector("tr.active") ?? null);
+        reachable.forEach((one) => { one.tabIndex = 0; });
+        return () => reachable.forEach((one) => { one.tabIndex = -1; });
+    });
 }
 
 /** The table's keys and clicks. @template Row @param {{props: Props<Row>, lines: Line<Row>[], found: readonly Row[], keys: string[], at: number, page: number,
@@ -263,6 +265,7 @@ export function Table(props) {
     const scroller = useRef(/** @type {HTMLElement|null} */ (null));
     const anchor = useRef("");
     const [active, setActive] = useState("");
+    useReachable(scroller);
     const { first, last, page } = useWindow(lines.length, scroller, rows.length > 0);
     const at = keys.indexOf(active);
     useEffect(() => { scroller.current?.scrollTo({ top: 0 }); }, [order, filter, groupOf === null]);

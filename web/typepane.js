@@ -89,7 +89,7 @@ export function TypePane({ address, path, name, row }) {
     }, [path, name], { every: DETAIL_EVERY_MS });
     const findings = useFindings(address.process);
     useLayoutEffect(() => { title.current?.focus(); }, []);
-    const type = detail.data ?? row;
+    const type = row ?? detail.data; /* the row is what the table shows beside it */
     const close = () => {
         change({ type: null, span: null }, { step: true });
         document.querySelector(/** @type {"table"} */ ('[data-testid="types"]'))?.focus();

@@ -50,6 +50,7 @@ export class Findings {
             const type = this.type(name, index < 0 ? 0 : index);
             const then = baseline?.live.get(name) ?? { live_objects: 0, live_bytes: 0 };
             return { ...type,
+                ...url.searchParams.get("trend") ? { trend: { window_s: 4, end_mono_ns: 1e12, live_bytes: Array.from({ length: 12 }, (_, n) => Math.round(type.live_bytes * (0.4 + n / 20))) } } : {},
                 ...baseline ? { since_baseline: { live_objects: type.live_objects - then.live_objects, live_bytes: type.live_bytes - then.live_bytes, allocations: 0, allocated_bytes: 0, frees: { refcount: 0, cycle: 0 } } } : {},
                 ...url.searchParams.get("histograms") ? {
                     sizes: [16, 32, 48, 96].map((bytes, n) => ({ bytes, or_more: n === 3, count: 400 >> n })),

@@ -139,6 +139,20 @@ export const pixels = (page, chart) => page.locator(`canvas[data-chart="${chart}
     return data.reduce((sum, value) => (sum * 31 + value) % 1_000_000_007, 7);
 });
 
+/** Figures and heads that their cells have no room for, at each of the widths. */
+export async function cut(page, widths = [360, 800, 1440]) {
+    const found = [];
+    for (const width of widths) {
+        await page.setViewportSize({ width, height: 900 });
+        found.push(...await page.evaluate(() => [...document.querySelectorAll("td.number, th, dd")].filter((cell) => cell.clientWidth > 0 && cell.scrollWidth > cell.clientWidth)
+            .map((cell) => `${innerWidth}: ${cell.dataset.column ?? ""} ${cell.textContent.trim()}, ${cell.scrollWidth} in ${cell.clientWidth}`)));
+        if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) {
+            found.push(`${width}: the page is wider than the screen`);
+        }
+    }
+    return found;
+}
+
 /** Breaches of accessibility, of any weight. */
 export async function axe(page) {
     const inspector = await page.context().newCDPSession(page); /* the page's own policy lets nobody else in */

@@ -38,30 +38,30 @@ function Filters({ address }) {
 
 /** @param {boolean} heaps there are several @returns {import("../rows.js").Column<Mark>[]} */
 const columnsOf = (heaps) => [
-    { id: "start", label: "Time", value: ({ collection: c }) => c.started_at, show: ({ collection: c }) => html`<span title=${format.dateTime(c.started_at)}>${format.moment(c.started_at)}</span>`, first: "-", width: 8 },
+    { id: "start", label: "Time", value: ({ collection: c }) => c.started_at, show: ({ collection: c }) => html`<span title=${format.dateTime(c.started_at)}>${format.moment(c.started_at)}</span>`, first: "-", width: 8, stick: true },
+    { id: "pause_ns", label: "Pause", number: true, value: ({ pause_ns }) => pause_ns, show: ({ pause_ns }) => html`<strong>${format.duration(pause_ns)}</strong>`, width: 6 },
     ...heaps ? [/** @type {import("../rows.js").Column<Mark>} */ ({ id: "heap", label: "Heap", number: true, value: ({ collection: c }) => c.heap, width: 3.5 })] : [],
-    { id: "reason", label: "Reason", value: ({ reason }) => reason, show: ({ reason }) => html`<${Glyph} name=${reason} /> ${reasonOf(reason).label}`, width: 8 },
-    { id: "initiator", label: "Asked by", value: ({ collection }) => collection.operation ?? askedBy(collection), show: ({ collection }) => askedBy(collection), width: 9 },
+    { id: "reason", label: "Reason", value: ({ reason }) => reason, show: ({ reason }) => html`<${Glyph} name=${reason} /> ${reasonOf(reason).label}`, width: 7.5 },
+    { id: "initiator", label: "Asked by", value: ({ collection }) => collection.operation ?? askedBy(collection), show: ({ collection }) => askedBy(collection), width: 10.5 },
     { id: "generation", label: "Gen.", help: "Generation", number: true, value: ({ generation }) => generation, width: 4 },
     { id: "scope", label: "Scope", help: "What it looked at", value: ({ collection: c }) => c.scope, width: 7 },
-    { id: "pause_ns", label: "Pause", number: true, value: ({ pause_ns }) => pause_ns, show: ({ pause_ns }) => html`<strong>${format.duration(pause_ns)}</strong>`, width: 5.5 },
     { id: "find_ns", label: "Phases", help: "find, callbacks, free", value: ({ collection: c }) => c.phases.find_ns,
-        show: ({ collection: c }) => html`<span class="phase-cell" title=${phasesText(c)}><${PhaseBar} collection=${c} /><span class="phase-numbers">${[c.phases.find_ns, c.phases.callback_ns, c.phases.free_ns].map(format.duration).join(" · ")}</span></span>`, width: 15 },
+        show: ({ collection: c }) => html`<span class="phase-cell" title=${phasesText(c)}><${PhaseBar} collection=${c} /><span class="phase-numbers">${[c.phases.find_ns, c.phases.callback_ns, c.phases.free_ns].map(format.duration).join(" · ")}</span></span>`, width: 16 },
     { id: "safepoint_wait_ns", label: "Waited", help: "For a safepoint", number: true, value: ({ collection: c }) => c.safepoint_wait_ns, show: ({ collection: c }) => c.safepoint_wait_ns ? format.duration(c.safepoint_wait_ns) : "–", width: 5.5 },
-    { id: "slices", label: "Slices", number: true, value: ({ collection: c }) => c.slices, width: 4.5 },
-    { id: "examined", label: "Examined", number: true, value: ({ collection: c }) => c.examined, show: ({ collection: c }) => format.count(c.examined), width: 6 },
+    { id: "slices", label: "Slices", number: true, value: ({ collection: c }) => c.slices, width: 4.2 },
+    { id: "examined", label: "Examined", number: true, value: ({ collection: c }) => c.examined, show: ({ collection: c }) => format.count(c.examined), width: 5.8 },
     { id: "collected", label: "Collected", number: true, value: ({ collected }) => collected, show: ({ collected }) => format.count(collected), width: 6 },
-    { id: "freed_bytes", label: "Freed", number: true, value: ({ freed_bytes }) => freed_bytes, show: ({ freed_bytes }) => format.bytes(freed_bytes), width: 5.5 },
+    { id: "freed_bytes", label: "Freed", number: true, value: ({ freed_bytes }) => freed_bytes, show: ({ freed_bytes }) => format.bytes(freed_bytes), width: 5.9 },
     { id: "live_bytes_after", label: "Live bytes", help: "Before and after", number: true, value: ({ collection: c }) => c.live_bytes_after,
-        show: ({ collection: c }) => `${format.bytes(c.live_bytes_before)} → ${format.bytes(c.live_bytes_after)}`, width: 10 },
+        show: ({ collection: c }) => `${format.bytes(c.live_bytes_before)} → ${format.bytes(c.live_bytes_after)}`, width: 11.6 },
 ];
 
 /** @param {{marks: Mark[]}} props */
 function Sums({ marks }) {
     const sorted = marks.map(({ pause_ns }) => pause_ns).sort((a, b) => a - b);
     const sum = (/** @type {(mark: Mark) => number} */ of) => marks.reduce((total, mark) => total + of(mark), 0);
-    const facts = [["Collections", format.exact(marks.length)], ["Pause, median", format.duration(quantile(sorted, 0.5))], ["99 of 100", format.duration(quantile(sorted, 0.99))],
-        ["Longest", format.duration(sorted[sorted.length - 1])], ["Time in all", format.duration(sum(({ pause_ns }) => pause_ns))], ["Examined", format.count(sum(({ collection }) => collection.examined))],
+    const facts = [["Collections", format.exact(marks.length)], ["Median pause", format.duration(quantile(sorted, 0.5))], ["Pause p99", format.duration(quantile(sorted, 0.99))],
+        ["Longest pause", format.duration(sorted[sorted.length - 1])], ["Pauses in all", format.duration(sum(({ pause_ns }) => pause_ns))], ["Examined", format.count(sum(({ collection }) => collection.examined))],
         ["Collected", format.count(sum(({ collected }) => collected))], ["Freed", format.bytes(sum(({ freed_bytes }) => freed_bytes))]];
     return html`<dl class="figures-row sums" data-testid="sums">${facts.map(([label, text]) => html`<div key=${label}><dt>${label}</dt><dd>${text}</dd></div>`)}</dl>`;
 }

@@ -13,7 +13,7 @@ import { useResource } from "../resource.js";
 import { csvOf, filtered, sorted } from "../rows.js";
 import { shapeOf, weakStep } from "../shape.js";
 import { Empty, Failed, Loading, refusal } from "../states.js";
-import { download } from "../paint.js";
+import { download } from "../download.js";
 
 /** @typedef {import("../findings").CycleRow} CycleRow */
 /** @typedef {import("../findings").TypeRow} TypeRow */
@@ -103,7 +103,7 @@ function Tools({ address, rows, shown }) {
         <label>order <select data-testid="cycles-sort" onChange=${(/** @type {any} */ event) => change({ sort: event.target.value === "-bytes" ? null : event.target.value })}>
             ${ORDERS.map(([value, label]) => html`<option key=${value} value=${value} selected=${value === order}>${label}</option>`)}</select></label>
         <span class="count" data-testid="cycles-count">${shown.length < rows.length ? `${shown.length} of ` : ""}${format.plural(rows.length, "shape")}</span>
-        <button type="button" class="small" data-testid="cycles-csv" disabled=${!shown.length} onClick=${() => download("tally-cycles.csv", new Blob([csvOf(shown, COLUMNS)], { type: "text/csv;charset=utf-8" }))}>CSV<span class="unseen"> of cycles</span></button></div>`;
+        <button type="button" class="small" data-testid="cycles-csv" disabled=${!shown.length} onClick=${() => download("tally-cycles.csv", csvOf(shown, COLUMNS))}>CSV<span class="unseen"> of cycles</span></button></div>`;
 }
 
 /** @param {import("../views.js").Given} given */

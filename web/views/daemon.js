@@ -4,6 +4,7 @@ import { html, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { announce } from "../announce.js";
 import * as api from "../api.js";
 import { ask } from "../confirm.js";
+import { Spark } from "../drawings.js";
 import { parse, total } from "../exposition.js";
 import * as format from "../format.js";
 import { findings } from "../health.js";
@@ -14,9 +15,9 @@ import { Table } from "../table.js";
 
 const EVERY_MS = 3000;
 const KEPT = 200;
+const NOTHING = /** @type {readonly null[]} */ (Array(KEPT).fill(null));
 /** Rates are over so many samples, which are kept whole; of older ones the courses alone. */
 const WHOLE = 5;
-const SPARK = { width: 120, height: 26 };
 const THREADS = ["intake", "ticker", "rules", "history"];
 const LIFETIMES = [["3600", "1 hour"], ["86400", "1 day"], ["2592000", "30 days"], ["31536000", "1 year"], ["", "for ever"]];
 const WORDS = { bad: "Not well", warn: "Look at this", note: "To know" };
@@ -25,7 +26,7 @@ const WORDS = { bad: "Not well", warn: "Look at this", note: "To know" };
 /** @typedef {import("../address.js").Address} Address */
 /** @typedef {import("../health.js").Figures} Figures */
 /** @typedef {{info: any, figures: Figures, at: number}} Sample */
-/** @typedef {Record<"cpu"|"memory"|"requests"|"views", (number|null)[]>} Courses */
+/** @typedef {Record<"cpu"|"memory"|"requests"|"views", readonly (number|null)[]>} Courses */
 
 /** @param {AbortSignal} signal @returns {Promise<Sample>} */
 async function sample(signal) {
@@ -40,17 +41,6 @@ function rateOf(old, now, name, labels) {
     return !old || old.info.start_id !== now.info.start_id || now.at <= old.at || after === null ? null : Math.max(0, after - (before ?? 0)) / (now.at - old.at);
 }
 
-/** A course without axes; its numbers stand beside it. @param {{values: (number|null)[]}} props */
-function Spark({ values }) {
-    const known = values.filter((value) => value !== null);
-    const most = Math.max(...known, Number.MIN_VALUE);
-    const least = Math.min(...known, most);
-    const span = most - least > most * 0.02 ? most - least : most;
-    const floor = span === most ? 0 : least;
-    const points = values.map((value, i) => value === null ? "" : `${(i + KEPT - values.length) / (KEPT - 1) * SPARK.width},${SPARK.height - 2 - (value - floor) / span * (SPARK.height - 4)}`).join(" ");
-    return html`<svg class="spark" viewBox="0 0 ${SPARK.width} ${SPARK.height}" preserveAspectRatio="none" aria-hidden="true"><polyline points=${points} /></svg>`;
-}
-
 /** @param {{found: import("../health.js").Finding[]}} props */
 function Health({ found }) {
     const ill = found.filter(({ tone }) => tone !== "note");
@@ -60,21 +50,24 @@ function Health({ found }) {
             <span class="badge ${tone}">${WORDS[tone]}</span><div><strong>${title}</strong> ${advice}</div></li>`)}</ul></section>`;
 }
 
+/** @returns {Courses} */
+const noCourses = () => ({ cpu: NOTHING, memory: NOTHING, requests: NOTHING, views: NOTHING });
+
 /** The newest samples, and the courses so far; another tallyd's begin anew. @param {Sample|null} newest */
 function useSamples(newest) {
-    const kept = useRef({ samples: /** @type {Sample[]} */ ([]), courses: /** @type {Courses} */ ({ cpu: [], memory: [], requests: [], views: [] }) });
+    const kept = useRef({ samples: /** @type {Sample[]} */ ([]), courses: noCourses() });
     const { samples, courses } = kept.current;
     const last = samples.at(-1);
     if (newest && newest !== last) {
         if (last && last.info.start_id !== newest.info.start_id) {
-            kept.current = { samples: [newest], courses: { cpu: [], memory: [], requests: [], views: [] } };
+            kept.current = { samples: [newest], courses: noCourses() };
             return kept.current;
         }
-        const add = (/** @type {(number|null)[]} */ course, /** @type {number|null} */ value) => { course.push(value); course.splice(0, course.length - KEPT); };
-        add(courses.cpu, rateOf(last, newest, "process_cpu_seconds_total"));
-        add(courses.memory, total(newest.figures, "process_resident_memory_bytes"));
-        add(courses.requests, rateOf(last, newest, "tallyd_http_requests_total"));
-        add(courses.views, rateOf(last, newest, "tallyd_views_total"));
+        const add = (/** @type {keyof Courses} */ name, /** @type {number|null} */ value) => { courses[name] = [...courses[name].slice(1), value]; };
+        add("cpu", rateOf(last, newest, "process_cpu_seconds_total"));
+        add("memory", total(newest.figures, "process_resident_memory_bytes"));
+        add("requests", rateOf(last, newest, "tallyd_http_requests_total"));
+        add("views", rateOf(last, newest, "tallyd_views_total"));
         samples.push(newest);
         samples.splice(0, samples.length - WHOLE);
     }
@@ -89,7 +82,7 @@ function Figures({ samples, courses }) {
     const cpu = rateOf(old, now, "process_cpu_seconds_total");
     const requests = rateOf(old, now, "tallyd_http_requests_total");
     const { processes, limits, uptime_ns: uptime } = now.info;
-    /** @type {[string, string, string, (number|null)[]|null][]} */
+    /** @type {[string, string, string, readonly (number|null)[]|null][]} */
     const rows = [
         ["CPU", cpu === null ? "–" : `${(cpu * 100).toFixed(2)} % of a core`, now.figures.get("process_cpu_seconds_total")?.help ?? "", courses.cpu],
         ["Resident memory", format.bytes(at("process_resident_memory_bytes")), now.figures.get("process_resident_memory_bytes")?.help ?? "", courses.memory],
@@ -101,7 +94,7 @@ function Figures({ samples, courses }) {
         ["Up", format.age(uptime / 1e6), `since ${now.info.started_at}`, null],
     ];
     return html`<dl class="figures-row ops-figures" data-testid="daemon-figures">${rows.map(([label, value, help, values]) => html`<div key=${label} title=${help} data-figure=${label}>
-        <dt>${label}</dt><dd>${value}</dd>${values ? html`<${Spark} values=${values} />` : null}</div>`)}</dl>`;
+        <dt>${label}</dt><dd>${value}</dd>${values ? html`<${Spark} values=${values} floats />` : null}</div>`)}</dl>`;
 }
 
 /** @param {{samples: Sample[]}} props */

@@ -9,7 +9,7 @@ import { LateInput } from "../late.js";
 import { useResource } from "../resource.js";
 import { csvOf } from "../rows.js";
 import { Empty } from "../states.js";
-import { download } from "../table.js";
+import { download } from "../download.js";
 import { Tail, gapText, ratesOf } from "../tail.js";
 
 const ROW_PX = 24;

@@ -3,8 +3,8 @@
 import { html, useMemo, useState } from "../vendor/htm-preact.js";
 import { change } from "../address.js";
 import { BatchControls, BatchProgress } from "../batch.js";
+import { Spark } from "../drawings.js";
 import * as format from "../format.js";
-import { Sparkline } from "../sparkline.js";
 import { Empty, Loading } from "../states.js";
 import { Table } from "../table.js";
 
@@ -12,6 +12,9 @@ import { Table } from "../table.js";
 /** @typedef {import("../rows.js").Column<Summary>} Column */
 /** @typedef {import("../store.js").Store} Store */
 /** @typedef {import("../address.js").Address} Address */
+
+/** Of the course of a row's live bytes. */
+const PARTS = 30;
 
 /** What the library says of an end that the kernel does not tell. */
 const ENDS = /** @type {Record<string, string>} */ ({ bye: "detached", closed: "connection lost", exited: "exited" });
@@ -55,10 +58,10 @@ function withWord(filter, word) {
 
 /** @param {Store} store @param {Address} address @param {Map<string, number>} alerts @returns {Column[]} */
 const columnsOf = (store, address, alerts) => [
-    { id: "name", label: "Name", width: 11, stick: true, value: (p) => p.name, show: (p) => html`<span class="dot ${stateOf(p)[0]}" aria-hidden="true"></span><a
+    { id: "name", label: "Name", width: 11.2, stick: true, value: (p) => p.name, show: (p) => html`<span class="dot ${stateOf(p)[0]}" aria-hidden="true"></span><a
         href=${address.to("process", { process: p.id })} tabindex="-1" title=${p.name}>${p.name}</a>` },
-    { id: "live_bytes", label: "Live bytes", number: true, width: 10, value: (p) => p.live_bytes, format: format.bytes, sum: (some) => sum(some, (p) => p.live_bytes),
-        show: (p) => html`<span class="with-spark"><${Sparkline} history=${store.histories.get(p.id)} />${format.bytes(p.live_bytes)}</span>` },
+    { id: "live_bytes", label: "Live bytes", number: true, width: 10.6, help: `Its course: the last ${format.plural(store.reach / 60, "minute")}, as far as this page was open`, value: (p) => p.live_bytes, format: format.bytes, sum: (some) => sum(some, (p) => p.live_bytes),
+        show: (p) => html`<span class="with-spark"><${Spark} values=${store.histories.get(p.id)?.course(store.reach, PARTS) ?? NONE} />${format.bytes(p.live_bytes)}</span>` },
     { id: "live_objects", label: "Objects", number: true, width: 6, value: (p) => p.live_objects, format: format.count, sum: (some) => sum(some, (p) => p.live_objects) },
     { id: "allocations_per_s", label: "Allocated/s", number: true, width: 6.8, value: (p) => living(p, p.allocations_per_s), format: format.count,
         sum: (some) => sum(some, (p) => living(p, p.allocations_per_s) ?? 0), help: "Objects allocated a second" },
@@ -68,14 +71,14 @@ const columnsOf = (store, address, alerts) => [
         sum: (some) => known(most(some, (p) => p.collections ? p.p99_pause_ns : null)), help: "What 99 of 100 pauses did not exceed; of a group: the longest of its" },
     { id: "last_pause_ns", label: "Last pause", number: true, width: 10, value: (p) => p.last_pause_ns, format: format.duration, sum: (some) => known(most(some, (p) => p.last_pause_ns)),
         show: (p) => p.last_pause_ns === null ? "–" : html`<span class="pid">${p.last_reason}</span> ${format.duration(p.last_pause_ns)}` },
-    { id: "events_lost", label: "Lost", number: true, width: 4.6, value: (p) => p.events_lost, format: format.count, sum: (some) => sum(some, (p) => p.events_lost),
+    { id: "events_lost", label: "Lost", number: true, width: 6, value: (p) => p.events_lost, format: format.count, sum: (some) => sum(some, (p) => p.events_lost),
         help: "Events that were overwritten before tallyd read them; counters stay exact",
         show: (p) => p.complete ? format.count(p.events_lost) : html`<span class="badge warn" data-badge="complete" title="Some events were lost, or some types have no row of their own; the counters stay exact">${
-            p.events_lost ? format.count(p.events_lost) : "incomplete"}</span>` },
+            p.events_lost ? format.count(p.events_lost) : "partial"}</span>` },
     { id: "alerts", label: "Alerts", number: true, width: 4.6, value: (p) => alerts.get(p.id) ?? 0, sum: (some) => sum(some, (p) => alerts.get(p.id) ?? 0), format: (n) => n ? String(n) : "–",
         show: (p) => alerts.has(p.id) ? html`<a class="count-badge" tabindex="-1" href=${address.to("rules", { process: null })}>${alerts.get(p.id)}<span class="unseen"> firing</span></a>` : "–" },
-    { id: "state", label: "State", width: 12, value: (p) => `${p.state} ${stateOf(p)[1]}`, show: State, help: "Live, or how it ended; disabled: no automatic collection" },
-    { id: "pid", label: "Pid", number: true, first: "+", width: 5.2, value: (p) => p.pid },
+    { id: "state", label: "State", width: 11, value: (p) => `${p.state} ${stateOf(p)[1]}`, show: State, help: "Live, or how it ended; disabled: no automatic collection" },
+    { id: "pid", label: "Pid", number: true, first: "+", width: 5.7, value: (p) => p.pid },
     { id: "labels", label: "Labels", value: (p) => Object.entries(p.labels).map(([key, value]) => `${key}=${value}`).join(" "),
         show: (p) => html`<${Labels} pairs=${Object.entries(p.labels)} address=${address} />` },
 ];
@@ -119,7 +122,7 @@ function Body({ store, address }) {
     const [chosen, setChosen] = useState(/** @type {Set<string>} */ (new Set()));
     const firing = [...store.alerts.keys()].join();
     const alerts = useMemo(() => alertsOf(store.alerts.values()), [firing]);
-    const columns = useMemo(() => columnsOf(store, address, alerts), [address, alerts]);
+    const columns = useMemo(() => columnsOf(store, address, alerts), [address, alerts, store.reach]);
     const processes = store.fleet?.processes ?? NONE;
     const rows = useMemo(() => shown(processes, address.get("state"), alerts), [processes, address, alerts]);
     const group = address.get("group");
@@ -139,7 +142,7 @@ function Body({ store, address }) {
         <${BatchControls} store=${store} chosen=${processes.filter(({ id }) => chosen.has(id))} clear=${() => setChosen(new Set())} />`;
 }
 
-/** @type {readonly Summary[]} */
+/** @type {readonly any[]} */
 const NONE = [];
 
 /** @type {import("../views.js").View} */

@@ -6,12 +6,12 @@ import { go, present } from "../address.js";
 import * as api from "../api.js";
 import { Board, Chart, RangeBar, ReasonLegend } from "../board.js";
 import { Actions, Operations, useForecast } from "../controls.js";
+import { download } from "../download.js";
 import { fieldsOf, processCharts } from "../figures.js";
 import * as format from "../format.js";
 import { HeapSwitch } from "../heaps.js";
 import { byReason } from "../heat.js";
 import { endOf, figuresOf, marksOf, usePool, useTrack, windowFor } from "../past.js";
-import { download } from "../paint.js";
 import { CrashCard } from "../postmortem.js";
 import { POINTS } from "../ranges.js";
 import { hiddenOf } from "../reasons.js";
@@ -45,12 +45,11 @@ function Identity({ store, stats }) {
     const { summary } = store;
     const gone = stats.state === "gone";
     return html`<header class="identity">
-        <h2 data-testid="name">${summary?.name ?? stats.name}</h2>
-        <span class="pid">${stats.pid === null ? "pid unknown" : `pid ${stats.pid}`}</span>
+        <h2 class="unseen" data-testid="name">${summary?.name ?? stats.name}</h2>
         <${Badge} name="state" tone=${gone ? "" : "good"}>${gone ? `gone${summary?.end ? ` (${summary.end})` : ""}` : "live"}<//>
         <${Completeness} stats=${stats} />
         ${Object.entries(summary?.labels ?? {}).map(([key, value]) => html`<span class="label" key=${key}>${key}=${value}</span>`)}
-        <span class="facts"><span class="code" title="The library's own id of the process" data-testid="id">${stats.id}</span>
+        <span class="facts"><span class="code" title="The library's own id of the process" data-testid="id">${stats.id}</span> · ${stats.pid === null ? "pid unknown" : `pid ${stats.pid}`}
             ${summary ? html` · libtally ${summary.library} · attached <time datetime=${summary.attached_at} title=${format.dateTime(summary.attached_at)}>${format.clock(summary.attached_at)}</time>${" "}
                 (${format.age(endOf(store) * 1000 - Date.parse(summary.attached_at))})` : null}
             ${gone || stats.safepoint_age_ns === null ? null : html` · safepoint <span class="number" data-testid="safepoint-age">${format.duration(stats.safepoint_age_ns)}</span> ago`}</span>

@@ -39,7 +39,7 @@ function GrowingCard({ row, address, artifact }) {
     return html`<li class="card" data-testid="growing" data-type=${row.type}>
         <div class="card-head"><h3><a href=${address.to("types", { type: row.type })}>${row.type}</a></h3>
             <span class="badge ${row.confidence >= 0.5 ? "warn" : ""}" data-testid="confidence" title="How sure it is that this goes on for ever">${confidenceWord(row.confidence)}, ${share(row.confidence * 100)}</span>
-            <${Spark} values=${row.live_bytes_then} least=${true} name="The least that lived of ${row.type} in each of the last ${row.live_bytes_then.length} windows" /></div>
+            <${Spark} values=${row.live_bytes_then} floats name="The least that lived of ${row.type} in each of the last ${row.live_bytes_then.length} windows" /></div>
         <${Facts} facts=${[
             ["grows by", html`<strong>${format.bytes(row.slope_bytes_per_hour)}</strong> an hour`],
             ["alive", html`${format.bytes(row.live_bytes)} <small>${format.plural(row.live_objects, "object")}</small>`],

@@ -1,6 +1,6 @@
 /* The types of a process: what is alive, since when it has grown, how fast it comes and goes, and who frees it. */
 
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useMemo, useRef } from "../vendor/htm-preact.js";
 import { change } from "../address.js";
 import * as api from "../api.js";
 import { MakeBaseline, baselineText, useBaselines } from "../baselines.js";
@@ -8,7 +8,6 @@ import { Spark, growth, share, signed } from "../drawings.js";
 import * as format from "../format.js";
 import { all } from "../paging.js";
 import { useResource } from "../resource.js";
-import { Sparks } from "../sparks.js";
 import { Empty, Failed, Loading } from "../states.js";
 import { Table } from "../table.js";
 import { TypePane } from "../typepane.js";
@@ -66,7 +65,7 @@ function useTypes(path, since) {
     const answer = useResource(async (signal) => {
         await rest(signal, took.current * (REST - 1));
         const began = performance.now();
-        const { rows, first } = await all(`${path}/types`, since ? { baseline: since } : {}, "types", signal);
+        const { rows, first } = await all(`${path}/types`, { trend: "true", ...since ? { baseline: since } : {} }, "types", signal);
         took.current = performance.now() - began;
         return { path, since, types: /** @type {readonly TypeRow[]} */ (rows), first };
     }, [path, since], { every: EVERY_MS });
@@ -82,30 +81,31 @@ function useTypes(path, since) {
     return { rows, answer, openedAt: opened.current?.at ?? 0, shown };
 }
 
-/** @param {string} path @param {readonly Row[]|null} rows */
-function useSparks(path, rows) {
-    const [, changed] = useState(0);
-    const sparks = useMemo(() => new Sparks(path, () => changed((n) => n + 1)), [path]);
-    useEffect(() => () => sparks.end(), [sparks]);
-    useMemo(() => { rows && sparks.sample(rows); }, [rows]);
-    return sparks;
+/** What the courses of the rows show: all of a heap's have the same parts of time. @param {readonly Row[]|null} rows */
+function courseText(rows) {
+    const trend = rows?.find((row) => row.trend?.live_bytes.length)?.trend;
+    return trend ? `Its course: the least that lived in each ${format.duration(trend.window_s * 1e9)} of the last ${format.age(trend.window_s * trend.live_bytes.length * 1000)}`
+        : "Its course is told of one heap, once it has run for some seconds";
 }
 
-/** @param {Address} address @param {Sparks} sparks @param {string} since @returns {Column[]} */
-const columnsOf = (address, sparks, since) => [
-    { id: "name", label: "Type", width: 15, value: (row) => row.name, show: (row) => html`<a href=${address.with({ type: row.key })} tabindex="-1" title=${row.name}>${row.name}</a>` },
-    { id: "trend", label: "15 min", help: "Its live bytes over the last 15 minutes", width: 7, unsorted: true, value: () => null, show: (row) => html`<${Spark} values=${sparks.of(row.name)} />` },
-    { id: "live_bytes", label: "Live bytes", number: true, value: (row) => row.live_bytes, show: (row) => html`<span title="${format.exact(row.live_bytes)} bytes">${format.bytes(row.live_bytes)}</span>` },
-    { id: "delta_bytes", label: "Δ bytes", help: `More or less since ${since}`, number: true, value: (row) => row.delta_bytes, show: (row) => html`<span class=${growth(row.delta_bytes)}>${signed(row.delta_bytes, format.bytes)}</span>` },
-    { id: "live_objects", label: "Objects", number: true, value: (row) => row.live_objects, show: (row) => html`<span title=${format.exact(row.live_objects)}>${format.count(row.live_objects)}</span>` },
-    { id: "delta_objects", label: "Δ objects", help: `More or less since ${since}`, number: true, value: (row) => row.delta_objects, show: (row) => html`<span class=${growth(row.delta_objects)}>${signed(row.delta_objects, format.count)}</span>` },
-    { id: "allocation_rate", label: "Allocated", help: "Objects allocated a second, over the last second", number: true, value: (row) => row.rates?.allocations_per_s ?? null, show: (row) => format.rate(row.rates?.allocations_per_s) },
-    { id: "free_rate", label: "Freed", help: "Objects freed a second, by count and by cycle together", number: true, value: (row) => row.rates ? row.rates.frees_per_s.refcount + row.rates.frees_per_s.cycle : null,
+/** @param {Address} address @param {string} course @param {string} since @returns {Column[]} */
+const columnsOf = (address, course, since) => [
+    { id: "name", label: "Type", width: 12.5, stick: true, value: (row) => row.name, show: (row) => html`<a href=${address.with({ type: row.key })} tabindex="-1" title=${row.name}>${row.name}</a>` },
+    { id: "live_bytes", label: "Live bytes", help: course, number: true, width: 10.6, value: (row) => row.live_bytes,
+        show: (row) => html`<span class="with-spark" title="${format.exact(row.live_bytes)} bytes"><${Spark} values=${row.trend?.live_bytes ?? NOTHING} />${format.bytes(row.live_bytes)}</span>` },
+    { id: "delta_bytes", label: "Δ bytes", help: `More or less since ${since}`, number: true, width: 7, value: (row) => row.delta_bytes, show: (row) => html`<span class=${growth(row.delta_bytes)}>${signed(row.delta_bytes, format.bytes)}</span>` },
+    { id: "live_objects", label: "Objects", number: true, width: 6.5, value: (row) => row.live_objects, show: (row) => html`<span title=${format.exact(row.live_objects)}>${format.count(row.live_objects)}</span>` },
+    { id: "delta_objects", label: "Δ objects", help: `More or less since ${since}`, number: true, width: 7, value: (row) => row.delta_objects, show: (row) => html`<span class=${growth(row.delta_objects)}>${signed(row.delta_objects, format.count)}</span>` },
+    { id: "allocation_rate", label: "Allocated", help: "Objects allocated a second, over the last second", number: true, width: 6.8, value: (row) => row.rates?.allocations_per_s ?? null, show: (row) => format.rate(row.rates?.allocations_per_s) },
+    { id: "free_rate", label: "Freed", help: "Objects freed a second, by count and by cycle together", number: true, width: 6.8, value: (row) => row.rates ? row.rates.frees_per_s.refcount + row.rates.frees_per_s.cycle : null,
         show: (row) => format.rate(row.rates ? row.rates.frees_per_s.refcount + row.rates.frees_per_s.cycle : null) },
-    { id: "share", label: "By cycles", help: "Of all that were freed, the share that only the cycle collector could free", number: true, value: (row) => row.share,
+    { id: "share", label: "By cycles", help: "Of all that were freed, the share that only the cycle collector could free", number: true, width: 8, value: (row) => row.share,
         show: (row) => row.share === null ? "–" : html`<span class="share-cell"><i class="share-bar" aria-hidden="true"><i style=${{ width: `${row.share}%` }}></i></i><span>${share(row.share)}</span></span>` },
     { id: "size", label: "Size", help: "Bytes of one object", number: true, width: 6, value: (row) => row.size_bytes, show: (row) => row.size_bytes === null ? "varies" : format.bytes(row.size_bytes) },
 ];
+
+/** @type {readonly number[]} */
+const NOTHING = [];
 
 /** What the pane says better. */
 const IN_PANE = new Set(["allocation_rate", "free_rate", "share", "size"]);
@@ -138,10 +138,10 @@ function Body({ store, address }) {
     const path = `${api.one(id)}${heap ? `/heaps/${encodeURIComponent(heap)}` : ""}`;
     const baselines = useBaselines(id);
     const { rows, answer, openedAt } = useTypes(path, since);
-    const sparks = useSparks(path, rows);
+    const course = courseText(rows);
     const words = since ? "the baseline" : "this view was opened";
     const chosen = address.get("type");
-    const columns = useMemo(() => columnsOf(address, sparks, words).filter(({ id: column }) => !chosen || !IN_PANE.has(column)), [String(address), sparks]);
+    const columns = useMemo(() => columnsOf(address, course, words).filter(({ id: column }) => !chosen || !IN_PANE.has(column)), [String(address), course]);
     const row = rows?.find(({ key }) => key === chosen) ?? null;
     if (!rows) {
         return answer.problem ? html`<${Failed} problem=${answer.problem} again=${answer.refresh} />` : html`<${Loading} what="the types" />`;
