@@ -85,10 +85,11 @@ export function Actions({ store, heap, subject, forecastOf }) {
                     onChange=${(/** @type {any} */ event) => setDry(event.target.checked)} /> find only</label>
                 <${Predicted} forecast=${forecast} />
             </span>
-            <span class="together" role="group" aria-label="Automatic collection">
-                <span class="caption" aria-hidden="true">Automatic collection</span>
-                <button type="button" data-testid="enable" aria-pressed=${String(enabled === true)} onClick=${() => enable(true)}>Enable</button>
-                <button type="button" data-testid="disable" aria-pressed=${String(enabled === false)} onClick=${() => enable(false)}>Disable</button>
+            <span class="together"><span class="caption" id="automatic">Automatic collection</span>
+                <span class="segments" role="group" aria-labelledby="automatic">
+                    <button type="button" data-testid="enable" aria-pressed=${String(enabled === true)} onClick=${() => enable(true)}>On</button>
+                    <button type="button" data-testid="disable" aria-pressed=${String(enabled === false)} onClick=${() => enable(false)}>Off</button></span>
+                ${enabled === null ? html`<span class="predicted over">heaps differ</span>` : null}
             </span>
             <span class="together">
                 <button type="button" data-testid="freeze" title="Takes all objects out of the generations: collections leave them alone" onClick=${() => post("Freeze", "freeze")}>Freeze</button>

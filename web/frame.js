@@ -50,7 +50,7 @@ function Chosen({ store, address }) {
     const gone = (store.stats ?? store.summary)?.state === "gone";
     return html`<nav class="ways of-process" aria-label="Process ${name}" data-testid="process-nav">
         <button type="button" class="whose" title="Show another process" data-testid="switch" onClick=${() => openPalette(store, { processesOnly: true })}><span
-            class="dot ${gone ? "" : "good"}" aria-hidden="true"></span><strong>${name}</strong> <span class="pid">${store.summary?.pid ? `pid ${store.summary.pid}` : ""}${gone ? " gone" : ""}</span>
+            class="dot ${gone ? "" : "good"}" aria-hidden="true"></span><strong title=${name}>${name}</strong> <span class="pid">${store.summary?.pid ? `pid ${store.summary.pid}` : ""}${gone ? " gone" : ""}</span>
             <span aria-hidden="true">▾</span><span class="unseen">: show another process</span></button>
         <${Ways} store=${store} address=${address} needsProcess=${true} /></nav>`;
 }

@@ -1,7 +1,7 @@
 /* The map of pauses over time, on a canvas. It is read by keyboard cell by cell, as a slider that tells each; the words
  * and the table beside it say the same. */
 
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
 import * as format from "./format.js";
 import { BOUNDS, SHADES, columnStart, columnsAt, heatOf, heatText, rowLabel, shadeOf } from "./heat.js";
 import { colour } from "./paint.js";
@@ -78,8 +78,8 @@ function cellText(heat, { row, column }) {
     return `${format.clock(columnStart(heat, column) * 1000)} to ${format.clock(columnStart(heat, column + 1) * 1000)}, ${rowLabel(row)}: ${count ? format.plural(count, "collection") : "none"}`;
 }
 
-/** @param {{heat: Heat}} props */
-function HeatTable({ heat }) {
+/** @param {{heat: Heat, place: {current: HTMLElement|null}, onTable: () => void}} props */
+function HeatTable({ heat, place, onTable }) {
     const rows = [];
     for (let row = heat.highest; row >= heat.lowest; row--) {
         const counts = Array.from(heat.counts.subarray(row * heat.columns, (row + 1) * heat.columns));
@@ -90,7 +90,7 @@ function HeatTable({ heat }) {
                 <td class="number">${format.clock(columnStart(heat, last) * 1000)}</td></tr>`);
         }
     }
-    return html`<div class="scroll" tabindex="0" role="region" aria-label="Pauses by length"><table data-testid="heat-table"><thead><tr><th scope="col">Pause</th><th scope="col" class="number">Collections</th>
+    return html`<div class="scroll" tabindex="0" role="region" aria-label="Pauses by length" ref=${place} onKeyDown=${(/** @type {KeyboardEvent} */ { key }) => key === "t" && onTable()}><table data-testid="heat-table"><thead><tr><th scope="col">Pause</th><th scope="col" class="number">Collections</th>
         <th scope="col" class="number">Share</th><th scope="col" class="number">Last about</th></tr></thead><tbody>${rows}</tbody></table></div>`;
 }
 
@@ -123,6 +123,16 @@ export function HeatMap({ marks, from, to, table, onTable, onCell }) {
             draw(context, heat, width, cell);
         }
     }, [whole.from, columns, width, heat.total, heat.most, shown.low, shown.high, cell?.row, cell?.column, scheme]);
+    const region = useRef(/** @type {HTMLElement|null} */ (null));
+    const held = useRef(false);
+    const turn = () => {
+        held.current = true;
+        onTable();
+    };
+    useLayoutEffect(() => { /* what has the focus does not vanish with it */
+        held.current && (table ? region : canvas).current?.focus();
+        held.current = false;
+    }, [table]);
     const choose = (/** @type {Cell|null} */ one) => one && onCell(columnStart(heat, one.column), columnStart(heat, one.column + 1), BOUNDS[one.row]);
     const cellAt = (/** @type {MouseEvent} */ event) => {
         const box = /** @type {Element} */ (event.currentTarget).getBoundingClientRect();
@@ -139,7 +149,7 @@ export function HeatMap({ marks, from, to, table, onTable, onCell }) {
         } else if (event.key === "Enter") {
             choose(cell);
         } else if (event.key === "t") {
-            onTable();
+            turn();
         } else if (event.key === "Escape") {
             setAt(null);
         } else {
@@ -156,7 +166,7 @@ export function HeatMap({ marks, from, to, table, onTable, onCell }) {
         <div class="heat ${table ? "away" : ""}"><canvas ref=${canvas} data-chart="heat" tabindex="0" role="slider" aria-label="Pauses over time, cell by cell" aria-describedby="words-heat"
             aria-valuemin="0" aria-valuemax=${shown.count * columns - 1} aria-valuenow=${now} aria-valuetext=${cell ? cellText(heat, cell) : "no cell chosen; arrows choose one"}
             onKeyDown=${onKeyDown} onMouseMove=${(/** @type {MouseEvent} */ event) => { const next = cellAt(event); (next?.row !== at?.row || next?.column !== at?.column) && setAt(next); }} onMouseLeave=${() => setAt(null)} onBlur=${() => setAt(null)} onClick=${(/** @type {MouseEvent} */ event) => choose(cellAt(event))}></canvas></div>
-        ${table ? html`<${HeatTable} heat=${heat} />` : null}
+        ${table ? html`<${HeatTable} heat=${heat} place=${region} onTable=${turn} />` : null}
         <p class="unseen" id="words-heat">${heatText(heat)}</p>
     </figure>`;
 }

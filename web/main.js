@@ -100,9 +100,6 @@ function arrive() {
         scrollTo(0, 0);
         document.getElementById("title")?.focus({ preventScroll: true });
     }
-    if (place !== drawnPlace) {
-        document.querySelectorAll(".ways [aria-current]").forEach((way) => way.scrollIntoView({ block: "nearest", inline: "nearest" }));
-    }
     drawnPlace = place;
 }
 

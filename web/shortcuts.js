@@ -52,10 +52,11 @@ export function listenToKeys(find) {
         } else if (letters && !event.ctrlKey && !event.metaKey && !typing(event.target)) {
             if (act(event.key, performance.now() - first < PAIR_MS)) {
                 event.preventDefault();
+                event.stopPropagation();
             }
             first = event.key === "g" ? performance.now() : -Infinity;
         }
-    });
+    }, true); /* before what has the focus: the t of "g t" is not a chart's */
 }
 
 /** Whether the key means something. @param {string} key @param {boolean} second after a `g` */

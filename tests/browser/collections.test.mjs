@@ -5,7 +5,9 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { axe, byId, eventually, go, open, pixels, saved } from "./page.mjs";
+import { fakeProcess } from "./fake-tallyd.mjs";
+import { axe, byId, cut, eventually, go, open, pixels, saved } from "./page.mjs";
+import { staged } from "./stage.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
@@ -13,6 +15,17 @@ const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD
 const PATIENCE = { timeout: 60_000 };
 const PROGRAM = "(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil))))\n(def! churn (fn* [n] (if (> n 0) (do (knot) (churn (- n 1))) nil)))\n";
 const BURST = 400; /* more than the 256 that are kept live */
+
+/** As long as figures become. */
+const long = (n) => ({ heap: 1, sequence: n, started_at: new Date(Date.now() - 1000 * n).toISOString(), start_mono_ns: 1e9 * n, reason: ["threshold", "remote", "shutdown"][n % 3], generation: 2,
+    manager: "generational", scope: "candidates", slices: 1234, pause_ns: 999e6, phases: { find_ns: 666e6, callback_ns: 222e6, free_ns: 111e6 }, examined: 99_900_000, collected: 99_900_000,
+    freed_bytes: 1023 * 2 ** 20, uncollectable: 0, live_bytes_before: 1023 * 2 ** 20, live_bytes_after: 1022 * 2 ** 20, safepoint_wait_ns: 999e6, operation: n % 3 === 1 ? "0b0c1d2e-12" : null });
+const stage = staged();
+
+stage("no figure is cut, however long", { processes: [fakeProcess("one", { pace: 0, enabled: false, records: [1, 2, 3].map(long) })], place: ({ processes: [one] }) => `view=collections&process=${one.id}&range=1h` }, async ({ page }) => {
+    await byId(page, "collections-count").getByText("3 rows").waitFor();
+    assert.deepEqual(await cut(page), []);
+});
 
 describe("collections", { skip }, () => {
     const world = new World();
@@ -92,8 +105,8 @@ describe("collections", { skip }, () => {
         const { name, text } = await saved(page, () => byId(page, "collections-csv").click());
         assert.equal(name, "tally-collections.csv");
         const [head, ...lines] = text.trim().split("\r\n");
-        assert.match(head, /^start,reason,initiator,generation,scope,pause_ns,find_ns,/);
-        const pauses = lines.map((line) => Number(line.split(",")[5]));
+        assert.match(head, /^start,pause_ns,reason,initiator,generation,scope,find_ns,/);
+        const pauses = lines.map((line) => Number(line.split(",")[1]));
         assert.equal(lines.length, await count());
         assert.deepEqual(pauses, [...pauses].sort((a, b) => b - a));
         await place();
@@ -167,9 +180,10 @@ describe("collections", { skip }, () => {
             const rows = await count();
             return Math.abs(counted - rows) <= 3 || `${counted} in the map, ${rows} rows`;
         });
-        await page.locator('[data-figure="heat"] .tool').click();
+        await eventually("the table has the focus", () => page.evaluate(() => document.activeElement.getAttribute("aria-label") === "Pauses by length"));
+        await page.keyboard.press("t");
         await byId(page, "heat-table").waitFor({ state: "detached" });
-        await map.focus(); /* which it can have once it is shown again */
+        await eventually("the map has it again", () => page.evaluate(() => document.activeElement.dataset.chart === "heat"));
         await page.keyboard.press("End");
         await page.keyboard.press("Enter");
         await byId(page, "held").waitFor();

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { bytes } from "../../web/format.js";
 import { fakeProcess } from "./fake-tallyd.mjs";
-import { axe, byId, eventually, open, saved, tabTo } from "./page.mjs";
+import { axe, byId, cut, eventually, open, saved, tabTo } from "./page.mjs";
 import { hashOf, staged } from "./stage.mjs";
 import { BUILD, World } from "./world.mjs";
 
@@ -215,6 +215,40 @@ stage("it is told how programs ended, what is off and what was lost", { processe
     await byId(page, "state").selectOption("gone");
     await eventually("three are gone", async () => await count(page) === "3 of 5 rows");
     assert.equal(hashOf(page).get("state"), "gone");
+});
+
+stage("what is in a row is reached by keys: its name, its alert, its labels", { processes: many(3) }, async ({ page, fake }) => {
+    const [one] = fake.processes;
+    fake.alerts = [{ id: 1, state: "firing", rule: "big", process: one.id, name: one.name, type: null, series: "live_bytes", condition: "", value: 1, began_at: "", resolved_at: null, reason: null }];
+    await page.reload();
+    await page.locator(".count-badge", { hasText: "firing" }).last().waitFor();
+    const focused = () => page.evaluate(() => document.activeElement.textContent);
+    await byId(page, "processes").focus();
+    await page.keyboard.press("Home");
+    for (const text of ["worker-0", "1 firing", "zone=even", "app=app 0", "app=app 0"]) {
+        await page.keyboard.press("ArrowRight");
+        assert.equal(await focused(), text);
+    }
+    await page.keyboard.press("ArrowLeft");
+    assert.equal(await focused(), "zone=even");
+    await page.keyboard.press("Space");
+    await eventually("the label filters", async () => hashOf(page).get("filter") === "zone:even" || page.url());
+    await page.keyboard.press("Escape");
+    assert.equal(await page.evaluate(() => document.activeElement.tagName), "TABLE");
+    await page.keyboard.press("End");
+    await eventually("another row", async () => await active(page) === "worker-2");
+    const reached = [];
+    for (let turn = 0; turn < 30 && !reached.includes("app=app 2"); turn++) {
+        await page.keyboard.press("Tab");
+        reached.push(await focused());
+    }
+    assert.deepEqual(reached.slice(-3), ["worker-2", "zone=even", "app=app 2"], "of the active row, and of no other");
+});
+
+stage("no figure is cut, however long", { processes: many(4, (n) => ({ allocations: [16_370, 1, 1.6e10, 15_999][n], refcount: 0, pace: 300, lost: n * 1_234_567, complete: n > 1, longest: 999e6, pid: 4_194_300 + n })) }, async ({ page }) => {
+    await byId(page, "processes").waitFor();
+    assert.deepEqual(await cut(page), []);
+    assert.ok(await page.locator(".top .ways a").evaluateAll((all) => all.every((way) => way.getBoundingClientRect().right <= innerWidth)));
 });
 
 stage("rows keep their places under a hand, and move when it has left", { url: (fake) => fake.link("sort=-live_objects"), processes: many(20, () => ({ pace: 0 })) }, async ({ page, fake }) => {

@@ -192,8 +192,10 @@ describe("the overview", { skip }, () => {
         assert.equal(await inAddress("tables"), "live_bytes");
         const cells = await page.locator('[data-figure="live_bytes"] table tbody tr').first().locator("td").allTextContents();
         assert.equal(cells.length, 4);
-        await page.locator('[data-figure="live_bytes"] .tool').first().click();
+        await eventually("the table has the focus", () => page.evaluate(() => document.activeElement.getAttribute("aria-label") === "Live bytes, table"));
+        await page.keyboard.press("t");
         await eventually("the chart again", () => page.locator('[data-figure="live_bytes"] canvas').isVisible());
+        await eventually("the chart has it again", () => page.evaluate(() => document.activeElement.getAttribute("role") === "slider"));
     });
 
     test("paused, charts stand still while the stream is kept; resumed, nothing is missing", PATIENCE, async () => {
