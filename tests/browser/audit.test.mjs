@@ -98,7 +98,7 @@ describe("audit", { skip }, () => {
         await byId(page, "audit-newest").click();
         await eventually("the newest", async () => (await rows("key"))[0] >= newest || (await rows("key"))[0]);
         const { text } = await saved(page, () => byId(page, "audit-csv").click());
-        assert.match(text, /^at,who,from,kind,target,detail,result,operation,left_out\r\n/);
+        assert.match(text, /^at,who,kind,target,result,detail,from,operation,left_out\r\n/);
         assert.equal(text.trim().split("\r\n").length, 201);
     });
 

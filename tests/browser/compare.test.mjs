@@ -45,6 +45,25 @@ describe("comparisons on a bent tallyd", () => {
         await end();
     });
 
+    test("both sides are chosen, exchanged and begun anew by keyboard alone", PATIENCE, async () => {
+        const { page, faults, end } = await fakePage(browser, view, (fake, p) => { fake.findings.baseline(p); fake.findings.turn += 9; });
+        await byId(page, "compared").waitFor();
+        await page.locator("h1").focus();
+        await tabTo(page, '[data-testid="compare-a"]');
+        const before = await byId(page, "compare-a").inputValue();
+        await page.keyboard.press("ArrowUp");
+        await eventually("another one is chosen", async () => await inAddress(page, "a") !== null && await inAddress(page, "a") !== before);
+        await tabTo(page, '[data-testid="compare-swap"]');
+        const a = await inAddress(page, "a");
+        await page.keyboard.press("Enter");
+        await addressed(page, "b", a);
+        await tabTo(page, '[data-testid="make-baseline"]');
+        await page.keyboard.press("Enter");
+        await addressed(page, "a", "0a0b0c0d-b2");
+        assert.deepEqual(faults, []);
+        await end();
+    });
+
     test("while tallyd is away what was shown stays, and one notice says so", PATIENCE, async () => {
         const { page, fake, end } = await fakePage(browser, view, (one, p) => { one.findings.baseline(p); one.findings.turn += 9; });
         await byId(page, "compared").waitFor();

@@ -146,6 +146,41 @@ describe("snapshots on a bent tallyd", () => {
         await end();
     });
 
+    test("suspects by keyboard alone: the candidates, a filter, and the way to who holds a type", PATIENCE, async () => {
+        const { page, faults, fake, end } = await fakePage(browser, (p) => `view=suspects&process=${p.id}`, ready);
+        await byId(page, "growing").first().waitFor();
+        await page.locator("h1").focus();
+        await tabTo(page, '[data-testid="ask-candidates"]');
+        await page.keyboard.press("Enter");
+        await byId(page, "always-section").getByText("Make them immortal").waitFor();
+        await page.locator("h1").focus();
+        await tabTo(page, '[data-testid="suspects-filter"]');
+        await page.keyboard.type("Cache");
+        await eventually("one is left", async () => await byId(page, "growing").count() === 1);
+        await tabTo(page, '[data-testid="growing"] [data-testid="next-objects"]');
+        await page.keyboard.press("Enter");
+        await byId(page, "held-way").first().waitFor();
+        assert.equal(await inAddress(page, "artifact"), fake.findings.artifacts[0].id);
+        assert.equal(await inAddress(page, "type"), "CacheEntry");
+        await page.goBack();
+        await byId(page, "verdict").waitFor();
+        fake.findings.artifacts = [];
+        await page.reload();
+        await page.locator('[data-testid="growing"] [data-testid="next-objects"]').getByText("Take a snapshot").waitFor();
+        await page.locator("h1").focus();
+        await tabTo(page, '[data-testid="growing"] [data-testid="next-objects"]');
+        await page.keyboard.press("Enter");
+        await byId(page, "take-why").getByText("CacheEntry").waitFor();
+        await tabTo(page, '[data-testid="take-snapshot"]');
+        await page.keyboard.press("Enter");
+        await byId(page, "open-taken").waitFor();
+        await tabTo(page, '[data-testid="open-taken"]');
+        await page.keyboard.press("Enter");
+        await byId(page, "held-way").first().waitFor();
+        assert.deepEqual(faults, []);
+        await end();
+    });
+
     test("one that is deleted while it is looked at says so; a reader is told what he may not do", PATIENCE, async () => {
         const { page, faults, fake, process, end } = await fakePage(browser, list, ready);
         await page.goto(`${fake.url}#${list(process)}&artifact=${fake.findings.artifacts[0].id}`);

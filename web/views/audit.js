@@ -41,11 +41,11 @@ function Target({ store, address, entry: { kind, target } }) {
 const columnsOf = (store, address) => [
     { id: "at", label: "At", width: 9.5, unsorted: true, value: (r) => r.at, show: (r) => html`<time datetime=${r.at}>${format.moment(r.at)}</time>` },
     { id: "who", label: "Who", width: 12, unsorted: true, value: (r) => r.who },
-    { id: "from", label: "From", width: 11, unsorted: true, value: (r) => r.from, show: (r) => r.from ?? html`<span class="pid">within</span>` },
     { id: "kind", label: "What", width: 9, unsorted: true, value: (r) => r.kind },
     { id: "target", label: "About", width: 12, unsorted: true, value: (r) => r.target, show: (r) => html`<${Target} store=${store} address=${address} entry=${r} />` },
-    { id: "detail", label: "Asked", unsorted: true, value: (r) => r.detail, show: (r) => r.detail ? html`<code class="cut">${r.detail}</code>` : "" },
     { id: "result", label: "Result", width: 12, unsorted: true, value: (r) => r.result, show: (r) => html`<span class="badge ${TONES[r.result ?? ""] ?? ""}">${r.result}</span>${r.code ? html` <span class="pid">${r.code}</span>` : null}` },
+    { id: "detail", label: "Asked", unsorted: true, value: (r) => r.detail, show: (r) => r.detail ? html`<code class="cut">${r.detail}</code>` : "" },
+    { id: "from", label: "From", width: 11, unsorted: true, value: (r) => r.from, show: (r) => r.from ?? html`<span class="pid">within</span>` },
     { id: "operation", label: "Operation", width: 8, unsorted: true, value: (r) => r.operation },
     { id: "left_out", label: "Left out", help: "Refusals right before it that have no record of their own", number: true, width: 5, unsorted: true, value: (r) => r.left_out, show: (r) => r.left_out ? format.exact(r.left_out) : "" },
 ];
@@ -60,7 +60,7 @@ function Filters({ address, store, seen }) {
         <datalist id="audit-people">${words("who").map((who) => html`<option value=${who} />`)}</datalist>
         <label>What <${LateInput} list="audit-kinds" maxlength="23" placeholder="anything" data-testid="audit-kind" value=${address.get("kind")} done=${set("kind")} /></label>
         <datalist id="audit-kinds">${words("kind").map((kind) => html`<option value=${kind} />`)}</datalist>
-        <label>About <${LateInput} list="audit-targets" maxlength="95" placeholder="process id, rule, token" data-testid="audit-target" value=${address.get("target")} done=${set("target")} /></label>
+        <label>About <${LateInput} list="audit-targets" maxlength="95" placeholder="process or rule" title="A process's id, a rule, a token" data-testid="audit-target" value=${address.get("target")} done=${set("target")} /></label>
         <datalist id="audit-targets">${(store.fleet?.processes ?? []).slice(0, 200).map(({ id, name }) => html`<option value=${id}>${name}</option>`)}</datalist>
         <label>Result <${LateInput} list="audit-results" maxlength="23" placeholder="any" data-testid="audit-result" value=${address.get("result")} done=${set("result")} /></label>
         <datalist id="audit-results">${words("result").map((result) => html`<option value=${result} />`)}</datalist>

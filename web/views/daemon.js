@@ -14,6 +14,8 @@ import { Failed, Loading, refusal } from "../states.js";
 import { Table } from "../table.js";
 
 const EVERY_MS = 3000;
+/** Rates need two samples. */
+const SOON_MS = 1000;
 const KEPT = 200;
 const NOTHING = /** @type {readonly null[]} */ (Array(KEPT).fill(null));
 /** Rates are over so many samples, which are kept whole; of older ones the courses alone. */
@@ -221,7 +223,8 @@ function Tokens({ store, address }) {
 
 /** @param {import("../views.js").Given} given */
 function Body({ store, address }) {
-    const { data, problem, refresh } = useResource(sample, [], { every: EVERY_MS });
+    const first = useRef(true);
+    const { data, problem, refresh } = useResource(sample, [], { every: () => first.current ? (first.current = false, SOON_MS) : EVERY_MS });
     const { samples, courses } = useSamples(data);
     if (!data) {
         return problem ? html`<${Failed} problem=${problem} again=${refresh} />` : html`<${Loading} what="tallyd's own figures" />`;

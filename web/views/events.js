@@ -77,9 +77,9 @@ function Rates({ store, shown, missed }) {
     const rates = ratesOf(before, last);
     return html`<dl class="rates" data-testid="rates">
         ${KINDS.map(({ word, text, sign }) => html`<div key=${word}><dt><span class="sign ${word}" aria-hidden="true">${sign}</span> ${text}</dt><dd data-rate=${word}>${format.rate(rates?.[word])}</dd></div>`)}
-        <div><dt>Told here</dt><dd data-rate="shown">${format.rate(shown)}</dd></div>
-        <div><dt>Missed here</dt><dd data-rate="missed" class=${missed ? "warn" : ""}>${format.rate(missed)}</dd></div>
-        <div><dt>Lost</dt><dd data-rate="lost" class=${rates?.lost ? "warn" : ""}>${format.rate(rates?.lost)}</dd></div></dl>`;
+        <div title="Events that came into this tail"><dt>Told here</dt><dd data-rate="shown">${format.rate(shown)}</dd></div>
+        <div title="Events that fit, but came faster than a page is told: a filter makes them fewer"><dt>Missed here</dt><dd data-rate="missed" class=${missed ? "warn" : ""}>${format.rate(missed)}</dd></div>
+        <div title="Overwritten in the program before tallyd read them; counters do not miss them"><dt>Lost</dt><dd data-rate="lost" class=${rates?.lost ? "warn" : ""}>${format.rate(rates?.lost)}</dd></div></dl>`;
 }
 
 /** How fast the tail itself goes, over about a second. @param {Tail} tail */
