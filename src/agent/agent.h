@@ -43,7 +43,7 @@
 #define AGENT_BACKOFF_MIN_NS 50000000u
 #define AGENT_BACKOFF_MAX_NS 1000000000u
 #define AGENT_WELCOME_NS 10000000000u /* a daemon that is silent for longer is left */
-#define AGENT_MEMORY_NS 60000000000u /* between two looks at how much memory the process has */
+#define AGENT_MEMORY_NS 1000000000u /* between two looks at how much memory the process has */
 #define AGENT_FEED_BYTES ((uint64_t)64 << 20) /* of all heaps together, from which on none grows */
 
 enum slot_state { SLOT_FREE, SLOT_HELD, SLOT_POSTED, SLOT_RUNNING, SLOT_DONE };
@@ -134,7 +134,7 @@ struct agent {
     struct agent_heap *heaps;
     struct agent_capture *capture; /* the one snapshot; NULL: none */
     uint64_t clone_ns_a_mib;       /* measured; 0: never */
-    uint64_t memory_ns, memory_bytes; /* when the process's memory is read again; what it was */
+    uint64_t memory_ns, memory_bytes; /* not before, the process's memory is read again; what it was */
     char directories[2][AGENT_PATH_MAX]; /* where a daemon may be; "": none */
 
     enum link_state link;

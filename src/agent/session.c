@@ -262,20 +262,24 @@ static uint64_t stuck_until(struct agent *agent, uint64_t now_ns)
     return agent->stuck_ns + AGENT_STUCK_NS;
 }
 
-/* So that tallyd can foresee what a clone takes, before there was one. Returns when to look again. */
-static uint64_t memory_tell(struct agent *agent, uint64_t now_ns)
+/* So that tallyd can foresee what a clone takes, before there was one. It is read when a feed is about to be announced, since
+ * that takes system calls of its kind anyway: at other times an agent that is not asked for anything makes none but poll()
+ * and read(), and a program may have itself be killed for others by then. */
+static void memory_tell(struct agent *agent, uint64_t now_ns)
 {
-    if (now_ns >= agent->memory_ns) {
-        agent->memory_ns = now_ns + AGENT_MEMORY_NS;
-        agent->memory_bytes = agent_process_resident();
-    }
+    bool news = false;
+    for (const struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
+        news |= !shown->counters_sent || !shown->ring_sent;
+    if (!news || now_ns < agent->memory_ns)
+        return;
+    agent->memory_ns = now_ns + AGENT_MEMORY_NS;
+    agent->memory_bytes = agent_process_resident();
     for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next) {
         struct wire_counters *counters = shown->counters.at;
         bool copied = atomic_load_explicit(&shown->growth, memory_order_acquire) != GROWTH_IDLE; /* by its owner, now */
         if (counters && !copied)
             atomic_store_explicit(&counters->process_bytes, agent->memory_bytes, memory_order_relaxed);
     }
-    return agent->memory_ns;
 }
 
 uint64_t agent_session_turn(struct agent *agent)
@@ -294,7 +298,7 @@ uint64_t agent_session_turn(struct agent *agent)
             next = earlier(next, agent_requests_turn(agent, shown, now_ns));
     uint64_t snapshot_ns = agent_capture_turn(agent, clock_mono_ns());
     if (agent->link == LINK_UP) {
-        next = earlier(next, memory_tell(agent, now_ns));
+        memory_tell(agent, now_ns);
         outbox_flush(agent);
         for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next)
             heap_announce(agent, shown);

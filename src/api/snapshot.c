@@ -26,7 +26,7 @@ static void heap_add(struct foreseen *foreseen, const struct stats_heap_view *he
         foreseen->max_pause_ns = max_pause_ns;
 }
 
-/* What the process says of its memory may be a minute old, and its heaps have grown since. */
+/* What the process says of its memory is as old as its feeds, and its heaps have grown since. */
 static uint64_t private_bytes(const struct stats_process_view *process)
 {
     uint64_t bytes = process->figures.mapped_bytes + process->figures.extern_bytes;

@@ -10,7 +10,7 @@
  *    and right is a failed artifact, which says why. What the analysis and the graph read afterwards is this file.
  *  - Memory does not grow with a snapshot: streams, indexes and the analysis' own arrays are files that are mapped, whose
  *    blocks are reserved before. What is larger than the options allow is refused, or other artifacts go for it: the oldest of the
- *    process that has most, so that no process's snapshots drive out those of one that has fewer; a full
+ *    process that has most, and none of who has less than its own; a full
  *    disk is a failed artifact, and so is one whose stream is cut short or cannot be read any more (mapped.h).
  *  - An artifact that is deleted is gone from the list at once; who reads it goes on with what he has, the files are gone
  *    when he is done.

@@ -82,31 +82,37 @@ static void drop(struct snapshots *snapshots, size_t at)
     unref(artifact);
 }
 
+static bool same_process(const struct artifact *one, const struct artifact *other)
+{
+    return !strcmp(one->view.meta.process, other->view.meta.process);
+}
+
 /* What the artifact's process has in all. */
 static uint64_t share_of(const struct snapshots *snapshots, const struct artifact *artifact, bool bytes)
 {
     uint64_t share = 0;
     for (size_t at = 0; at < snapshots->count; at++)
-        if (!strcmp(snapshots->artifacts[at]->view.meta.process, artifact->view.meta.process))
+        if (same_process(snapshots->artifacts[at], artifact))
             share += bytes ? snapshots->artifacts[at]->stored : 1;
     return share;
 }
 
-static bool may_go(const struct artifact *artifact, bool bytes)
-{
-    return !artifact->busy && (!bytes || artifact->stored);
-}
-
-/* One goes for another, which is newer: the oldest of the process that has most (bytes, or artifacts), so that nobody who has
- * less loses to who takes one after the other. */
-static bool drop_one(struct snapshots *snapshots, const struct artifact *but, bool bytes)
+/* One goes for another: the oldest of the process that has most (bytes, or artifacts). Of its own process those that are older may
+ * go, of others those of who has no less: nobody loses to who has more, however often that one is snapshotted. */
+static bool drop_one(struct snapshots *snapshots, const struct artifact *asker, bool bytes)
 {
     size_t place = snapshots->count;
-    uint64_t most = 0;
-    for (size_t at = 0; at < snapshots->count && snapshots->artifacts[at] != but; at++) {
-        uint64_t share = may_go(snapshots->artifacts[at], bytes) ? share_of(snapshots, snapshots->artifacts[at], bytes) : 0;
-        place = share > most ? at : place;
-        most = share > most ? share : most;
+    uint64_t own = share_of(snapshots, asker, bytes), most = 0;
+    for (size_t at = 0; at < snapshots->count; at++) {
+        const struct artifact *artifact = snapshots->artifacts[at];
+        if (artifact == asker || artifact->busy || (bytes && !artifact->stored))
+            continue;
+        bool same = same_process(artifact, asker), older = strcmp(artifact->view.id, asker->view.id) < 0;
+        uint64_t share = same ? own : share_of(snapshots, artifact, bytes);
+        if ((same ? older : share >= own) && share > most) {
+            place = at;
+            most = share;
+        }
     }
     if (!most)
         return false;
