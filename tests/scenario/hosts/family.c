@@ -28,6 +28,7 @@ static unsigned waited;
 static struct tally_heap *heap;
 static const struct tally_type *type;
 static struct pair *first;
+static void *ballast; /* memory that is not the heap's */
 static uint64_t worst_ns;
 
 static void on_child(int signal)
@@ -194,9 +195,9 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_child};
     if (argc < 3 || argc > 4)
         return 2;
-    size_t ballast = argc == 4 ? (size_t)strtoul(argv[3], NULL, 10) << 20 : 0;
-    if (ballast)
-        memset(malloc(ballast), 1, ballast);
+    size_t ballast_bytes = argc == 4 ? (size_t)strtoul(argv[3], NULL, 10) << 20 : 0;
+    if (ballast_bytes)
+        ballast = memset(malloc(ballast_bytes), 1, ballast_bytes);
     setvbuf(stdout, NULL, _IOLBF, 0);
     sigaction(SIGCHLD, &action, NULL);
     self = getpid();
@@ -205,8 +206,10 @@ int main(int argc, char **argv)
     for (;;) {
         wait_line(mode);
         ssize_t got = read(0, line, sizeof line - 1); /* one line a write */
-        if (got <= 0)
-            break;
+        if (got <= 0) {
+            tally_heap_free(heap);
+            return 0;
+        }
         line[got] = '\0';
         line[strcspn(line, "\n")] = '\0';
         if (!strcmp(line, "end") || !obey(line, mode))

@@ -49,5 +49,6 @@ int main(int argc, char **argv)
         return 3;
     while (poll(&end, 1, 20) == 0)
         tally_safepoint(heap);
+    tally_heap_free(heap);
     return 0;
 }
