@@ -270,13 +270,14 @@ check-oracle: all ## N (default 300) random scripts from SEED on against CPython
 	@$(PYTHON) tests/replay/oracle.py --replay $(BUILD)/tally-replay $(N) $(SEED)
 
 .PHONY: check-asan
-check-asan: ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer, with the debug checks on
+check-asan: ## the suite but for the page under AddressSanitizer, UndefinedBehaviorSanitizer and debug checks: before a release
 	@config/setup.sh test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CPPFLAGS='$(CPPFLAGS) -DTALLY_DEBUG' \
-	  CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' check
+	  CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' \
+	  ONLY=$(or $(ONLY),run,unit,replay,oracle,mal,fuzz,scenario,api) check
 
 .PHONY: check-tsan
-check-tsan: ## the threaded parts under ThreadSanitizer
+check-tsan: ## the unit tests, threaded ones among them, under ThreadSanitizer: before a release
 	@config/setup.sh test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang CFLAGS='-O1 -g -fsanitize=thread' ONLY=$(or $(ONLY),unit) check
 

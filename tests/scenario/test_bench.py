@@ -111,7 +111,7 @@ class Table(Scenario):
         return subprocess.run([sys.executable, os.path.join(ROOT, "tests/bench/bench.py"), "--build",
                                os.path.dirname(program("tally-bench")), "--pairs", "1", "--json",
                                os.path.join(self.dir, "bench.json"), *words],
-                              capture_output=True, text=True, timeout=300,
+                              capture_output=True, text=True, timeout=300 * SLOWER,
                               env={**os.environ, "PATH": path or os.environ["PATH"]})
 
     def test_rows_without_peers_say_what_they_want(self):
