@@ -137,9 +137,8 @@ class Top(Scenario):
 
     def test_watch_leaves_the_terminal_to_the_shell_while_it_is_stopped(self):
         self.host("banana")
-        ready, go = (os.path.join(self.dir, name) for name in ("ready", "go"))
+        ready = os.path.join(self.dir, "ready")
         os.mkfifo(ready)
-        os.mkfifo(go)
         line = f"set -m; {tallyctl('watch', '-i', '30s', 'list')}; echo stopped; read -r x <{ready}; fg >/dev/null"
         screen = Terminal(self, f"bash -c '{line}'")
         screen.shows(lambda t: "banana" in t and screen.pane("alternate_on") == "1")
