@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { axe, byId, eventually, go, open, tabTo } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
@@ -60,6 +60,13 @@ describe("controls", { skip }, () => {
     after(async () => {
         await close?.();
         await world.stop();
+    }, PATIENCE);
+
+    /** Wherever the test before has come to. */
+    beforeEach(async () => {
+        await page.keyboard.press("Escape");
+        await at(id);
+        await byId(page, "name").getByText("bakery").waitFor();
     }, PATIENCE);
 
     test("thresholds: set by pointer, by keyboard, and tallyd's own problem stands at the field", PATIENCE, async () => {
@@ -277,7 +284,8 @@ describe("controls", { skip }, () => {
     });
 
     test("a program that lets itself be watched alone says so", PATIENCE, async () => {
-        await byId(page, "collect").isEnabled();
+        await at(ledger);
+        await byId(page, "name").getByText("ledger").waitFor();
         accountant.stdin.write("access 1\n");
         await byId(page, "read-only").getByText("The program lets itself be watched, not controlled.").waitFor();
         assert.ok(await byId(page, "collect").isDisabled());

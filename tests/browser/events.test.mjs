@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { axeIn, byId, choose, eventually, go, open, saved, tabTo, typeInto } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
@@ -69,6 +69,15 @@ describe("events", { skip }, () => {
         await pause(false);
         return text;
     };
+
+    /** Wherever the test before has come to. */
+    beforeEach(async () => {
+        if (!resting) {
+            calm.kill("SIGCONT");
+            await clearFilters();
+            await (await page.locator('[data-testid="tail-pause"][aria-pressed="true"]').count() && pause(false));
+        }
+    }, PATIENCE);
 
     test("what comes is shown, newest first, with exact rates", PATIENCE, async () => {
         await eventually("all kinds come", async () => (await kinds()).includes("alloc") || await kinds());
