@@ -67,7 +67,9 @@ void out_text(struct out *out, struct snapshot_text text)
 struct walking {
     struct snapshot_graph *graph;
     const struct export_walk *walk;
+    struct out *out;
     uint32_t at, edge, edge_end; /* its next counted edge */
+    uint64_t told;               /* edges */
 };
 
 static bool walk_object(void *arg, const struct snapshot_object *object, uint64_t offset)
@@ -89,13 +91,13 @@ static bool walk_edge(void *arg, const struct snapshot_edge *edge)
         target = index->out[walking->edge - 1];
     if (walking->walk->edge)
         walking->walk->edge(walking->walk->arg, walking->at, edge, target);
-    return true;
+    return ++walking->told % OUT_STEP ? !walking->out->error : out_go(walking->out);
 }
 
 int export_walk(struct snapshot_graph *graph, struct out *out, const struct export_walk *walk)
 {
     const struct index *index = &graph->index;
-    struct walking walking = {.graph = graph, .walk = walk};
+    struct walking walking = {.graph = graph, .walk = walk, .out = out};
     const struct snapshot_sink sink = {.arg = &walking, .object = walk_object, .edge = walk_edge};
     struct snapshot_reader *reader = graph_reader_take(graph);
     int error = reader ? 0 : -ENOMEM;

@@ -352,6 +352,43 @@ static int swallow(void *arg, const void *bytes, size_t count)
     return 0;
 }
 
+struct giving_up { /* at that call, of those that ask whether to go on */
+    unsigned asked, at;
+};
+
+static int ask(void *arg, const void *bytes, size_t count)
+{
+    struct giving_up *giving_up = arg;
+    (void)bytes;
+    return !count && ++giving_up->asked == giving_up->at ? -ECANCELED : 0;
+}
+
+/* Two objects with many edges keep nobody waiting who is not wanted any more. */
+static void test_an_export_ends_within_an_object(void **state)
+{
+    (void)state;
+    static struct world_writer world;
+    const unsigned edges = 50000;
+    world_begin(&world, SNAPSHOT_INSTANT);
+    world_object(&world, 8, 2, 1, 1, "");
+    for (unsigned i = 0; i < edges; i++)
+        snapshot_write_edge(&world.writer, SNAPSHOT_EDGE_TRAILING, i, 16);
+    world_object(&world, 16, 1, edges, 0, "");
+    assert_int_equal(snapshot_write_end(&world.writer, SNAPSHOT_WHOLE, 0), 0);
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct snapshot_graph *graph = graph_of(snapshots, world_receive(snapshots, &world.text).id);
+    for (unsigned at = 1; at < edges / 4096; at++) {
+        struct giving_up ndjson = {.at = at}, counting = {.at = at};
+        assert_int_equal(snapshot_graph_export(graph, SNAPSHOT_NDJSON, ask, &ndjson), -ECANCELED);
+        assert_int_equal(snapshot_graph_export(graph, SNAPSHOT_HEAPSNAPSHOT, ask, &counting), -ECANCELED);
+        assert_int_equal(ndjson.asked, at);
+        assert_int_equal(counting.asked, at);
+    }
+    snapshot_graph_close(graph);
+    snapshots_close(snapshots);
+    text_free(&world.text);
+}
+
 /* Asks for all there is, whatever it gets. */
 static void read_all(struct snapshot_graph *graph)
 {
@@ -500,6 +537,7 @@ int main(void)
         TEST(test_an_index_that_is_wrong_is_made_again),
         TEST(test_wrong_columns_do_no_harm),
         TEST(test_a_stream_that_was_spoiled_fails),
+        TEST(test_an_export_ends_within_an_object),
         TEST(test_an_index_that_is_cut_short_is_made_again),
         TEST(test_a_stream_that_is_cut_short_fails),
         TEST(test_graphs_that_nobody_asks_for_are_closed),
