@@ -28,7 +28,8 @@ export const forgetSession = () => sessionStorage.removeItem(TOKEN);
 /** @param {Response} response */
 async function problemOf(response) {
     const document = await response.json().catch(() => ({}));
-    const text = document.detail ?? document.title ?? `tallyd answered ${response.status}`;
+    const text = document.post_mortem ? `${document.title}; the overview tells how it ended` /* its detail is for who types addresses */
+        : document.detail ?? document.title ?? `tallyd answered ${response.status}`;
     return new Problem(response.status, document.code ?? "", String(text), document.pointer);
 }
 

@@ -278,9 +278,9 @@ class Fake {
         response.end(JSON.stringify(body));
     }
 
-    #problem(response, status, code, detail) {
+    #problem(response, status, code, detail, more = {}) {
         response.writeHead(status, { "Content-Type": "application/problem+json" });
-        response.end(JSON.stringify({ type: `/problems/${code}`, title: code, status, detail, code }));
+        response.end(JSON.stringify({ type: `/problems/${code}`, title: code, status, detail, code, ...more }));
     }
 
     #login(code, response) {
@@ -328,7 +328,8 @@ class Fake {
 
     async #process(request, p, what, body, response) {
         if (request.method !== "GET" && p.state === "gone") {
-            return this.#problem(response, 410, "process_gone", "the process has ended");
+            return this.#problem(response, 410, "process_gone", `what is still known of it, and how it ended, is at GET /v1/processes/${p.id}`,
+                { title: "The process is gone", post_mortem: `/v1/processes/${p.id}` });
         }
         switch (`${request.method} ${what}`) {
         case "GET stats": return this.#json(response, 200, this.#view(statsOf(p)));

@@ -95,6 +95,16 @@ state("the cursor in one chart reads all four at the same moment", {}, async ({ 
     await eventually("the newest again", async () => String((await values()).slice(0, 2)) === String(newest.slice(0, 2)) || await values());
 });
 
+state("one that dies while it is asked about is not changed, and that is said", {}, async ({ page, fake }) => {
+    await page.waitForSelector(viewOf(0, fake));
+    await byId(page, "disable").click();
+    await byId(page, "confirm").waitFor();
+    fake.processes[0].state = "gone";
+    await byId(page, "confirm-yes").click();
+    await page.locator("#announcer", { hasText: "Disable: The process is gone; the overview tells how it ended" }).waitFor();
+    assert.equal(fake.processes[0].enabled, true);
+});
+
 state("collect, disable and enable tell what they did", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     const answer = byId(page, "answer");
