@@ -26,7 +26,7 @@
 #include "stats/stats.h"
 
 #define ALL_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
-#define WAIT_MS 5000
+#define WAIT_MS 30000
 
 struct world {
     char directory[32], path[64];

@@ -1,4 +1,6 @@
 /* States, alerts and controls over views that are fed by hand, on a clock that is set by hand. */
+#include <time.h>
+
 #include "rules_world.h"
 
 #define ABOVE_100 "\"when\":{\"series\":\"live_objects\",\"above\":100"
@@ -327,6 +329,14 @@ static void test_rules_are_bounded(void **state)
     assert_int_equal(put_rule(world, "more", "{" ABOVE_100 "},\"do\":[\"log\"]}"), RULES_MADE);
 }
 
+/* Of this thread alone: what others take of a busy machine is no cost. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
 /* 100 rules of all kinds at 1,000 processes that change all the time. */
 static void test_a_hundred_rules_at_a_thousand_processes_cost_little(void **state)
 {
@@ -354,9 +364,9 @@ static void test_a_hundred_rules_at_a_thousand_processes_cost_little(void **stat
             tell_live(world, processes[i], 50 + (uint64_t)(turn * 7 + (int)i) % 40);
         publish(world->world);
         const struct stats_view *view = stats_view_get_new(world->world->stats);
-        uint64_t start = clock_mono_ns();
+        uint64_t start = cpu_ns();
         rules_evaluate(world->rules, view, MONO + (uint64_t)turn * SECOND_NS, WALL + (uint64_t)turn * SECOND_NS);
-        uint64_t took = clock_mono_ns() - start;
+        uint64_t took = cpu_ns() - start;
         stats_view_unref(view);
         spent += turn >= 10 ? took : 0;
         worst = took > worst ? took : worst;
