@@ -101,7 +101,7 @@ describe("snapshots on a bent tallyd", () => {
         await end();
     });
 
-    test("types lead to objects, an object tells why it is alive and what it goes with; all of it in the address", PATIENCE, async () => {
+    test("types lead to their objects, and to who holds them", PATIENCE, async () => {
         const { page, faults, fake, process, end } = await fakePage(browser, list, ready);
         await page.goto(`${fake.url}#${list(process)}&artifact=${fake.findings.artifacts[0].id}`);
         await byId(page, "holders").waitFor();
@@ -114,6 +114,14 @@ describe("snapshots on a bent tallyd", () => {
         assert.match(await byId(page, "held-way").first().locator(".node").last().textContent(), /^Node/);
         await accessible(page, "who holds a type's objects");
         await byId(page, "any-type").click();
+        await byId(page, "held").waitFor({ state: "detached" });
+        assert.deepEqual(faults, []);
+        await end();
+    });
+
+    test("objects come page by page, in orders; all of it in the address", PATIENCE, async () => {
+        const { page, faults, fake, process, end } = await fakePage(browser, list, ready);
+        await page.goto(`${fake.url}#${list(process)}&artifact=${fake.findings.artifacts[0].id}&tab=objects`);
         await byId(page, "page-pages").waitFor();
         const first = await page.locator('[data-testid="objects"] tbody tr').first().getAttribute("data-object");
         await byId(page, "page-next").click();
@@ -126,6 +134,14 @@ describe("snapshots on a bent tallyd", () => {
         await byId(page, "roots-only").check();
         await byId(page, "objects-count").getByText("7 rows").waitFor();
         await accessible(page, "objects");
+        assert.deepEqual(faults, []);
+        await end();
+    });
+
+    test("an object tells why it is alive and what it goes with", PATIENCE, async () => {
+        const { page, faults, fake, process, end } = await fakePage(browser, list, ready);
+        await page.goto(`${fake.url}#${list(process)}&artifact=${fake.findings.artifacts[0].id}&tab=objects&sort=external&roots=1`);
+        await byId(page, "objects-count").getByText("7 rows").waitFor();
         await byId(page, "objects").focus();
         await page.keyboard.press("Home");
         await page.keyboard.press("Enter");
