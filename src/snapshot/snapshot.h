@@ -9,9 +9,9 @@
  *  - A stream is a stranger's: the receiver checks all of it while it comes, within a deadline and a size; what is not whole
  *    and right is a failed artifact, which says why. What the analysis and the graph read afterwards is this file.
  *  - Memory does not grow with a snapshot: streams, indexes and the analysis' own arrays are files that are mapped, whose
- *    blocks are reserved before. What is larger than the options allow is refused, or other artifacts go for it: the oldest of the
- *    process that has most, and none of who has less than its own; a full
- *    disk is a failed artifact, and so is one whose stream is cut short or cannot be read any more (mapped.h).
+ *    blocks are reserved before. What is larger than the options allow is refused; for a new one the oldest of the process that
+ *    has most go; a full disk is a failed artifact, and so is one whose stream is cut short or cannot be read any more
+ *    (mapped.h).
  *  - An artifact that is deleted is gone from the list at once; who reads it goes on with what he has, the files are gone
  *    when he is done.
  *  - Files are made under another name and renamed when they are whole and on the disk: after a crash an artifact is there, or

@@ -97,10 +97,21 @@ static uint64_t share_of(const struct snapshots *snapshots, const struct artifac
     return share;
 }
 
-/* One goes for another: the oldest of the process that has most (bytes, or artifacts). Of its own process those that are older may
- * go, of others those of who has no less: nobody loses to who has more, however often that one is snapshotted. */
+static bool is_newest(const struct snapshots *snapshots, const struct artifact *artifact)
+{
+    bool newest = true;
+    for (size_t at = 0; at < snapshots->count; at++)
+        newest &= !same_process(snapshots->artifacts[at], artifact) ||
+                  strcmp(snapshots->artifacts[at]->view.id, artifact->view.id) <= 0;
+    return newest;
+}
+
+/* One goes for another: the oldest of the process that has most (bytes, or artifacts), so that one that is snapshotted over and
+ * over drives out its own. Of its own process only those go that are older. What has a newer one beside it, whose analysis
+ * comes late, takes nothing from who has less. */
 static bool drop_one(struct snapshots *snapshots, const struct artifact *asker, bool bytes)
 {
+    bool newest = is_newest(snapshots, asker);
     size_t place = snapshots->count;
     uint64_t own = share_of(snapshots, asker, bytes), most = 0;
     for (size_t at = 0; at < snapshots->count; at++) {
@@ -109,7 +120,7 @@ static bool drop_one(struct snapshots *snapshots, const struct artifact *asker, 
             continue;
         bool same = same_process(artifact, asker), older = strcmp(artifact->view.id, asker->view.id) < 0;
         uint64_t share = same ? own : share_of(snapshots, artifact, bytes);
-        if ((same ? older : share >= own) && share > most) {
+        if ((same ? older : newest || share >= own) && share > most) {
             place = at;
             most = share;
         }
@@ -136,7 +147,7 @@ struct artifact *artifact_new(struct snapshots *snapshots, const struct snapshot
     artifact_state(artifact, SNAPSHOT_RECEIVING_IT);
     id_make(snapshots, artifact->view.id);
     if (snapshots->count >= SNAPSHOT_ARTIFACTS)
-        drop_one(snapshots, artifact, false);
+        drop_one(snapshots, artifact, false); /* there is one: SNAPSHOT_RECEIVING are busy at most, and one that is analysed */
     snapshots->artifacts[snapshots->count++] = artifact;
     return artifact;
 }

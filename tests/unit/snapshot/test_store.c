@@ -213,7 +213,6 @@ static void test_the_oldest_go_for_new_ones(void **state)
     text_free(&large);
 }
 
-/* A file that may not grow stands for a full disk, which needs a file system of its own. */
 static struct snapshot_artifact receive_of(struct snapshots *snapshots, const struct text *stream, const char *process)
 {
     struct world_sending sending = {.process = process};
@@ -252,6 +251,51 @@ static void test_a_process_drives_out_its_own(void **state)
     text_free(&stream);
 }
 
+/* Many small ones of others keep no large program from being snapshotted. */
+static void test_one_that_has_more_takes_from_those_with_less(void **state)
+{
+    (void)state;
+    struct text small = world_chain(10000, SNAPSHOT_WHOLE), large = world_chain(500000, SNAPSHOT_WHOLE);
+    struct snapshots *snapshots = world_open(16 * MIB);
+    char process[33];
+    assert_true(large.length > 2 * MIB && large.length < 4 * MIB);
+    for (unsigned i = 0; !snapshots->drops; i++) { /* until it is full of them */
+        snprintf(process, sizeof process, "%032x", i);
+        receive_of(snapshots, &small, process);
+    }
+    assert_int_not_equal(receive_of(snapshots, &large, "22222222222222222222222222222222").state, SNAPSHOT_FAILED);
+    snapshots_close(snapshots);
+    text_free(&small);
+    text_free(&large);
+}
+
+/* A thousand are kept, and one program has as many on the way as may be: each finds a place. */
+static void test_there_are_never_more_than_a_thousand(void **state)
+{
+    (void)state;
+    struct text none = {.length = 0};
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct world_sending coming[SNAPSHOT_RECEIVING];
+    char process[33];
+    for (unsigned i = 0; i < SNAPSHOT_ARTIFACTS; i++) {
+        snprintf(process, sizeof process, "%032x", i);
+        receive_of(snapshots, &none, process);
+    }
+    assert_int_equal(snapshots->count, SNAPSHOT_ARTIFACTS);
+    memset(coming, 0, sizeof coming);
+    for (unsigned i = 0; i < SNAPSHOT_RECEIVING; i++) {
+        coming[i].hang = true;
+        world_start(snapshots, &coming[i], &none, 0);
+        assert_int_equal(snapshots->count, SNAPSHOT_ARTIFACTS);
+    }
+    for (unsigned i = 0; i < SNAPSHOT_RECEIVING; i++) {
+        assert_true(snapshots_delete(snapshots, coming[i].id));
+        world_await(&coming[i]);
+    }
+    snapshots_close(snapshots);
+}
+
+/* A file that may not grow stands for a full disk, which needs a file system of its own. */
 static void test_a_full_disk_is_a_failed_artifact(void **state)
 {
     (void)state;
@@ -325,7 +369,8 @@ int main(void)
         TEST(test_a_process_that_goes_has_a_grace),
         TEST(test_delete_and_close_end_what_comes),
         TEST(test_the_oldest_go_for_new_ones),
-        TEST(test_a_process_drives_out_its_own),
+        TEST(test_a_process_drives_out_its_own), TEST(test_one_that_has_more_takes_from_those_with_less),
+        TEST(test_there_are_never_more_than_a_thousand),
         TEST(test_a_full_disk_is_a_failed_artifact),
         TEST(test_a_pipe_that_waits_is_not_waited_for),
         TEST(test_only_pipes_are_taken),
