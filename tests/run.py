@@ -237,6 +237,7 @@ def report(kind, result, seconds, verbose):
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it, and so would all tests
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build", help="where the programs are (default build)")
     parser.add_argument("--only", default="", metavar="KIND[,KIND]", help=", ".join(KINDS))

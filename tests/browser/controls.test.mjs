@@ -270,7 +270,7 @@ describe("controls", { skip }, () => {
     test("an operation that cannot begin is shown with its deadline, and is cancelled or expires", PATIENCE, async () => {
         await at(ledger);
         await byId(page, "name").getByText("ledger").waitFor();
-        accountant.stdin.write("deaf 0\n");
+        accountant.stdin.write("deaf\n");
         await byId(page, "deadline").fill("20");
         await byId(page, "collect").click();
         await byId(page, "answer").locator("progress").waitFor();

@@ -156,6 +156,15 @@ class Child:
         until(answered, f"the host obeys '{line}'", seconds)
         return self.log()[seen:].split(done)[0]
 
+    def deafen(self):
+        """hosts/ledger: it comes to no safepoint from now on, until hear() or another command."""
+        seen = self.log().count("hears nothing")
+        self.type("deaf")
+        until(lambda: self.log().count("hears nothing") > seen, "the host hears nothing")
+
+    def hear(self):
+        self.ask("hear")
+
     def ledger(self, who="ledger"):
         """The last ledger that `who` printed."""
         lines = [line for line in self.log().splitlines() if line.startswith(who + " {")]

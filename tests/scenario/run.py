@@ -89,6 +89,7 @@ def run_all(names, options):
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it, and so would all tests
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default=os.path.join(HERE, "../../build"))
     parser.add_argument("-k", action="append", help="only tests whose name holds this")

@@ -335,8 +335,7 @@ class Commands(Scenario):
         self.assertFalse([line for line in lines if "snapshot: " in line or " left" in line], lines)
 
     def test_interrupted_it_cancels_what_it_waits_for(self):
-        self.started.type("deaf 3000")
-        time.sleep(0.2)
+        self.started.deafen()
         waiting = subprocess.Popen(tallyctl("collect", "banana", "--wait", "30s").split(), env=self.environment, text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(lambda: waiting.poll() is None and waiting.kill())

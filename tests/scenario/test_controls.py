@@ -126,14 +126,13 @@ class Controls(Scenario):
     def test_what_expires_never_runs(self):
         """A host that comes by too late: expired, by its own word; the garbage list and the generations are as they were."""
         host, process = self.host("ring 5")
-        host.type("deaf 900")
-        time.sleep(0.1)
+        host.deafen()
         asked = [self.start_operation(process, kind, {"deadline_ms": 200}) for kind in ALL]
         ends = [until(lambda o=o: (v := self.operation(o))["finished_at"] and v, "it ends") for o in asked]
         self.assertEqual({end["state"] for end in ends}, {"expired"})
         listing = self.unix("GET", f"/v1/processes/{process}/objects?deadline_ms=100")
         self.assertEqual((listing.status, listing.json["code"]), (504, "no_answer"), listing)
-        until(lambda: "ok deaf" in host.log(), "it hears again")
+        host.hear()
         self.assertEqual((self.stats(process)["frozen"], host.own_ledger()["runs"]), (0, 0))
         self.assertEqual(self.post(process, "collect")["result"]["collected"], 10)
 
@@ -151,13 +150,13 @@ class Controls(Scenario):
     def test_what_waits_can_be_cancelled(self):
         """Each kind, and one of two that share a command."""
         host, process = self.host("ring 5")
-        host.type("deaf 1000")
-        time.sleep(0.1)
+        host.deafen()
         asked = {kind: self.start_operation(process, kind) for kind in ALL}
         second = self.start_operation(process)
         for kind, operation in asked.items():
             answer = self.unix("DELETE", f"/v1/operations/{operation['id']}?wait=5s")
             self.assertEqual((answer.status, answer.json["state"]), (200, "cancelled"), kind)
+        host.hear()
         end = self.operation(second, wait="5s")
         self.assertEqual((end["state"], end["result"]["collected"]), ("succeeded", 10))
         self.assertEqual(host.own_ledger()["runs"], 1)
@@ -166,8 +165,7 @@ class Controls(Scenario):
     def test_a_host_that_dies_fails_all_that_wait(self):
         """SIGKILL: process_gone for each, a listing answers 410 with the way to the post-mortem, and so does what comes later."""
         host, process = self.host()
-        host.type("deaf 20000")
-        time.sleep(0.1)
+        host.deafen()
         asked = [self.start_operation(process, kind) for kind in ALL]
         host.signal(signal.SIGKILL)
         for operation in asked:
@@ -181,15 +179,14 @@ class Controls(Scenario):
     def test_operations_end_with_tallyd_and_never_run_later(self):
         """A restart: the operation is not known any more, and what the host had not begun by then it never begins."""
         host, process = self.host("ring 5")
-        host.type("deaf 1500")
-        time.sleep(0.1)
+        host.deafen()
         asked = self.start_operation(process)
         frozen = self.start_operation(process, "freeze")
         self.daemon.end()
         self.start_daemon()
         for operation in (asked, frozen):
             self.assertEqual(self.unix("GET", f"/v1/operations/{operation['id']}").status, 404)
-        until(lambda: "ok deaf" in host.log(), "it hears again")
+        host.hear()
         self.attached(host)
         self.assertEqual(host.own_ledger()["runs"], 0)
         self.assertEqual(until(lambda: self.stats(process), "it is back")["frozen"], 0)
@@ -268,10 +265,10 @@ class Controls(Scenario):
     def test_a_hundred_ask_for_the_same(self):
         """Collects and listings of many askers at once: few runs, and an answer for each."""
         host, process = self.host("ring 50")
-        host.type("deaf 700")
-        time.sleep(0.1)
+        host.deafen()
         asked = [self.start_operation(process) for _ in range(100)]
         lists = [self.unix("GET", f"/v1/processes/{process}/objects?wait=0s&limit=10") for _ in range(20)]
+        host.hear()
         ends = [self.operation(o, wait="5s") for o in asked]
         self.assertEqual({(end["state"], end["result"]["collected"]) for end in ends}, {("succeeded", 100)})
         self.assertEqual(host.own_ledger()["runs"], 1)

@@ -180,8 +180,7 @@ class Ctl(Scenario):
 
     def test_a_process_without_a_safepoint_is_6(self):
         host, process = self.host()
-        host.type("deaf 20000")
-        time.sleep(0.2)
+        host.deafen()
         watch = Stopwatch()
         self.assertIn("still waiting_for_safepoint", self.fails(6, "collect", "ledger", "--wait", "300ms"))
         self.assertLess(watch.seconds(), 5)
@@ -200,7 +199,7 @@ class Ctl(Scenario):
 
     def test_a_process_that_dies_while_it_is_waited_for_is_7(self):
         host, _ = self.host()
-        host.type("deaf 20000")
+        host.deafen()
         killer = threading.Timer(0.7, host.process.kill)
         killer.start()
         self.addCleanup(killer.join)

@@ -145,7 +145,6 @@ static void print_ledger(const char *who)
                (unsigned long long)book->ledger[kind].by_count, (unsigned long long)book->ledger[kind].by_cycle,
                (unsigned long long)(book->ledger[kind].allocated_bytes - book->ledger[kind].gone_bytes));
     printf("}\n");
-    fflush(stdout);
 }
 
 /* ---- the commands, each with one number */
@@ -295,12 +294,14 @@ static void chain(unsigned long count)
     }
 }
 
-/* Is deaf: comes to no safepoint and allocates nothing. 0: until the next line comes. */
-static void deaf(unsigned long ms)
+/* Comes to no safepoint and allocates nothing until the next line comes. */
+static void deaf(unsigned long unused)
 {
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-    for (uint64_t end = now_ms() + ms; !stop && (ms ? now_ms() < end : !poll(&in, 1, 0));)
-        usleep(2000);
+    (void)unused;
+    puts("hears nothing");
+    while (!stop && !poll(&in, 1, 2))
+        ;
 }
 
 /* Waits parked, for good: the helper thread may collect, since no hook of ours has to run. */
@@ -360,7 +361,6 @@ static void reap(pid_t pid, int *status)
 static void list_descriptors(unsigned long unused)
 {
     (void)unused;
-    fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
         execl("/bin/ls", "ls", "-l", "/proc/self/fd", (char *)NULL);
@@ -501,7 +501,6 @@ static void obey(const char *line)
         if (strcmp(commands[i].word, word) == 0)
             commands[i].run(number);
     printf("ok %s\n", word);
-    fflush(stdout);
 }
 
 /* Waits for a line or a wake-up. False at the end of the input. */
@@ -575,6 +574,7 @@ int main(int argc, char **argv)
 {
     struct sigaction action = {.sa_handler = on_term};
     sigaction(SIGTERM, &action, NULL);
+    setvbuf(stdout, NULL, _IOLBF, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getenv("LEDGER_FILE"))
         book_open(getenv("LEDGER_FILE"));

@@ -135,7 +135,7 @@ static void test_there_are_no_more_than_may_be(void **state)
     close(fd);
 }
 
-static void test_of_watched_memory_a_page_is_zeroes(void **state)
+static void test_A7_of_watched_memory_a_page_is_zeroes(void **state)
 {
     (void)state;
     mapped_start();
@@ -210,7 +210,7 @@ int main(void)
         cmocka_unit_test(test_who_tries_ends),
         cmocka_unit_test(test_many_threads_read),
         cmocka_unit_test(test_there_are_no_more_than_may_be),
-        cmocka_unit_test(test_of_watched_memory_a_page_is_zeroes),
+        cmocka_unit_test(test_A7_of_watched_memory_a_page_is_zeroes),
         cmocka_unit_test(test_any_other_ends_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
