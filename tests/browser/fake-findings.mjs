@@ -105,8 +105,8 @@ export class Findings {
             bytes: this.objects * 96, size_bytes: this.objects * 30, mode: mode === "slices" ? "slices" : "clone", instant: mode !== "slices", pause_ns: 2_100_000, state: "receiving", progress: 0.2, eta_ms: 900, problem: null,
             summary: { types: 10, native_bytes: 0, weak_edges: 0, roots: 7, declared_roots: 1, external_roots: 6, immortal_roots: 0, external_references: 6, gone_edges: 3, excess_edges: 0, garbage_objects: 4, garbage_bytes: 384, analysis_ns: 1e6 } };
         this.artifacts.unshift(artifact);
-        setTimeout(() => Object.assign(artifact, { state: "analysing", progress: 0.5, eta_ms: 400 }), 250);
-        setTimeout(() => Object.assign(artifact, { state: "ready", progress: 1, eta_ms: null }), 700);
+        setTimeout(() => artifact.state === "receiving" && Object.assign(artifact, { state: "analysing", progress: 0.5, eta_ms: 400 }), 250);
+        setTimeout(() => artifact.state === "analysing" && Object.assign(artifact, { state: "ready", progress: 1, eta_ms: null }), 700);
         return artifact;
     }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { startFake } from "./fake-tallyd.mjs";
-import { axe, eventually, open } from "./page.mjs";
+import { axe, eventually, open, wider } from "./page.mjs";
 import { BUILD } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
@@ -31,7 +31,7 @@ export async function fakePage(browser, hashOf, bend = () => {}) {
     return { ...opened, fake, process, end };
 }
 
-/** No breach of accessibility in either theme. */
+/** No breach of accessibility in either theme, and room for it on a telephone. */
 export async function accessible(page, what) {
     for (const colorScheme of ["light", "dark"]) {
         await page.emulateMedia({ colorScheme });
@@ -39,6 +39,9 @@ export async function accessible(page, what) {
         await page.evaluate(() => Promise.all(document.getAnimations().filter((one) => one instanceof CSSTransition).map((one) => one.finished.catch(() => {}))));
         assert.deepEqual(await axe(page), [], `${what}, ${colorScheme}`);
     }
+    await page.setViewportSize({ width: 360, height: 900 });
+    assert.deepEqual(await wider(page), [], what);
+    await page.setViewportSize({ width: 1280, height: 900 });
 }
 
 /** What the page gives as a file: its name and its text. */

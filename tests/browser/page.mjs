@@ -139,6 +139,10 @@ export const pixels = (page, chart) => page.locator(`canvas[data-chart="${chart}
     return data.reduce((sum, value) => (sum * 31 + value) % 1_000_000_007, 7);
 });
 
+/** That the page is wider than the screen, and stays so. */
+export const wider = (page) => page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth, undefined, { timeout: 5000 })
+    .then(() => [], () => [`${page.viewportSize().width}: the page is wider than the screen`]);
+
 /** Figures and heads that their cells have no room for, at each of the widths. */
 export async function cut(page, widths = [360, 800, 1440]) {
     const found = [];
@@ -146,9 +150,7 @@ export async function cut(page, widths = [360, 800, 1440]) {
         await page.setViewportSize({ width, height: 900 });
         found.push(...await page.evaluate(() => [...document.querySelectorAll("td.number, th, dd")].filter((cell) => cell.clientWidth > 0 && cell.scrollWidth > cell.clientWidth)
             .map((cell) => `${innerWidth}: ${cell.dataset.column ?? ""} ${cell.textContent.trim()}, ${cell.scrollWidth} in ${cell.clientWidth}`)));
-        if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) {
-            found.push(`${width}: the page is wider than the screen`);
-        }
+        found.push(...await wider(page));
     }
     return found;
 }
@@ -165,11 +167,11 @@ export async function axe(page) {
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
 }
 
-/** The same in these colours and at this width. */
+/** The same in these colours and at this width, at which it has to fit. */
 export async function axeIn(page, colorScheme, width) {
     await page.emulateMedia({ colorScheme });
     await page.setViewportSize({ width, height: 900 });
-    const found = await axe(page);
+    const found = [...await axe(page), ...await wider(page)];
     await page.setViewportSize({ width: 1280, height: 900 });
     return found;
 }

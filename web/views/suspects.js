@@ -18,6 +18,7 @@ import { Empty, Failed, Loading, refusal } from "../states.js";
 
 const EVERY_MS = 5000;
 const SNAPSHOT_EVERY_MS = 15_000;
+const COMING_EVERY_MS = 1000;
 const RECLAIMED_SHOWN = 12;
 /** Before that no growth is told from a beginning. */
 const SOONEST_S = 60;
@@ -117,7 +118,7 @@ function LookedAt({ data }) {
 function Body({ store, address }) {
     const id = address.process;
     const answer = useResource((signal) => /** @type {Promise<Suspects>} */ (api.get(`${api.one(id)}/suspects`, signal)), [id], { every: EVERY_MS });
-    const snapshots = useResource((signal) => api.get(`/v1/artifacts?process=${encodeURIComponent(id)}&limit=20`, signal), [id], { every: SNAPSHOT_EVERY_MS });
+    const snapshots = useResource((signal) => api.get(`/v1/artifacts?process=${encodeURIComponent(id)}&limit=20`, signal), [id], { every: ({ artifacts }) => artifacts.some((/** @type {Artifact} */ { state }) => state === "receiving" || state === "analysing") ? COMING_EVERY_MS : SNAPSHOT_EVERY_MS });
     const artifact = /** @type {Artifact|null} */ (snapshots.data?.artifacts.find((/** @type {Artifact} */ one) => one.state === "ready") ?? null);
     const filter = address.get("filter");
     const found = useMemo(() => {
