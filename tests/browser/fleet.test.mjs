@@ -221,7 +221,7 @@ stage("what is in a row is reached by keys: its name, its alert, its labels", { 
     const [one] = fake.processes;
     fake.alerts = [{ id: 1, state: "firing", rule: "big", process: one.id, name: one.name, type: null, series: "live_bytes", condition: "", value: 1, began_at: "", resolved_at: null, reason: null }];
     await page.reload();
-    await page.locator(".count-badge", { hasText: "firing" }).last().waitFor();
+    await rows(page).locator(".count-badge", { hasText: "firing" }).waitFor();
     const focused = () => page.evaluate(() => document.activeElement.textContent);
     await byId(page, "processes").focus();
     await page.keyboard.press("Home");

@@ -10,6 +10,7 @@ const AXE = require.resolve("axe-core/axe.min.js");
 /** So many times slower than this machine is every page, where a test is to show that it waits for states, not for time. */
 const SLOW = Number(process.env.TALLY_SLOW ?? 1);
 const SETTLED_AT_LAST_MS = 2000;
+const ANSWERED_AT_LAST_MS = 5000;
 
 /** Chromium with a new, empty profile. */
 export const launch = () => chromium.launch({
@@ -58,6 +59,11 @@ export async function go(page, hash) {
     await settled(page);
 }
 
+/** Waits until a login link's code has been changed for a session, or refused: it works once, so a page that is reloaded
+ * earlier is out. Where nobody answers, no longer than a reader would. */
+const loggedIn = (page) => page.waitForFunction(() => sessionStorage.length > 0 || document.querySelector("[data-testid=logged-out] h2"),
+    undefined, { timeout: ANSWERED_AT_LAST_MS }).catch(() => {});
+
 /** A page in a context of its own; `faults` fills with errors, refused scripts and breaches of the security policy. */
 export async function open(browser, url, options = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
@@ -78,6 +84,7 @@ export async function open(browser, url, options = {}) {
         addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
     });
     await page.goto(url);
+    await (!url.includes("login=") || loggedIn(page));
     return { page, faults, close: () => context.close() };
 }
 
