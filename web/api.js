@@ -54,7 +54,7 @@ async function send(method, path, { body, signal, headers = {} } = {}) {
     }
     if (!response.ok) {
         const problem = await problemOf(response);
-        if (problem.status === 401 && `${method} ${path}` !== "POST /v1/session") {
+        if (problem.status === 401 && `${method} ${path}` !== "POST /v1/session" && sessionStorage.getItem(TOKEN) === token) { /* not of a session before this one */
             onUnauthorized(problem);
         }
         throw problem;

@@ -149,11 +149,22 @@ class Fake {
             this.sockets.add(socket);
             socket.on("close", () => this.sockets.delete(socket));
         });
-        await new Promise((resolve) => this.server.listen(this.port, "127.0.0.1", resolve));
+        await this.#listen();
         this.server.unref(); /* a test that fails before it stops us must not keep its process */
         this.port = this.server.address().port;
         this.timer = setInterval(() => this.#turn(), 250).unref();
         return this;
+    }
+
+    /** On the port of before, if there was one; somebody's connection may have it for a moment. */
+    async #listen() {
+        for (let listening = false; !listening;) {
+            listening = await new Promise((done, failed) => {
+                this.server.once("error", (error) => error.code === "EADDRINUSE" ? setTimeout(done, 50, false) : failed(error));
+                this.server.listen(this.port, "127.0.0.1", () => done(true));
+            });
+        }
+        this.server.removeAllListeners("error");
     }
 
     /** As kill -9 does it: no goodbye. */

@@ -7,9 +7,10 @@ import { startFake } from "./fake-tallyd.mjs";
 import { axe, eventually, open, wider } from "./page.mjs";
 import { BUILD } from "./world.mjs";
 
+export { PATIENCE } from "./page.mjs";
+
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
 export const unbuilt = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
-export const PATIENCE = { timeout: 60_000 };
 
 /** A program that leaks: what it keeps grows, and its knots are garbage that only the cycle collector finds. */
 export const LEAK = `(def! kept (atom (list)))

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { bytes } from "../../web/format.js";
 import { fakeProcess } from "./fake-tallyd.mjs";
-import { axe, byId, cut, eventually, open, saved, tabTo } from "./page.mjs";
+import { PATIENCE, axe, byId, cut, eventually, open, saved, tabTo } from "./page.mjs";
 import { hashOf, staged } from "./stage.mjs";
 import { BUILD, World } from "./world.mjs";
 
@@ -280,7 +280,6 @@ for (const colorScheme of ["light", "dark"]) {
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
 const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
-const PATIENCE = { timeout: 60_000 };
 
 describe("the list beside the real tallyd", { skip }, () => {
     const world = new World();

@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { VIEWS } from "../../web/views.js";
 import { fakeProcess } from "./fake-tallyd.mjs";
-import { axe, byId, choose, eventually, go, open, tabTo } from "./page.mjs";
+import { PATIENCE, axe, byId, choose, eventually, go, open, tabTo } from "./page.mjs";
 import { hashOf, setHidden, staged } from "./stage.mjs";
 import { BUILD, World } from "./world.mjs";
 
@@ -213,7 +213,7 @@ describe("the frame of the real tallyd", { skip }, () => {
     });
     after(() => world.stop());
 
-    test("the whole page is small", { timeout: 60_000 }, async () => {
+    test("the whole page is small", PATIENCE, async () => {
         const { page, faults, close } = await open(world.browser, await world.link());
         let bytes = 0;
         await byId(page, "processes").waitFor();
@@ -225,7 +225,7 @@ describe("the frame of the real tallyd", { skip }, () => {
         await close();
     });
 
-    test("an address that names a process by its pid leads to it", { timeout: 60_000 }, async () => {
+    test("an address that names a process by its pid leads to it", PATIENCE, async () => {
         const [{ id, pid }] = (await world.api("/v1/processes")).processes;
         const { page, close } = await open(world.browser, await world.link());
         await byId(page, "processes").waitFor();
@@ -235,7 +235,7 @@ describe("the frame of the real tallyd", { skip }, () => {
         await close();
     });
 
-    test("every view has a way to it, a title and a key, and no two share one", { timeout: 60_000 }, async () => {
+    test("every view has a way to it, a title and a key, and no two share one", PATIENCE, async () => {
         const { page, faults, close } = await open(world.browser, await world.link());
         for (const { id, title, needsProcess } of VIEWS) {
             if (needsProcess && await byId(page, "process-nav").count() === 0) {

@@ -8,12 +8,11 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { byId, choose, drawn, eventually, open, pixels } from "./page.mjs";
+import { PATIENCE, byId, choose, drawn, eventually, open, pixels } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
 const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
-const PATIENCE = { timeout: 120_000 };
 
 /* An atom that holds itself is garbage that only the cycle collector finds. */
 const PROGRAM = `(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil))))

@@ -9,8 +9,12 @@ const { chromium } = require("playwright-core");
 const AXE = require.resolve("axe-core/axe.min.js");
 /** So many times slower than this machine is every page, where a test is to show that it waits for states, not for time. */
 const SLOW = Number(process.env.TALLY_SLOW ?? 1);
-const SETTLED_AT_LAST_MS = 2000;
-const ANSWERED_AT_LAST_MS = 5000;
+/** So many ms later than asked for every answer comes to the page, to the same end. */
+const LATE_MS = Number(process.env.TALLY_LATE ?? 0);
+/** What is waited for comes; so long, for a machine that is busy with other things, a test waits before it fails. */
+const PATIENCE_MS = 60_000;
+/** Of a test as a whole. */
+export const PATIENCE = { timeout: 4 * PATIENCE_MS };
 
 /** Chromium with a new, empty profile. */
 export const launch = () => chromium.launch({
@@ -21,7 +25,7 @@ export const launch = () => chromium.launch({
 
 /** Waits until the page has drawn what was done: its frame, what that begot after it, and that drawn too. Of what comes
  * over the network it says nothing. */
-export const settled = (page) => Promise.race([sleep(SETTLED_AT_LAST_MS), page.evaluate(() => new Promise((done) => {
+export const settled = (page) => Promise.race([sleep(PATIENCE_MS, undefined, { ref: false }), page.evaluate(() => new Promise((done) => {
     requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));
 })).catch(() => {})]); /* an act may lead out of the document */
 
@@ -45,8 +49,9 @@ function actsAreSeen(page) {
         actAndSee(locators, ["blur", "check", "click", "dblclick", "fill", "focus", "press", "selectOption", "uncheck"], (locator) => locator.page());
         seesLocators = true;
     }
-    actAndSee(page, ["goBack", "goForward"], () => page);
+    actAndSee(page, ["goBack", "goForward", "goto", "reload"], () => page);
     actAndSee(page.keyboard, ["press", "type"], () => page);
+    actAndSee(page.mouse, ["dblclick", "up"], () => page);
 }
 
 /** Goes to another place in the page, as a link does. @param {import("playwright-core").Page} page @param {string} hash */
@@ -60,17 +65,19 @@ export async function go(page, hash) {
 }
 
 /** Waits until a login link's code has been changed for a session, or refused: it works once, so a page that is reloaded
- * earlier is out. Where nobody answers, no longer than a reader would. */
-const loggedIn = (page) => page.waitForFunction(() => sessionStorage.length > 0 || document.querySelector("[data-testid=logged-out] h2"),
-    undefined, { timeout: ANSWERED_AT_LAST_MS }).catch(() => {});
+ * earlier is out. */
+const loggedIn = (page) => page.waitForFunction(() => sessionStorage.length > 0 || document.querySelector("[data-testid=logged-out] h2"));
 
 /** A page in a context of its own; `faults` fills with errors, refused scripts and breaches of the security policy. */
 export async function open(browser, url, options = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-    context.setDefaultTimeout(15_000);
+    context.setDefaultTimeout(PATIENCE_MS);
     const page = await context.newPage();
-    if (SLOW > 1) {
-        await (await context.newCDPSession(page)).send("Emulation.setCPUThrottlingRate", { rate: SLOW });
+    if (SLOW > 1 || LATE_MS > 0) {
+        const inspector = await context.newCDPSession(page);
+        await inspector.send("Emulation.setCPUThrottlingRate", { rate: SLOW });
+        await inspector.send("Network.enable");
+        await inspector.send("Network.emulateNetworkConditions", { offline: false, latency: LATE_MS, downloadThroughput: -1, uploadThroughput: -1 });
     }
     const faults = [];
     page.on("pageerror", (error) => faults.push(String(error)));
@@ -84,7 +91,9 @@ export async function open(browser, url, options = {}) {
         addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
     });
     await page.goto(url);
-    await (!url.includes("login=") || loggedIn(page));
+    if (url.includes("login=")) {
+        await loggedIn(page);
+    }
     return { page, faults, close: () => context.close() };
 }
 
@@ -125,7 +134,7 @@ export const drawn = (page, path) => byId(page, "figures").locator(`[data-field=
     .evaluate((cell) => ({ value: Number(cell.dataset.value), seq: Number(cell.dataset.seq), text: cell.textContent }));
 
 /** Asks until the answer is true; the last answer is in the failure. */
-export async function eventually(what, ask, patience = 15_000) {
+export async function eventually(what, ask, patience = PATIENCE_MS) {
     const end = Date.now() + patience;
     let answer;
     for (;;) {
@@ -147,7 +156,7 @@ export const pixels = (page, chart) => page.locator(`canvas[data-chart="${chart}
 });
 
 /** That the page is wider than the screen, and stays so. */
-export const wider = (page) => page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth, undefined, { timeout: 5000 })
+export const wider = (page) => page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth, undefined, { timeout: PATIENCE_MS / 4 })
     .then(() => [], () => [`${page.viewportSize().width}: the page is wider than the screen`]);
 
 /** Figures and heads that their cells have no room for, at each of the widths. */

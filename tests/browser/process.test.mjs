@@ -7,12 +7,11 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { axe, byId, eventually, go, open, pixels, saved, tabTo } from "./page.mjs";
+import { PATIENCE, axe, byId, eventually, go, open, pixels, saved, tabTo } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal", "hosts/heaps"].every((program) => existsSync(join(BUILD, program)));
 const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
-const PATIENCE = { timeout: 60_000 };
 const PROGRAM = "(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil))))\n(def! churn (fn* [n] (if (> n 0) (do (knot) (churn (- n 1))) nil)))\n";
 const CHARTS = ["live_bytes", "live_objects", "allocation_rate", "free_rate", "pauses", "candidates", "gc_time", "memory"];
 

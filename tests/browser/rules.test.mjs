@@ -4,12 +4,11 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { axe, byId, eventually, open, saved, tabTo, typeInto } from "./page.mjs";
+import { PATIENCE, axe, byId, eventually, open, saved, tabTo, typeInto } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
 const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
-const PATIENCE = { timeout: 60_000 };
 
 describe("rules and alerts", { skip }, () => {
     const world = new World();

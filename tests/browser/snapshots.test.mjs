@@ -290,7 +290,7 @@ describe("a real program's snapshot", { skip: unbuilt }, () => {
     test("it is taken here, and an object that leaks leads back to what keeps it", PATIENCE, async () => {
         await byId(page, "take-cost").getByText("objects").waitFor();
         await byId(page, "take-snapshot").click();
-        await page.locator('tr[data-state="ready"]').waitFor({ timeout: 40_000 });
+        await page.locator('tr[data-state="ready"]').waitFor();
         await page.locator('tr[data-state="ready"] a').first().click();
         await page.locator('[data-testid="artifact-types"] tr[data-type="list"] a').click();
         await byId(page, "held-way").first().locator(".node", { hasText: /^atom #/ }).waitFor(); /* that keeps them all */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { demoProcesses, startFake } from "./fake-tallyd.mjs";
-import { launch, open } from "./page.mjs";
+import { PATIENCE, launch, open } from "./page.mjs";
 
 /** Gives `stage(name, options, body)`. Options: `processes`; `place`, where the login leads; `url(fake)` instead of it;
  * `context` of the page. What went wrong in the page fails the test. */
@@ -11,7 +11,7 @@ export function staged() {
     let browser;
     before(async () => { browser = await launch(); });
     after(() => browser?.close());
-    return (name, options, body) => test(name, { timeout: 60_000 }, async () => {
+    return (name, options, body) => test(name, PATIENCE, async () => {
         const fake = await startFake(options.processes ?? demoProcesses());
         let opened;
         try {

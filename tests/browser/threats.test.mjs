@@ -9,12 +9,11 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { byId, choose, eventually, go, open } from "./page.mjs";
+import { PATIENCE, byId, choose, eventually, go, open } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "hosts/hostile"].every((program) => existsSync(join(BUILD, program)));
 const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
-const PATIENCE = { timeout: 120_000 };
 const NAME = "</script><img src=x onerror=\"window.pwned=1\">";
 
 describe("threats in a browser", { skip }, () => {
