@@ -7,6 +7,7 @@
 #include "api/private.h"
 #include "api/views.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "history/history.h"
 
 #define POINTS_STANDARD 600u
@@ -20,10 +21,6 @@
 static enum MHD_Result respond_error(struct request *request, int error)
 {
     switch (error) {
-    case -EINVAL:
-        return respond_fault(request, "series", NULL,
-                             "series: figures of /v1/info, as PATH, or of a type: type:NAME.PATH, rest.PATH with PATH "
-                             "live_objects, live_bytes, allocations, allocated_bytes, frees.refcount or frees.cycle");
     case -ENOENT:
         return respond_problem(request, PROBLEM_no_such_process, NULL);
     case -ENODATA:
@@ -38,6 +35,27 @@ static enum MHD_Result respond_error(struct request *request, int error)
     default:
         return respond_problem(request, PROBLEM_internal, "the history could not be read");
     }
+}
+
+/* Which of the columns is none, and what there is. */
+static enum MHD_Result respond_unknown_column(struct request *request, const struct history_query *query)
+{
+#define STATS_FIELD(member, path, kind, unit, label, help) " " path
+#define HISTORY_TYPE(member, path, kind, unit, label) " " path
+    static const char known[] =
+#include "stats/fields.def"
+        "; and of a type as type:NAME.PATH, of those that are not among the largest as rest.PATH, with PATH one of:"
+#include "history/types.def"
+        ;
+#undef HISTORY_TYPE
+#undef STATS_FIELD
+    char detail[DETAIL_BYTES];
+    size_t at = 0;
+    while (at + 1 < query->column_count && history_column_known(query->columns[at]))
+        at++;
+    snprintf(detail, sizeof detail, "series: there is no \"%.*s\"; there are:%s", utf8_cut(query->columns[at], 80),
+             query->columns[at], known);
+    return respond_fault(request, "series", NULL, detail);
 }
 
 /* The id that the path means, of a process that the view has, or of one of long ago. */
@@ -304,6 +322,8 @@ enum MHD_Result api_history(struct request *request)
     if (!asking_read(request, &asking, &result))
         return result;
     int error = history_query(request->api->history, &asking.query, &answer);
+    if (error == -EINVAL)
+        return respond_unknown_column(request, &asking.query);
     if (error)
         return respond_error(request, error);
     if (asking.trace)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "wire/message.h"
 
 static const struct {
@@ -113,7 +114,7 @@ static json_t *problem_json(const struct request *request, enum problem problem,
     char path[256], named[DETAIL_BYTES];
     const char *subject = detail ? NULL : subject_of(request, problem);
     if (subject) {
-        snprintf(named, sizeof named, "%s: %.*s", problems[problem].title, SUBJECT_BYTES, subject);
+        snprintf(named, sizeof named, "%s: %.*s", problems[problem].title, utf8_cut(subject, SUBJECT_BYTES), subject);
         detail = named;
     }
     snprintf(path, sizeof path, "%.*s", (int)strcspn(request->target, "?"), request->target);
@@ -165,7 +166,7 @@ enum MHD_Result respond_problem_with(struct request *request, enum problem probl
 enum MHD_Result respond_unknown(struct request *request, enum problem problem, const char *what)
 {
     char detail[DETAIL_BYTES];
-    snprintf(detail, sizeof detail, "%s: %.*s", problems[problem].title, SUBJECT_BYTES, what);
+    snprintf(detail, sizeof detail, "%s: %.*s", problems[problem].title, utf8_cut(what, SUBJECT_BYTES), what);
     return respond_problem(request, problem, detail);
 }
 

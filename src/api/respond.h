@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DETAIL_BYTES 320u
+#define DETAIL_BYTES 1024u /* room for the names of all series */
 #define BODY_KEY_BYTES 256u
 #define BODY_FRESH_NS 250000000u           /* ages of safepoints in it go on without a new seq */
 #define BODIES_MAX_BYTES ((size_t)16 << 20) /* all that are kept */

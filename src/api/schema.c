@@ -14,6 +14,7 @@
 
 #include "api/files.h"
 #include "api/private.h"
+#include "base/utf8.h"
 
 /* ---- loading */
 
@@ -276,7 +277,7 @@ static bool member_check(struct check *check, const json_t *schema, const char *
     const json_t *own = json_object_get(json_object_get(schema, "properties"), name);
     const json_t *others = json_object_get(schema, "additionalProperties");
     char step[72];
-    snprintf(step, sizeof step, "%s%.60s", *check->path ? "." : "", name);
+    snprintf(step, sizeof step, "%s%.*s", *check->path ? "." : "", utf8_cut(name, 60), name);
     if (!own && json_is_true(others))
         return true;
     return below_check(check, step, name, own ? own : json_is_object(others) ? others : NULL, value);

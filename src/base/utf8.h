@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Bytes of the sequence at `at`, of which `left` (at least 1) may be read; 0 where it is malformed, overlong, a surrogate
  * or beyond U+10FFFF. */
@@ -34,6 +35,16 @@ static inline size_t utf8_bytes(const unsigned char *at, size_t left)
 static inline bool utf8_is_control(const unsigned char *at, size_t bytes)
 {
     return at[0] < 0x20 || at[0] == 0x7f || (bytes == 2 && at[0] == 0xc2 && at[1] < 0xa0);
+}
+
+/* Of a text: how many bytes of it, `most` at most, end with a whole sequence; for "%.*s". */
+static inline int utf8_cut(const char *text, size_t most)
+{
+    size_t bytes = strnlen(text, most + 1);
+    if (bytes > most)
+        for (bytes = most; bytes && ((unsigned char)text[bytes] & 0xc0) == 0x80;)
+            bytes--;
+    return (int)bytes;
 }
 
 #endif

@@ -126,6 +126,9 @@ void history_answer_free(struct history_answer *answer);
 /* Whether the first `bytes` of a name that begins with "type:" end with a type's figure: where, in a list that is
  * separated by commas, a type's name may hold some. */
 bool history_column_is_type(const char *name, size_t bytes);
+/* Whether a column may be called so, of a process or heap, a type or the rest of them: which one it was where
+ * history_query() answers -EINVAL. Any thread. */
+bool history_column_known(const char *name);
 
 /* Rows newest first, numbered; before: 0, or the number of one that was seen. Times are of the wall clock, 0: any. */
 struct history_range {

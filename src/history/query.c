@@ -8,6 +8,7 @@
 
 #define RUNS_MAX 20000u
 #define INTERVALS_MAX 4096u
+#define TYPE_NAME_BYTES 256u
 
 struct run {
     uint64_t at, until;
@@ -29,7 +30,7 @@ struct question {
     /* of the column at work */
     struct history_column *column;
     enum subject subject;
-    char type[256];
+    char type[TYPE_NAME_BYTES];
     struct shape shape;
     int bit;
     const char *path;
@@ -165,34 +166,49 @@ bool history_column_is_type(const char *name, size_t bytes)
     return false;
 }
 
-/* "live_bytes", "type:NAME.live_bytes", "rest.live_bytes": the figure is what no type's name can be cut off from. */
+/* "live_bytes", "type:NAME.live_bytes", "rest.live_bytes": the figure is what no type's name can be cut off from. NULL:
+ * it is none of these; else its path, within `name`. */
+static const char *column_split(const char *name, enum subject *subject, char type[TYPE_NAME_BYTES])
+{
+    const char *path = NULL;
+    size_t length = strlen(name);
+    *type = '\0';
+    *subject = strncmp(name, "rest.", 5) && strncmp(name, "type:", 5) ? SUBJECT_TOTALS : SUBJECT_TYPE;
+    if (*subject == SUBJECT_TOTALS)
+        return name;
+    if (*name == 'r')
+        return name + 5;
+    for (size_t i = 0; i < figure_row_count; i++) {
+        size_t tail = strlen(figure_rows[i].path);
+        const char *end = name + length - tail;
+        if (figure_rows[i].subject == SUBJECT_TYPE && length > tail + 6 && end[-1] == '.' && !strcmp(end, figure_rows[i].path) &&
+            (size_t)(end - name) - 6 < TYPE_NAME_BYTES && (!path || end < path))
+            path = end;
+    }
+    if (path) {
+        memcpy(type, name + 5, (size_t)(path - name) - 6);
+        type[path - name - 6] = '\0';
+    }
+    return path;
+}
+
+bool history_column_known(const char *name)
+{
+    char type[TYPE_NAME_BYTES];
+    enum subject subject;
+    const char *path = column_split(name, &subject, type);
+    for (size_t i = 0; path && i < figure_row_count; i++)
+        if (figure_rows[i].subject == subject && !strcmp(figure_rows[i].path, path))
+            return true;
+    return false;
+}
+
 static int column_parse(struct question *question, const char *name)
 {
-    const char *path = name;
-    question->subject = SUBJECT_TOTALS;
-    question->type[0] = '\0';
     question->bit = -1;
-    if (!strncmp(name, "rest.", 5)) {
-        question->subject = SUBJECT_TYPE;
-        path = name + 5;
-    } else if (!strncmp(name, "type:", 5)) {
-        question->subject = SUBJECT_TYPE;
-        path = NULL;
-        for (size_t i = 0; i < figure_row_count; i++) {
-            size_t length = strlen(name), tail = strlen(figure_rows[i].path);
-            const char *end = name + length - tail;
-            if (figure_rows[i].subject == SUBJECT_TYPE && length > tail + 6 && end[-1] == '.' &&
-                !strcmp(end, figure_rows[i].path) && (size_t)(end - name) - 6 < sizeof question->type &&
-                (!path || end < path)) {
-                path = end;
-            }
-        }
-        if (!path)
-            return -EINVAL;
-        memcpy(question->type, name + 5, (size_t)(path - name) - 6);
-        question->type[path - name - 6] = '\0';
-    }
-    question->path = path;
+    question->path = column_split(name, &question->subject, question->type);
+    if (!question->path)
+        return -EINVAL;
     int code = figures_load(question->file, question->subject, &question->shape, figure_seen, question);
     return code ? code : question->bit < 0 ? -EINVAL : 0;
 }

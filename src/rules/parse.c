@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "rules/private.h"
 
 #define OVER_LEAST (10 * SECOND_NS)
@@ -14,6 +15,7 @@
 #define RATE_OVER_DEFAULT "10s"
 #define LIMIT_DEFAULT 6
 #define DEADLINE_DEFAULT_MS 30000u
+#define SERIES_NAMES_BYTES 1024u
 #define BOUND_MOST 9007199254740992.0 /* 2^53 */
 
 struct parsing {
@@ -46,7 +48,7 @@ static bool members_known(struct parsing *parsing, const char *where, json_t *ob
         while (at && ((at != known && at[-1] != ' ') || !strchr(" ", at[bytes])))
             at = strstr(at + 1, name);
         if (!at || !bytes)
-            return wrong(parsing, "member \"%.60s\" of %s is unknown; there are: %s", name, where, known);
+            return wrong(parsing, "member \"%.*s\" of %s is unknown; there are: %s", utf8_cut(name, 60), name, where, known);
     }
     return true;
 }
@@ -98,7 +100,7 @@ static bool selector_take(struct parsing *parsing, json_t *json)
         return wrong(parsing, "member \"label\" of selector must be an object of at most %u labels", WIRE_LABEL_MAX);
     json_object_foreach(labels, key, value)
         if (!json_is_string(value))
-            return wrong(parsing, "label \"%.60s\" of selector must be a text", key);
+            return wrong(parsing, "label \"%.*s\" of selector must be a text", utf8_cut(key, 60), key);
     const json_t *state = json_object_get(selector, "state");
     if (state && (!json_is_string(state) || strcmp(json_string_value(state), "live") != 0))
         return wrong(parsing, "member \"state\" of selector must be \"live\", where it is there");
@@ -152,6 +154,15 @@ static bool condition_take(struct parsing *parsing, json_t *when)
     return true;
 }
 
+static bool series_wrong(struct parsing *parsing, const char *name)
+{
+    char names[SERIES_NAMES_BYTES], given[96] = "";
+    if (name)
+        snprintf(given, sizeof given, ", not \"%.*s\"", utf8_cut(name, 80), name);
+    series_names(names, sizeof names);
+    return wrong(parsing, "member \"series\" of when must be one of these%s:%s", given, names);
+}
+
 static bool when_take(struct parsing *parsing, json_t *json)
 {
     struct rule *rule = parsing->rule;
@@ -163,7 +174,7 @@ static bool when_take(struct parsing *parsing, json_t *json)
     const char *name = json_string_value(json_object_get(when, "series"));
     rule->series = name ? series_find(name) : NULL;
     if (!rule->series)
-        return wrong(parsing, "member \"series\" of when must be one of GET /v1/rules' \"series\"");
+        return series_wrong(parsing, name);
     json_t *type = json_object_get(when, "type");
     if (type && (!series_of_types(rule->series) || !json_is_string(type) || !*json_string_value(type) || json_string_length(type) >= TYPE_BYTES_MAX))
         return wrong(parsing, "member \"type\" of when must be a text of 1 to 255 bytes, with series of types alone");

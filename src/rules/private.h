@@ -24,6 +24,7 @@ struct series {
     size_t offset; /* in struct stats_figures */
 };
 const struct series *series_find(const char *name); /* NULL: none */
+void series_names(char *text, size_t bytes); /* of all, a blank before each; cut where there is no room */
 static inline bool series_of_types(const struct series *series)
 {
     return series->source == TYPE_BYTES || series->source == TYPE_OBJECTS;

@@ -1,4 +1,5 @@
 /* The series that rules watch, and their figures in a view. */
+#include <stdio.h>
 #include <string.h>
 
 #include "rules/private.h"
@@ -30,6 +31,17 @@ const struct series *series_find(const char *name)
         if (!strcmp(rates[i].name, name))
             return &rates[i];
     return NULL;
+}
+
+void series_names(char *text, size_t bytes)
+{
+    size_t used = 0;
+    *text = '\0';
+    for (size_t i = 0; i < sizeof all / sizeof *all && used < bytes; i++)
+        used += (size_t)snprintf(text + used, bytes - used, " %s", all[i].name);
+    for (size_t i = 0; i < sizeof rates / sizeof *rates && used < bytes; i++)
+        if (*rates[i].name)
+            used += (size_t)snprintf(text + used, bytes - used, " %s", rates[i].name);
 }
 
 static void series_add(json_t *list, const struct series *series)

@@ -269,6 +269,7 @@ static enum ctl_exit refused(const struct client_reply *reply, char problem[CLIE
                                ? CTL_NO_PROCESS
                            : reply->status == 410 ? CTL_GONE
                            : reply->status == 504 ? CTL_LATE
+                           : !strcmp(code, "bad_value") ? CTL_USAGE /* it came from the command line */
                                                   : CTL_FAILED;
     const char *detail = client_text(reply->json, "detail"), *title = client_text(reply->json, "title");
     const char *gone = strrchr(client_text(reply->json, "post_mortem"), '/');

@@ -37,7 +37,7 @@ void client_reply_fini(struct client_reply *reply);
 enum ctl_exit client_call(struct client *client, const char *method, const char *path, const char *body,
                           unsigned wait_ms, struct client_reply *reply);
 
-#define CLIENT_PROBLEM_MAX 512
+#define CLIENT_PROBLEM_MAX 1100 /* as long as a detail of tallyd's may be, and a little */
 
 /* The same, and what is wrong stands in `problem` instead of on stderr. */
 enum ctl_exit client_try(struct client *client, const char *method, const char *path, const char *body, unsigned wait_ms,

@@ -24,24 +24,41 @@ static enum ctl_exit list(const struct ctl *ctl, const char *path_, show_fn show
     return status;
 }
 
+/* Digits and a unit. */
+static bool is_age(const char *word)
+{
+    size_t digits = strspn(word, "0123456789");
+    return digits && digits < 8 && strlen(word) == digits + 1 && strchr("smhd", word[digits]);
+}
+
+/* The argument AGO, where it is given. */
+static enum ctl_exit ago_get(const struct ctl *ctl, int at, const char **ago)
+{
+    *ago = ctl->argument_count > at ? ctl->arguments[at] : "1h";
+    return is_age(*ago) ? CTL_DONE : ctl_fail(CTL_USAGE, "AGO is a time such as 90s, 30m, 12h or 31d, not '%s'", *ago);
+}
+
 /* "-AGO" as ?from= takes it. */
 static void add_from(char path[REQUEST_PATH_MAX], const char *ago)
 {
-    char from[64];
-    snprintf(from, sizeof from, "-%.60s", ago);
+    char from[16];
+    snprintf(from, sizeof from, "-%s", ago);
     request_add(path, "from", from);
 }
 
 enum ctl_exit command_history(const struct ctl *ctl)
 {
     char path[REQUEST_PATH_MAX];
+    const char *ago;
     struct client *client = NULL;
-    enum ctl_exit status = client_open(ctl, &client);
+    enum ctl_exit status = ago_get(ctl, 2, &ago);
+    if (status == CTL_DONE)
+        status = client_open(ctl, &client);
     if (status == CTL_DONE)
         status = request_path_past(ctl, client, ctl->arguments[0], "history", path);
     if (status == CTL_DONE) {
         request_add(path, "points", POINTS);
-        add_from(path, ctl->argument_count > 2 ? ctl->arguments[2] : "1h");
+        add_from(path, ago);
         request_add(path, "series", ctl->argument_count > 1 ? ctl->arguments[1] : "live_bytes,live_objects");
         status = answer_call(ctl, client, "GET", path, NULL, PATIENCE_MS, show_history);
     }
@@ -52,13 +69,16 @@ enum ctl_exit command_history(const struct ctl *ctl)
 enum ctl_exit command_trace(const struct ctl *ctl)
 {
     char path[REQUEST_PATH_MAX];
+    const char *ago;
     struct client *client = NULL;
-    enum ctl_exit status = client_open(ctl, &client);
+    enum ctl_exit status = ago_get(ctl, 1, &ago);
+    if (status == CTL_DONE)
+        status = client_open(ctl, &client);
     if (status == CTL_DONE)
         status = request_path_past(ctl, client, ctl->arguments[0], "history", path);
     if (status == CTL_DONE) {
         request_add(path, "format", "trace");
-        add_from(path, ctl->argument_count > 1 ? ctl->arguments[1] : "1h");
+        add_from(path, ago);
         status = save_get(ctl, client, path, TRACE_WAIT_MS);
     }
     client_close(client);
@@ -109,8 +129,7 @@ enum ctl_exit command_purge(const struct ctl *ctl)
     const char *word = ctl->arguments[0];
     struct client *client = NULL;
     char path[REQUEST_PATH_MAX], body[64] = "{\"all\":true}";
-    size_t digits = strspn(word, "0123456789");
-    bool age = digits && digits < 8 && strlen(word) == digits + 1 && strchr("smhd", word[digits]);
+    bool age = is_age(word);
     enum ctl_exit status = client_open(ctl, &client);
     if (age)
         snprintf(body, sizeof body, "{\"before\":\"-%s\"}", word);

@@ -1,5 +1,6 @@
 #include "tallyctl/setting.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,15 @@ static const struct setting *setting_find(const char *word, size_t bytes)
     return NULL;
 }
 
+static void fail_unknown(const char *word, int bytes)
+{
+    char known[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < SETTINGS && used < sizeof known; i++)
+        used += (size_t)snprintf(known + used, sizeof known - used, " %s", settings[i].word);
+    ctl_fail(CTL_USAGE, "unknown setting '%.*s'; there are:%s", bytes, word, known);
+}
+
 /* Adds one; false: it is wrong, which has been said. */
 static bool setting_add(json_t *body, const char *word)
 {
@@ -110,7 +120,7 @@ static bool setting_add(json_t *body, const char *word)
     if (!equals)
         ctl_fail(CTL_USAGE, "a setting is SETTING=VALUE, not '%s': tallyctl help lists them", word);
     else if (!setting)
-        ctl_fail(CTL_USAGE, "unknown setting '%.*s': tallyctl help lists them", (int)(equals - word), word);
+        fail_unknown(word, (int)(equals - word));
     else if (json_object_get(body, setting->member))
         ctl_fail(CTL_USAGE, "%s is set twice", setting->word);
     else if (json_object_set_new(body, setting->member, setting->read(equals + 1)) != 0)

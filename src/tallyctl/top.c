@@ -1,5 +1,6 @@
 #include "tallyctl/top.h"
 
+#include <ctype.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,17 @@ static enum ctl_exit run_once(struct top *top)
     return wake_interrupted() ? CTL_INTERRUPTED : CTL_DONE;
 }
 
+static enum ctl_exit fail_sort(const char *sort)
+{
+    char headings[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < TOP_COLUMNS && used < sizeof headings; i++)
+        used += (size_t)snprintf(headings + used, sizeof headings - used, " %s", top_columns[i].heading);
+    for (char *at = headings; *at; at++)
+        *at = (char)tolower((unsigned char)*at);
+    return ctl_fail(CTL_USAGE, "--sort takes one of these, with + or - before it if you like, not '%s':%s", sort, headings);
+}
+
 static enum ctl_exit set_up(struct top *top)
 {
     char query[REQUEST_PATH_MAX] = "";
@@ -87,7 +99,7 @@ static enum ctl_exit set_up(struct top *top)
         top->model.sort = top_column_find(sort + (*sort == '+' || *sort == '-'));
     }
     if (top->model.sort == TOP_COLUMNS)
-        return ctl_fail(CTL_USAGE, "--sort takes a heading of top, such as bytes, objects, gc%% or p99, not '%s'", sort);
+        return fail_sort(sort);
     request_add_labels(query, &top->ctl->labels);
     int length = snprintf(top->query, sizeof top->query, "%s%s", *query ? query + 1 : "", *query ? "&" : "");
     return length < (int)sizeof top->query ? CTL_DONE : ctl_fail(CTL_USAGE, "that is too long");

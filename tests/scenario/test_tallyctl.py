@@ -116,7 +116,7 @@ class Ctl(Scenario):
         self.assertEqual(json.loads(self.succeeds("set", "ledger", "manager=refcount", "--json"))["manager"], "refcount")
         for words in (["collect", "ledger"], ["set", "ledger", "thresholds=1,2,3"]):
             self.assertRegex(self.fails(1, *words), "^tallyctl: operation .+ failed: this manager does not have that$")
-        self.assertIn('member "manager"', self.fails(1, "set", "ledger", "manager=boehm"))
+        self.assertIn('member "manager"', self.fails(2, "set", "ledger", "manager=boehm"))
         for words in (["max-pause=soon"], ["manager"], ["speed=1"], ["events=all", "events=off"], []):
             self.fails(2, "set", "ledger", *words)
 
@@ -135,7 +135,7 @@ class Ctl(Scenario):
         self.assertRegex(self.succeeds("referrers", "ledger", "0"), r"(?m)^ +1 +- +\d+ +node ")
         self.assertIn("entry", self.fails(4, "referrers", "ledger", "6"))
         self.assertRegex(self.succeeds("objects", "ledger", "leaf", "--heap", "1"), r"(?m)^ +1 +- +\d+ +leaf ")
-        self.assertIn("type", self.fails(1, "objects", "ledger", "100% unknown & more"))
+        self.assertIn("type", self.fails(2, "objects", "ledger", "100% unknown & more"))
         self.assertEqual(self.succeeds("garbage", "ledger", "clear"), "6 references of the garbage list were given back\n")
         self.assertEqual(json.loads(self.succeeds("garbage", "ledger", "--json"))["garbage"], [])
         for words in (["garbage", "ledger", "clean"], ["cycles", "ledger", "all"], ["referrers", "ledger", "x"], ["types", "ledger", "then"]):
@@ -229,6 +229,21 @@ class Ctl(Scenario):
                       ["list", "--wait"], ["list", "--wait", "x"], ["list", "--wait", "-1s"], ["list", "--wait", "61s"],
                       ["list", "--heap", "0"], ["list", "--heap", "x"], ["list", "--runtime-dir", ""]):
             self.fails(2, *words)
+
+    def test_a_wrong_value_is_2_and_the_right_ones_are_named(self):
+        self.host()
+        for words, right in (("list --sort best", "live_bytes"), ("list --state well", "live gone"), ("top --once --sort best", "objects"),
+                             ("types ledger --sort +best", "live_bytes"), ("collections ledger --sort best", "pause_ns"),
+                             ("operations --state well", "queued"), ("alerts --state well", "firing resolved"),
+                             ("compare now:ledger now:ledger --state well", "new grown"), ("compare now:ledger now:ledger --sort best", "delta_bytes"),
+                             ("events ledger --kind best", "alloc free_refcount"), ("tail events ledger --kind best", "alloc free_refcount"),
+                             ("set ledger best=1", "thresholds"), ("set ledger manager=best", "generational"), ("set ledger events=best", "off"),
+                             ("batch set best=1 --name ledger", "thresholds"), ("collect ledger best", "0, 1 or 2"),
+                             ("history ledger live_bytes,liv", '"liv"; there are: live_objects live_bytes'),
+                             ("history ledger live_bytes soon", "30m"), ("trace ledger soon", "30m"), ("snapshot ledger --mode best", "clone"),
+                             ("snapshot ledger --format best", "pprof"), ("token create best --scope all", "read, control or admin"),
+                             ("list --color best", "never")):
+            self.assertIn(right, self.fails(2, *words.split()), words)
 
     def test_help_and_version(self):
         text = self.succeeds("--help")

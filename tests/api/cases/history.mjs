@@ -19,7 +19,15 @@ export const cases = [
     { route: "GET /v1/processes/{id}/history", at: { id: "ledger" }, query: { format: "csv" },
       check: ({ text }) => assert.match(text, /^time,"live_bytes","live_bytes min","live_bytes max",[^\r]*\r\n2/) },
     { route: "GET /v1/processes/{id}/history", at: { id: "ledger" }, headers: { accept: "text/csv" }, check: ({ text }) => assert.match(text, /^time,/) },
-    ...[{ series: "weather" }, { series: "type:node" }, { series: "type:node.weather" }, { from: "yesterday" }, { from: "2026-02-30T00:00:00Z" },
+    ...["weather", "type:node", "type:node.weather", "rest.collections", "type:ä".repeat(30)].map((series) => (
+        { route: "GET /v1/processes/{id}/history", at: { id: "ledger" }, query: { series: `live_bytes,${encodeURI(series)}` }, status: 422,
+          code: "bad_value", check: ({ json }) => {
+            assert.equal(json.parameter, "series");
+            const whole = Buffer.byteLength(series) <= 80;
+            assert.ok(json.detail.includes(`there is no "${whole ? `${series}"` : "type:ätype:ä"}`), json.detail);
+            assert.match(json.detail, /there are: live_objects live_bytes .* candidates_due; .* with PATH one of: live_objects .* frees\.cycle$/);
+        } })),
+    ...[{ from: "yesterday" }, { from: "2026-02-30T00:00:00Z" },
         { from: "now", to: "-1h" }, { step: "1ms" }, { series: Array(17).fill("live_bytes").join(",") }].map((query) => (
             { route: "GET /v1/processes/{id}/history", at: { id: "ledger" }, query, status: 422, code: "bad_value" })),
     { route: "GET /v1/processes/{id}/history", at: { id: "nobody" }, status: 404, code: "no_such_process" },

@@ -134,6 +134,12 @@ static void test_query_tells_its_resolution(void **state)
     assert_int_equal(history_query(simulation.history, &query, &answer), -EINVAL);
     query.process = "00000000000000000000000000000002";
     assert_int_equal(history_query(simulation.history, &query, &answer), -ENOENT);
+    static const char *const known[] = {"live_bytes", "type:a,b.live_bytes", "rest.frees.cycle"},
+                      *const unknown[] = {"weather", "", "rest.", "rest.collections", "type:", "type:type0", "type:type0.collections"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        assert_true(history_column_known(known[i]));
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        assert_false(history_column_known(unknown[i]));
     simulation_close(&simulation, false);
     simulation_free(&simulation, &process, 1);
 }
