@@ -285,6 +285,11 @@ static bool download_add(struct api *api, struct download *download)
     return room;
 }
 
+static bool packs(const struct request *request, enum snapshot_format format)
+{
+    return format != SNAPSHOT_PPROF && form_of(request).gzip;
+}
+
 /* One that counts, with both references; NULL: none may begin, or no memory. Takes the graph over. */
 static struct download *download_new(struct request *request, struct snapshot_graph *graph, enum snapshot_format format)
 {
@@ -306,7 +311,7 @@ static struct download *download_new(struct request *request, struct snapshot_gr
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&download->taken, &clock);
     pthread_condattr_destroy(&clock);
-    download->gzip = format != SNAPSHOT_PPROF && form_of(request).gzip &&
+    download->gzip = packs(request, format) &&
                      deflateInit2(&download->deflate, 3, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK;
     if (download_add(request->api, download))
         return download;
@@ -319,7 +324,7 @@ static struct download *download_new(struct request *request, struct snapshot_gr
 }
 
 /* A file's name as any system takes it. */
-static void headers_add(struct MHD_Response *response, const struct download *download, const struct snapshot_artifact *artifact)
+static void headers_add(struct MHD_Response *response, enum snapshot_format format, bool gzip, const struct snapshot_artifact *artifact)
 {
     char name[64], text[192];
     snprintf(name, sizeof name, "%.60s", artifact->meta.name);
@@ -327,13 +332,23 @@ static void headers_add(struct MHD_Response *response, const struct download *do
         if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", *at))
             *at = '_';
     snprintf(text, sizeof text, "attachment; filename=\"%s-heap%u-%s.%s\"", name, (unsigned)artifact->meta.heap, artifact->id,
-             formats[download->format].ending);
+             formats[format].ending);
     MHD_add_response_header(response, "Content-Type", MEDIA_TYPE);
     MHD_add_response_header(response, "Content-Disposition", text);
     MHD_add_response_header(response, "Vary", "Accept-Encoding");
-    if (download->gzip)
+    if (gzip)
         MHD_add_response_header(response, "Content-Encoding", "gzip");
     respond_headers(response, false);
+}
+
+/* Without a place among the downloads, or a look at the files. */
+static enum MHD_Result download_head(struct request *request, const struct snapshot_artifact *artifact, enum snapshot_format format)
+{
+    struct MHD_Response *response = head_new();
+    if (!response)
+        return MHD_NO;
+    headers_add(response, format, packs(request, format), artifact);
+    return respond_queue(request, MHD_HTTP_OK, response);
 }
 
 static bool thread_start(struct download *download)
@@ -349,7 +364,7 @@ enum MHD_Result download_start(struct request *request, const struct snapshot_ar
     while (strcmp(formats[which].word, format) != 0)
         which++;
     if (request->head)
-        return respond_head(request, MEDIA_TYPE);
+        return download_head(request, artifact, (enum snapshot_format)which);
     if (snapshot_graph_open(request->api->snapshots, artifact->id, &graph))
         return respond_problem(request, PROBLEM_no_such_artifact, NULL);
     struct download *download = download_new(request, graph, (enum snapshot_format)which);
@@ -366,7 +381,7 @@ enum MHD_Result download_start(struct request *request, const struct snapshot_ar
             download_unref(download);
         return respond_problem(request, PROBLEM_internal, "out of memory");
     }
-    headers_add(response, download, artifact);
+    headers_add(response, download->format, download->gzip, artifact);
     request->download = download;
     asked_once(request, "artifact_download", artifact->id, "done", format);
     return respond_queue(request, MHD_HTTP_OK, response);

@@ -215,11 +215,21 @@ static ssize_t no_body(void *arg, uint64_t position, char *out, size_t room)
     return MHD_CONTENT_READER_END_OF_STREAM;
 }
 
-enum MHD_Result respond_head(struct request *request, const char *type)
+struct MHD_Response *head_new(void)
 {
     struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, no_body, NULL, NULL);
     /* Else libmicrohttpd 0.9.75 sends the last chunk behind the header, where the next answer has to begin. */
-    if (!response || MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END) != MHD_YES)
+    if (response && MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END) != MHD_YES) {
+        MHD_destroy_response(response);
+        return NULL;
+    }
+    return response;
+}
+
+enum MHD_Result respond_head(struct request *request, const char *type)
+{
+    struct MHD_Response *response = head_new();
+    if (!response)
         return MHD_NO;
     MHD_add_response_header(response, "Content-Type", form_of(request).lines ? "application/x-ndjson" : type);
     respond_headers(response, false);

@@ -67,6 +67,8 @@ enum MHD_Result respond_allow(struct request *request, bool allowed, const char 
 void respond_headers(struct MHD_Response *response, bool page);
 /* 200 to a HEAD, without the length that only the GET would tell (RFC 9110, 8.6). type: of the body that there would be. */
 enum MHD_Result respond_head(struct request *request, const char *type);
+/* The same for one whose headers the caller adds; NULL: out of memory. */
+struct MHD_Response *head_new(void);
 /* Takes the response over. A stranger that has asked often enough is told to come again. */
 enum MHD_Result respond_queue(struct request *request, unsigned status, struct MHD_Response *response);
 /* Sends what a worker has made. */

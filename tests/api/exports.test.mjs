@@ -26,12 +26,12 @@ describe("downloads", () => {
     after(() => world.stop());
 
     /** The answer, whose body has not been read. */
-    const ask = (target, headers = {}) => new Promise((done, failed) => {
-        request({ socketPath: join(world.run, "api.sock"), path: target, headers: { host: "x", ...headers }, agent: false }, done)
+    const ask = (target, headers = {}, method = "GET") => new Promise((done, failed) => {
+        request({ socketPath: join(world.run, "api.sock"), method, path: target, headers: { host: "x", ...headers }, agent: false }, done)
             .on("error", failed).end();
     });
-    const bytes = async (target, headers) => {
-        const answer = await ask(target, headers);
+    const bytes = async (target, headers, method) => {
+        const answer = await ask(target, headers, method);
         const pieces = [];
         for await (const piece of answer) {
             pieces.push(piece);
@@ -59,6 +59,19 @@ describe("downloads", () => {
         }
         assert.deepEqual([...sums].sort(), types.map((type) => (
             [type.type, [type.objects, type.bytes + type.native_bytes, type.retained_bytes]])).sort());
+    });
+
+    test("a HEAD has the headers of the GET", async () => {
+        const ticket = (await world.call("POST", `${path}/ticket`, { body: { format: "pprof" } })).json.url;
+        for (const target of [`${path}?format=ndjson`, `${path}?format=pprof`, `${path}?format=heapsnapshot`, ticket]) {
+            const headers = { "accept-encoding": "gzip" };
+            const told = (await bytes(target, headers, "HEAD")).answer, sent = (await bytes(target, headers)).answer;
+            assert.equal(sent.statusCode, 200, target);
+            assert.ok(sent.headers["content-disposition"], target);
+            for (const name of ["content-type", "content-disposition", "content-encoding", "vary", "cache-control", "x-content-type-options"]) {
+                assert.equal(told.headers[name], sent.headers[name], `${name} of ${target}`);
+            }
+        }
     });
 
     test("NDJSON has every object and edge, and gzip the same", async () => {
