@@ -49,7 +49,8 @@ struct top {
 
     enum top_mode mode, back; /* back: where help and confirm return to */
     size_t first;             /* row on top of the list */
-    unsigned shown;           /* rows that the list had room for when it was drawn last */
+    unsigned shown;           /* rows that the list, tab or help had room for when it was drawn last */
+    unsigned help_first;      /* line on top of the help */
     bool paused, quit;
     char message[TOP_TEXT_MAX]; /* of the last line; "": the keys */
     bool warning;               /* it is one */

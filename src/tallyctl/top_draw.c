@@ -202,14 +202,24 @@ static const struct { const char *keys, *what; } help_lines[] = {
 #undef TOP_HELP
 };
 
-static void draw_help(struct canvas *canvas)
+#define HELP_LINES ((unsigned)(sizeof help_lines / sizeof *help_lines))
+
+/* Where not all of it fits, keys scroll. */
+static void draw_help(struct top *top, struct canvas *canvas)
 {
+    unsigned room = canvas->rows - 3, most = HELP_LINES > room ? HELP_LINES - room : 0;
+    top->shown = room;
+    top->help_first = top->help_first < most ? top->help_first : most;
     canvas_put(canvas, 0, 0, canvas->columns, CANVAS_BOLD, false, "tallyctl top: keys");
-    for (unsigned i = 0; i < sizeof help_lines / sizeof *help_lines && i + 3 < canvas->rows; i++) {
-        canvas_put(canvas, i + 2, 0, 26, CANVAS_BOLD, false, help_lines[i].keys);
-        canvas_put(canvas, i + 2, 28, canvas->columns, CANVAS_PLAIN, false, help_lines[i].what);
+    for (unsigned i = 0; i < room && top->help_first + i < HELP_LINES; i++) {
+        canvas_put(canvas, i + 2, 0, 26, CANVAS_BOLD, false, help_lines[top->help_first + i].keys);
+        canvas_put(canvas, i + 2, 28, canvas->columns, CANVAS_PLAIN, false, help_lines[top->help_first + i].what);
     }
-    canvas_put(canvas, canvas->rows - 1, 0, canvas->columns, CANVAS_DIM, false, "any key goes back");
+    canvas_printf(canvas, canvas->rows - 1, 0, canvas->columns, CANVAS_DIM, "%sany %skey goes back",
+                  !most                       ? ""
+                  : top->help_first < most    ? "Down PgDn: more; "
+                                              : "Up PgUp: what was before; ",
+                  most ? "other " : "");
 }
 
 /* Rows: title, sums, filter, headings; below the list two of description and the last line. */
@@ -221,7 +231,7 @@ void top_draw(struct top *top, struct canvas *canvas)
         return;
     }
     if (behind == TOP_MODE_HELP) {
-        draw_help(canvas);
+        draw_help(top, canvas);
         return;
     }
     if (behind == TOP_MODE_PAGE) {

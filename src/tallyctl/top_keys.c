@@ -62,6 +62,7 @@ static bool common(struct top *top, int key)
     case '?': case 'h': case TOP_KEY_HELP:
         top->back = top->mode;
         top->mode = TOP_MODE_HELP;
+        top->help_first = 0;
         return true;
     default: return false;
     }
@@ -150,6 +151,16 @@ static void key_filter(struct top *top, int key)
     top_model_order(&top->model);
 }
 
+/* What is beyond its end, drawing takes back. */
+static void key_help(struct top *top, int key)
+{
+    long step = distance(top, key), at = (long)top->help_first + step;
+    if (step)
+        top->help_first = at < 0 ? 0 : (unsigned)at;
+    else
+        top->mode = top->back;
+}
+
 void top_key(struct top *top, int key)
 {
     if (key == TOP_KEY_RESIZE)
@@ -164,7 +175,7 @@ void top_key(struct top *top, int key)
         key_page(top, key);
         break;
     case TOP_MODE_HELP:
-        top->mode = top->back;
+        key_help(top, key);
         break;
     case TOP_MODE_FILTER:
         key_filter(top, key);

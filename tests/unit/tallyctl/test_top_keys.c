@@ -181,6 +181,42 @@ static void test_top_draws_help_and_page_within_every_size(void **state)
     check_all_sizes();
 }
 
+/* The lines of the help that a screen of `rows` shows, each once more in `seen`. */
+static void look(unsigned rows, unsigned *seen)
+{
+    static const char *const words[] = {
+#define TOP_HELP(keys, what) what,
+#include "tallyctl/top_help.def"
+#undef TOP_HELP
+    };
+    struct canvas canvas = {.rows = rows, .columns = 80};
+    top_draw(&top, &canvas);
+    for (size_t i = 0; i < canvas.count; i++)
+        for (size_t word = 0; word < sizeof words / sizeof *words; word++)
+            seen[word] += strncmp(canvas.runs[i].text, words[word], strlen(words[word])) == 0; /* blanks follow */
+    canvas_fini(&canvas);
+}
+
+static void test_help_scrolls_where_it_does_not_fit(void **state)
+{
+    unsigned seen[64] = {0};
+    (void)state;
+    type("?");
+    for (unsigned i = 0; i < 9; i++) {
+        look(8, seen);
+        top_key(&top, TOP_KEY_PAGE_DOWN);
+        assert_int_equal(top.mode, TOP_MODE_HELP);
+    }
+    assert_int_equal(seen[0], 1);
+    for (unsigned word = 0; word < 16; word++)
+        assert_true(seen[word]); /* the last screen is shown again and again */
+    top_key(&top, TOP_KEY_HOME);
+    look(8, seen);
+    assert_int_equal(seen[0], 2);
+    type("x");
+    assert_int_equal(top.mode, TOP_MODE_LIST);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +224,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_top_keys_sort_within_the_columns, begin, end),
         cmocka_unit_test_setup_teardown(test_top_keys_ask_before_a_control, begin, end),
         cmocka_unit_test_setup_teardown(test_top_keys_help_and_page_go_back_to_where_they_were, begin, end),
+        cmocka_unit_test_setup_teardown(test_help_scrolls_where_it_does_not_fit, begin, end),
         cmocka_unit_test_setup_teardown(test_top_draws_help_and_page_within_every_size, begin, end),
     };
     setlocale(LC_CTYPE, "C.UTF-8");
