@@ -12,6 +12,7 @@
 #include "snapshot/snapshot.h"
 
 #define ROWS_STANDARD 20u
+#define EXTERNAL_SORT "references" /* of the one list that has pages */
 #define CONFIDENCE_LEAST 0.1
 #define ALWAYS_LEAST 16u /* candidates, of which half have survived */
 #define FEW 64u
@@ -341,35 +342,35 @@ static json_t *external_rows(const struct snapshot_artifact *artifact, const str
     for (uint32_t i = 0; i < totals->types; i++) {
         struct snapshot_type_row row = snapshot_graph_type(graph, i);
         if (row.external)
-            json_array_append_new(list, json_pack("{s:o, s:s%, s:o, s:o, s:o, s:o, s:s}", "heap", view_number(artifact->meta.heap),
-                                                  "type", row.name.at, row.name.bytes, "references", view_number(row.external),
+            json_array_append_new(list, json_pack("{s:o, s:s%, s:o, s:o, s:o, s:o, s:o, s:s}", "heap", view_number(artifact->meta.heap),
+                                                  "type", row.name.at, row.name.bytes, "type_row", view_number(row.row), "references", view_number(row.external),
                                                   "objects", view_number(row.objects), "roots", view_number(row.roots),
                                                   "retained_bytes", view_number(row.retained), "artifact", artifact->id));
     }
     return list;
 }
 
-static int external_order(const void *first, const void *second)
+/* A page of them, those with most references first; steals the list. */
+static json_t *external_page(const struct asking *asking, json_t *all, json_t **next)
 {
-    json_int_t a = json_integer_value(json_object_get(*(json_t *const *)first, "references"));
-    json_int_t b = json_integer_value(json_object_get(*(json_t *const *)second, "references"));
-    return (a < b) - (a > b);
-}
-
-/* Sorted, and no more of it than is asked for; steals the list. */
-static json_t *external_cut(json_t *list, size_t limit)
-{
-    size_t count = json_array_size(list);
-    json_t **rows = malloc((count + 1) * sizeof *rows), *cut = json_array();
-    for (size_t i = 0; rows && i < count; i++)
-        rows[i] = json_array_get(list, i);
-    if (rows)
-        qsort(rows, count, sizeof *rows, external_order);
-    for (size_t i = 0; rows && i < count && i < limit; i++)
-        json_array_append(cut, rows[i]);
-    free(rows);
-    json_decref(list);
-    return cut;
+    size_t count = json_array_size(all), from = 0, to = 0;
+    struct list list = {.rows = calloc(count + 1, sizeof *list.rows), .word = EXTERNAL_SORT, .down = true};
+    json_t *page = json_array();
+    *next = json_null();
+    for (; list.rows && list.count < count; list.count++) {
+        json_t *row = json_array_get(all, list.count);
+        list.rows[list.count] =
+            (struct list_row){.item = row, .number = (uint64_t)json_integer_value(json_object_get(row, "references")),
+                              .id = json_string_value(json_object_get(row, "artifact")),
+                              .part = (uint64_t)json_integer_value(json_object_get(row, "type_row"))};
+    }
+    if (list.rows)
+        *next = list_page(asking->request, &list, ROWS_STANDARD, &from, &to);
+    for (; from < to; from++)
+        json_array_append(page, (json_t *)(uintptr_t)list.rows[from].item);
+    free(list.rows);
+    json_decref(all);
+    return page;
 }
 
 static void external_set(json_t *json, json_t *complete, const struct asking *asking)
@@ -392,13 +393,15 @@ static void external_set(json_t *json, json_t *complete, const struct asking *as
         snapshot_graph_close(graph);
     }
     size_t rows = json_array_size(list);
-    list = external_cut(list, asking->limit);
+    json_t *next;
+    list = external_page(asking, list, &next);
     json_t *how = completeness(read >= heaps && read, !read          ? "not known: take a snapshot"
                                                       : read < heaps ? "of some heaps: take a snapshot of the others"
                                                                      : NULL);
     json_object_set_new(how, "as_of", count ? view_time(found[0].taken_wall_ns) : json_null());
     json_object_set_new(how, "rows", view_number(rows));
     json_object_set_new(json, "external", read ? list : json_null());
+    json_object_set_new(json, "next_cursor", next);
     json_object_set_new(complete, "external", how);
     if (!read)
         json_decref(list);
@@ -423,7 +426,8 @@ enum MHD_Result api_suspects(struct request *request)
     enum MHD_Result result = MHD_NO;
     const struct stats_view *view = stats_view_get_new(request->api->stats);
     struct asking asking = {.request = request, .limit = (size_t)request_integer(request, "limit", ROWS_STANDARD)};
-    asking.process = request_process(request, view, &result);
+    if (list_cursor_check(request, EXTERNAL_SORT, true, &result))
+        asking.process = request_process(request, view, &result);
     if (asking.process && request_heap(request, asking.process, &asking.heap, &result)) {
         asking.cycles = operations_newest_new(operations, asking.process->id, WIRE_COMMAND_CYCLES, asking.heap);
         asking.candidates = operations_newest_new(operations, asking.process->id, WIRE_COMMAND_CANDIDATES, asking.heap);

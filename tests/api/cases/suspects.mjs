@@ -46,6 +46,16 @@ export const cases = [["", live], ["/heaps/{n}", heap]].flatMap(([below, at]) =>
         assert.deepEqual(external.map((one) => one.references), external.map((one) => one.references).sort((a, b) => b - a));
         const types = (await world.call("GET", `/v1/artifacts/${artifact}/types?limit=1000`)).json.types;
         external.forEach((one) => assert.equal(types.find(({ type }) => type === one.type).external, one.references));
+        assert.ok(external.length > 1);
+        const paged = [];
+        for (let cursor = ""; cursor !== null && paged.length <= external.length;) {
+            const page = await ask(world, `suspects?limit=1${cursor && `&cursor=${cursor}`}`);
+            assert.equal(page.external.length, 1);
+            assert.equal(page.completeness.external.rows, external.length);
+            paged.push(...page.external);
+            cursor = page.next_cursor;
+        }
+        assert.deepEqual(paged, external);
         await world.call("DELETE", `/v1/artifacts/${artifact}`);
     } },
     { route: "GET /v1/processes/{id}/suspects", at: { id: "gone" }, check: ({ json }) => assert.equal(json.state, "gone") },
