@@ -10,12 +10,11 @@
 
 struct audit {
     pthread_mutex_t lock; /* everything below */
-    uint64_t count;       /* of all; the newest is at (count - 1) % AUDIT_KEPT */
+    uint64_t count;       /* of all records */
     audit_sink_fn sink;
     void *sink_arg;
     struct log_limit log;
     uint64_t refused_second, refused_count, left_out;
-    struct audit_record records[AUDIT_KEPT];
 };
 
 struct audit *audit_new(void)
@@ -86,30 +85,17 @@ void audit_record(struct audit *audit, const struct audit_record *record)
         return;
     pthread_mutex_lock(&audit->lock);
     if (!refused_too_often(audit, record)) {
-        struct audit_record *kept = &audit->records[audit->count % AUDIT_KEPT];
-        *kept = *record;
-        kept->seq = ++audit->count;
-        kept->wall_ns = clock_wall_ns();
-        kept->left_out = audit->left_out;
+        struct audit_record made = *record;
+        made.seq = ++audit->count;
+        made.wall_ns = clock_wall_ns();
+        made.left_out = audit->left_out;
         audit->left_out = 0;
-#define AUDIT_X(name, room) text_clean(kept->name, room);
+#define AUDIT_X(name, room) text_clean(made.name, room);
         AUDIT_TEXTS(AUDIT_X)
 #undef AUDIT_X
-        log_record(audit, kept);
+        log_record(audit, &made);
         if (audit->sink)
-            audit->sink(audit->sink_arg, kept);
+            audit->sink(audit->sink_arg, &made);
     }
     pthread_mutex_unlock(&audit->lock);
-}
-
-size_t audit_list(struct audit *audit, uint64_t before_seq, struct audit_record *records, size_t limit)
-{
-    size_t count = 0;
-    pthread_mutex_lock(&audit->lock);
-    uint64_t seq = before_seq && before_seq <= audit->count ? before_seq - 1 : audit->count;
-    uint64_t oldest = audit->count > AUDIT_KEPT ? audit->count - AUDIT_KEPT : 0;
-    for (; seq > oldest && count < limit; seq--)
-        records[count++] = audit->records[(seq - 1) % AUDIT_KEPT];
-    pthread_mutex_unlock(&audit->lock);
-    return count;
 }

@@ -1,5 +1,5 @@
-/* The audit: who has asked for what, from where, and what came of it. The last AUDIT_KEPT records are kept in
- * memory; a sink may keep them for good.
+/* The audit: who has asked for what, from where, and what came of it: a line in the log, and a sink that
+ * may keep it for good.
  *
  * What is always true
  *  - A record never changes. What ends at once leaves one; an operation leaves two with its id: `accepted` when it
@@ -12,10 +12,8 @@
 #ifndef TALLY_OPERATIONS_AUDIT_H
 #define TALLY_OPERATIONS_AUDIT_H
 
-#include <stddef.h>
 #include <stdint.h>
 
-#define AUDIT_KEPT 1000u
 #define AUDIT_REFUSED_MAX 10u
 
 /* X(NAME, room with the NUL). Texts are UTF-8 without control characters: what is too long is cut, what is neither
@@ -50,10 +48,7 @@ void audit_free(struct audit *audit);
 typedef void (*audit_sink_fn)(void *arg, const struct audit_record *record);
 void audit_to(struct audit *audit, audit_sink_fn sink, void *arg);
 
-/* Adds a copy, and says it in the log (at most LOG_LIMIT_LINES a second). audit may be NULL: no effect. */
+/* Says it in the log (at most LOG_LIMIT_LINES a second) and to the sink. audit may be NULL: no effect. */
 void audit_record(struct audit *audit, const struct audit_record *record);
-
-/* The newest first, those before `before_seq` (0: all), at most `limit`; returns how many. */
-size_t audit_list(struct audit *audit, uint64_t before_seq, struct audit_record *records, size_t limit);
 
 #endif

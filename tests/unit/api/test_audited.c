@@ -7,7 +7,7 @@
 static void expect(struct world *world, size_t back, const char *kind, const char *result, const char *code)
 {
     struct audit_record records[8];
-    assert_true(audit_list(world->audit, 0, records, 8) > back);
+    assert_true(heard_list(&world->heard, records, 8) > back);
     assert_string_equal(records[back].kind, kind);
     assert_string_equal(records[back].result, result);
     assert_string_equal(records[back].code, code);
@@ -23,7 +23,7 @@ static void test_a_control_is_audited_from_asked_to_done(void **state)
            "Content-Type: application/json\r\nContent-Length: #\r\n\r\n{ \"generation\": 1 }");
     expect(world, 1, "collect", "accepted", "");
     expect(world, 0, "collect", "succeeded", "");
-    assert_int_equal(audit_list(world->audit, 0, &record, 1), 1);
+    assert_int_equal(heard_list(&world->heard, &record, 1), 1);
     snprintf(who, sizeof who, "uid %u", (unsigned)getuid());
     snprintf(from, sizeof from, "api.sock pid %d", (int)getpid());
     assert_string_equal(record.who, who);
@@ -52,17 +52,17 @@ static void test_who_may_not_is_audited_with_his_address(void **state)
     struct audit_record records[4];
     ask_on(world, dial_tcp(world), "POST " P "/collect HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\n\r\n");
     expect(world, 0, "collect", "refused", "unauthorized");
-    assert_int_equal(audit_list(world->audit, 0, records, 4), 1);
+    assert_int_equal(heard_list(&world->heard, records, 4), 1);
     assert_string_equal(records[0].who, "nobody");
     assert_int_equal(strncmp(records[0].from, "127.0.0.1:", 10), 0);
     ask_on(world, dial_tcp(world), "GET " P " HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\n\r\n");
     ask_on(world, dial_tcp(world),
            "GET " P " HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\n" BEARER "\r\n");
-    assert_int_equal(audit_list(world->audit, 0, records, 4), 1); /* reading leaves nothing */
+    assert_int_equal(heard_list(&world->heard, records, 4), 1); /* reading leaves nothing */
     ask_on(world, dial_tcp(world),
            "POST " P "/collect HTTP/1.1\r\nHost: 127.0.0.1:$\r\nConnection: close\r\n" BEARER "\r\n");
     expect(world, 1, "collect", "accepted", "");
-    assert_int_equal(audit_list(world->audit, 0, records, 1), 1);
+    assert_int_equal(heard_list(&world->heard, records, 1), 1);
     assert_string_equal(records[0].who, "token");
 }
 

@@ -212,7 +212,7 @@ static void test_batches_take_what_fits(void **state)
     }
     assert_int_equal(status_of(ask(world, "POST", "/v1/batch", "{\"selector\":{\"ids\":[\"4243\"]},\"kind\":\"freeze\"}")), 422);
     struct audit_record record;
-    assert_int_equal(audit_list(world->audit, 0, &record, 1), 1);
+    assert_int_equal(heard_list(&world->heard, &record, 1), 1);
     assert_string_equal(record.kind, "freeze");
     assert_string_equal(record.target, "1 processes");
     world->host = HOST_REFUSES;

@@ -22,6 +22,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../operations/heard.h"
 #include "api/private.h"
 #include "base/clock.h"
 #include "intake/intake.h"
@@ -35,7 +36,7 @@
 struct world {
     struct stats *stats;
     struct intake_sink sink;
-    struct audit *audit;
+    struct heard heard; /* by the audit */
     struct operations *operations;
     struct rules *rules;
     struct api *api;
@@ -113,8 +114,8 @@ static int world_start(void **state)
     snprintf(world->sessions, sizeof world->sessions, "%s/sessions", world->folder);
     world->stats = stats_new();
     stats_sink_init(world->stats, &world->sink);
-    world->audit = audit_new();
-    world->operations = operations_new("feedbeef", world_send, world, world->audit);
+    heard_start(&world->heard);
+    world->operations = operations_new("feedbeef", world_send, world, world->heard.audit);
     world->rules = rules_new(&(struct rules_options){.operations = world->operations, .command = api_command_read});
     world->host = HOST_SUCCEEDS;
     int tcp = listen_tcp("127.0.0.1", "0");
@@ -125,7 +126,7 @@ static int world_start(void **state)
     world_sample(world, 1, 10, true);
     *state = world;
     return api_start(&(struct api_options){.stats = world->stats, .operations = world->operations,
-                                           .audit = world->audit, .rules = world->rules, .tcp_fd = tcp, .unix_fd = local, .tcp_address = world->address, .loopback = true,
+                                           .audit = world->heard.audit, .rules = world->rules, .tcp_fd = tcp, .unix_fd = local, .tcp_address = world->address, .loopback = true,
                                            .start_id = "feedbeef", .token = TOKEN, .sessions_path = world->sessions,
                                            .runtime_dir = world->folder, .state_dir = world->folder},
                      &world->api);
@@ -139,7 +140,7 @@ static int world_stop(void **state)
     assert_true(clock_mono_ns() - start < 1000000000u);
     rules_free(world->rules);
     operations_free(world->operations);
-    audit_free(world->audit);
+    audit_free(world->heard.audit);
     world->sink.released(world->stats, world->process);
     stats_free(world->stats);
     unlink(world->socket);

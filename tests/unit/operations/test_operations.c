@@ -13,13 +13,14 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "heard.h"
 #include "operations/operations.h"
 #include "tally.h"
 
 #define PROCESS "0123456789abcdef0123456789abcdef"
 
 struct world {
-    struct audit *audit;
+    struct heard heard; /* by the audit */
     struct operations *operations;
     int send_result;
     atomic_uint sent, cancelled, told;
@@ -48,8 +49,8 @@ static void changed(void *arg, const char *id)
 static int start_world(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
-    world->audit = audit_new();
-    world->operations = operations_new("aabbccdd", send_command, world, world->audit);
+    heard_start(&world->heard);
+    world->operations = operations_new("aabbccdd", send_command, world, world->heard.audit);
     operations_on_change(world->operations, changed, world);
     *state = world;
     return 0;
@@ -59,7 +60,7 @@ static int stop_world(void **state)
 {
     struct world *world = *state;
     operations_free(world->operations);
-    audit_free(world->audit);
+    audit_free(world->heard.audit);
     free(world);
     return 0;
 }
@@ -356,7 +357,7 @@ static void test_every_operation_is_audited(void **state)
     begin(world, 2, 1000, two);
     ack(world, 1, 1, WIRE_ACK_SUCCEEDED, 3);
     operations_process_gone(world->operations, PROCESS);
-    assert_int_equal(audit_list(world->audit, 0, records, 8), 4);
+    assert_int_equal(heard_list(&world->heard, records, 8), 4);
     assert_string_equal(records[3].result, "accepted");
     assert_string_equal(records[2].result, "accepted");
     assert_string_equal(records[1].result, "succeeded");

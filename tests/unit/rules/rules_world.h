@@ -2,6 +2,7 @@
 #ifndef TESTS_UNIT_RULES_WORLD_H
 #define TESTS_UNIT_RULES_WORLD_H
 
+#include "../operations/heard.h"
 #include "../stats/world.h"
 
 #include <sys/stat.h>
@@ -13,7 +14,7 @@
 
 struct rules_world {
     struct world *world;
-    struct audit *audit;
+    struct heard heard; /* by the audit */
     struct operations *operations;
     struct rules *rules;
     char folder[64], path[96];
@@ -69,8 +70,8 @@ static inline int rules_setup(void **state)
     snprintf(world->folder, sizeof world->folder, "/tmp/tally-rules-XXXXXX");
     assert_non_null(mkdtemp(world->folder));
     snprintf(world->path, sizeof world->path, "%s/rules.json", world->folder);
-    world->audit = audit_new();
-    world->operations = operations_new("00000000", take_command, world, world->audit);
+    heard_start(&world->heard);
+    world->operations = operations_new("00000000", take_command, world, world->heard.audit);
     world->rules = rules_open(world);
     *state = world;
     return 0;
@@ -83,7 +84,7 @@ static inline int rules_teardown(void **state)
     char command[128];
     rules_free(world->rules);
     operations_free(world->operations);
-    audit_free(world->audit);
+    audit_free(world->heard.audit);
     snprintf(command, sizeof command, "rm -rf %s", world->folder);
     assert_int_equal(system(command), 0);
     teardown(&inner);

@@ -96,7 +96,7 @@ static void test_controls_are_operations_of_the_rule(void **state)
     at(world, 1);
     assert_int_equal(world->sent, 1);
     assert_int_equal(world->last.generation, 1);
-    assert_int_equal(audit_list(world->audit, 0, records, 4), 2); /* its start, and its end */
+    assert_int_equal(heard_list(&world->heard, records, 4), 2); /* its start, and its end */
     const struct audit_record *start = &records[1];
     assert_string_equal(start->who, "rule big");
     assert_string_equal(start->kind, "collect");
