@@ -19,7 +19,7 @@ bool baseline_find(const struct api *api, const char *id, struct stats_baseline 
            parse_number(id + length + 2, UINT64_MAX, &number) && stats_baseline_find(api->stats, number, out);
 }
 
-json_t *baseline_json(const struct api *api, const struct stats_baseline *baseline)
+static json_t *baseline_json(const struct api *api, const struct stats_baseline *baseline)
 {
     const struct stats_process_view *process = baseline->process;
     char id[BASELINE_ID_CHARS];

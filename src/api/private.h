@@ -377,7 +377,6 @@ struct metrics_request *answers_list_new(const struct api *api, size_t *count);
 
 /* server.c */
 void request_wait(struct request *request); /* never from a worker */
-void waiting_resume(struct api *api, const char *operation);
 
 /* asked.c: what the audit is told. fill: who and from where, of what is asked of a target. once: of what has ended
  * as it was asked, with a result ("done", "refused", "failed") and a code, or "". refused: a control that the asker

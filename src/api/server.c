@@ -16,6 +16,31 @@
 
 /* ---- waiting */
 
+/* Whether it has waited long enough, whatever its operation does. */
+static bool wait_is_over(const struct request *request, uint64_t now_ns)
+{
+    return now_ns >= request->wait_until_ns || request->api->draining ||
+           (request->tail && stats_tail_ready(request->api->stats, request->tail) >= request->tail_enough);
+}
+
+/* operation: NULL: whose time is up. */
+static void waiting_resume(struct api *api, const char *operation)
+{
+    uint64_t now = clock_mono_ns();
+    pthread_mutex_lock(&api->lock);
+    for (struct request **link = &api->waiting; *link;) {
+        struct request *request = *link;
+        if (operation ? strcmp(request->operation, operation) != 0 : !wait_is_over(request, now)) {
+            link = &request->next_waiting;
+            continue;
+        }
+        *link = request->next_waiting;
+        request->suspended = false;
+        MHD_resume_connection(request->mhd);
+    }
+    pthread_mutex_unlock(&api->lock);
+}
+
 /* Suspends the request until its operation changes or its time is up; then it is handled again. */
 void request_wait(struct request *request)
 {
@@ -35,31 +60,6 @@ void request_wait(struct request *request)
     if (!operation || operation_is_over(operation->state) || api->draining)
         waiting_resume(api, request->operation);
     operations_view_free(operation);
-}
-
-/* Whether it has waited long enough, whatever its operation does. */
-static bool wait_is_over(const struct request *request, uint64_t now_ns)
-{
-    return now_ns >= request->wait_until_ns || request->api->draining ||
-           (request->tail && stats_tail_ready(request->api->stats, request->tail) >= request->tail_enough);
-}
-
-/* operation: NULL: whose time is up. */
-void waiting_resume(struct api *api, const char *operation)
-{
-    uint64_t now = clock_mono_ns();
-    pthread_mutex_lock(&api->lock);
-    for (struct request **link = &api->waiting; *link;) {
-        struct request *request = *link;
-        if (operation ? strcmp(request->operation, operation) != 0 : !wait_is_over(request, now)) {
-            link = &request->next_waiting;
-            continue;
-        }
-        *link = request->next_waiting;
-        request->suspended = false;
-        MHD_resume_connection(request->mhd);
-    }
-    pthread_mutex_unlock(&api->lock);
 }
 
 /* Of the newest state: the number in every event's id. */

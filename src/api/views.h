@@ -54,7 +54,6 @@ json_t *details_exit(int status); /* waitpid(2)'s */
 #define BASELINE_ID_CHARS 40u
 void baseline_id(const struct api *api, uint64_t number, char id[BASELINE_ID_CHARS]);
 bool baseline_find(const struct api *api, const char *id, struct stats_baseline *out);
-json_t *baseline_json(const struct api *api, const struct stats_baseline *baseline);
 
 /* weaken.c: of a shape's text, which is valid. json: {edge, reason}, or null: nothing speaks for one. mentions: whether a
  * type of this name is part of it. */

@@ -22,7 +22,7 @@
 #define LINE_ENDS 512 /* kept free for keys and brackets by what is long */
 #define FIELDS_MAX 16
 
-static const char *const level_words[] = {"fatal", "warn", "info", "debug"};
+static const char *const level_words[] = {"warn", "info", "debug"};
 static atomic_int most = LOG_LEVEL_INFO;
 static atomic_bool as_json, to_journal;
 static pthread_mutex_t limits_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -136,8 +136,7 @@ static void line_as_json(struct line *line, enum log_level level, const struct l
 /* false: nobody took it. */
 static bool journal_write(enum log_level level, const struct log_field *fields, const char *message)
 {
-    static const char priorities[] = {[LOG_LEVEL_FATAL] = '2', [LOG_LEVEL_WARN] = '4', [LOG_LEVEL_INFO] = '6',
-                                      [LOG_LEVEL_DEBUG] = '7'};
+    static const char priorities[] = {[LOG_LEVEL_WARN] = '4', [LOG_LEVEL_INFO] = '6', [LOG_LEVEL_DEBUG] = '7'};
     struct line lines[FIELDS_MAX + 2];
     struct iovec parts[FIELDS_MAX + 2];
     int count = 0;
@@ -230,17 +229,6 @@ void log_write(struct log_limit *limit, enum log_level level, const struct log_f
         say(level, LOG_FIELDS({"left_out", number}), "lines like the next were left out");
     }
     say(level, fields, message);
-}
-
-void fatal(const char *format, ...)
-{
-    char message[MESSAGE_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    say(LOG_LEVEL_FATAL, NULL, message);
-    abort();
 }
 
 /* ---- how */

@@ -1,14 +1,14 @@
 /* What tallyd says: one event a line on standard error, as text (`TIME LEVEL message key=value`) or as JSON, or an entry of
- * the journal. Control characters and what is no UTF-8 are escaped. The world's faults are warnings; fatal() is for broken
- * invariants of our own. Of one cause, which is the line of code unless log_limited() says otherwise, at most
- * LOG_LIMIT_LINES a second are said; the next that passes tells how many were not. Any thread. */
+ * the journal. Control characters and what is no UTF-8 are escaped. Of one cause, which is the line of code unless
+ * log_limited() says otherwise, at most LOG_LIMIT_LINES a second are said; the next that passes tells how many were not. Any
+ * thread. */
 #ifndef TALLY_BASE_LOG_H
 #define TALLY_BASE_LOG_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum log_level { LOG_LEVEL_FATAL, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level { LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 struct log_field {
     const char *key, *value; /* lower_case; NULL or "": left out */
@@ -36,7 +36,6 @@ struct log_limit { /* zero-initialised */
 /* fields: LOG_FIELDS(...) or NULL. */
 __attribute__((format(printf, 4, 5))) void log_write(struct log_limit *limit, enum log_level level,
                                                      const struct log_field *fields, const char *format, ...);
-__attribute__((format(printf, 1, 2), noreturn)) void fatal(const char *format, ...);
 
 /* How many lines the limits have held back since the start. */
 uint64_t log_left_out(void);

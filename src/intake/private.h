@@ -130,7 +130,7 @@ struct intake {
     uint64_t due_ns; /* the earliest look at any client */
     bool paused; /* the listener is out of epoll: no fd was left */
     uint64_t resume_ns;
-    struct log_limit refused_log, gone_log;
+    struct log_limit refused_log;
 
     pthread_mutex_t lock; /* the fields below */
     struct command commands[COMMANDS_MAX];

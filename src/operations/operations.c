@@ -136,7 +136,7 @@ void operations__tell(struct operations *operations, uint64_t number)
     pthread_mutex_unlock(&operations->lock);
 }
 
-struct operation *operations__find(const struct operations *operations, const char *id)
+static struct operation *operation_find(const struct operations *operations, const char *id)
 {
     for (struct operation *operation = operations->newest; operation; operation = operation->next)
         if (!strcmp(operation->view->id, id))
@@ -336,7 +336,7 @@ static struct operation_view *view_copy(const struct operation *operation)
 struct operation_view *operations_get_new(struct operations *operations, const char *id)
 {
     pthread_mutex_lock(&operations->lock);
-    const struct operation *operation = operations__find(operations, id);
+    const struct operation *operation = operation_find(operations, id);
     struct operation_view *copy = operation ? view_copy(operation) : NULL;
     pthread_mutex_unlock(&operations->lock);
     return copy;
@@ -400,7 +400,7 @@ static uint32_t cancel_next(struct operations *operations, const char *id, size_
 {
     uint32_t n = 0;
     pthread_mutex_lock(&operations->lock);
-    struct operation *operation = operations__find(operations, id);
+    struct operation *operation = operation_find(operations, id);
     *number = operation ? operation->view->number : 0;
     for (; operation && *at < operation->view->heap_count && !n; ++*at) {
         const struct operation_heap *heap = &operation->view->heaps[*at];

@@ -41,7 +41,6 @@ struct operations {
 };
 
 /* operations.c */
-struct operation *operations__find(const struct operations *operations, const char *id);
 bool operations__is_of(const struct operation *operation, size_t heap, const char *process, uint32_t n);
 /* Ends a heap that goes on. */
 void operations__heap_end(struct operations *operations, struct operation *operation, size_t heap,

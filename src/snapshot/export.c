@@ -9,7 +9,7 @@
 
 /* ---- bytes */
 
-void out_flush(struct out *out)
+static void out_flush(struct out *out)
 {
     if (!out->error && out->used)
         out->error = out->write(out->arg, out->bytes, out->used);
@@ -230,10 +230,10 @@ int snapshot_graph_export(struct snapshot_graph *graph, enum snapshot_format for
     out->error = 0;
     out->used = 0;
     int error = exports[format](graph, out);
-    if (!error)
+    if (!error) {
         out_flush(out);
-    if (!error)
         error = out->error;
+    }
     if (!error && !snapshot_graph_sound(graph))
         error = -EIO;
     free(out);

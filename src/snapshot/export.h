@@ -16,7 +16,6 @@ void out_bytes(struct out *out, const void *bytes, size_t count);
 void out_string(struct out *out, const char *string);
 void out_number(struct out *out, uint64_t number);
 void out_text(struct out *out, struct snapshot_text text); /* as a JSON string */
-void out_flush(struct out *out);
 /* Whether to go on: asked each OUT_STEP turns of a loop, over objects or edges. */
 #define OUT_STEP 4096u
 bool out_go(struct out *out);

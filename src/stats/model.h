@@ -85,10 +85,8 @@ struct stats {
     pthread_mutex_t tails_lock; /* the tails and what is in them; taken alone */
     _Atomic unsigned tail_count;
     struct stats_tail *tails;
-    pthread_mutex_t lock; /* view, changed */
+    pthread_mutex_t lock; /* view */
     const struct stats_view *view;
-    stats_changed_fn changed;
-    void *changed_arg;
 };
 
 /* texts.c. NULL: out of memory. type: the process's one copy of a type's name. */

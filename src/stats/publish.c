@@ -294,14 +294,10 @@ bool stats_publish(struct stats *stats)
     pthread_mutex_lock(&stats->lock);
     const struct stats_view *old = stats->view;
     stats->view = &box->view;
-    stats_changed_fn changed = stats->changed;
-    void *arg = stats->changed_arg;
     pthread_mutex_unlock(&stats->lock);
     stats_tails_publish(stats);
     if (old)
         stats_view_unref(old);
-    if (changed)
-        changed(seq, arg);
     return true;
 }
 
@@ -312,14 +308,6 @@ const struct stats_view *stats_view_get_new(struct stats *stats)
     atomic_fetch_add(&view_box_of(view)->references, 1);
     pthread_mutex_unlock(&stats->lock);
     return view;
-}
-
-void stats_on_change(struct stats *stats, stats_changed_fn changed, void *arg)
-{
-    pthread_mutex_lock(&stats->lock);
-    stats->changed = changed;
-    stats->changed_arg = arg;
-    pthread_mutex_unlock(&stats->lock);
 }
 
 static bool is_pid(const struct stats_process_view *process, const char *text)

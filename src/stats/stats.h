@@ -291,10 +291,6 @@ size_t stats_tail_take(struct stats *stats, struct stats_tail *tail, struct stat
  * like. */
 int stats_type_order(const void *first, const void *second);
 
-/* Calls `changed` after every publication, in the intake's thread, with no lock held. One listener. */
-typedef void (*stats_changed_fn)(uint64_t seq, void *arg);
-void stats_on_change(struct stats *stats, stats_changed_fn changed, void *arg);
-
 /* The rest of the door: what is kept of views, and reckoned from them. */
 #include "stats/baseline.h"
 #include "stats/forecast.h"

@@ -10,7 +10,6 @@
 #define INTERVAL_MS 1000u
 #define WAIT_MS 250u
 #define PATIENCE_MS 10000u
-#define FOLLOW_MS 1000u
 
 uint64_t top_interval_ns(const struct top *top)
 {
