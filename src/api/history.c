@@ -7,6 +7,7 @@
 #include "api/private.h"
 #include "api/views.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "history/history.h"
 
@@ -14,7 +15,6 @@
 #define CSV_POINTS 50000u
 #define TRACE_POINTS 3600u
 #define TRACE_SERIES "live_bytes,live_objects,allocations,frees.refcount,frees.cycle,candidates,pause_ns"
-#define CSV_CELL 24u
 #define LIST_LIMIT 100u
 #define PURGE_WAIT_NS 10000000000u
 
@@ -222,48 +222,27 @@ static json_t *answer_json(const struct asking *asking, const struct history_ans
 
 /* ---- CSV, by RFC 4180 */
 
-struct csv {
-    char *text;
-    size_t used, room;
-    bool failed;
-};
-
-static void csv_put(struct csv *csv, const char *text, size_t bytes)
+static void csv_name(struct text *csv, const char *name, const char *behind)
 {
-    if (csv->used + bytes > csv->room) {
-        size_t room = 2 * (csv->room + bytes);
-        char *larger = realloc(csv->text, room);
-        csv->failed |= !larger;
-        if (!larger)
-            return;
-        csv->text = larger;
-        csv->room = room;
-    }
-    memcpy(csv->text + csv->used, text, bytes);
-    csv->used += bytes;
-}
-
-static void csv_name(struct csv *csv, const char *name, const char *behind)
-{
-    csv_put(csv, ",\"", 2);
+    text_add_string(csv, ",\"");
     for (; *name; name++)
-        csv_put(csv, *name == '"' ? "\"\"" : name, *name == '"' ? 2 : 1);
-    csv_put(csv, behind, strlen(behind));
-    csv_put(csv, "\"", 1);
+        text_add(csv, *name == '"' ? "\"\"" : name, *name == '"' ? 2 : 1);
+    text_add_string(csv, behind);
+    text_add_string(csv, "\"");
 }
 
-static void csv_number(struct csv *csv, bool known, uint64_t number)
+static void csv_number(struct text *csv, bool known, uint64_t number)
 {
-    char text[CSV_CELL];
-    int length = known ? snprintf(text, sizeof text, ",%llu", (unsigned long long)number) : 1;
-    csv_put(csv, known ? text : ",", (size_t)length);
+    text_add_string(csv, ",");
+    if (known)
+        text_add_number(csv, number);
 }
 
-static void csv_row(struct csv *csv, const struct history_answer *answer, size_t row)
+static void csv_row(struct text *csv, const struct history_answer *answer, size_t row)
 {
     char time[32];
     time_text((uint64_t)(answer->start_s + (int64_t)(row + 1) * answer->step_s) * 1000000000u, time, sizeof time);
-    csv_put(csv, time, strlen(time));
+    text_add_string(csv, time);
     for (size_t i = 0; i < answer->column_count; i++) {
         const struct history_point *point = &answer->columns[i].points[row];
         csv_number(csv, point->known, point->last);
@@ -272,13 +251,13 @@ static void csv_row(struct csv *csv, const struct history_answer *answer, size_t
             csv_number(csv, point->known, point->high);
         }
     }
-    csv_put(csv, "\r\n", 2);
+    text_add_string(csv, "\r\n");
 }
 
 static enum MHD_Result respond_csv(struct request *request, const struct asking *asking, const struct history_answer *answer)
 {
-    struct csv csv = {.text = NULL};
-    csv_put(&csv, "time", 4);
+    struct text csv = {.data = NULL};
+    text_add_string(&csv, "time");
     for (size_t i = 0; i < answer->column_count; i++) {
         csv_name(&csv, asking->query.columns[i], "");
         if (answer->columns[i].gauge) {
@@ -286,13 +265,13 @@ static enum MHD_Result respond_csv(struct request *request, const struct asking 
             csv_name(&csv, asking->query.columns[i], " max");
         }
     }
-    csv_put(&csv, "\r\n", 2);
+    text_add_string(&csv, "\r\n");
     for (size_t row = 0; row < answer->point_count; row++)
         csv_row(&csv, answer, row);
     struct MHD_Response *response =
-        csv.failed ? NULL : MHD_create_response_from_buffer(csv.used, csv.text, MHD_RESPMEM_MUST_FREE);
+        csv.failed ? NULL : MHD_create_response_from_buffer(csv.length, csv.data, MHD_RESPMEM_MUST_FREE);
     if (!response) {
-        free(csv.text);
+        text_free(&csv);
         return respond_problem(request, PROBLEM_internal, "out of memory");
     }
     respond_headers(response, false);
