@@ -186,7 +186,7 @@ unit_libs = $(if $(filter base sandbox intake stats operations snapshot history 
 
 UNIT_LINK_heap/test_want := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=mmap,--wrap=madvise
 UNIT_LINK_base/test_text := -Wl,--wrap=realloc
-UNIT_LINK_snapshot/test_wants := $(foreach c,malloc calloc realloc mmap open write pwrite pread splice posix_fallocate fsync rename eventfd pipe2 pthread_create,-Wl,--wrap=$(c))
+UNIT_LINK_snapshot/test_wants := $(foreach c,malloc calloc realloc mmap open write pread splice posix_fallocate fsync rename eventfd pipe2 pthread_create,-Wl,--wrap=$(c))
 UNIT_LINK_base/test_log := -Wl,--wrap=sd_journal_sendv
 UNIT_LINK_heap/test_counters := -Wl,--wrap=mmap
 

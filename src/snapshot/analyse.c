@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "snapshot/index.h"
 #include "snapshot/private.h"
@@ -69,36 +70,21 @@ static int areas_open(struct job *job)
 
 /* ---- the file's end, and its beginning last */
 
-static int append(int fd, const void *bytes, size_t count, uint64_t *at)
-{
-    const char *from = bytes;
-    while (count) {
-        ssize_t written = pwrite(fd, from, count, (off_t)*at);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return written ? -errno : -EIO;
-        from += written;
-        *at += (uint64_t)written;
-        count -= (size_t)written;
-    }
-    return 0;
-}
-
 static int tail_write(struct job *job)
 {
     const struct index *index = &job->index;
-    uint64_t at = job->area.bytes;
-    int error = append(job->area.fd, index->types, index->type_count * sizeof *index->types, &at);
+    int fd = job->area.fd;
+    size_t type_bytes = index->type_count * sizeof *index->types, field_bytes = index->field_count * sizeof *index->fields;
+    int error = lseek(fd, (off_t)job->area.bytes, SEEK_SET) < 0 ? -errno : file_write(fd, index->types, type_bytes);
     if (!error)
-        error = append(job->area.fd, index->fields, index->field_count * sizeof *index->fields, &at);
+        error = file_write(fd, index->fields, field_bytes);
     if (!error)
-        error = append(job->area.fd, index->names, index->names_bytes, &at);
+        error = file_write(fd, index->names, index->names_bytes);
     if (error)
         return error;
     const struct index_header header = {.magic = INDEX_MAGIC,
                                         .version = INDEX_VERSION,
-                                        .file_bytes = at,
+                                        .file_bytes = job->area.bytes + type_bytes + field_bytes + index->names_bytes,
                                         .stream_bytes = job->stream.bytes,
                                         .objects = index->objects,
                                         .edges = job->artifact->view.edges,
@@ -106,9 +92,8 @@ static int tail_write(struct job *job)
                                         .fields = index->field_count,
                                         .names_bytes = index->names_bytes,
                                         .totals = index->totals};
-    uint64_t start = 0;
-    error = append(job->area.fd, &header, sizeof header, &start);
-    return error ? error : fsync(job->area.fd) ? -errno : 0;
+    error = lseek(fd, 0, SEEK_SET) ? -errno : file_write(fd, &header, sizeof header);
+    return error ? error : fsync(fd) ? -errno : 0;
 }
 
 /* The index is in its place, and the artifact is ready. */

@@ -38,7 +38,6 @@ WRAP(void *, calloc, (size_t count, size_t bytes), (count, bytes), ENOMEM, NULL)
 WRAP(void *, realloc, (void *memory, size_t bytes), (memory, bytes), ENOMEM, NULL)
 WRAP(void *, mmap, (void *at, size_t bytes, int how, int flags, int fd, off_t from), (at, bytes, how, flags, fd, from), ENOMEM,
      MAP_FAILED)
-WRAP(ssize_t, pwrite, (int fd, const void *bytes, size_t count, off_t at), (fd, bytes, count, at), EIO, -1)
 WRAP(ssize_t, pread, (int fd, void *bytes, size_t count, off_t at), (fd, bytes, count, at), EIO, -1)
 WRAP(ssize_t, splice, (int from, off_t *at, int to, off_t *to_at, size_t count, unsigned flags),
      (from, at, to, to_at, count, flags), EIO, -1)
