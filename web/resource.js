@@ -11,14 +11,19 @@ const RETRY_MS = 3000;
  * problem  why the last asking failed
  * at       when data came, ms since 1970 */
 
-const NOTHING = { data: null, problem: null, loading: true, at: 0 };
+const NOTHING = { data: null, problem: null, loading: true, at: 0, turn: 0 };
 
-/** Another `deps` is another thing: its data begins anew. @template T
+/** Another `deps` is another thing: its data begins anew, in the very drawing that asks for it. @template T
  * @param {(signal: AbortSignal) => Promise<T>} load @param {unknown[]} deps
  * @param {{every?: number | ((data: T) => number)}} [how] every: ms between answers; 0: that was the last
  * @returns {Resource<T>} */
 export function useResource(load, deps, { every = 0 } = {}) {
-    const [state, setState] = useState(/** @type {Omit<Resource<T>, "refresh">} */ (NOTHING));
+    const [state, setState] = useState(/** @type {Omit<Resource<T>, "refresh"> & {turn: number}} */ (NOTHING));
+    const asked = useRef({ deps, turn: 0 });
+    if (deps.some((dep, n) => dep !== asked.current.deps[n])) {
+        asked.current = { deps, turn: asked.current.turn + 1 };
+    }
+    const { turn } = asked.current;
     const latest = useRef({ load, every });
     const again = useRef(() => {});
     latest.current = { load, every };
@@ -39,7 +44,7 @@ export function useResource(load, deps, { every = 0 } = {}) {
                 if (!signal.aborted) {
                     const { every: next } = latest.current;
                     wait = typeof next === "function" ? next(data) : next;
-                    setState({ data, problem: null, loading: false, at: Date.now() });
+                    setState({ data, problem: null, loading: false, at: Date.now(), turn });
                 }
             } catch (error) {
                 const problem = /** @type {import("./api.js").Problem} */ (error);
@@ -52,7 +57,7 @@ export function useResource(load, deps, { every = 0 } = {}) {
                 timer = setTimeout(ask, wait);
             }
         };
-        setState(NOTHING);
+        setState({ ...NOTHING, turn });
         again.current = ask;
         document.addEventListener("visibilitychange", ask);
         ask();
@@ -62,5 +67,5 @@ export function useResource(load, deps, { every = 0 } = {}) {
             document.removeEventListener("visibilitychange", ask);
         };
     }, deps);
-    return { ...state, refresh: useCallback(() => again.current(), []) };
+    return { ...state.turn === turn ? state : NOTHING, refresh: useCallback(() => again.current(), []) };
 }

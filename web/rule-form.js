@@ -1,7 +1,7 @@
 /* The form in which a rule is made or changed: what it watches, of the API's own catalogue, what its condition comes to
  * now, and what tallyd has against it, at the field that it is about. */
 
-import { html, useEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import * as format from "./format.js";
 import { evaluate, needs } from "./condition.js";
@@ -119,16 +119,16 @@ function useCalm(value) {
     return calm;
 }
 
-/** @param {{store: import("./store.js").Store, series: Series[], rule: Rule|null, copy: boolean, startId: string, close: (name: string|null) => void}} props
- * rule: that is changed, or copied, or null: a new one. close: with the name of what was saved, or null */
-export function RuleForm({ store, series, rule, copy, startId, close }) {
+/** @param {{store: import("./store.js").Store, series: Series[], rule: Rule|null, copy: boolean, startId: string, close: (name: string|null) => void, refresh: () => void}} props
+ * rule: that is changed, or copied, or null: a new one. close: with the name of what was saved, or null. refresh: reads the rules again */
+export function RuleForm({ store, series, rule, copy, startId, close, refresh }) {
     const fresh = !rule || copy;
     const revision = useRef(rule?.revision).current; /* of what is being changed, whatever comes meanwhile */
     const [form, setForm] = useState(() => rule ? { ...formOf(rule, series), name: copy ? `${rule.name.slice(0, 58)}-copy` : rule.name } : NEW);
     const [wrong, setWrong] = useState(/** @type {{field: string, text: string}|null} */ (null));
     const [busy, setBusy] = useState(false);
     const title = useRef(/** @type {HTMLElement|null} */ (null));
-    useEffect(() => title.current?.focus(), []);
+    useLayoutEffect(() => title.current?.focus(), []); /* before the next key */
     const types = useResource(async (signal) => {
         const live = store.fleet?.processes.filter(({ state }) => state === "live").slice(0, 5) ?? [];
         const all = await Promise.all(live.map(({ id }) => api.get(`${api.one(id)}/types?limit=200`, signal).catch(() => ({ types: [] }))));
@@ -155,6 +155,7 @@ export function RuleForm({ store, series, rule, copy, startId, close }) {
         } catch (error) {
             const problem = /** @type {api.Problem} */ (error);
             const field = problem.code === "precondition_failed" ? "name" : fieldOf(problem);
+            problem.code === "precondition_failed" && refresh(); /* the form that is opened next is of what there is now */
             setWrong({ field, text: problem.code !== "precondition_failed" ? problem.message
                 : fresh ? "A rule of this name exists." : "Somebody else has changed this rule meanwhile: close this form and open it again." });
             setTimeout(() => document.getElementById(`rule-${field}`)?.focus(), 0);

@@ -1,6 +1,6 @@
 /* Rules and alerts: what fires, what fired, and the rules behind it, which can be made, changed and deleted here. */
 
-import { html, useEffect, useMemo, useRef } from "../vendor/htm-preact.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef } from "../vendor/htm-preact.js";
 import { change } from "../address.js";
 import { ask } from "../confirm.js";
 import * as api from "../api.js";
@@ -86,7 +86,7 @@ const ruleColumns = (address, series) => [
 function Detail({ store, address, rule, series, refresh }) {
     const [answer, tell] = useAnswer(store);
     const title = useRef(/** @type {HTMLElement|null} */ (null));
-    useEffect(() => title.current?.focus(), [rule.name]);
+    useLayoutEffect(() => title.current?.focus(), [rule.name]);
     const states = useResource((signal) => api.get(`/v1/rules/${rule.name}/states`, signal), [rule.name, rule.revision], { every: RULES_EVERY_MS });
     const off = refusal(store, "control");
     const seen = useRef(rule.revision); /* what a change of ours came to is known before the list is read again */
@@ -183,7 +183,7 @@ function Body({ store, address }) {
     };
     const opens = edit === "+" || edited;
     return html`${problem ? html`<${Failed} problem=${problem} again=${refresh} />` : null}
-        ${opens ? html`<${RuleForm} key=${`${edit} ${address.get("copy")}`} store=${store} series=${series} rule=${edited} copy=${address.get("copy") !== ""} startId=${store.startId} close=${close} />` : null}
+        ${opens ? html`<${RuleForm} key=${`${edit} ${address.get("copy")}`} store=${store} series=${series} rule=${edited} copy=${address.get("copy") !== ""} startId=${store.startId} close=${close} refresh=${refresh} />` : null}
         ${edit && !opens ? html`<p class="notice warn" role="status">There is no rule ${edit} any more.</p>` : null}
         ${found && !opens ? html`<${Detail} key=${found.name} store=${store} address=${address} rule=${found} series=${series} refresh=${refresh} />` : null}
         <${Firing} store=${store} address=${address} series=${series} />
