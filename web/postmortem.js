@@ -1,7 +1,7 @@
 /* A process that is gone: how it ended, what its heaps were doing, its last collections and events. All of it comes from
  * memory that tallyd still holds. */
 
-import { html, useRef } from "./vendor/htm-preact.js";
+import { html } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import { Glyph } from "./board.js";
 import * as format from "./format.js";
@@ -40,10 +40,8 @@ const EventLine = ({ event: { kind, type, bytes, object } }) => html`<li><span c
 
 /** @param {{store: Store, address: import("./address.js").Address}} props */
 export function CrashCard({ store, address }) {
-    const known = useRef(false);
-    const lately = Date.now() - Date.parse(store.summary?.gone_at ?? "") < SETTLED_MS;
-    const { data, problem } = useResource((signal) => api.get(api.one(store.chosen), signal), [store.chosen, "gone"], { every: lately && !known.current ? AGAIN_MS : 0 });
-    known.current = Boolean(data?.post_mortem?.exit);
+    const { data, problem } = useResource((signal) => api.get(api.one(store.chosen), signal), [store.chosen, "gone"],
+        { every: ({ gone_at, post_mortem }) => !post_mortem?.exit && Date.now() - Date.parse(gone_at ?? "") < SETTLED_MS ? AGAIN_MS : 0 });
     const mortem = /** @type {PostMortem|null} */ (data?.post_mortem ?? null);
     const [tone, text] = ending(mortem?.exit ?? null, data?.end ?? null);
     return html`<section class="panel crash ${tone}" aria-labelledby="crash-title" data-testid="controls-gone">

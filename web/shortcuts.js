@@ -50,11 +50,11 @@ export function listenToKeys(find) {
             event.preventDefault();
             find();
         } else if (letters && !event.ctrlKey && !event.metaKey && !typing(event.target)) {
-            if (act(event.key, performance.now() - first < PAIR_MS)) {
+            if (act(event.key, event.timeStamp - first < PAIR_MS)) { /* by when they were pressed, however late a busy page hears of it */
                 event.preventDefault();
                 event.stopPropagation();
             }
-            first = event.key === "g" ? performance.now() : -Infinity;
+            first = event.key === "g" ? event.timeStamp : -Infinity;
         }
     }, true); /* before what has the focus: the t of "g t" is not a chart's */
 }
