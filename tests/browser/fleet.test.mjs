@@ -148,6 +148,7 @@ stage("a batch says what it costs, then what becomes of each, and outlives a rel
     await eventually("the gone one is left out", async () => await chosen(page) === "9 chosen, 1 gone");
     await tabTo(page, "batch-collect");
     await page.keyboard.press("Enter");
+    await byId(page, "confirm-yes").waitFor();
     const cost = await byId(page, "confirm-cost").textContent();
     assert.match(cost, /^Predicted pause: at most [\d.]+ (µs|ms) \(worker-\d\), each for itself\.$/);
     assert.equal(await byId(page, "confirm-yes").textContent(), "Collect 8");
@@ -155,6 +156,7 @@ stage("a batch says what it costs, then what becomes of each, and outlives a rel
     assert.ok(!fake.log.includes("POST /v1/batch"), "nothing was asked");
     assert.equal(await page.evaluate(() => document.activeElement.dataset.testid), "batch-collect");
     await page.keyboard.press("Enter");
+    await byId(page, "confirm-yes").waitFor();
     await page.keyboard.press("Enter");
     await byId(page, "batch").waitFor();
     const id = hashOf(page).get("batch");
@@ -200,6 +202,7 @@ stage("a refused batch says why", {}, async ({ page, fake }) => {
     fake.refuse = 403;
     await byId(page, "processes-all").click();
     await byId(page, "batch-baseline").click();
+    await byId(page, "confirm-yes").waitFor();
     assert.equal(await byId(page, "confirm-cost").count(), 0, "a baseline costs nothing");
     await byId(page, "confirm-yes").click();
     await byId(page, "batch-problem").getByText("this listener is read-only").waitFor();
@@ -253,11 +256,18 @@ stage("no figure is cut, however long", { processes: many(4, (n) => ({ allocatio
 
 stage("rows keep their places under a hand, and move when it has left", { url: (fake) => fake.link("sort=-live_objects"), processes: many(20, () => ({ pace: 0 })) }, async ({ page, fake }) => {
     await byId(page, "processes").waitFor();
+    const clock = await page.evaluateHandle(() => {
+        const { now } = performance;
+        const stopped = performance.now();
+        performance.now = () => stopped; /* the hand stays as long as the test needs */
+        return now;
+    });
     await rows(page).nth(3).hover();
     const before_ = await names(page);
     Object.assign(fake.processes.find(({ name }) => name === before_[9]), { allocations: 9e6 });
     await eventually("its figure has changed", async () => /M$/.test(await rows(page).nth(9).locator("td").nth(3).textContent()));
     assert.deepEqual(await names(page), before_);
+    await clock.evaluate((now) => { performance.now = now; });
     await eventually("it has moved", async () => (await names(page))[0] === before_[9] || await names(page));
 });
 
@@ -271,6 +281,7 @@ for (const colorScheme of ["light", "dark"]) {
         await byId(page, "group").selectOption("label:app");
         await page.locator("tr.group").first().click();
         await byId(page, "batch-collect").click();
+        await byId(page, "confirm-yes").waitFor();
         assert.deepEqual(await axe(page), [], "the question");
         await byId(page, "confirm-yes").click();
         await byId(page, "batch-results").waitFor();

@@ -6,9 +6,9 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { PATIENCE, byId, choose, drawn, eventually, open, pixels } from "./page.mjs";
+import { PATIENCE, byId, choose, drawn, eventually, go, open, pixels } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
@@ -21,7 +21,7 @@ const PROGRAM = `(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil)))
 
 describe("the real tallyd", { skip }, () => {
     const world = new World();
-    let page, faults, close, bakery, baking;
+    let page, faults, close, bakery, baking, id;
     let resting = false;
 
     before(async () => {
@@ -34,6 +34,7 @@ describe("the real tallyd", { skip }, () => {
         ({ page, faults, close } = await open(world.browser, await world.link()));
         await choose(page, "bakery");
         await byId(page, "name").getByText("bakery").waitFor();
+        ({ id } = await chosen());
     }, PATIENCE);
     after(async () => {
         clearInterval(baking);
@@ -41,19 +42,24 @@ describe("the real tallyd", { skip }, () => {
         await world.stop();
     }, PATIENCE);
 
+    /** Wherever the test before has come to. */
+    beforeEach(async () => {
+        await go(page, `view=process&process=${id}`);
+        await byId(page, "name").getByText("bakery").waitFor();
+    }, PATIENCE);
+
     const figure = async (path) => (await drawn(page, path)).value;
     const chosen = async () => (await world.api("/v1/processes")).processes.find(({ name }) => name === "bakery");
 
     test("a process is shown with its labels and what is in force", PATIENCE, async () => {
         await page.locator('[data-testid="process-view"]', { hasText: "kind=cycles" }).waitFor();
-        assert.equal(await byId(page, "enable").getAttribute("aria-pressed"), "true");
+        await page.locator('[data-testid="enable"][aria-pressed="true"]').waitFor();
         await byId(page, "in-force-manager").getByText("cycle").waitFor();
-        const { thresholds } = await world.api(`/v1/processes/${(await chosen()).id}/config`);
+        const { thresholds } = await world.api(`/v1/processes/${id}/config`);
         await byId(page, "in-force-thresholds").getByText(thresholds.join(" · ")).waitFor();
     });
 
     test("a drawn value is the API's at the same seq", PATIENCE, async () => {
-        const { id } = await chosen();
         const told = new Map();
         let compared = 0;
         await eventually("three views are compared", async () => {
@@ -80,17 +86,14 @@ describe("the real tallyd", { skip }, () => {
         await byId(page, "disable").click();
         await byId(page, "confirm-yes").click();
         await byId(page, "answer").getByText("Disable: in force: automatic collection disabled").waitFor();
-        await page.locator('[data-testid="disable"][aria-pressed="true"]').waitFor(); /* drawn: the figures beside it are of then too */
-        const collections = await figure("collections");
+        await page.locator('[data-testid="disable"][aria-pressed="true"]').waitFor();
+        const { collections } = await chosen(); /* no more, as it is in force */
+        await eventually("they are drawn", async () => await figure("collections") === collections || await figure("collections"));
         const start = await figure("live_objects");
         await eventually("live objects rise", async () => await figure("live_objects") > start + 5000 || await figure("live_objects"));
         assert.equal(await figure("collections"), collections);
         resting = true; /* else they rise again before that is drawn */
-        await eventually("the program rests", async () => {
-            const { allocations } = await chosen();
-            await sleep(200);
-            return (await chosen()).allocations === allocations;
-        });
+        await world.caughtUp(bakery);
         await byId(page, "collect").click();
         const answer = byId(page, "answer").getByText(/^Collect generation 2: collected [\d,]+ objects/);
         await answer.waitFor();
@@ -102,6 +105,9 @@ describe("the real tallyd", { skip }, () => {
     });
 
     test("enabled again, the collector runs by itself", PATIENCE, async () => {
+        resting = false;
+        await world.ask("PATCH", `/v1/processes/${id}/config?wait=30s`, { enabled: false });
+        await page.locator('[data-testid="disable"][aria-pressed="true"]').waitFor();
         const start = await figure("live_objects");
         await eventually("live objects rise", async () => await figure("live_objects") > start + 3000 || await figure("live_objects"));
         const collections = await figure("collections");
@@ -121,8 +127,6 @@ describe("the real tallyd", { skip }, () => {
         assert.equal(await seq(), first, "nothing has happened in it");
         await byId(page, "collect").click();
         await byId(page, "answer").getByText(/^Collect generation 2: collected [\d,]+ objects?/).waitFor();
-        await choose(page, "bakery");
-        await byId(page, "name").getByText("bakery").waitFor();
     });
 
     test("a screenshot is kept", PATIENCE, async () => {

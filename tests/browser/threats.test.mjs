@@ -84,8 +84,11 @@ describe("threats in a browser", { skip }, () => {
                 Object.assign(form, { method: "post", action: at(path), enctype: type, target: frame.name });
                 form.append(Object.assign(document.createElement("input"), { name: "{\"generation\":2,\"x\":\"", value: "\"}" }));
                 document.body.append(frame, form);
-                form.submit();
-                await new Promise((done) => setTimeout(done, 50));
+                await new Promise((done) => {
+                    frame.onload = done; /* the answer, or the refusal to show it */
+                    form.submit();
+                    setTimeout(done, 1000);
+                });
             }
             return readable;
         }, { address: world.address, id: process_.id, secret: token });

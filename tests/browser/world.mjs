@@ -60,6 +60,15 @@ export class World {
         return child;
     }
 
+    /** Waits until a mal program has done all that it was given so far: there is one map more then. */
+    async caughtUp(child) {
+        const { id } = (await this.api("/v1/processes")).processes.find(({ pid }) => pid === child.pid);
+        const maps = async () => (await this.api(`/v1/processes/${id}/types?type=map`)).types[0]?.live_objects ?? 0;
+        const before = await maps();
+        child.stdin.write(`(def! mark-${before} {"mark" ${before}})\n`);
+        await eventually("the program has done all that it was given", async () => await maps() > before);
+    }
+
     /** A login link, from the daemon's own socket. */
     link() {
         return new Promise((done, failed) => {
