@@ -43,7 +43,7 @@ struct api_options {
     int tcp_fd, unix_fd;       /* listening sockets, taken over */
     const char *tcp_address;   /* HOST:PORT as bound, for the Host check and links */
     const char *public_host;   /* NULL, or a further Host that a proxy sends */
-    bool remote_control;       /* off loopback: writes are allowed on TCP */
+    bool remote_control;       /* off loopback: scopes beyond READ are good on TCP */
     bool loopback;
     const char *start_id;      /* 8 hex digits, new at each start */
     const char *token;         /* the bearer token of all scopes */

@@ -22,12 +22,10 @@ static json_t *artifact_json(const struct snapshot_artifact *artifact)
     const struct snapshot_meta *meta = &artifact->meta;
     bool going = artifact->state == SNAPSHOT_RECEIVING_IT || artifact->state == SNAPSHOT_ANALYSING;
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:s, s:s*, s:o}", "id", artifact->id, "kind", "snapshot", "process", meta->process,
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:s, s:s?, s:o}", "id", artifact->id, "kind", "snapshot", "process", meta->process,
         "name", meta->name, "heap", view_number(meta->heap), "taken_at", view_time(artifact->taken_wall_ns), "mode", meta->mode,
         "instant", artifact->instant, "state", states[artifact->state], "problem", *artifact->problem ? artifact->problem : NULL,
         "progress", json_real((double)(int)(artifact->progress * 1000) / 1000));
-    if (!*artifact->problem)
-        json_object_set_new(json, "problem", json_null());
     json_object_set_new(json, "eta_ms", going && artifact->eta_ns ? view_number(artifact->eta_ns / 1000000u) : json_null());
     json_object_set_new(json, "objects", view_number(artifact->objects));
     json_object_set_new(json, "edges", view_number(artifact->edges));
@@ -143,8 +141,6 @@ enum MHD_Result artifact_respond(struct request *request, struct snapshot_graph 
 
 enum MHD_Result artifact_download(struct request *request, const struct snapshot_artifact *artifact, const char *format)
 {
-    if (!(request->scopes & CONTROL))
-        return respond_problem(request, PROBLEM_forbidden, "a download tells what is in the heap: it takes a token of scope control");
     if (artifact->state != SNAPSHOT_READY)
         return respond_unready(request, artifact);
     return download_start(request, artifact, format);
@@ -158,7 +154,12 @@ enum MHD_Result api_artifact(struct request *request)
     enum MHD_Result answered;
     if (!artifact_find(request, request_segment(request, "{a}"), &artifact, &answered))
         return answered;
-    if (format && strcmp(format, "json") != 0)
+    bool whole = format && strcmp(format, "json") != 0;
+    if (whole && !(request->scopes & CONTROL))
+        return respond_problem(request, PROBLEM_forbidden, "a download tells what is in the heap: it takes a token of scope control");
+    if (whole && guard_read_only(request))
+        return respond_problem(request, PROBLEM_remote_control_off, NULL);
+    if (whole)
         return artifact_download(request, &artifact, format);
     json_t *json = artifact_json(&artifact);
     if (!snapshot_graph_open(request->api->snapshots, artifact.id, &graph)) {

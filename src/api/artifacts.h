@@ -7,7 +7,7 @@
 
 /* The artifact of that id, as it is now. false: answered. */
 bool artifact_find(struct request *request, const char *id, struct snapshot_artifact *artifact, enum MHD_Result *answered);
-/* It as a file of that format, to whom the request's scopes allow it, where it is ready. */
+/* It as a file of that format, where it is ready. Whether the request may have it is the caller's to see. */
 enum MHD_Result artifact_download(struct request *request, const struct snapshot_artifact *artifact, const char *format);
 /* The graph of the artifact that the path names, to be closed; NULL: answered. */
 struct snapshot_graph *artifact_graph(struct request *request, enum MHD_Result *answered);

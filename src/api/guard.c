@@ -170,6 +170,11 @@ enum problem guard_host(const struct request *request, char *detail, size_t byte
     return PROBLEM_wrong_host;
 }
 
+bool guard_read_only(const struct request *request)
+{
+    return !request->connection->is_unix && !request->api->loopback && !request->api->remote_control;
+}
+
 /* Sets the request's scopes and who it is. */
 enum problem guard_token(struct request *request, enum scope scope)
 {
@@ -196,9 +201,7 @@ enum problem guard_token(struct request *request, enum scope scope)
                  scope == ADMIN ? "admin" : "control or admin");
         return PROBLEM_forbidden;
     }
-    if (scope != READ && !request->api->loopback && !request->api->remote_control)
-        return PROBLEM_remote_control_off;
-    return PROBLEM_NONE;
+    return scope != READ && guard_read_only(request) ? PROBLEM_remote_control_off : PROBLEM_NONE;
 }
 
 /* A page of another origin never gets here: neither by what it says of itself nor by what the browser says.

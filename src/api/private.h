@@ -257,7 +257,8 @@ enum problem guard_host(const struct request *request, char *detail, size_t byte
 enum problem guard_token(struct request *request, enum scope scope);
 enum problem guard_origin(const struct request *request, char *detail, size_t bytes);
 bool guard_host_known(const struct api *api, const char *host);
-
+/* Whether it comes from beyond loopback, where without --remote-control no scope but READ is good. */
+bool guard_read_only(const struct request *request);
 
 /* worker.c: threads that build what takes longer than a listener may. `start` gives 0 or -errno; `stop` returns when
  * no request is with a worker any more, and every one that was has been resumed. */

@@ -84,8 +84,7 @@ enum MHD_Result api_session(struct request *request)
 /* What every request is held against, so that a page need not try what it may not do. */
 enum MHD_Result api_session_own(struct request *request)
 {
-    const struct api *api = request->api;
-    bool off = !request->connection->is_unix && !api->loopback && !api->remote_control;
+    bool off = guard_read_only(request);
     return respond_json(request, MHD_HTTP_OK,
                         json_pack("{s:s, s:o, s:b}", "who", request->who, "scopes",
                                   scopes_view(off ? request->scopes & READ : request->scopes), "remote_control_off", off),

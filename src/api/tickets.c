@@ -75,7 +75,6 @@ enum MHD_Result api_ticket_use(struct request *request)
     request->connection->trusted = true;
     if (!request->aside)
         return worker_take(request);
-    request->scopes = CONTROL;
     request->credential = ticket.credential;
     snprintf(request->who, sizeof request->who, "%s", ticket.who);
     if (!artifact_find(request, ticket.artifact, &artifact, &answered))

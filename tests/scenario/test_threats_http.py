@@ -318,6 +318,20 @@ class Threats(Scenario):
         process = self.attached(self.start_host("ledger"))
         self.assertEqual(self.afar("POST", f"/v1/processes/{process}/collect?wait=5s", {}, {}).status, 200)
 
+    def test_A12_a_snapshot_does_not_leave_the_machine_unless_told(self):
+        """To read one whole is no write, and takes the scope control all the same. Who makes a ticket on the machine has said it."""
+        done = subprocess.run([program("hosts/artifact"), self.state, "web", "500", "heap"], capture_output=True, text=True, check=True)
+        path = f"/v1/artifacts/{done.stdout.strip()}"
+        self.start_daemon("--insecure-http", listen="0.0.0.0:0")
+        until(lambda: self.get(path)["state"] == "ready", "it is analysed", 30)
+        for method, leaf in (("GET", "?format=ndjson"), ("HEAD", "?format=pprof"), ("GET", "/objects"), ("POST", "/ticket")):
+            answer = self.afar(method, path + leaf, {"format": "ndjson"} if method == "POST" else None, {})
+            self.assertEqual(answer.status, 403, leaf)
+            self.assertEqual(method == "HEAD" or answer.json["code"], method == "HEAD" or "remote_control_off", leaf)
+        self.assertEqual(self.afar("GET", path, None, {}).status, 200)
+        ticket = self.unix("POST", path + "/ticket", {"format": "ndjson"}).json["url"]
+        self.assertEqual(len(self.afar("GET", ticket, None, {}).body.splitlines()), 500)
+
     def afar(self, method, path, body, headers):
         import http.client
         headers = {"Authorization": "Bearer " + self.read("token"), **headers}
