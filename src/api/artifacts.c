@@ -61,11 +61,16 @@ static json_t *totals_json(const struct snapshot_totals *totals)
 
 /* ---- which there are */
 
+bool artifact_is_id(const char *text)
+{
+    return strlen(text) == SNAPSHOT_ID_CHARS - 1 && strspn(text, "0123456789abcdef") == SNAPSHOT_ID_CHARS - 1;
+}
+
 enum MHD_Result api_artifacts(struct request *request)
 {
     const char *process = request_parameter(request, "process"), *before = request_parameter(request, "cursor");
     size_t limit = (size_t)request_integer(request, "limit", LIST_LIMIT);
-    if (before && (strlen(before) != SNAPSHOT_ID_CHARS - 1 || strspn(before, "0123456789abcdef") != SNAPSHOT_ID_CHARS - 1))
+    if (before && !artifact_is_id(before))
         return respond_fault(request, "cursor", NULL, "cursor must be the next_cursor of a page");
     struct snapshot_artifact *found = calloc(limit + 1, sizeof *found);
     if (!found)

@@ -5,6 +5,8 @@
 #include "api/private.h"
 #include "snapshot/snapshot.h"
 
+/* Whether it has the form of an id. */
+bool artifact_is_id(const char *text);
 /* The artifact of that id, as it is now. false: answered. */
 bool artifact_find(struct request *request, const char *id, struct snapshot_artifact *artifact, enum MHD_Result *answered);
 /* It as a file of that format, where it is ready. Whether the request may have it is the caller's to see. */

@@ -90,11 +90,6 @@ static void graph_types(struct side *side, const struct snapshot_graph *graph)
     }
 }
 
-static bool is_artifact(const char *id)
-{
-    return strlen(id) == SNAPSHOT_ID_CHARS - 1 && strspn(id, "0123456789abcdef") == SNAPSHOT_ID_CHARS - 1;
-}
-
 static bool side_artifact(struct request *request, const char *id, struct side *side, enum MHD_Result *answered)
 {
     struct snapshots *snapshots = request->api->snapshots;
@@ -127,7 +122,7 @@ static bool side_open(struct request *request, const char *parameter, struct sid
         return false;
     }
     bool open = !strncmp(what, "now:", 4) ? side_now(request, what + 4, side, answered)
-                : is_artifact(what)       ? side_artifact(request, what, side, answered)
+                : artifact_is_id(what)    ? side_artifact(request, what, side, answered)
                                           : side_baseline(request, what, side, answered);
     if (open && !side->types) {
         *answered = respond_problem(request, PROBLEM_internal, "out of memory");
@@ -272,7 +267,7 @@ static json_t *comparison_json(struct request *request, const struct comparison 
         counts[state]++;
         if (list_among(wanted, state_words[state]))
             list.rows[list.count++] =
-                (struct list_row){pair, number_of(sort, pair), by_name ? pair->name : NULL, pair->name, 0};
+                (struct list_row){pair, number_of(sort, pair), by_name ? pair->name : NULL, by_name ? "" : pair->name, 0};
     }
     json_t *next = list_page(request, &list, PAGE_LIMIT, &from, &to);
     for (size_t i = from; i < to; i++)
