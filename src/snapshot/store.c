@@ -162,7 +162,7 @@ void artifact_unref(struct snapshots *snapshots, struct artifact *artifact)
 bool artifact_grow(struct snapshots *snapshots, struct artifact *artifact, uint64_t bytes)
 {
     pthread_mutex_lock(&snapshots->lock);
-    bool fits = !artifact->dropped && bytes <= snapshots->bytes_max - artifact->stored;
+    bool fits = !artifact->dropped && artifact->stored + bytes <= snapshots->bytes_max;
     while (fits && snapshots->stored + bytes > snapshots->bytes_max)
         fits = drop_one(snapshots, artifact, true);
     if (fits) {

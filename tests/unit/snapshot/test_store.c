@@ -269,6 +269,28 @@ static void test_one_that_has_more_takes_from_those_with_less(void **state)
     text_free(&large);
 }
 
+/* artifact-size was larger when it came. What has no room for an index any more takes nothing from others for it. */
+static void test_one_that_is_too_large_by_now_fails_alone(void **state)
+{
+    (void)state;
+    struct text small = world_chain(10, SNAPSHOT_WHOLE), large = world_chain(500000, SNAPSHOT_WHOLE);
+    struct snapshots *snapshots = world_open(64 * MIB);
+    struct snapshot_artifact little = world_receive(snapshots, &small), much = world_receive(snapshots, &large), found;
+    char path[128];
+    snapshots_close(snapshots);
+    snprintf(path, sizeof path, "%s/artifacts/%s.index", world_folder, much.id);
+    unlink(path);
+    snapshots = world_open(MIB);
+    assert_true(large.length > MIB);
+    for (unsigned i = 0; i < 30000 && snapshots_find(snapshots, much.id, &found) && found.state != SNAPSHOT_FAILED; i++)
+        usleep(1000);
+    assert_int_equal(found.state, SNAPSHOT_FAILED);
+    assert_true(snapshots_find(snapshots, little.id, &found));
+    snapshots_close(snapshots);
+    text_free(&small);
+    text_free(&large);
+}
+
 /* A thousand are kept, and one program has as many on the way as may be: each finds a place. */
 static void test_there_are_never_more_than_a_thousand(void **state)
 {
@@ -370,6 +392,7 @@ int main(void)
         TEST(test_delete_and_close_end_what_comes),
         TEST(test_the_oldest_go_for_new_ones),
         TEST(test_a_process_drives_out_its_own), TEST(test_one_that_has_more_takes_from_those_with_less),
+        TEST(test_one_that_is_too_large_by_now_fails_alone),
         TEST(test_there_are_never_more_than_a_thousand),
         TEST(test_a_full_disk_is_a_failed_artifact),
         TEST(test_a_pipe_that_waits_is_not_waited_for),
