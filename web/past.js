@@ -100,7 +100,8 @@ function feed(track, store, heap) {
     if (store.link.state === "offline") {
         track.gap();
     }
-    if (!stats || stats.state !== "live" || store.freshAt === track.fedAt) {
+    const fed = store.freshAt === track.fedAt && stats && stats.seq <= (track.fedSeq ?? -1); /* several come within a tick of the clock */
+    if (!stats || stats.state !== "live" || fed) {
         return;
     }
     const seconds = store.axis(stats.as_of_mono_ns);
@@ -108,9 +109,11 @@ function feed(track, store, heap) {
     const news = stats.seq !== track.fedSeq;
     track.fedAt = store.freshAt;
     track.fedSeq = stats.seq;
-    /* The same view again, or an old one, says that nothing has changed until now. */
+    /* The same view again, or an old one, says that nothing has changed until now; but not one of a row of them that a busy
+     * page takes late. */
+    const inTime = now - seconds < OLD_VIEW_S || (seconds > track.newest && seconds - track.newest < OLD_VIEW_S);
     const figures = figuresOf(stats, heap);
-    figures && track.push(news && now - seconds < OLD_VIEW_S ? seconds : now, figures);
+    figures && track.push(news && inTime ? seconds : now, figures);
 }
 
 /** The figures of the window. @param {Store} store @param {number} heap 0: all @param {Window} window */

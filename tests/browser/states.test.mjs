@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { bytes } from "../../web/format.js";
 import { fakeProcess } from "./fake-tallyd.mjs";
-import { axe, byId, drawn, eventually, go, pixels, wider } from "./page.mjs";
+import { axe, byId, drawn, eventually, go, pixels, saved, wider } from "./page.mjs";
 import { staged } from "./stage.mjs";
 
 const CHARTS = ["live_bytes", "live_objects", "allocation_rate", "free_rate"];
@@ -99,6 +99,18 @@ state("the cursor in one chart reads all four at the same moment", {}, async ({ 
     await eventually("the newest again", async () => String((await values()).slice(0, 2)) === String(newest.slice(0, 2)) || await values());
 });
 
+state("what comes while the page is busy stands where it was, not where the page got to it", {}, async ({ page, fake }) => {
+    const { seq } = fake;
+    await eventually("there is a past", async () => (await drawn(page, "live_bytes")).seq >= seq + 6);
+    const [first, from] = [fake.seq, Date.now()];
+    await page.evaluate(() => { for (const end = performance.now() + 2500; performance.now() < end;); });
+    const [last, to] = [fake.seq, Date.now()];
+    await eventually("all is drawn", async () => (await drawn(page, "live_bytes")).seq >= last + 4);
+    const { text } = await saved(page, () => page.locator('[data-figure="live_bytes"]').getByRole("button", { name: /^CSV/ }).click());
+    const times = text.trim().split("\r\n").slice(1).map((line) => Date.parse(line.split(",")[0])).filter((t) => t > from && t < to);
+    assert.ok(times.length >= last - first - 2, `${times.length} of ${last - first} frames`);
+});
+
 state("one that dies while it is asked about is not changed, and that is said", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     await byId(page, "disable").click();
@@ -186,6 +198,8 @@ state("a refused control shows the reason", {}, async ({ page, fake }) => {
 
 state("the page outlives a restart of tallyd and says how long it was offline", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
+    fake.seq = 1_000_000; /* more than the new one comes to while we look */
+    await eventually("it is drawn", async () => (await drawn(page, "allocations")).seq >= fake.seq - 8);
     const before = await drawn(page, "allocations");
     await fake.stop();
     await byId(page, "link").getByText(/^offline since \d\d:\d\d:\d\d, retrying/).waitFor();
