@@ -85,4 +85,12 @@ static inline void attached_prepare(void)
         abort();
 }
 
+static inline void gone_receive(struct world *world)
+{
+    union fake_message message;
+    assert_true(fake_receive(world->connection, &message, NULL) > 0);
+    assert_int_equal(message.head.kind, WIRE_HEAP_GONE);
+    assert_int_equal(message.heap.heap_number, world->shown.number);
+}
+
 #endif

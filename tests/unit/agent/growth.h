@@ -61,14 +61,6 @@ static inline void successor_drop(const struct successor *successor)
     close(successor->fd);
 }
 
-static inline void gone_receive(struct world *world)
-{
-    union fake_message message;
-    assert_true(fake_receive(world->connection, &message, NULL) > 0);
-    assert_int_equal(message.head.kind, WIRE_HEAP_GONE);
-    assert_int_equal(message.heap.heap_number, world->shown.number);
-}
-
 static inline const struct wire_row *rows_of(const struct wire_counters *counters)
 {
     return (const struct wire_row *)((const char *)counters + counters->row_offset);

@@ -20,14 +20,6 @@ static void succeeds(struct world *world, uint64_t operation)
     fake_ack(world->connection, operation, WIRE_ACK_SUCCEEDED);
 }
 
-static void gone_receive(struct world *world)
-{
-    union fake_message message;
-    assert_true(fake_receive(world->connection, &message, NULL) > 0);
-    assert_int_equal(message.head.kind, WIRE_HEAP_GONE);
-    assert_int_equal(message.heap.heap_number, world->shown.number);
-}
-
 static void attach_again(struct world *world)
 {
     assert_int_equal(tally_attach(world->heap), 0);

@@ -1,18 +1,6 @@
 /* What a PATCH of the configuration sends to a host, what is refused before that, and what is shown then. */
+#include "listed.h"
 #include "tally.h"
-#include "world.h"
-
-#define P "/v1/processes/" PROCESS
-
-static const char *ask(struct world *world, const char *method, const char *path, const char *body)
-{
-    char request[1024];
-    snprintf(request, sizeof request,
-             "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
-             "Content-Length: #\r\n\r\n%s",
-             method, path, body);
-    return ask_on(world, dial_unix(world), request);
-}
 
 static void test_config_members_become_a_command(void **state)
 {

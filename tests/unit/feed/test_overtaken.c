@@ -1,12 +1,9 @@
 /* A reader that is overtaken in the middle. A child reads a ring under PTRACE_SINGLESTEP; after k instructions of
  * a reading the parent writes (a little, a block, several times round), and the reading goes on to its end. For
  * many k, and a few lengths of what is written: nothing torn is shown, and nothing is uncounted. */
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "traced.h"
 #include "writer.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -38,8 +35,9 @@ static void event_note(const struct wire_event_view *event, void *arg)
 }
 
 /* Each reading begins with a stop, and so does what comes after it. */
-static void child_run(struct world *world)
+static void child_run(void *arg)
 {
+    struct world *world = arg;
     struct wire_ring_reader reader;
     struct shared *shared = world->shared;
     if (wire_ring_reader_init(&reader, world->writer.ring, RING_BYTES))
@@ -52,39 +50,6 @@ static void child_run(struct world *world)
         shared->malformed = reader.malformed;
         atomic_store(&shared->reading, false);
     }
-}
-
-static bool child_continue(struct world *world, enum __ptrace_request request)
-{
-    int status = 0;
-    assert_int_equal(ptrace(request, world->child, NULL, NULL), 0);
-    assert_int_equal(waitpid(world->child, &status, 0), world->child);
-    if (WIFEXITED(status)) {
-        assert_int_equal(WEXITSTATUS(status), 0);
-        return false;
-    }
-    assert_true(WIFSTOPPED(status));
-    assert_int_equal(WSTOPSIG(status), SIGTRAP);
-    return true;
-}
-
-static void child_start(struct world *world)
-{
-    int status = 0;
-    world->child = fork();
-    assert_true(world->child >= 0);
-    if (!world->child) {
-        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
-            _exit(77);
-        child_run(world);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(world->child, &status, 0), world->child);
-    if (WIFEXITED(status)) {
-        print_message("skipped: no process may be traced here\n");
-        skip();
-    }
-    assert_int_equal(ptrace(PTRACE_SETOPTIONS, world->child, NULL, PTRACE_O_EXITKILL), 0);
 }
 
 static void write_some(struct world *world, unsigned words)
@@ -115,17 +80,17 @@ static bool interrupt_at(struct world *world, unsigned k, unsigned words)
     bool inside = true;
     write_some(world, BEHIND);
     for (unsigned i = 0; i < k && inside; i++) {
-        assert_true(child_continue(world, PTRACE_SINGLESTEP));
+        assert_true(traced_continue(world->child, PTRACE_SINGLESTEP));
         inside = atomic_load(&world->shared->reading);
     }
     write_some(world, words);
     if (k % 2)
         fill_until(world, 0);
-    assert_true(child_continue(world, PTRACE_CONT));
+    assert_true(traced_continue(world->child, PTRACE_CONT));
     reading_check(world);
     if (k % 2)
         fill_until(world, 1);
-    assert_true(child_continue(world, PTRACE_CONT)); /* undisturbed */
+    assert_true(traced_continue(world->child, PTRACE_CONT)); /* undisturbed */
     reading_check(world);
     assert_int_equal(world->shared->accounted, feed_sequence(&world->writer.pen));
     return inside;
@@ -145,14 +110,14 @@ static void test_a_reading_may_be_overtaken_at_any_instruction(void **state)
     writer_make(&world->writer);
     world->shared = memory(sizeof *world->shared);
     write_some(world, 3 * CAPACITY);
-    child_start(world);
+    world->child = traced_start(child_run, world);
     while (interrupt_at(world, k, lengths[trials++ % (sizeof lengths / sizeof *lengths)])) {
         k += EVERY;
         assert_true(k < STEPS_MAX);
     }
     assert_true(k > 100 && world->shared->shown > trials);
     atomic_store(&world->shared->enough, true);
-    assert_false(child_continue(world, PTRACE_CONT));
+    assert_false(traced_continue(world->child, PTRACE_CONT));
     print_message("%u readings of up to %u instructions\n", trials, k);
     munmap(world->writer.counters, WIRE_COUNTERS_BYTES);
     munmap(world->writer.ring, RING_BYTES);

@@ -5,13 +5,10 @@
  *
  * Readers, too, take their time: some see the head of an earlier step than the words, and the words of an
  * earlier one than the reserve, as a reader does that the writer overtakes (see struct reading). */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "traced.h"
 #include "writer.h"
 
 #define HISTORY 64u    /* steps that the slowest reader may take */
@@ -384,39 +381,11 @@ static void step_check(struct world *world)
 
 /* ---- the child's steps */
 
-/* Lets the child go on until its next stop; false when it has ended. */
-static bool child_continue(struct world *world, enum __ptrace_request request)
+static void child_run(void *arg)
 {
-    int status = 0;
-    assert_int_equal(ptrace(request, world->child, NULL, NULL), 0);
-    assert_int_equal(waitpid(world->child, &status, 0), world->child);
-    if (WIFEXITED(status)) {
-        assert_int_equal(WEXITSTATUS(status), 0);
-        return false;
-    }
-    assert_true(WIFSTOPPED(status));
-    assert_int_equal(WSTOPSIG(status), SIGTRAP);
-    return true;
-}
-
-static void child_start(struct world *world)
-{
-    int status = 0;
-    world->child = fork();
-    assert_true(world->child >= 0);
-    if (!world->child) {
-        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
-            _exit(77);
-        raise(SIGTRAP);
-        writer_run(&world->writer, world->shared);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(world->child, &status, 0), world->child);
-    if (WIFEXITED(status)) {
-        print_message("skipped: no process may be traced here\n");
-        skip();
-    }
-    assert_int_equal(ptrace(PTRACE_SETOPTIONS, world->child, NULL, PTRACE_O_EXITKILL), 0);
+    struct world *world = arg;
+    raise(SIGTRAP);
+    writer_run(&world->writer, world->shared);
 }
 
 static void child_kill(struct world *world)
@@ -467,12 +436,12 @@ static void test_every_instruction_leaves_a_feed_that_reads_right(void **state)
     skip(); /* the sanitizer stores through functions of its own */
 #endif
     struct world *world = world_new();
-    child_start(world);
-    while (child_continue(world, PTRACE_CONT)) {
+    world->child = traced_start(child_run, world);
+    while (traced_continue(world->child, PTRACE_CONT)) {
         oracle_resume(world);
         assert_true(atomic_load(&world->shared->stepping));
         while (atomic_load(&world->shared->stepping) && world->steps < STEPS_MAX) {
-            assert_true(child_continue(world, PTRACE_SINGLESTEP));
+            assert_true(traced_continue(world->child, PTRACE_SINGLESTEP));
             step_check(world);
         }
         assert_true(world->steps < STEPS_MAX);
@@ -500,13 +469,13 @@ static void test_death_at_a_step_leaves_what_was_published(void **state)
     for (unsigned i = 0; i < KILLS; i++) {
         struct world *world = world_new();
         unsigned steps = i * i * 7 % 211; /* within the shortest phase's, or its end */
-        child_start(world);
+        world->child = traced_start(child_run, world);
         for (unsigned phase = 0; phase <= i % PHASES; phase++) {
-            assert_true(child_continue(world, PTRACE_CONT));
+            assert_true(traced_continue(world->child, PTRACE_CONT));
             oracle_resume(world);
         }
         for (unsigned step = 0; step < steps && atomic_load(&world->shared->stepping); step++) {
-            assert_true(child_continue(world, PTRACE_SINGLESTEP));
+            assert_true(traced_continue(world->child, PTRACE_SINGLESTEP));
             oracle_follow(world);
         }
         child_kill(world);

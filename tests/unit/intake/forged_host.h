@@ -346,6 +346,15 @@ static inline void heap_send(int fd, const struct forged_heap *heap)
     ring_send(fd, heap);
 }
 
+/* A host that attaches, with a heap. */
+static inline int host_show(const struct world *world, uint8_t id, struct forged_heap *heap)
+{
+    int host = host_attach(world, id);
+    heap_make(heap, 1, ALL_SEALS);
+    heap_send(host, heap);
+    return host;
+}
+
 /* Goes on in a successor, sealed and not announced yet; the old memory goes. */
 static inline void counters_succeed(struct forged_heap *heap, const struct feed_shape *shape)
 {
@@ -438,6 +447,22 @@ static inline unsigned fds_open(void)
     for (int fd = 0; fd < 1024; fd++)
         count += fcntl(fd, F_GETFD) >= 0;
     return count;
+}
+
+static inline const struct stats_type_view *type_find(const struct stats_process_view *process, const char *name)
+{
+    for (size_t i = 0; i < process->type_count; i++)
+        if (!strcmp(process->types[i].name, name))
+            return &process->types[i];
+    fail_msg("no type %s", name);
+    return NULL;
+}
+
+static inline void *copy_of(const void *memory, size_t bytes)
+{
+    void *copy = malloc(bytes);
+    assert_non_null(copy);
+    return memcpy(copy, memory, bytes);
 }
 
 #endif

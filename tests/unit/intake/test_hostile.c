@@ -311,13 +311,6 @@ static void flippers_start(struct flipper *flipper, pid_t *children)
     atomic_store(&flipper->shared->begin, true);
 }
 
-static void *copy_of(const void *memory, size_t bytes)
-{
-    void *copy = malloc(bytes);
-    assert_non_null(copy);
-    return memcpy(copy, memory, bytes);
-}
-
 static bool running(const pid_t *children)
 {
     bool any = false;

@@ -11,15 +11,6 @@ static bool is_inconsistent(const struct stats_process_view *process, uint64_t u
     return process->heap_count == 1 && process->heaps[0].inconsistent;
 }
 
-static const struct stats_type_view *type_find(const struct stats_process_view *process, const char *name)
-{
-    for (size_t i = 0; i < process->type_count; i++)
-        if (!strcmp(process->types[i].name, name))
-            return &process->types[i];
-    fail_msg("no type %s", name);
-    return NULL;
-}
-
 static void assert_exact(const struct stats_process_view *process, uint64_t allocated, uint64_t freed)
 {
     const struct stats_type_view *pair = type_find(process, "pair");
@@ -38,9 +29,7 @@ static void test_figures_are_exact_and_events_agree(void **state)
     struct world *world = *state;
     struct forged_heap heap;
     const struct stats_process_view *process = NULL;
-    int host = host_attach(world, 1);
-    heap_make(&heap, 1, ALL_SEALS);
-    heap_send(host, &heap);
+    int host = host_show(world, 1, &heap);
     for (unsigned round = 1; round <= 5; round++) {
         heap_write(&heap, WIRE_EVENT_FREE_REFCOUNT, 0);
         heap_write(&heap, WIRE_EVENT_ALLOC, 300);
@@ -68,9 +57,7 @@ static void test_an_answer_comes_after_its_view(void **state)
                                    .kind = WIRE_COMMAND_COLLECT, .generation = 2}, got;
     char id[33];
     id_text(1, id);
-    int host = host_attach(world, 1);
-    heap_make(&heap, 1, ALL_SEALS);
-    heap_send(host, &heap);
+    int host = host_show(world, 1, &heap);
     for (unsigned round = 1; round <= 20; round++) {
         command.operation = round;
         assert_int_equal(intake_command(world->intake, id, &command), 0);
@@ -226,9 +213,7 @@ static void child_run(const struct world *world)
 {
     struct forged_heap heap;
     char byte;
-    int host = host_attach(world, 7);
-    heap_make(&heap, 1, ALL_SEALS);
-    heap_send(host, &heap);
+    int host = host_show(world, 7, &heap);
     heap_write(&heap, WIRE_EVENT_ALLOC, 777);
     heap_write(&heap, WIRE_EVENT_FREE_REFCOUNT, 77);
     kill(getpid(), SIGKILL);
@@ -341,9 +326,7 @@ static void test_gaps_are_exact_while_the_writer_runs(void **state)
     struct forged_heap heap;
     pthread_t writer;
     const struct stats_process_view *process = NULL;
-    int host = host_attach(world, 1);
-    heap_make(&heap, 1, ALL_SEALS);
-    heap_send(host, &heap);
+    int host = host_show(world, 1, &heap);
     assert_int_equal(pthread_create(&writer, NULL, write_on, &heap), 0);
     pthread_join(writer, NULL);
     const struct stats_view *view = process_wait(world, 1, has_allocations, 3000000, &process);

@@ -33,13 +33,6 @@ static uint64_t random_next(struct house *house)
     return house->random = x;
 }
 
-static void *copy_of(const void *memory, size_t bytes)
-{
-    void *copy = malloc(bytes);
-    assert_non_null(copy);
-    return memcpy(copy, memory, bytes);
-}
-
 static void hand_over(struct client *client, enum wire_kind kind, uint64_t bytes, int fd,
                       const char **reason)
 {
