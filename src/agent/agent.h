@@ -60,6 +60,7 @@ struct agent_slot {
     uint64_t received_ns;
     _Atomic uint64_t begun_ns; /* when the owner, or the agent in a parked heap, began; 0: not yet */
     bool running_told;     /* the agent has sent RUNNING */
+    bool cancel_asked;     /* while it was the owner's: should he give it back with nothing begun, it is cancelled. The agent's */
     struct wire_command command;
     struct wire_ack result;
     struct agent_capture *capture; /* SNAPSHOT, once it is let through; NULL: none */
@@ -134,7 +135,7 @@ struct agent {
     struct agent_heap *heaps;
     struct agent_capture *capture; /* the one snapshot; NULL: none */
     uint64_t clone_ns_a_mib;       /* measured; 0: never */
-    uint64_t memory_ns, memory_bytes; /* not before, the process's memory is read again; what it was */
+    uint64_t memory_ns; /* not before, the process's memory is read again */
     char directories[2][AGENT_PATH_MAX]; /* where a daemon may be; "": none */
 
     enum link_state link;
@@ -222,6 +223,8 @@ void agent_send(struct agent *agent, const union agent_message *message); /* no 
  * heap back, or has to do it himself. */
 int agent_command_run(struct tally_heap *heap, struct agent_heap *shown, struct agent_slot *slot);
 int agent_list_run(struct tally_heap *heap, struct agent_heap *shown, struct agent_slot *slot, bool guest);
+/* 0 or a TALLY_E*: what can be said of a command without its heap. */
+int agent_command_fault(const struct wire_command *command);
 /* Under the lock. Sends rows of the slot that has listed; true: all of them. */
 bool agent_list_send(struct agent *agent, struct agent_heap *shown, const struct agent_slot *slot);
 void agent_list_drop(struct agent_heap *shown);

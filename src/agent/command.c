@@ -1,4 +1,4 @@
-/* What commands do to a heap, in its owner's hands. Collections are request.c's, since many commands share one. */
+/* What commands may ask for, and what they do to a heap, in its owner's hands. Collections are request.c's, since many commands share one. */
 #include "agent/agent.h"
 
 /* Members of a CONFIG in the order in which they are set: the manager decides what thresholds mean, and the
@@ -96,4 +96,63 @@ int agent_command_run(struct tally_heap *heap, struct agent_heap *shown, struct 
     default:
         return agent_list_run(heap, shown, slot, false);
     }
+}
+
+/* ---- before it waits for its heap */
+
+static bool config_valid(const struct wire_command *command)
+{
+    if (command->mask & ~(uint32_t)WIRE_CONFIG_ALL)
+        return false;
+    if (command->mask & WIRE_CONFIG_ENABLED && command->enabled > 1)
+        return false;
+    if (command->mask & WIRE_CONFIG_DEBUG &&
+        command->debug & ~(uint32_t)(TALLY_DEBUG_STATS | TALLY_DEBUG_LEAK))
+        return false;
+    if (command->mask & WIRE_CONFIG_LEVEL && command->level > WIRE_LEVEL_ALL)
+        return false;
+    if (command->mask & WIRE_CONFIG_MANAGER && !tally_manager_name((enum tally_manager)command->manager))
+        return false;
+    if (command->mask & WIRE_CONFIG_STRESS && command->stress_every_decref > 1)
+        return false;
+    if (command->mask & WIRE_CONFIG_MAX_PAUSE && command->max_pause_us > WIRE_MAX_PAUSE_US)
+        return false;
+    for (unsigned i = 0; i < 3; i++)
+        if (command->mask & WIRE_CONFIG_THRESHOLDS && command->thresholds[i] > INT32_MAX)
+            return false;
+    return true;
+}
+
+int agent_command_fault(const struct wire_command *command)
+{
+    bool valid;
+    switch (command->kind) {
+    case WIRE_COMMAND_COLLECT:
+        valid = command->generation >= 0 && command->generation <= 2;
+        break;
+    case WIRE_COMMAND_CONFIG:
+        valid = config_valid(command);
+        break;
+    case WIRE_COMMAND_OBJECTS:
+        valid = command->generation >= WIRE_ANY_GENERATION && command->generation <= WIRE_FROZEN_GENERATION;
+        break;
+    case WIRE_COMMAND_SNAPSHOT:
+        valid = command->mode <= WIRE_SNAPSHOT_SLICES && command->force <= 1;
+        break;
+    case WIRE_COMMAND_FREEZE:
+    case WIRE_COMMAND_UNFREEZE:
+    case WIRE_COMMAND_GARBAGE:
+    case WIRE_COMMAND_GARBAGE_CLEAR:
+    case WIRE_COMMAND_REFERRERS:
+    case WIRE_COMMAND_CYCLES:
+    case WIRE_COMMAND_CANDIDATES:
+    case WIRE_COMMAND_FIND:
+        valid = true;
+        break;
+    default:
+        return TALLY_EUNSUPPORTED;
+    }
+    if (wire_command_lists(command->kind))
+        valid &= command->limit >= 1 && command->limit <= WIRE_ROWS_MAX;
+    return valid ? 0 : TALLY_EINVAL;
 }

@@ -231,64 +231,6 @@ static void answer(struct agent *agent, const struct wire_command *command, enum
     agent_send(agent, &message);
 }
 
-static bool config_valid(const struct wire_command *command)
-{
-    if (command->mask & ~(uint32_t)WIRE_CONFIG_ALL)
-        return false;
-    if (command->mask & WIRE_CONFIG_ENABLED && command->enabled > 1)
-        return false;
-    if (command->mask & WIRE_CONFIG_DEBUG &&
-        command->debug & ~(uint32_t)(TALLY_DEBUG_STATS | TALLY_DEBUG_LEAK))
-        return false;
-    if (command->mask & WIRE_CONFIG_LEVEL && command->level > WIRE_LEVEL_ALL)
-        return false;
-    if (command->mask & WIRE_CONFIG_MANAGER && !tally_manager_name((enum tally_manager)command->manager))
-        return false;
-    if (command->mask & WIRE_CONFIG_STRESS && command->stress_every_decref > 1)
-        return false;
-    if (command->mask & WIRE_CONFIG_MAX_PAUSE && command->max_pause_us > WIRE_MAX_PAUSE_US)
-        return false;
-    for (unsigned i = 0; i < 3; i++)
-        if (command->mask & WIRE_CONFIG_THRESHOLDS && command->thresholds[i] > INT32_MAX)
-            return false;
-    return true;
-}
-
-/* 0 or a TALLY_E*: what can be said of a command without its heap. */
-static int command_fault(const struct wire_command *command)
-{
-    bool valid;
-    switch (command->kind) {
-    case WIRE_COMMAND_COLLECT:
-        valid = command->generation >= 0 && command->generation <= 2;
-        break;
-    case WIRE_COMMAND_CONFIG:
-        valid = config_valid(command);
-        break;
-    case WIRE_COMMAND_OBJECTS:
-        valid = command->generation >= WIRE_ANY_GENERATION && command->generation <= WIRE_FROZEN_GENERATION;
-        break;
-    case WIRE_COMMAND_SNAPSHOT:
-        valid = command->mode <= WIRE_SNAPSHOT_SLICES && command->force <= 1;
-        break;
-    case WIRE_COMMAND_FREEZE:
-    case WIRE_COMMAND_UNFREEZE:
-    case WIRE_COMMAND_GARBAGE:
-    case WIRE_COMMAND_GARBAGE_CLEAR:
-    case WIRE_COMMAND_REFERRERS:
-    case WIRE_COMMAND_CYCLES:
-    case WIRE_COMMAND_CANDIDATES:
-    case WIRE_COMMAND_FIND:
-        valid = true;
-        break;
-    default:
-        return TALLY_EUNSUPPORTED;
-    }
-    if (wire_command_lists(command->kind))
-        valid &= command->limit >= 1 && command->limit <= WIRE_ROWS_MAX;
-    return valid ? 0 : TALLY_EINVAL;
-}
-
 /* Nobody waits for it any more. */
 static void slot_drop(struct agent *agent, struct agent_heap *shown, struct agent_slot *slot)
 {
@@ -315,8 +257,12 @@ static void cancel(struct agent *agent, struct agent_heap *shown, const struct w
 {
     for (unsigned i = 0; i < AGENT_SLOTS; i++) {
         struct agent_slot *slot = &shown->slots[i];
-        if (slot->command.operation == command->operation && !slot_goes_on(slot) && slot_withdraw(agent, shown, slot))
+        if (slot->command.operation != command->operation || slot_goes_on(slot))
+            continue;
+        if (slot_withdraw(agent, shown, slot))
             answer(agent, &slot->command, WIRE_ACK_CANCELLED, 0);
+        else
+            slot->cancel_asked = true;
     }
 }
 
@@ -387,7 +333,7 @@ static void post(struct agent *agent, struct agent_heap *shown, struct agent_slo
     bool held = command->kind != WIRE_COMMAND_CONFIG;
     slot->connection = agent->connection;
     slot->received_ns = now_ns;
-    slot->running_told = false;
+    slot->running_told = slot->cancel_asked = false;
     atomic_store_explicit(&slot->begun_ns, 0, memory_order_relaxed);
     slot->command = *command;
     slot->result = (struct wire_ack){.head = wire_head_make(WIRE_ACK, sizeof slot->result),
@@ -418,8 +364,8 @@ void agent_command(struct agent *agent, const struct wire_command *command, uint
     } else if (command->kind == WIRE_COMMAND_GROW) {
         bool asked = agent_growth_ask(agent, shown, command->ring_words);
         answer(agent, command, asked ? WIRE_ACK_SUCCEEDED : WIRE_ACK_FAILED, asked ? 0 : TALLY_ELIMIT);
-    } else if (command_fault(command)) {
-        answer(agent, command, WIRE_ACK_FAILED, command_fault(command));
+    } else if (agent_command_fault(command)) {
+        answer(agent, command, WIRE_ACK_FAILED, agent_command_fault(command));
     } else if (tally_get_access(shown->heap) != TALLY_ACCESS_CONTROL) {
         answer(agent, command, WIRE_ACK_FAILED, TALLY_EVETO);
     } else {
@@ -564,6 +510,10 @@ uint64_t agent_requests_turn(struct agent *agent, struct agent_heap *shown, uint
         uint64_t due = UINT64_MAX;
         if (agent_capture_over(slot) && agent_session_room(agent, 2) && snapshot_end(agent, shown, slot))
             continue;
+        if (slot->cancel_asked && !slot_goes_on(slot) && agent_session_room(agent, 2) && slot_withdraw(agent, shown, slot)) {
+            answer(agent, &slot->command, WIRE_ACK_CANCELLED, 0);
+            continue;
+        }
         if (tag_state(tag_get(slot)) == SLOT_HELD && (now_ns < slot->command.deadline_ns || slot_goes_on(slot)))
             due = slot_let(agent, shown, slot, now_ns);
         if (tag_state(tag_get(slot)) == SLOT_POSTED && parked_run(shown, slot, now_ns))

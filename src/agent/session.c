@@ -273,12 +273,12 @@ static void memory_tell(struct agent *agent, uint64_t now_ns)
     if (!news || now_ns < agent->memory_ns)
         return;
     agent->memory_ns = now_ns + AGENT_MEMORY_NS;
-    agent->memory_bytes = agent_process_resident();
+    uint64_t bytes = agent_process_resident();
     for (struct agent_heap *shown = agent->heaps; shown; shown = shown->next) {
         struct wire_counters *counters = shown->counters.at;
         bool copied = atomic_load_explicit(&shown->growth, memory_order_acquire) != GROWTH_IDLE; /* by its owner, now */
         if (counters && !copied)
-            atomic_store_explicit(&counters->process_bytes, agent->memory_bytes, memory_order_relaxed);
+            atomic_store_explicit(&counters->process_bytes, bytes, memory_order_relaxed);
     }
 }
 

@@ -428,6 +428,42 @@ static void test_bad_commands_are_answered_failed(void **state)
     assert_int_equal(tally_safepoint(world->heap), 0);
 }
 
+static bool tag_free(struct agent_slot *slot)
+{
+    return (atomic_load(&slot->tag) & ((1u << SLOT_STATE_BITS) - 1)) == SLOT_FREE;
+}
+
+/* What the owner has claimed and gives back for a later safepoint: here by hand, at the instant that is meant. */
+static void test_what_is_cancelled_in_the_owners_hands_is_not_lost(void **state)
+{
+    struct world *world = *state;
+    struct wire_command command = {.operation = 410, .heap_number = world->shown.number, .kind = WIRE_COMMAND_CONFIG,
+                                   .deadline_ns = UINT64_MAX, .mask = WIRE_CONFIG_ENABLED};
+    fake_command(world->connection, &command);
+    fake_ack(world->connection, 410, WIRE_ACK_WAITING);
+    struct agent_slot *slot = agent_get()->heaps->slots;
+    while (tag_free(slot) || slot->command.operation != 410)
+        slot++;
+    uint64_t posted = atomic_load(&slot->tag), order = posted >> SLOT_STATE_BITS << SLOT_STATE_BITS;
+    assert_int_equal(posted - order, SLOT_POSTED);
+    atomic_store(&slot->tag, order | SLOT_RUNNING);
+    fake_command(world->connection, &(struct wire_command){.operation = 410, .heap_number = world->shown.number,
+                                                           .kind = WIRE_COMMAND_CANCEL});
+    fake_command(world->connection, &(struct wire_command){.operation = 411, .heap_number = world->shown.number, .kind = 99});
+    fake_ack(world->connection, 411, WIRE_ACK_FAILED); /* so that the one before has been read */
+    atomic_store(&slot->tag, posted);
+    agent_wake();
+    fake_ack(world->connection, 410, WIRE_ACK_CANCELLED);
+    tally_safepoint(world->heap);
+    assert_true(tally_is_enabled(world->heap));
+    command.operation = 412; /* another in the same slot is not meant */
+    fake_command(world->connection, &command);
+    fake_ack(world->connection, 412, WIRE_ACK_WAITING);
+    tally_safepoint(world->heap);
+    fake_ack(world->connection, 412, WIRE_ACK_RUNNING);
+    fake_ack(world->connection, 412, WIRE_ACK_SUCCEEDED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +475,7 @@ int main(void)
         ROW(test_a_command_inside_a_command_runs_behind_it),
         ROW(test_detach_from_inside_a_change_of_manager),
         ROW(test_a_manager_that_cannot_change_now_changes_at_the_next_safepoint),
+        ROW(test_what_is_cancelled_in_the_owners_hands_is_not_lost),
         ROW(test_bad_commands_are_answered_failed),
         ROW(test_stress_is_set_and_shown),
         ROW(test_freeze_and_unfreeze),
