@@ -195,7 +195,10 @@ struct api {
     struct request *jobs, **jobs_tail;
     unsigned job_count, worker_count;
     bool jobs_end;
-    pthread_t workers[WORKERS];
+    struct worker { /* PULSE_WORKER_1 and so on, in order */
+        pthread_t thread;
+        struct api *api;
+    } workers[WORKERS];
     json_t *schemas; /* by name; never changes */
     _Atomic uint64_t *answers; /* answers.c */
     struct metrics *metrics;

@@ -4,6 +4,9 @@
 #include <poll.h>
 
 #include "api/private.h"
+#include "base/pulse.h"
+
+_Static_assert(WORKERS == PULSE_WORKER_2 - PULSE_WORKER_1 + 1, "each has a heartbeat");
 
 /* Who has only shut down its own sending, after its last request, still waits for the answer: on TCP, where a close
  * looks like that until we send something, it is taken for one who waits. libmicrohttpd 0.9.75 may still drop such a
@@ -51,9 +54,12 @@ static struct request *job_next(struct api *api)
 
 static void *work(void *arg)
 {
-    struct api *api = arg;
+    const struct worker *worker = arg;
+    struct api *api = worker->api;
+    enum pulse pulse = PULSE_WORKER_1 + (unsigned)(worker - api->workers);
     struct request *request;
     while ((request = job_next(api))) {
+        pulse_beat(pulse);
         request->aside = true;
         if (api->draining)
             respond_problem(request, PROBLEM_draining, NULL);
@@ -62,6 +68,7 @@ static void *work(void *arg)
         request->aside = false;
         request->made = true;
         MHD_resume_connection(request->mhd);
+        pulse_end(pulse);
     }
     return NULL;
 }
@@ -70,7 +77,9 @@ int workers_start(struct api *api)
 {
     api->jobs_tail = &api->jobs;
     for (; api->worker_count < WORKERS; api->worker_count++) {
-        int error = pthread_create(&api->workers[api->worker_count], NULL, work, api);
+        struct worker *worker = &api->workers[api->worker_count];
+        worker->api = api;
+        int error = pthread_create(&worker->thread, NULL, work, worker);
         if (error)
             return -error;
     }
@@ -84,5 +93,5 @@ void workers_stop(struct api *api)
     pthread_cond_broadcast(&api->jobs_come);
     pthread_mutex_unlock(&api->jobs_lock);
     while (api->worker_count)
-        pthread_join(api->workers[--api->worker_count], NULL);
+        pthread_join(api->workers[--api->worker_count].thread, NULL);
 }

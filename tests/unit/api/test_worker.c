@@ -1,6 +1,9 @@
 /* Requests that go aside: many at once, clients that hang up, a full queue, a daemon that stops. */
 #include "world.h"
 
+#include "base/pulse.h"
+#include "rules/private.h"
+
 #define MANY 24
 
 static int ask_aside(const struct world *world, unsigned i)
@@ -28,6 +31,33 @@ static void test_many_at_once_and_some_hang_up(void **state)
             close(fds[i]);
         }
     assert_int_equal(world->api->job_count, 0);
+}
+
+/* What the watchdog would miss in 601 s from now, once it has to do with a worker or nothing has any more. */
+static bool worker_missed(bool missed)
+{
+    for (;;) {
+        const char *silent = pulse_silent(clock_mono_ns() + UINT64_C(601000000000));
+        if ((silent && strstr(silent, "worker")) == missed)
+            return missed;
+        usleep(1000);
+    }
+}
+
+static void test_a_worker_is_missed_while_it_is_at_a_request(void **state)
+{
+    struct world *world = *state;
+    worker_missed(false);
+    pthread_mutex_lock(&world->rules->lock);
+    int fd = dial_unix(world);
+    say(world, fd, "GET /v1/rules/none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    worker_missed(true);
+    const char *now = pulse_silent(clock_mono_ns() + UINT64_C(300000000000));
+    assert_true(!now || !strstr(now, "worker"));
+    pthread_mutex_unlock(&world->rules->lock);
+    assert_int_equal(status_of(hear(fd, NULL)), 404);
+    close(fd);
+    worker_missed(false);
 }
 
 /* As `nc -N` and some proxies do: nothing more is sent, and the answer is still awaited. */
@@ -114,7 +144,8 @@ static void test_stop_with_requests_aside(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
-    const struct CMUnitTest tests[] = {TEST(test_many_at_once_and_some_hang_up), TEST(test_a_full_queue_is_503),
+    const struct CMUnitTest tests[] = {TEST(test_many_at_once_and_some_hang_up), TEST(test_a_worker_is_missed_while_it_is_at_a_request),
+                                       TEST(test_a_full_queue_is_503),
                                        TEST(test_who_has_said_all_is_no_hang_up),
                                        TEST(test_kept_bodies_need_no_worker), TEST(test_who_comes_while_it_drains_is_503), TEST(test_stop_with_requests_aside)};
     return cmocka_run_group_tests(tests, NULL, NULL);
