@@ -45,6 +45,16 @@ enum phase phase_get(const struct connection *connection)
     return (enum phase)(atomic_load_explicit(&connection->state, memory_order_relaxed) & 7);
 }
 
+/* That the client has said all libmicrohttpd may have seen together with the request, where it does not look at it: an
+ * event of its own makes it read the end. Answers to what was sent ahead still go out. */
+void connection_idle(struct connection *connection)
+{
+    struct pollfd client = {.fd = connection->fd, .events = POLLRDHUP};
+    phase_set(connection, PHASE_IDLE);
+    if (poll(&client, 1, 0) > 0)
+        shutdown(connection->fd, SHUT_RD);
+}
+
 /* ---- the list, under the lock */
 
 static void link_in(struct connection *connection)

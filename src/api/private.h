@@ -363,6 +363,7 @@ void downloads_judge(struct api *api);
 /* connections.c. take: a socket that was accepted, taken over; changed: what libmicrohttpd tells of it.
  * free: what is left once the listeners have stopped. */
 void phase_set(struct connection *connection, enum phase phase);
+void connection_idle(struct connection *connection); /* a request is over */
 enum phase phase_get(const struct connection *connection);
 void connection_take(struct listener *listener, int fd, const struct sockaddr *address, socklen_t address_bytes);
 void connection_changed(void *arg, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code);
@@ -380,6 +381,10 @@ void answers_count(const struct request *request, unsigned status);
 struct metrics_request *answers_list_new(const struct api *api, size_t *count);
 
 /* server.c */
+/* What suspends the connection of a request that is not answered yet: libmicrohttpd 0.9.75 reads from one that was resumed
+ * before it asks us for the answer, and drops one whose client has shut down its sending. Those with a timeout of their own
+ * it asks first. */
+void request_suspend(struct request *request);
 void request_wait(struct request *request); /* never from a worker */
 
 /* asked.c: what the audit is told. fill: who and from where, of what is asked of a target. once: of what has ended

@@ -41,6 +41,14 @@ static void waiting_resume(struct api *api, const char *operation)
     pthread_mutex_unlock(&api->lock);
 }
 
+#define LONG_S 86400u /* our own deadlines are shorter */
+
+void request_suspend(struct request *request)
+{
+    MHD_set_connection_option(request->mhd, MHD_CONNECTION_OPTION_TIMEOUT, LONG_S);
+    MHD_suspend_connection(request->mhd);
+}
+
 /* Suspends the request until its operation changes or its time is up; then it is handled again. */
 void request_wait(struct request *request)
 {
@@ -51,7 +59,7 @@ void request_wait(struct request *request)
     request->suspended = true;
     request->next_waiting = api->waiting;
     api->waiting = request;
-    MHD_suspend_connection(request->mhd);
+    request_suspend(request);
     pthread_mutex_unlock(&api->lock);
     /* It may have ended between the look and the suspension. */
     if (!*request->operation)
@@ -164,7 +172,7 @@ static void request_over(void *arg, struct MHD_Connection *mhd, void **context,
     if (request->tail)
         stats_tail_close(api->stats, request->tail);
     if (request->connection)
-        phase_set(request->connection, PHASE_IDLE);
+        connection_idle(request->connection);
     repeat_note(request);
     answer_drop(&request->answer);
     json_decref(request->json);
@@ -354,16 +362,14 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *mhd, const char 
         return header_handle(request, method, version);
     if (*data_bytes)
         return body_take(request, data, data_bytes);
-    if (request->made) {
-        phase_set(request->connection, PHASE_REQUEST);
+    if (!request->made && !request->waiting)
+        return request_handle(request);
+    MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+    phase_set(request->connection, PHASE_REQUEST);
+    if (request->made)
         return respond_answer(request);
-    }
-    if (request->waiting) {
-        request->waiting = false;
-        phase_set(request->connection, PHASE_REQUEST);
-        return request->resume(request);
-    }
-    return request_handle(request);
+    request->waiting = false;
+    return request->resume(request);
 }
 
 /* Targets are decoded by target.c, from the raw text. */

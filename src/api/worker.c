@@ -9,8 +9,7 @@
 _Static_assert(WORKERS == PULSE_WORKER_2 - PULSE_WORKER_1 + 1, "each has a heartbeat");
 
 /* Who has only shut down its own sending, after its last request, still waits for the answer: on TCP, where a close
- * looks like that until we send something, it is taken for one who waits. libmicrohttpd 0.9.75 may still drop such a
- * connection when it is resumed and reads the end. */
+ * looks like that until we send something, it is taken for one who waits. */
 bool request_unwanted(const struct request *request)
 {
     struct pollfd client = {.fd = request->connection->fd};
@@ -28,7 +27,7 @@ enum MHD_Result worker_take(struct request *request)
         *api->jobs_tail = request;
         api->jobs_tail = &request->next_job;
         api->job_count++;
-        MHD_suspend_connection(request->mhd);
+        request_suspend(request);
         pthread_cond_signal(&api->jobs_come);
     }
     pthread_mutex_unlock(&api->jobs_lock);

@@ -77,6 +77,35 @@ static void test_who_has_said_all_is_no_hang_up(void **state)
     close(pair[0]);
 }
 
+/* Nor is it one while the answer is made, beside others that are open; and whoever has the answer is let go. */
+static void test_who_has_said_all_hears_the_answer(void **state)
+{
+    struct world *world = *state;
+    static const struct { const char *target; int status; } rows[] = {
+        {"/v1/rules/none", 404}, {"/v1/processes/" PROCESS "/events?wait=50ms", 200}, {"/v1/info", 200}, {"/v1/processes", 200}};
+    int (*const dials[])(const struct world *) = {dial_tcp, dial_unix};
+    for (size_t dial = 0; dial < 2; dial++) {
+        int other = dials[dial](world);
+        say(world, other, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:$\r\n\r\n");
+        hear(other, "}");
+        for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
+            char request[256];
+            int fd = dials[dial](world);
+            snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:$\r\n" BEARER "\r\n", rows[i / 2].target);
+            pthread_mutex_lock(&world->rules->lock); /* so that the end is there before the answer */
+            say(world, fd, request);
+            assert_int_equal(shutdown(fd, SHUT_WR), 0);
+            pthread_mutex_unlock(&world->rules->lock);
+            const char *answer = hear(fd, NULL);
+            if (status_of(answer) != rows[i / 2].status)
+                fail_msg("%s by %s: %s", rows[i / 2].target, dial ? "socket" : "TCP", answer);
+            assert_int_equal(recv(fd, request, 1, MSG_DONTWAIT), 0); /* it has not waited for us to hang up */
+            close(fd);
+        }
+        close(other);
+    }
+}
+
 static void test_a_full_queue_is_503(void **state)
 {
     struct world *world = *state;
@@ -146,7 +175,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_start, world_stop)
     const struct CMUnitTest tests[] = {TEST(test_many_at_once_and_some_hang_up), TEST(test_a_worker_is_missed_while_it_is_at_a_request),
                                        TEST(test_a_full_queue_is_503),
-                                       TEST(test_who_has_said_all_is_no_hang_up),
+                                       TEST(test_who_has_said_all_is_no_hang_up), TEST(test_who_has_said_all_hears_the_answer),
                                        TEST(test_kept_bodies_need_no_worker), TEST(test_who_comes_while_it_drains_is_503), TEST(test_stop_with_requests_aside)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
