@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { PATIENCE, axe, byId, eventually, go, open, tabTo } from "./page.mjs";
+import { PATIENCE, axe, byId, eventually, go, open, settled, tabTo } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal", "hosts/heaps", "hosts/ledger"].every((program) => existsSync(join(BUILD, program)));
@@ -98,6 +98,24 @@ describe("controls", { skip }, () => {
             await eventually("what is in force is back", async () => await byId(page, "problem-thresholds").count() === 0 && await input("thresholds", field).inputValue() !== wrong);
         }
         assert.deepEqual((await config()).thresholds, [900, 7, 10]);
+    });
+
+    test("what is typed while the answer is on its way stays", PATIENCE, async () => {
+        let release;
+        const held = new Promise((done) => { release = done; });
+        await page.route(`**/v1/processes/${id}/stats`, (route) => held.then(() => route.continue())); /* what is in force then */
+        await input("thresholds", "t0").fill("800");
+        await byId(page, "set-thresholds").click();
+        await answered("Thresholds: in force: 800 · 7 · 10");
+        await input("thresholds", "t1").fill("9");
+        const told = page.waitForResponse(`**/v1/processes/${id}/stats`);
+        release();
+        await (await told).finished();
+        await settled(page);
+        assert.equal(await input("thresholds", "t1").inputValue(), "9");
+        await page.unrouteAll({ behavior: "wait" });
+        await byId(page, "set-thresholds").click();
+        await answered("Thresholds: in force: 800 · 9 · 10");
     });
 
     test("maximum pause", PATIENCE, async () => {
