@@ -58,14 +58,16 @@ static enum MHD_Result respond_unknown_column(struct request *request, const str
     return respond_fault(request, "series", NULL, detail);
 }
 
-/* The id that the path means, of a process that the view has, or of one of long ago. */
-static bool subject_id(struct request *request, char *id, enum MHD_Result *answered)
+/* The id that the path means, of a process that the view has, or of one of long ago. lives: it does, whether or not the
+ * history has heard of it yet. */
+static bool subject_id(struct request *request, char *id, bool *lives, enum MHD_Result *answered)
 {
     const char *segment = request_segment(request, "{id}");
     const struct stats_view *view = stats_view_get_new(request->api->stats);
     bool ambiguous;
     const struct stats_process_view *process = stats_find(view, segment, &ambiguous);
     snprintf(id, 33, "%s", process ? process->id : segment);
+    *lives = process && !process->gone;
     stats_view_unref(view);
     if (!request->api->history)
         *answered = respond_problem(request, PROBLEM_history_off, NULL);
@@ -137,7 +139,7 @@ static bool asking_read(struct request *request, struct asking *asking, enum MHD
     uint64_t now_ns = clock_wall_ns(), from_ns, to_ns, heap = 0, step_ns = 0;
     const char *series = request_parameter(request, "series"), *n = request_segment(request, "{n}");
     const char *step = request_parameter(request, "step");
-    if (!subject_id(request, asking->id, answered) || !time_read(request, "to", now_ns, now_ns, &to_ns, answered) ||
+    if (!subject_id(request, asking->id, &asking->query.lives, answered) || !time_read(request, "to", now_ns, now_ns, &to_ns, answered) ||
         !time_read(request, "from", now_ns, to_ns > 3600000000000u ? to_ns - 3600000000000u : 0, &from_ns, answered))
         return false;
     asking->csv = is_csv(request);
@@ -424,12 +426,13 @@ enum MHD_Result api_history_collections(struct request *request)
 {
     struct listing listing;
     char id[33];
+    bool lives;
     enum MHD_Result result;
-    if (!subject_id(request, id, &result) || !listing_read(request, &listing, &result))
+    if (!subject_id(request, id, &lives, &result) || !listing_read(request, &listing, &result))
         return result;
     uint32_t heap = (uint32_t)request_integer(request, "heap", 0);
-    return listing_respond(request, &listing, "collections",
-                           history_collection_list(request->api->history, id, heap, &listing.range, collection_add, &listing));
+    int error = history_collection_list(request->api->history, id, heap, &listing.range, collection_add, &listing);
+    return listing_respond(request, &listing, "collections", error == -ENOENT && lives ? 0 : error);
 }
 
 static void process_add(void *arg, uint64_t number, const struct history_process *process)
@@ -482,8 +485,9 @@ static enum MHD_Result purge(struct request *request, uint64_t before_ns, const 
 enum MHD_Result api_history_delete(struct request *request)
 {
     char id[33];
+    bool lives;
     enum MHD_Result result;
-    if (!subject_id(request, id, &result))
+    if (!subject_id(request, id, &lives, &result))
         return result;
     return purge(request, 0, id);
 }

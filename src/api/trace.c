@@ -7,6 +7,7 @@
  *  - It is bounded: the newest COLLECTIONS_MOST collections, and so many points, alerts and records of the audit; what was
  *    left out is told in otherData.
  *  - Texts are the program's or somebody's: they are written as JSON strings, and nowhere else. */
+#include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,7 +132,7 @@ static int collections_take(struct trace *trace, struct history *history)
     qsort(trace->collections, trace->collection_count, sizeof *trace->collections, collection_order);
     for (size_t i = 0; i < trace->collection_count; i++)
         collection_items(trace, i);
-    return error;
+    return error == -ENOENT ? 0 : error; /* its figures were found, or it lives: nothing of it is written yet */
 }
 
 /* ---- what somebody asked for, and what rules told */

@@ -92,6 +92,7 @@ bool history_flush(struct history *history, uint64_t wait_ns);
 
 struct history_query {
     const char *process; /* its id */
+    bool lives;          /* it is there, if nothing of it has been written yet: then nothing is known, and no -ENOENT */
     uint32_t heap;       /* 0: all of it */
     /* "live_bytes", "type:NAME.live_bytes", "rest.live_bytes" (of the types that are not among the largest) */
     const char *columns[HISTORY_COLUMNS_MAX];

@@ -346,7 +346,7 @@ static int points_make(struct history_answer *answer, size_t columns)
 /* SQLite's code, or -errno. */
 static int ask(struct question *question)
 {
-    int code = process_find(question->file, question->query->process);
+    int code = question->query->lives ? SQLITE_OK : process_find(question->file, question->query->process);
     if (!code)
         code = runs_load(question);
     if (!code)

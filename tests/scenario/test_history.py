@@ -48,6 +48,16 @@ class History(Scenario):
         collections = self.get(f"/v1/processes/{process}/history/collections")["collections"]
         self.assertEqual([one["reason"] for one in collections], ["shutdown", "explicit"])
 
+    def test_who_has_just_come_has_an_empty_history(self):
+        """Not none: it is there, and the next second is written."""
+        self.start_daemon()
+        until(lambda: self.get("/v1/info")["history"]["ready"], "the history is open")
+        process = self.attached(self.start_host("ledger"))
+        self.assertEqual(self.unix("GET", f"/v1/processes/{process}/history").status, 200)
+        self.assertEqual(self.unix("GET", f"/v1/processes/{process}/history?format=trace").status, 200)
+        self.assertEqual(self.unix("GET", f"/v1/processes/{process}/history/collections").status, 200)
+        until(lambda: self.last(process) == 0, "it is written")
+
     def test_a_gap_is_a_gap(self):
         """While no tallyd watches nothing is recorded, and nothing is made up; and what a program brings along when it
         attaches again is not recorded twice."""

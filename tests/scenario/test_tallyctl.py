@@ -232,6 +232,7 @@ class Ctl(Scenario):
 
     def test_a_wrong_value_is_2_and_the_right_ones_are_named(self):
         self.host()
+        until(lambda: self.get("/v1/info")["history"]["ready"], "the history is open")
         for words, right in (("list --sort best", "live_bytes"), ("list --state well", "live gone"), ("top --once --sort best", "objects"),
                              ("types ledger --sort +best", "live_bytes"), ("collections ledger --sort best", "pause_ns"),
                              ("operations --state well", "queued"), ("alerts --state well", "firing resolved"),

@@ -134,6 +134,13 @@ static void test_query_tells_its_resolution(void **state)
     assert_int_equal(history_query(simulation.history, &query, &answer), -EINVAL);
     query.process = "00000000000000000000000000000002";
     assert_int_equal(history_query(simulation.history, &query, &answer), -ENOENT);
+    query.lives = true; /* a process so young that nothing of it is there */
+    assert_int_equal(history_query(simulation.history, &query, &answer), -EINVAL);
+    query.columns[0] = "live_bytes";
+    assert_int_equal(history_query(simulation.history, &query, &answer), 0);
+    for (size_t i = 0; i < answer->point_count; i++)
+        assert_false(answer->columns[0].points[i].known);
+    history_answer_free(answer);
     static const char *const known[] = {"live_bytes", "type:a,b.live_bytes", "rest.frees.cycle"},
                       *const unknown[] = {"weather", "", "rest.", "rest.collections", "type:", "type:type0", "type:type0.collections"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
