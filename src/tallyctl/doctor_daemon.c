@@ -115,8 +115,8 @@ void doctor_check_attached(json_t *findings, const json_t *process, const char *
         doctor_add(findings, DOCTOR_WARN,
                    "counts are exact all the same, lifetimes and tails have gaps; where nobody needs them: tallyctl set "
                    "PROCESS events=off",
-                   "%s has lost %llu events of about %llu, which were overwritten before tallyd read them", name,
-                   (unsigned long long)lost, (unsigned long long)all);
+                   "%s has lost %llu events of about %llu, which were overwritten before tallyd read them, those from before its own "
+                   "start among them", name, (unsigned long long)lost, (unsigned long long)all);
 }
 
 static void check_processes(json_t *findings, const json_t *list, const char *tallyd)

@@ -32,8 +32,9 @@ void show_info(const struct paper *paper, const json_t *json)
     const json_t *history = json_object_get(json, "history");
     fprintf(paper->to, "%-12s", "tallyd");
     columns_say(paper, "", client_text(json, "version"), "");
-    fprintf(paper->to, ", pid %llu, up %s\n", (unsigned long long)client_number(json, "pid"),
+    fprintf(paper->to, ", pid %llu, up %s", (unsigned long long)client_number(json, "pid"),
             text_duration(figure, client_number(json, "uptime_ns")));
+    columns_say(paper, ", since ", client_text(json, "started_at"), "\n");
     line(paper, "mode", client_text(json, "mode"));
     line(paper, "http", client_text(json, "http"));
     line(paper, "runtime", client_text(json, "runtime_dir"));

@@ -57,7 +57,7 @@ void show_process(const struct paper *paper, const json_t *json)
     fprintf(paper->to, ", uid %llu", (unsigned long long)client_number(json, "uid"));
     columns_say(paper, ", id ", client_text(json, "id"), "\n");
     columns_say(paper, "libtally ", client_text(json, "library"), "");
-    columns_say(paper, ", attached since ", client_text(json, "attached_at"), "");
+    columns_say(paper, ", attached to this tallyd since ", client_text(json, "attached_at"), "");
     fprintf(paper->to, ", last safepoint %s ago\n", text_duration(age, client_number(json, "safepoint_age_ns")));
     if (*client_text(json, "gone_at")) {
         columns_say(paper, "gone since ", client_text(json, "gone_at"), "");

@@ -84,7 +84,7 @@ function Figures({ samples, courses }) {
     const cpu = rateOf(old, now, "process_cpu_seconds_total");
     const requests = rateOf(old, now, "tallyd_http_requests_total");
     const { processes, limits, uptime_ns: uptime } = now.info;
-    /** @type {[string, string, string, readonly (number|null)[]|null][]} */
+    /** @type {[string, any, string, readonly (number|null)[]|null][]} */
     const rows = [
         ["CPU", cpu === null ? "–" : `${(cpu * 100).toFixed(2)} % of a core`, now.figures.get("process_cpu_seconds_total")?.help ?? "", courses.cpu],
         ["Resident memory", format.bytes(at("process_resident_memory_bytes")), now.figures.get("process_resident_memory_bytes")?.help ?? "", courses.memory],
@@ -93,7 +93,8 @@ function Figures({ samples, courses }) {
         ["Programs", `${format.exact(processes.live)} live, ${format.exact(processes.gone)} gone`, "", null],
         ["Streams", `${format.exact(at("tallyd_sse_clients"))} of ${format.exact(limits.streams)}`, now.figures.get("tallyd_sse_clients")?.help ?? "", null],
         ["Descriptors", `${format.exact(at("process_open_fds"))} of ${format.exact(at("process_max_fds"))}`, now.figures.get("process_open_fds")?.help ?? "", null],
-        ["Up", format.age(uptime / 1e6), `since ${now.info.started_at}`, null],
+        ["Up", html`${format.age(uptime / 1e6)}, since <time datetime=${now.info.started_at}>${format.moment(now.info.started_at)}</time>`,
+            `Since ${format.dateTime(now.info.started_at)}. Whatever is counted here, times of attaching and lost events too, counts from then on`, null],
     ];
     return html`<dl class="figures-row ops-figures" data-testid="daemon-figures">${rows.map(([label, value, help, values]) => html`<div key=${label} title=${help} data-figure=${label}>
         <dt>${label}</dt><dd>${value}</dd>${values ? html`<${Spark} values=${values} floats />` : null}</div>`)}</dl>`;

@@ -72,7 +72,7 @@ const columnsOf = (store, address, alerts) => [
     { id: "last_pause_ns", label: "Last pause", number: true, width: 10, value: (p) => p.last_pause_ns, format: format.duration, sum: (some) => known(most(some, (p) => p.last_pause_ns)),
         show: (p) => p.last_pause_ns === null ? "–" : html`<span class="pid">${p.last_reason}</span> ${format.duration(p.last_pause_ns)}` },
     { id: "events_lost", label: "Lost", number: true, width: 6, value: (p) => p.events_lost, format: format.count, sum: (some) => sum(some, (p) => p.events_lost),
-        help: "Events that were overwritten before tallyd read them; counters stay exact",
+        help: "Events that were overwritten before tallyd read them, those from before its own start among them; counters stay exact",
         show: (p) => p.complete ? format.count(p.events_lost) : html`<span class="badge warn" data-badge="complete" title="Some events were lost, or some types have no row of their own; the counters stay exact">${
             p.events_lost ? format.count(p.events_lost) : "partial"}</span>` },
     { id: "alerts", label: "Alerts", number: true, width: 4.6, value: (p) => alerts.get(p.id) ?? 0, sum: (some) => sum(some, (p) => alerts.get(p.id) ?? 0), format: (n) => n ? String(n) : "–",

@@ -50,7 +50,7 @@ function Identity({ store, stats }) {
         <${Completeness} stats=${stats} />
         ${Object.entries(summary?.labels ?? {}).map(([key, value]) => html`<span class="label" key=${key}>${key}=${value}</span>`)}
         <span class="facts"><span class="code" title="The library's own id of the process" data-testid="id">${stats.id}</span> · ${stats.pid === null ? "pid unknown" : `pid ${stats.pid}`}
-            ${summary ? html` · libtally ${summary.library} · attached <time datetime=${summary.attached_at} title=${format.dateTime(summary.attached_at)}>${format.clock(summary.attached_at)}</time>${" "}
+            ${summary ? html` · libtally ${summary.library} · attached <time datetime=${summary.attached_at} title=${`${format.dateTime(summary.attached_at)}, to the tallyd that runs: its restart begins this anew`}>${format.clock(summary.attached_at)}</time>${" "}
                 (${format.age(endOf(store) * 1000 - Date.parse(summary.attached_at))})` : null}
             ${gone || stats.safepoint_age_ns === null ? null : html` · safepoint <span class="number" data-testid="safepoint-age">${format.duration(stats.safepoint_age_ns)}</span> ago`}</span>
     </header>`;
