@@ -73,7 +73,16 @@ const hashOf = ([view, program, more]) => `#view=${view}${program ? `&process=${
 async function shoot(page, shot, path, whole) {
     await page.evaluate((hash) => { location.hash = hash; }, hashOf(shot));
     await sleep(SETTLE_MS);
-    await page.evaluate(() => document.activeElement?.blur?.());
+    await page.evaluate(async () => {
+        document.activeElement?.blur?.();
+        const frames = () => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); });
+        for (let y = 0; y < document.body.scrollHeight; y += innerHeight / 2) { /* a chart is drawn once it is in sight */
+            scrollTo(0, y);
+            await frames();
+        }
+        scrollTo(0, 0);
+        await frames();
+    });
     await page.screenshot({ path, fullPage: whole });
 }
 
