@@ -138,8 +138,14 @@ export function configText(config) {
     return words.length ? `in force: ${words.join(", ")}` : "in force";
 }
 
+/** Kinds that only look. */
+const READINGS = new Set(["cycles", "garbage", "referrers", "candidates", "objects"]);
+
 /** What it did. @param {import("./types").Operation} operation */
 function done({ kind, result, process_count: processes }) {
+    if (READINGS.has(kind)) {
+        return "read";
+    }
     if (kind === "freeze" || kind === "unfreeze") {
         return result?.frozen === undefined ? "done" : `${plural(result.frozen, "object")} frozen`;
     }
@@ -167,8 +173,8 @@ function succeeded(operation) {
     if (operation.kind === "config") {
         return configText(operation.result ?? {});
     }
-    const pause = operation.pause_ns === null ? "" : ` ${operation.kind === "snapshot" ? "for" : "in"} ${duration(operation.pause_ns)}`;
-    const wait = operation.safepoint_wait_ns === null ? ""
+    const pause = !operation.pause_ns ? "" : ` ${operation.kind === "snapshot" ? "for" : "in"} ${duration(operation.pause_ns)}`;
+    const wait = !operation.safepoint_wait_ns ? ""
         : `, waited ${duration(operation.safepoint_wait_ns)} for a safepoint`;
     return `${done(operation)}${pause}${wait}`;
 }

@@ -26,6 +26,8 @@ test("an operation is told in a sentence", () => {
         created_at: "", finished_at: "", safepoint_wait_ns: 2_000_000, pause_ns: 400_000, result: { collected: 3, freed_bytes: 0 }, heaps: [] };
     assert.equal(format.operationText(operation), "collected 3 objects in 400 µs, waited 2.00 ms for a safepoint");
     assert.equal(format.operationText({ ...operation, state: "expired" }), "expired: no safepoint within 30.0 s");
+    assert.equal(format.operationText({ ...operation, kind: "cycles", result: null }), "read in 400 µs, waited 2.00 ms for a safepoint", "who looks collects nothing");
+    assert.equal(format.operationText({ ...operation, kind: "baseline", pause_ns: 0, safepoint_wait_ns: 0 }), "baseline set", "nor has what took no pause one of 0 ns");
     assert.equal(format.operationText({ ...operation, state: "failed", code: "process_gone" }), "failed: process_gone");
     assert.equal(format.operationText({ ...operation, kind: "config", result: { enabled: false, thresholds: [1, 2, 3] } }),
         "in force: automatic collection disabled, thresholds 1 · 2 · 3");
