@@ -14,6 +14,8 @@ import { csvOf } from "./rows.js";
 const DESCRIBE_EVERY_MS = 4000;
 const ROOM_ABOVE = 1.15;
 const LANE_PX = 12; /* above the figures: where collections are marked */
+const RIGHT_PX = 14;
+const LETTER_PX = 6.6; /* of an axis, about */
 const POWERS_OF_TWO = Array.from({ length: 50 }, (_, index) => 2 ** index);
 const TABLE_ROWS = 60;
 const SVG = "http://www.w3.org/2000/svg";
@@ -224,14 +226,14 @@ export class Plot {
             grid: { stroke: colour("--grid"), width: 1 } };
         const decades = points ? { filter: onlyDecades, grid: { ...axis.grid, filter: onlyDecades } } : {};
         return {
-            width: this.plot.clientWidth || 300, height: this.height, padding: [LANE_PX, 14, 0, 0], legend: { show: false },
+            width: this.plot.clientWidth || 300, height: this.height, padding: [LANE_PX, RIGHT_PX, 0, 0], legend: { show: false },
             cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: 4 }, points: { size: 7 },
                 sync: { key: this.owner.sync, setSeries: false, filters: { pub: () => true, sub: (type) => type === "mousemove" } },
                 bind: { dblclick: () => () => { this.owner.onReset(); return null; } } },
             scales: { x: { time: true, range: () => [this.scene?.from ?? 0, this.scene?.to ?? 1] },
                 y: { distr: points ? 3 : 1, log: 10, range: () => [this.ends.low, this.ends.high] } },
             axes: [
-                { ...axis, space: 58, size: 26, values: (_, splits, __, ___, step) => splits.map((t) => format.axisTime(t * 1000, step)) },
+                { ...axis, space: (_, __, from, to, length) => roomOf((to - from) / length), size: 26, values: (chart, splits, __, ___, step) => splits.map((t) => whole(chart, t, format.axisTime(t * 1000, step))) },
                 { ...axis, ...decades, space: points ? 24 : 34, size: 66, gap: 4, incrs: unit === "bytes" ? POWERS_OF_TWO : undefined,
                     values: (_, splits) => splits.map((n) => n === null ? "" : TEXT[unit](n)) },
             ],
@@ -427,6 +429,16 @@ export class Plot {
 
 /** Of a logarithmic axis's many lines those that have a name. @param {uPlot} _ @param {number[]} splits @returns {(number|null)[]} */
 const onlyDecades = (_, splits) => splits.map((n) => Number.isInteger(Math.round(Math.log10(n) * 1e6) / 1e6) ? n : null);
+
+/** The room that a text of the time axis takes: a day and its time, a day or a minute, or a second. @param {number} step seconds of a pixel */
+const roomOf = (step) => step > 900 ? 48 : step > 150 ? 86 : step > 0.9 ? 44 : 62;
+
+/** A text of the time axis where there is room for all of it, beside the figures of the other one. @param {uPlot} chart @param {number} t @param {string} text */
+function whole(chart, t, text) {
+    const at = chart.valToPos(t, "x");
+    const half = text.length * LETTER_PX / 2;
+    return at >= half - 4 && at + half <= chart.bbox.width / devicePixelRatio + RIGHT_PX ? text : "";
+}
 
 /** @param {Mark[]} marks @param {number} t @param {number} within seconds */
 export function nearestMark(marks, t, within) {
