@@ -46,9 +46,9 @@ export const objectColumns = (address) => [
 
 /** @param {Address} address @param {string} field the head of the field's column @returns {import("./rows.js").Column<Link>[]} */
 const linkColumns = (address, field) => [
-    { id: "field", label: field, width: 13, value: fieldOf, show: (one) => html`<code>${fieldOf(one)}</code>${one.kind === "weak" ? html` <span class="badge">weak</span>` : null}${(one.times ?? 1) > 1 ? html` <small>and ${format.plural(Number(one.times) - 1, "more reference")}</small>` : null}` },
+    { id: "field", label: field, width: 8.2, value: fieldOf, show: (one) => html`<code>${fieldOf(one)}</code>${one.kind === "weak" ? html` <span class="badge">weak</span>` : null}${(one.times ?? 1) > 1 ? html` <small>and ${format.plural(Number(one.times) - 1, "more reference")}</small>` : null}` },
     { id: "object", label: "Object", value: objectText, show: (one) => one.type === null ? html`<span class="remark">#${one.object}, gone meanwhile</span>` : html`<a href=${address.with({ object: one.object, out: null, in: null })} tabindex="-1" title=${objectText(one)}>${objectName(one)}</a>` },
-    { id: "retained_bytes", label: "Retained", number: true, width: 8, value: (one) => one.retained_bytes, show: (one) => html`<strong>${format.bytes(one.retained_bytes)}</strong>` },
+    { id: "retained_bytes", label: "Retained", number: true, width: 6.5, value: (one) => one.retained_bytes, show: (one) => html`<strong>${format.bytes(one.retained_bytes)}</strong>` },
 ];
 
 /** Why it is alive. @param {{address: Address, artifact: Artifact, object: string}} props */

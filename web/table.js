@@ -70,6 +70,21 @@ function useWindow(count, scroller, there) {
     return { first: Math.max(0, Math.min(top, last) - BEYOND), last, page };
 }
 
+/** Marks it while columns lie beyond its right edge, which not every screen shows by a bar. @param {{current: HTMLElement|null}} scroller @param {boolean} there */
+function useMore(scroller, there) {
+    useLayoutEffect(() => {
+        const element = scroller.current;
+        if (!element) {
+            return undefined;
+        }
+        const mark = () => element.toggleAttribute("data-more", element.scrollWidth - element.clientWidth - element.scrollLeft > 1);
+        const resized = new ResizeObserver(mark);
+        [element, ...element.children].forEach((one) => resized.observe(one));
+        element.addEventListener("scroll", mark, { passive: true });
+        return () => (resized.disconnect(), element.removeEventListener("scroll", mark));
+    }, [there]);
+}
+
 /** What the filter leaves, in order. @template Row @param {Props<Row>} props @param {string} order @param {string} filter */
 function useFound({ rows, columns, keyOf, textOf }, order, filter) {
     const touched = useRef(-Infinity);
@@ -267,6 +282,7 @@ export function Table(props) {
     const [active, setActive] = useState("");
     useReachable(scroller);
     const { first, last, page } = useWindow(lines.length, scroller, rows.length > 0);
+    useMore(scroller, rows.length > 0);
     const at = keys.indexOf(active);
     useEffect(() => { scroller.current?.scrollTo({ top: 0 }); }, [order, filter, groupOf === null]);
     const typed = useRef(filter);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/text.h"
 #include "rules/private.h"
 
 void alert_list(struct alerts *alerts, struct alert *alert)
@@ -121,10 +121,13 @@ json_t *number_json(double value)
 
 json_t *time_json(uint64_t wall_ns)
 {
-    char text[TEXT_TIME];
-    if (!wall_ns)
+    char text[40];
+    struct tm parts;
+    time_t seconds = (time_t)(wall_ns / SECOND_NS);
+    if (!wall_ns || !gmtime_r(&seconds, &parts))
         return json_null();
-    text_time(text, wall_ns);
+    size_t at = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + at, sizeof text - at, ".%03uZ", (unsigned)(wall_ns / 1000000u % 1000u));
     return json_string(text);
 }
 

@@ -73,7 +73,7 @@ stage("the CSV has what the filter leaves, safe for a spreadsheet", { processes:
     const file = await saved(page, () => byId(page, "processes-csv").click());
     assert.equal(file.name, "tally-processes.csv");
     const [head, first, second, end] = file.text.split("\r\n");
-    assert.ok(head.startsWith("name,live_bytes,live_objects,allocations_per_s,"), head);
+    assert.ok(head.startsWith("name,live_bytes,live_objects,alerts,allocations_per_s,"), head);
     assert.match(first, /^'=1\+1,\d+,\d+,\d+,/);
     assert.ok(first.endsWith('"note=a ""quoted"", one"'), first);
     assert.match(second, /^plain,/);

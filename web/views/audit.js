@@ -45,7 +45,7 @@ const columnsOf = (store, address) => [
     { id: "target", label: "About", width: 12, unsorted: true, value: (r) => r.target, show: (r) => html`<${Target} store=${store} address=${address} entry=${r} />` },
     { id: "result", label: "Result", width: 12, unsorted: true, value: (r) => r.result, show: (r) => html`<span class="badge ${TONES[r.result ?? ""] ?? ""}">${r.result}</span>${r.code ? html` <span class="pid">${r.code}</span>` : null}` },
     { id: "detail", label: "Asked", unsorted: true, value: (r) => r.detail, show: (r) => r.detail ? html`<code class="cut">${r.detail}</code>` : "" },
-    { id: "from", label: "From", width: 11, unsorted: true, value: (r) => r.from, show: (r) => r.from ?? html`<span class="pid">within</span>` },
+    { id: "from", label: "From", width: 11, unsorted: true, value: (r) => r.from, show: (r) => r.from ?? html`<span class="pid">tallyd itself</span>` },
     { id: "operation", label: "Operation", width: 8, unsorted: true, value: (r) => r.operation },
     { id: "left_out", label: "Left out", help: "Refusals right before it that have no record of their own", number: true, width: 5, unsorted: true, value: (r) => r.left_out, show: (r) => r.left_out ? format.exact(r.left_out) : "" },
 ];
@@ -75,7 +75,7 @@ function Detail({ store, address, entry }) {
     const now = known ?? operation.data;
     return html`<section class="panel" aria-labelledby="record-title" data-testid="audit-detail">
         <h2 id="record-title">${entry.who} · ${entry.kind} · ${entry.result}</h2>
-        <dl class="facts-list"><div><dt>At</dt><dd>${entry.at}</dd></div><div><dt>From</dt><dd>${entry.from ?? "within tallyd"}</dd></div>
+        <dl class="facts-list"><div><dt>At</dt><dd>${entry.at}</dd></div><div><dt>From</dt><dd>${entry.from ?? "tallyd itself"}</dd></div>
             <div><dt>About</dt><dd><${Target} store=${store} address=${address} entry=${entry} /> <span class="pid">${entry.target ?? ""}</span></dd></div>
             <div><dt>Asked</dt><dd><code>${entry.detail ?? "–"}</code></dd></div>
             ${entry.code ? html`<div><dt>Code</dt><dd>${entry.code}</dd></div>` : null}

@@ -29,15 +29,15 @@ const NOW = "now:";
 
 /** @param {import("../address.js").Address} address @returns {Column[]} */
 const columnsOf = (address) => [
-    { id: "state", label: "State", help: "New, grown, shrunk, gone or the same", width: 6.5, value: (row) => STATES.indexOf(row.state), first: "+",
+    { id: "state", label: "State", help: "New, grown, shrunk, gone or the same", width: 6, value: (row) => STATES.indexOf(row.state), first: "+",
         show: (row) => html`<span class="state-word ${row.state}"><span aria-hidden="true">${MARKS[row.state]}</span> ${row.state}</span>` },
-    { id: "type", label: "Type", width: 16, value: (row) => row.type, show: (row) => html`<a href=${linkOf(address, row)} tabindex="-1" title=${row.type}>${row.type}</a>` },
-    { id: "delta_bytes", label: "Δ bytes", number: true, value: (row) => row.delta_bytes, show: (row) => html`<strong class=${growth(row.delta_bytes)}>${signed(row.delta_bytes, format.bytes)}</strong>` },
-    { id: "delta_objects", label: "Δ objects", number: true, value: (row) => row.delta_objects, show: (row) => html`<span class=${growth(row.delta_objects)}>${signed(row.delta_objects, format.count)}</span>` },
-    { id: "a_bytes", label: "Bytes then", number: true, value: (row) => row.a.bytes, show: (row) => format.bytes(row.a.bytes) },
-    { id: "b_bytes", label: "Bytes after", number: true, value: (row) => row.b.bytes, show: (row) => format.bytes(row.b.bytes) },
-    { id: "a_objects", label: "Objects then", number: true, value: (row) => row.a.objects, show: (row) => format.count(row.a.objects) },
-    { id: "b_objects", label: "Objects after", number: true, value: (row) => row.b.objects, show: (row) => format.count(row.b.objects) },
+    { id: "type", label: "Type", width: 10.5, value: (row) => row.type, show: (row) => html`<a href=${linkOf(address, row)} tabindex="-1" title=${row.type}>${row.type}</a>` },
+    { id: "delta_bytes", label: "Δ bytes", number: true, width: 7.2, value: (row) => row.delta_bytes, show: (row) => html`<strong class=${growth(row.delta_bytes)}>${signed(row.delta_bytes, format.bytes)}</strong>` },
+    { id: "delta_objects", label: "Δ objects", number: true, width: 7, value: (row) => row.delta_objects, show: (row) => html`<span class=${growth(row.delta_objects)}>${signed(row.delta_objects, format.count)}</span>` },
+    { id: "a_bytes", label: "Bytes then", number: true, width: 7.6, value: (row) => row.a.bytes, show: (row) => format.bytes(row.a.bytes) },
+    { id: "b_bytes", label: "Bytes after", number: true, width: 7.6, value: (row) => row.b.bytes, show: (row) => format.bytes(row.b.bytes) },
+    { id: "a_objects", label: "Objects then", number: true, width: 7.6, value: (row) => row.a.objects, show: (row) => format.count(row.a.objects) },
+    { id: "b_objects", label: "Objects after", number: true, width: 7.6, value: (row) => row.b.objects, show: (row) => format.count(row.b.objects) },
 ];
 
 /** Where a type's objects are: in the later snapshot, else among the process's types. @param {import("../address.js").Address} address @param {Row} row */

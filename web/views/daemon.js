@@ -106,8 +106,8 @@ function Threads({ samples }) {
     const old = samples[0];
     return html`<section class="panel" aria-labelledby="threads-title"><h2 id="threads-title">Work</h2>
         <p class="hint">${now.figures.get("tallyd_rounds_total")?.help}</p>
-        <table data-testid="daemon-threads"><thead><tr><th scope="col">Thread</th><th scope="col" class="number">Rounds</th><th scope="col" class="number">Each, now</th>
-            <th scope="col" class="number">Each, since the start</th><th scope="col" class="number">Longest</th></tr></thead>
+        <table data-testid="daemon-threads"><thead><tr><th scope="col">Thread</th><th scope="col" class="number">Rounds</th><th scope="col" class="number">Mean now</th>
+            <th scope="col" class="number">Mean since start</th><th scope="col" class="number">Longest</th></tr></thead>
         <tbody>${THREADS.map((thread) => {
             const rate = rateOf(old, now, "tallyd_rounds_total", { thread });
             const busy = rateOf(old, now, "tallyd_round_seconds_total", { thread });
@@ -140,7 +140,7 @@ function Requests({ samples, address }) {
         { id: "method", label: "Method", width: 6, value: (row) => row.method }, { id: "route", label: "Route", value: (row) => row.route },
         { id: "code", label: "Status", width: 6, value: (row) => Number(row.code), show: (row) => html`<span class="badge ${row.code[0] === "5" ? "bad" : row.code[0] === "4" ? "warn" : ""}">${row.code}</span>` },
         { id: "value", label: "Answers", number: true, width: 7, value: (row) => row.value, show: (row) => format.exact(row.value) },
-        { id: "rate", label: "Now", help: "over the last quarter of a minute", number: true, width: 7, value: (row) => row.rate, show: (row) => row.rate === null ? "–" : `${row.rate.toFixed(2)}/s` },
+        { id: "rate", label: "Now", help: "over the last quarter of a minute", number: true, width: 7, value: (row) => row.rate, show: (row) => row.rate === null ? "–" : `${row.rate && row.rate.toFixed(2)}/s` },
     ];
     return html`<section class="panel" aria-labelledby="requests-title"><h2 id="requests-title">Requests</h2>
         <${Table} id="requests" caption="answers by route and status" rows=${rows} columns=${columns} keyOf=${(/** @type {any} */ row) => `${row.method} ${row.route} ${row.code}`}
@@ -162,7 +162,7 @@ function Identity({ info }) {
     return html`<section class="panel" aria-labelledby="identity-title"><h2 id="identity-title">This tallyd</h2>
         <dl class="facts-list" data-testid="daemon-identity"><div><dt>Version</dt><dd>${info.version}, pid ${info.pid}, ${info.mode} mode, start ${info.start_id}</dd></div>
             <div><dt>Serves</dt><dd><code>${info.http}</code>, <code>${info.runtime_dir}/api.sock</code></dd></div>
-            <div><dt>Looked after by</dt><dd>${info.service || "nobody"}</dd></div>
+            <div><dt>Supervisor</dt><dd>${info.service || "nobody"}</dd></div>
             <div><dt>Libraries</dt><dd>${Object.entries(info.libraries).map(([name, version]) => `${name} ${version}`).join(", ")}</dd></div>
             <div><dt>Limits</dt><dd>${Object.entries(info.limits).map(([name, value]) => `${name.replaceAll("_", " ")} ${format.exact(Number(value))}`).join(", ")}</dd></div>
             <div><dt>Given up</dt><dd>new privileges: ${yes(sandbox.no_new_privileges)}, memory for others: ${yes(sandbox.undumpable)}, other system calls: ${yes(sandbox.system_calls)}, other files: ${sandbox.landlock ? `Landlock ${sandbox.landlock}` : "no"}</dd></div></dl></section>`;
@@ -181,14 +181,14 @@ function Tokens({ store, address }) {
     const [made, setMade] = useState(/** @type {any} */ (null));
     const [form, setForm] = useState({ name: "", scope: "read", lifetime: "2592000" });
     const { data, problem, refresh } = useResource((signal) => api.get("/v1/tokens", signal), []);
-    const set = (/** @type {any} */ { currentTarget: { name, value } }) => setForm((now) => ({ ...now, [name]: value }));
+    const set = (/** @type {any} */ { currentTarget: { name, value } }) => setForm({ ...form, [name]: value });
     const create = async (/** @type {Event} */ event) => {
         event.preventDefault();
         const body = { name: form.name, scope: form.scope, ...form.lifetime ? { expires_in_s: Number(form.lifetime) } : {} };
         const token = await tell(`Token ${form.name}`, () => api.ask("POST", "/v1/tokens", body), () => "made");
         if (token) {
             setMade(token);
-            setForm((now) => ({ ...now, name: now.name === form.name ? "" : now.name })); /* what was typed meanwhile stays */
+            setForm({ ...form, name: "" });
             refresh();
         }
     };

@@ -134,7 +134,7 @@ function Log({ store, tail, held, hold }) {
         rows.push(html`<${Row} key=${row.n} store=${store} row=${row} pick=${(/** @type {string} */ type) => change({ type }, { step: true })} />`);
     }
     return html`<div class="tail" ref=${scroller} tabindex="0" role="region" aria-label="Events, the newest first" data-testid="tail">
-        <table><thead><tr><th scope="col">After</th><th scope="col">What</th><th scope="col">Type</th><th scope="col" class="number">Bytes</th>
+        <table><thead><tr><th scope="col" title="It came then, or a moment after: clocks are read now and then">Time</th><th scope="col">What</th><th scope="col">Type</th><th scope="col" class="number">Bytes</th>
             <th scope="col" class="number">Object</th><th scope="col" class="number">Heap</th></tr></thead>
         <tbody>${space(first)}${rows}${space(tail.length - last)}</tbody></table></div>`;
 }

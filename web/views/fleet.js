@@ -58,11 +58,13 @@ function withWord(filter, word) {
 
 /** @param {Store} store @param {Address} address @param {Map<string, number>} alerts @returns {Column[]} */
 const columnsOf = (store, address, alerts) => [
-    { id: "name", label: "Name", width: 11.2, stick: true, value: (p) => p.name, show: (p) => html`<span class="dot ${stateOf(p)[0]}" aria-hidden="true"></span><a
+    { id: "name", label: "Name", width: 11.2, stick: true, value: (p) => p.name, show: (p) => html`<span class="dot ${alerts.has(p.id) ? "bad" : stateOf(p)[0]}" aria-hidden="true"></span><a
         href=${address.to("process", { process: p.id })} tabindex="-1" title=${p.name}>${p.name}</a>` },
     { id: "live_bytes", label: "Live bytes", number: true, width: 10.6, help: `Its course: the last ${format.plural(store.reach / 60, "minute")}, as far as this page was open`, value: (p) => p.live_bytes, format: format.bytes, sum: (some) => sum(some, (p) => p.live_bytes),
         show: (p) => html`<span class="with-spark"><${Spark} values=${store.histories.get(p.id)?.course(store.reach, PARTS) ?? NONE} />${format.bytes(p.live_bytes)}</span>` },
     { id: "live_objects", label: "Objects", number: true, width: 6, value: (p) => p.live_objects, format: format.count, sum: (some) => sum(some, (p) => p.live_objects) },
+    { id: "alerts", label: "Alerts", number: true, width: 4.6, value: (p) => alerts.get(p.id) ?? 0, sum: (some) => sum(some, (p) => alerts.get(p.id) ?? 0), format: (n) => n ? String(n) : "–",
+        show: (p) => alerts.has(p.id) ? html`<a class="count-badge" tabindex="-1" href=${address.to("rules", { process: null })}>${alerts.get(p.id)}<span class="unseen"> firing</span></a>` : "–" },
     { id: "allocations_per_s", label: "Allocated/s", number: true, width: 6.8, value: (p) => living(p, p.allocations_per_s), format: format.count,
         sum: (some) => sum(some, (p) => living(p, p.allocations_per_s) ?? 0), help: "Objects allocated a second" },
     { id: "gc_share", label: "GC", number: true, width: 5.6, value: (p) => living(p, p.pause_ns_per_s / 1e9), format: format.percent,
@@ -75,8 +77,6 @@ const columnsOf = (store, address, alerts) => [
         help: "Events that were overwritten before tallyd read them, those from before its own start among them; counters stay exact",
         show: (p) => p.complete ? format.count(p.events_lost) : html`<span class="badge warn" data-badge="complete" title="Some events were lost, or some types have no row of their own; the counters stay exact">${
             p.events_lost ? format.count(p.events_lost) : "partial"}</span>` },
-    { id: "alerts", label: "Alerts", number: true, width: 4.6, value: (p) => alerts.get(p.id) ?? 0, sum: (some) => sum(some, (p) => alerts.get(p.id) ?? 0), format: (n) => n ? String(n) : "–",
-        show: (p) => alerts.has(p.id) ? html`<a class="count-badge" tabindex="-1" href=${address.to("rules", { process: null })}>${alerts.get(p.id)}<span class="unseen"> firing</span></a>` : "–" },
     { id: "state", label: "State", width: 11, value: (p) => `${p.state} ${stateOf(p)[1]}`, show: State, help: "Live, or how it ended; disabled: no automatic collection" },
     { id: "pid", label: "Pid", number: true, first: "+", width: 5.7, value: (p) => p.pid },
     { id: "labels", label: "Labels", value: (p) => Object.entries(p.labels).map(([key, value]) => `${key}=${value}`).join(" "),

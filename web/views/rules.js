@@ -42,14 +42,14 @@ const causeOf = ({ series, type }) => type ? { view: "types", words: "the type" 
 
 /** @param {Address} address @param {Series[]} series @returns {import("../rows.js").Column<Alert>[]} */
 const alertColumns = (address, series) => [
-    { id: "began_at", label: "Since", width: 8, first: "-", value: (a) => a.began_at, show: (a) => html`<time datetime=${a.began_at} title=${a.began_at}>${format.age(Date.now() - Date.parse(a.began_at))} ago</time>` },
-    { id: "rule", label: "Rule", width: 13, value: (a) => a.rule, show: (a) => ruleLink(address, a.rule) },
-    { id: "process", label: "Process", value: (a) => a.name || a.process, show: (a) => processLink(address, a.process, a.name) },
+    { id: "began_at", label: "Since", width: 6.8, first: "-", value: (a) => a.began_at, show: (a) => html`<time datetime=${a.began_at} title=${a.began_at}>${format.age(Date.now() - Date.parse(a.began_at))} ago</time>` },
+    { id: "rule", label: "Rule", width: 8, value: (a) => a.rule, show: (a) => ruleLink(address, a.rule) },
+    { id: "process", label: "Process", width: 7, value: (a) => a.name || a.process, show: (a) => processLink(address, a.process, a.name) },
     { id: "condition", label: "Condition", width: 18, value: (a) => `${a.series} ${a.condition}`,
         show: (a) => `${a.series} ${a.condition.replace(/\d{4,}(\.\d+)?/, (n) => valueText(Number(n), unitOf(series, a.series)))}` },
-    { id: "type", label: "Type", width: 9, value: (a) => a.type },
-    { id: "value", label: "When it began", number: true, width: 9, value: (a) => a.value, show: (a) => valueText(a.value, unitOf(series, a.series)) },
+    { id: "value", label: "When it began", number: true, width: 8.5, value: (a) => a.value, show: (a) => valueText(a.value, unitOf(series, a.series)) },
     { id: "why", label: "Look at", help: "Where its cause shows", width: 8, unsorted: true, value: (a) => causeOf(a).words, show: (a) => html`<a href=${address.to(causeOf(a).view, { process: a.process, ...a.type ? { type: a.type } : {} })} data-testid="alert-cause">${causeOf(a).words}</a>` },
+    { id: "type", label: "Type", width: 7, value: (a) => a.type },
 ];
 
 /** @param {{store: Store, address: Address, series: Series[]}} props */
@@ -72,12 +72,12 @@ const processesText = ({ processes }) => Object.entries(processes).filter(([, co
 
 /** @param {Address} address @param {Series[]} series @returns {import("../rows.js").Column<any>[]} */
 const ruleColumns = (address, series) => [
-    { id: "name", label: "Rule", width: 13, value: (rule) => rule.name, show: (rule) => ruleLink(address, rule.name) },
-    { id: "state", label: "State", width: 7, value: (rule) => rule.status.state, show: (rule) => html`<${State} rule=${rule} />` },
+    { id: "name", label: "Rule", width: 10, value: (rule) => rule.name, show: (rule) => ruleLink(address, rule.name) },
+    { id: "state", label: "State", width: 6.5, value: (rule) => rule.status.state, show: (rule) => html`<${State} rule=${rule} />` },
     { id: "when", label: "When", width: 18, value: (rule) => conditionText(rule, series), show: (rule) => html`<span title=${conditionText(rule, series)}>${conditionText(rule, series)}</span>` },
-    { id: "of", label: "Of", value: selectorText, show: (rule) => html`<span title=${selectorText(rule)}>${selectorText(rule)}</span>` },
-    { id: "do", label: "Then", width: 13, value: actionsText, show: (rule) => html`<span title=${actionsText(rule)}>${actionsText(rule)}</span>` },
-    { id: "processes", label: "Processes", width: 12, value: (rule) => processesText(rule.status) },
+    { id: "of", label: "Of", width: 9, value: selectorText, show: (rule) => html`<span title=${selectorText(rule)}>${selectorText(rule)}</span>` },
+    { id: "do", label: "Then", width: 12, value: actionsText, show: (rule) => html`<span title=${actionsText(rule)}>${actionsText(rule)}</span>` },
+    { id: "processes", label: "Processes", width: 9.5, value: (rule) => processesText(rule.status) },
     { id: "controls", label: "Controls", help: "within the last hour", number: true, width: 7, value: (rule) => rule.status.controls_last_hour },
     { id: "failed", label: "Not started", help: "controls that could not be started", number: true, width: 8, value: (rule) => rule.status.controls_failed },
 ];
@@ -147,15 +147,15 @@ function Past({ store, address, series }) {
         { id: "detail", label: "What", value: (a) => a.detail }, { id: "type", label: "Type", width: 11, value: (a) => a.type },
         { id: "value", label: "Value", number: true, width: 9, value: (a) => a.value, show: (a) => format.count(a.value) },
     ] : [
-        { id: "resolved_at", label: "Resolved", width: 10, first: "-", value: (a) => a.resolved_at, show: (a) => html`<time datetime=${a.resolved_at}>${format.moment(a.resolved_at)}</time>` },
-        ...alertColumns(address, series).slice(1, -1),
+        { id: "resolved_at", label: "Resolved", width: 8.5, first: "-", value: (a) => a.resolved_at, show: (a) => html`<time datetime=${a.resolved_at}>${format.moment(a.resolved_at)}</time>` },
+        ...alertColumns(address, series).filter(({ id }) => id !== "began_at" && id !== "why"),
         { id: "lasted", label: "Lasted", number: true, width: 6, value: (a) => Date.parse(a.resolved_at) - Date.parse(a.began_at), show: (a) => format.age(Date.parse(a.resolved_at) - Date.parse(a.began_at)) },
-        { id: "reason", label: "Because", width: 11, value: (a) => REASONS[a.reason] ?? a.reason },
+        { id: "reason", label: "Because", width: 9, value: (a) => REASONS[a.reason] ?? a.reason },
     ];
     const columns = useMemo(make, [past, address, series, store.fleet]);
     const rows = past && rule ? data?.alerts.filter((/** @type {any} */ a) => a.rule === rule) : data?.alerts;
     return html`<section class="panel" aria-labelledby="past-title"><h2 id="past-title">Past${rule ? ` of ${rule}` : ""}</h2>
-        <p class="buttons"><label>Out of <select data-testid="past" value=${past} onChange=${(/** @type {any} */ event) => change({ past: event.target.value, "past-cursor": null, "past-sort": null })}>
+        <p class="buttons"><label>From <select data-testid="past" value=${past} onChange=${(/** @type {any} */ event) => change({ past: event.target.value, "past-cursor": null, "past-sort": null })}>
             ${PASTS.map(([value, text]) => html`<option key=${value} value=${value} selected=${value === past}>${text}</option>`)}</select></label>
             ${cursor ? html`<button type="button" data-testid="past-newest" onClick=${() => change({ "past-cursor": null }, { step: true })}>Newest</button>` : null}
             ${data?.next_cursor ? html`<button type="button" data-testid="past-older" onClick=${() => change({ "past-cursor": data.next_cursor }, { step: true })}>Older</button>` : null}</p>

@@ -89,8 +89,8 @@ function Take({ store, address, taken }) {
             ${newest ? html`<a class="button" data-testid="open-taken" href=${address.to("snapshots", { artifact: newest, ...type ? { tab: "objects", type } : {} })}>Look into it</a>` : null}</div></section>`;
 }
 
-/** @param {Address} address @param {import("../store.js").Store} store @param {() => void} refresh @returns {Column[]} */
-const columnsOf = (address, store, refresh) => [
+/** Without the name where all are of one process. @param {Address} address @param {import("../store.js").Store} store @param {() => void} refresh @returns {Column[]} */
+const columnsOf = (address, store, refresh) => (/** @type {Column[]} */ ([
     { id: "taken", label: "Taken", width: 9.5, stick: true, value: (one) => Date.parse(one.taken_at), show: (one) => html`<a href=${address.with({ artifact: one.id })} tabindex="-1">${format.moment(one.taken_at)}</a>` },
     { id: "name", label: "Process", width: 9, value: (one) => one.name, show: (one) => html`<span title=${one.process}>${one.name}</span>` },
     { id: "heap", label: "Heap", number: true, first: "+", width: 4.5, value: (one) => one.heap },
@@ -101,7 +101,7 @@ const columnsOf = (address, store, refresh) => [
     { id: "mode", label: "How", help: "clone: at one instant, by a copied process; slices: while it ran", width: 6, value: (one) => one.mode },
     { id: "size", label: "File", number: true, value: (one) => one.size_bytes, show: (one) => format.bytes(one.size_bytes) },
     { id: "delete", label: "Delete", width: 5, unsorted: true, value: () => null, show: (one) => html`<${DeleteButton} store=${store} artifact=${one} done=${refresh} />` },
-];
+])).filter(({ id }) => id !== "name" || !address.process);
 
 /** Says aloud when one is ready: people wait for it. @param {readonly Artifact[]|null} artifacts */
 function useNews(artifacts) {
