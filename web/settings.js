@@ -127,7 +127,7 @@ function Row({ store, heap, subject, setting, why, pause, link, ask }) {
             setProblem(format.operationText(answer));
         } else if (answer) {
             await inForce(store); /* before the draft goes: what is shown next must not be what was before */
-            setEdited(null);
+            setEdited((now) => now === edited ? null : now); /* what was typed meanwhile stays */
         }
     };
     const described = { "aria-describedby": problem ? problemId : `help-${setting.id}`, "aria-invalid": problem ? "true" : null };

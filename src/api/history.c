@@ -242,8 +242,8 @@ static void csv_number(struct text *csv, bool known, uint64_t number)
 
 static void csv_row(struct text *csv, const struct history_answer *answer, size_t row)
 {
-    char time[32];
-    time_text((uint64_t)(answer->start_s + (int64_t)(row + 1) * answer->step_s) * 1000000000u, time, sizeof time);
+    char time[TEXT_TIME];
+    text_time(time, (uint64_t)(answer->start_s + (int64_t)(row + 1) * answer->step_s) * 1000000000u);
     text_add_string(csv, time);
     for (size_t i = 0; i < answer->column_count; i++) {
         const struct history_point *point = &answer->columns[i].points[row];

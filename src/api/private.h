@@ -298,9 +298,8 @@ struct trace_source {
 };
 int trace_respond(struct request *request, const struct trace_source *source, enum MHD_Result *answered);
 
-/* times.c: RFC 3339, "now" or "-1h". text: at least 25 bytes */
+/* times.c: RFC 3339, "now" or "-1h" */
 bool parse_time(const char *text, uint64_t now_wall_ns, uint64_t *wall_ns);
-void time_text(uint64_t wall_ns, char *text, size_t bytes);
 
 /* The handlers of routes.def, and what else the server calls */
 #define ROUTE(method, path, scope, place, handler, parameters, body, answers, summary)                                             \

@@ -1,6 +1,4 @@
 /* Times in queries and bodies: RFC 3339, "now", or so long ago: "-1h". */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -87,13 +85,4 @@ bool parse_time(const char *text, uint64_t now_wall_ns, uint64_t *wall_ns)
         return false;
     *wall_ns = now_wall_ns - ago;
     return true;
-}
-
-void time_text(uint64_t wall_ns, char *text, size_t bytes)
-{
-    time_t seconds = (time_t)(wall_ns / 1000000000u);
-    struct tm utc;
-    gmtime_r(&seconds, &utc);
-    size_t at = strftime(text, bytes, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text + at, bytes - at, ".%03uZ", (unsigned)(wall_ns / 1000000u % 1000u));
 }

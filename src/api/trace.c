@@ -15,6 +15,7 @@
 
 #include "api/private.h"
 #include "api/views.h"
+#include "base/text.h"
 
 #define COLLECTIONS_MOST 10000u
 #define NOTES_MOST 1000u
@@ -306,8 +307,8 @@ static void threads_write(struct trace *trace)
 
 static void trace_write(struct trace *trace, const char *name)
 {
-    char from[40];
-    time_text(trace->from_ns, from, sizeof from);
+    char from[TEXT_TIME];
+    text_time(from, trace->from_ns);
     fprintf(trace->out, "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"process\":\"%s\",\"from\":\"%s\",\"complete\":%s},\"traceEvents\":[",
             trace->source->process, from, trace->more ? "false" : "true");
     meta_write(trace, 0, "process_name", name);

@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "api/private.h"
 #include "api/views.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "wire/feed.h"
 
 json_t *view_number(uint64_t value)
@@ -29,45 +29,35 @@ static const struct word debug_flags[] = {WIRE_DEBUG_FLAGS(WIRE_X)};
 #undef WIRE_X
 #define WORD(table, value) word_of(table, sizeof table / sizeof *table, value)
 
-static json_t *word_of(const struct word *table, size_t count, uint32_t value)
+static const char *word_of(const struct word *table, size_t count, uint32_t value)
 {
     for (size_t i = 0; i < count; i++)
         if (table[i].value == value)
-            return json_string(table[i].word);
-    return json_string("unknown");
+            return table[i].word;
+    return "unknown";
 }
 
 const char *view_reason(uint32_t reason)
 {
-    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
-        if (reasons[i].value == reason)
-            return reasons[i].word;
-    return "unknown";
+    return WORD(reasons, reason);
 }
 
 const char *view_scope(uint32_t scope)
 {
-    for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++)
-        if (scopes[i].value == scope)
-            return scopes[i].word;
-    return "unknown";
+    return WORD(scopes, scope);
 }
 
 json_t *view_state(uint32_t state)
 {
-    return WORD(states, state);
+    return json_string(WORD(states, state));
 }
 
 json_t *view_time(uint64_t wall_ns)
 {
-    char text[40];
-    time_t seconds = (time_t)(wall_ns / 1000000000u);
-    struct tm utc;
+    char text[TEXT_TIME];
     if (!wall_ns)
         return json_null();
-    gmtime_r(&seconds, &utc);
-    size_t at = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text + at, sizeof text - at, ".%03uZ", (unsigned)(wall_ns / 1000000u % 1000u));
+    text_time(text, wall_ns);
     return json_string(text);
 }
 
@@ -176,7 +166,7 @@ static json_t *enabled_of_heap(const struct stats_heap_view *heap)
 }
 static json_t *manager_of_heap(const struct stats_heap_view *heap)
 {
-    return WORD(managers, heap->config.manager);
+    return json_string(WORD(managers, heap->config.manager));
 }
 static json_t *thresholds_of_heap(const struct stats_heap_view *heap)
 {
@@ -196,7 +186,7 @@ static json_t *memory_limit_of_heap(const struct stats_heap_view *heap)
 }
 static json_t *access_of_heap(const struct stats_heap_view *heap)
 {
-    return WORD(accesses, heap->config.access);
+    return json_string(WORD(accesses, heap->config.access));
 }
 static json_t *stress_of_heap(const struct stats_heap_view *heap)
 {
@@ -204,7 +194,7 @@ static json_t *stress_of_heap(const struct stats_heap_view *heap)
 }
 static json_t *level_of_heap(const struct stats_heap_view *heap)
 {
-    return WORD(levels, heap->config.level);
+    return json_string(WORD(levels, heap->config.level));
 }
 
 /* What a configuration says, but for the level of events, which views put in different places. */
@@ -306,7 +296,7 @@ json_t *view_process(const struct stats_process_view *process, uint64_t now_mono
         json_array_append_new(heaps, json_pack("{s:o, s:o, s:o, s:o}", "n", view_number(heap->n), "live_objects",
                                                view_number(heap->figures.live_objects), "live_bytes",
                                                view_number(heap->figures.live_bytes), "state",
-                                               WORD(states, heap->state)));
+                                               json_string(WORD(states, heap->state))));
     }
     json_object_set_new(json, "heaps", heaps);
     return json;
@@ -327,7 +317,7 @@ static json_t *heap_stats(const struct stats_heap_view *heap, uint64_t now_ns)
 {
     json_t *json = json_object(), *counts = json_array();
     json_object_set_new(json, "n", json_integer(heap->n));
-    json_object_set_new(json, "state", WORD(states, heap->state));
+    json_object_set_new(json, "state", json_string(WORD(states, heap->state)));
     json_object_set_new(json, "gone", json_boolean(heap->gone));
     json_object_set_new(json, "complete", json_boolean(heap->complete));
     json_object_set_new(json, "inconsistent", json_boolean(heap->inconsistent));
@@ -445,11 +435,11 @@ json_t *view_collection(struct api *api, const struct stats_collection_view *fro
         "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o}", "heap",
         view_number(from->heap), "sequence", view_number(from->sequence), "started_at", view_time(from->start_wall_ns),
         "start_mono_ns", view_number(from->start_mono_ns), "reason", json_string(view_reason(from->reason)), "generation",
-        view_number(from->generation), "manager", WORD(managers, from->manager), "pause_ns", view_number(from->pause_ns),
+        view_number(from->generation), "manager", json_string(WORD(managers, from->manager)), "pause_ns", view_number(from->pause_ns),
         "phases", "find_ns", view_number(from->find_ns), "callback_ns", view_number(from->callback_ns), "free_ns",
         view_number(from->free_ns), "examined", view_number(from->examined), "collected", view_number(from->collected),
         "freed_bytes", view_number(from->freed_bytes), "uncollectable", view_number(from->uncollectable));
-    json_object_set_new(json, "scope", WORD(scopes, from->scope));
+    json_object_set_new(json, "scope", json_string(WORD(scopes, from->scope)));
     json_object_set_new(json, "slices", json_integer(from->slices));
     json_object_set_new(json, "live_bytes_before", view_number(from->live_bytes_before));
     json_object_set_new(json, "live_bytes_after", view_number(from->live_bytes_after));
@@ -525,9 +515,9 @@ json_t *view_changed(const struct wire_command *command)
     if (command->mask & WIRE_CONFIG_STRESS)
         json_object_set_new(json, "stress", stress_of(&config));
     if (command->mask & WIRE_CONFIG_LEVEL)
-        json_object_set_new(json, "events", WORD(levels, config.level));
+        json_object_set_new(json, "events", json_string(WORD(levels, config.level)));
     if (command->mask & WIRE_CONFIG_MANAGER)
-        json_object_set_new(json, "manager", WORD(managers, command->manager));
+        json_object_set_new(json, "manager", json_string(WORD(managers, command->manager)));
     if (command->mask & WIRE_CONFIG_MAX_PAUSE)
         json_object_set_new(json, "max_pause_us", view_number(command->max_pause_us));
     if (command->mask & WIRE_CONFIG_MEMORY_LIMIT)

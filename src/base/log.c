@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "base/utf8.h"
 
 #define MESSAGE_BYTES 512
@@ -70,13 +70,8 @@ static void put_text(struct line *line, const char *text, bool quoted, bool json
 
 static void put_time(struct line *line)
 {
-    uint64_t now = clock_wall_ns();
-    time_t seconds = (time_t)(now / 1000000000u);
-    struct tm utc;
-    char text[40];
-    gmtime_r(&seconds, &utc);
-    size_t length = strftime(text, 24, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text + length, sizeof text - length, ".%03uZ", (unsigned)(now / 1000000u % 1000u));
+    char text[TEXT_TIME];
+    text_time(text, clock_wall_ns());
     put(line, text, strlen(text));
 }
 

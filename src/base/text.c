@@ -1,7 +1,9 @@
 #include "base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define KEPT_BYTES ((size_t)1 << 16)
 
@@ -51,6 +53,15 @@ void text_add_number(struct text *text, uint64_t number)
 {
     char digits[TEXT_DIGITS];
     text_add(text, digits, text_digits(digits, number));
+}
+
+void text_time(char out[TEXT_TIME], uint64_t wall_ns)
+{
+    time_t seconds = (time_t)(wall_ns / 1000000000u);
+    struct tm utc; /* its year has four digits: 2^64 ns end in 2554 */
+    gmtime_r(&seconds, &utc);
+    size_t at = strftime(out, TEXT_TIME, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(out + at, TEXT_TIME - at, ".%03uZ", (unsigned)(wall_ns / 1000000u % 1000u));
 }
 
 void text_clear(struct text *text)

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/text.h"
 #include "rules/private.h"
 
 void alert_list(struct alerts *alerts, struct alert *alert)
@@ -121,13 +121,10 @@ json_t *number_json(double value)
 
 json_t *time_json(uint64_t wall_ns)
 {
-    char text[40];
-    struct tm parts;
-    time_t seconds = (time_t)(wall_ns / SECOND_NS);
-    if (!wall_ns || !gmtime_r(&seconds, &parts))
+    char text[TEXT_TIME];
+    if (!wall_ns)
         return json_null();
-    size_t at = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text + at, sizeof text - at, ".%03uZ", (unsigned)(wall_ns / 1000000u % 1000u));
+    text_time(text, wall_ns);
     return json_string(text);
 }
 

@@ -78,7 +78,7 @@ void show_forecast(const struct paper *paper, const json_t *json)
     fprintf(paper->to, " and hold %llu objects, in about %s\n", (unsigned long long)client_number(snapshot, "objects"),
             text_bytes(bytes, client_number(snapshot, "bytes")));
     if (json_is_false(json_object_get(snapshot, "allowed")))
-        columns_say(paper, "it would be refused without --force: ", client_text(snapshot, "reason"), "\n");
+        columns_say(paper, "it would be refused: ", client_text(snapshot, "reason"), "\n");
 }
 
 void show_baselines(const struct paper *paper, const json_t *json)

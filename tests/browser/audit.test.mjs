@@ -4,12 +4,11 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { axeIn, byId, eventually, open, saved, tabTo, typeInto } from "./page.mjs";
+import { PATIENCE, axeIn, byId, eventually, open, saved, tabTo, typeInto } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal"].every((program) => existsSync(join(BUILD, program)));
 const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
-const PATIENCE = { timeout: 60_000 };
 
 describe("audit", { skip }, () => {
     const world = new World();
@@ -18,9 +17,9 @@ describe("audit", { skip }, () => {
     before(async () => {
         await world.start();
         world.program("asked", "app=shop");
-        await eventually("it is listed", async () => (await world.api("/v1/processes")).processes.length === 1);
+        await eventually("it is listed", async () => (await world.api("/v1/processes")).processes[0]?.heaps.length === 1);
         id = (await world.api("/v1/processes")).processes[0].id;
-        await world.ask("POST", `/v1/processes/${id}/collect?wait=5s`, { generation: 1 });
+        await world.done("POST", `/v1/processes/${id}/collect`, { generation: 1 });
         await world.ask("PUT", "/v1/rules/quiet", { when: { series: "live_bytes", above: 1e12 }, do: ["log"] });
         ({ page, faults, close } = await open(world.browser, await world.link()));
         await byId(page, "to-audit").click();
@@ -85,7 +84,7 @@ describe("audit", { skip }, () => {
 
     test("older records come page by page, and the address says which", PATIENCE, async () => {
         for (let i = 0; i < 15; i++) {
-            await Promise.all(Array.from({ length: 7 }, () => world.ask("POST", `/v1/processes/${id}/collect?wait=5s`, { generation: 0 })));
+            await Promise.all(Array.from({ length: 7 }, () => world.done("POST", `/v1/processes/${id}/collect`, { generation: 0 })));
         }
         await byId(page, "audit-older").waitFor();
         const newest = (await rows("key"))[0];

@@ -2,16 +2,14 @@
  * has in force. Skipped where nothing is built, unless TALLY_REQUIRE_ALL is set. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { axe, byId, eventually, go, open, tabTo } from "./page.mjs";
+import { PATIENCE, axe, byId, eventually, go, open, settled, tabTo } from "./page.mjs";
 import { BUILD, World } from "./world.mjs";
 
 const built = ["tallyd", "tally-mal", "hosts/heaps", "hosts/ledger"].every((program) => existsSync(join(BUILD, program)));
 const skip = !built && !process.env.TALLY_REQUIRE_ALL && `no programs in ${BUILD}`;
-const PATIENCE = { timeout: 60_000 };
 const PROGRAM = "(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil))))\n(def! churn (fn* [n] (if (> n 0) (do (knot) (churn (- n 1))) nil)))\n";
 
 describe("controls", { skip }, () => {
@@ -21,6 +19,16 @@ describe("controls", { skip }, () => {
     const config = () => world.api(`/v1/processes/${id}/config`);
     const input = (setting, field) => byId(page, `setting-${setting}`).locator(`[data-field="${field}"]`);
     const answered = (text) => byId(page, "settings-answer").getByText(text).waitFor();
+    /** What was asked has come to a good end, and this is said of it. */
+    const succeeded = (text) => page.locator('[data-testid="answer"][data-tone="good"]').getByText(text).waitFor();
+    /** The answer to what collects: a pause that may be long, as on a busy machine, is asked about first. */
+    const collected = async (text) => {
+        const answer = byId(page, "answer").getByText(text);
+        const yes = byId(page, "confirm-yes");
+        await answer.or(yes).first().waitFor();
+        await (await yes.count() && yes.click());
+        await answer.waitFor();
+    };
     const at = (process, more = "") => go(page, `view=process&process=${process}${more}`);
     /** By Tab to a setting's field, from the collect button the first time, then from the first setting. */
     const reach = async (setting, field) => {
@@ -42,12 +50,13 @@ describe("controls", { skip }, () => {
     before(async () => {
         await world.start();
         bakery = world.program("bakery", "kind=cycles");
-        bakery.stdin.write(PROGRAM);
-        const heaps = spawn(join(BUILD, "hosts/heaps"), [], { env: world.env, stdio: ["pipe", "ignore", "inherit"] });
-        world.programs.push(heaps);
-        accountant = spawn(join(BUILD, "hosts/ledger"), [], { env: world.env, stdio: ["pipe", "ignore", "inherit"] });
-        world.programs.push(accountant);
-        await eventually("all are listed", async () => (await world.api("/v1/processes")).processes.filter(({ heaps: all }) => all.length).length === 3);
+        await world.evaluated(bakery, PROGRAM);
+        world.host("heaps");
+        accountant = world.host("ledger");
+        await eventually("all are listed", async () => {
+            const heaps = (await world.api("/v1/processes")).processes.map(({ heaps: all }) => all.length).sort().join();
+            return heaps === "1,1,2" || heaps;
+        });
         const { processes } = await world.api("/v1/processes");
         id = processes.find(({ name }) => name === "bakery").id;
         ledger = processes.find(({ name }) => name === "ledger").id;
@@ -91,6 +100,24 @@ describe("controls", { skip }, () => {
         assert.deepEqual((await config()).thresholds, [900, 7, 10]);
     });
 
+    test("what is typed while the answer is on its way stays", PATIENCE, async () => {
+        let release;
+        const held = new Promise((done) => { release = done; });
+        await page.route(`**/v1/processes/${id}/stats`, (route) => held.then(() => route.continue())); /* what is in force then */
+        await input("thresholds", "t0").fill("800");
+        await byId(page, "set-thresholds").click();
+        await answered("Thresholds: in force: 800 · 7 · 10");
+        await input("thresholds", "t1").fill("9");
+        const told = page.waitForResponse(`**/v1/processes/${id}/stats`);
+        release();
+        await (await told).finished();
+        await settled(page);
+        assert.equal(await input("thresholds", "t1").inputValue(), "9");
+        await page.unrouteAll({ behavior: "wait" });
+        await byId(page, "set-thresholds").click();
+        await answered("Thresholds: in force: 800 · 9 · 10");
+    });
+
     test("maximum pause", PATIENCE, async () => {
         await input("max_pause", "us").fill("5000");
         await byId(page, "set-max_pause").click();
@@ -113,6 +140,7 @@ describe("controls", { skip }, () => {
         await byId(page, "set-memory_limit").click();
         await answered("Memory limit: in force: 64.0 MiB");
         assert.equal((await config()).memory_limit_bytes, 64 * 1024 * 1024);
+        await page.mouse.move(0, 0); /* a chart with a pointer on it tells what is there instead */
         await page.locator('[data-figure="live_bytes"]').scrollIntoViewIfNeeded();
         await page.locator('[data-figure="live_bytes"] .note').getByText("limit 64.0 MiB").waitFor();
         await reach("memory_limit", "amount");
@@ -123,7 +151,7 @@ describe("controls", { skip }, () => {
         await page.keyboard.press("Enter");
         await answered("512 MiB");
         assert.equal((await config()).memory_limit_bytes, 512 * 1024 * 1024);
-        assert.equal(await input("memory_limit", "unit").inputValue(), "MiB");
+        await eventually("in the unit that leaves no rest", async () => await input("memory_limit", "unit").inputValue() === "MiB");
     });
 
     test("events", PATIENCE, async () => {
@@ -160,20 +188,21 @@ describe("controls", { skip }, () => {
     });
 
     test("collect: predicted before, told after; the garbage list is filled and cleared", PATIENCE, async () => {
-        bakery.stdin.write("(churn 50)\n");
+        await world.evaluated(bakery, "(churn 50)");
         await eventually("a prediction", async () => /predicted pause|pause not known/.test(await byId(page, "predicted").textContent()));
         await byId(page, "collect").click();
-        const answer = byId(page, "answer");
-        await answer.getByText(/^Collect generation 2: collected [\d,]+ objects/).waitFor();
+        await collected(/^Collect generation 2: collected [\d,]+ objects/);
         await byId(page, "operations").locator("li a").first().getByText("collect").waitFor();
-        bakery.stdin.write("(churn 50)\n"); /* else the next one has nothing to do, and is foreseen so */
-        await eventually("the next one can be predicted", async () => Number(await byId(page, "predicted").getAttribute("data-pause")) > 0 || await byId(page, "predicted").textContent());
-        const forecast = (await world.api(`/v1/processes/${id}/forecast`)).collect[2];
-        assert.ok(forecast.pause_ns > 0);
+        await world.evaluated(bakery, "(churn 50)"); /* else the next one has nothing to do, and is foreseen so */
+        await eventually("the next one can be predicted", async () => {
+            const { pause_ns } = (await world.api(`/v1/processes/${id}/forecast`)).collect[2];
+            const drawn = Number(await byId(page, "predicted").getAttribute("data-pause"));
+            return pause_ns > 0 && drawn === pause_ns || `${drawn} of ${pause_ns}`;
+        });
         const clear = byId(page, "garbage-clear");
         await clear.getByText("(").waitFor();
         await clear.click();
-        await answer.getByText("Clear garbage:").waitFor();
+        await succeeded("Clear garbage:");
         await eventually("it is empty", async () => (await world.api(`/v1/processes/${id}/stats`)).garbage === 0);
         await input("debug", "saveall").uncheck();
         await input("debug", "collectable").uncheck();
@@ -184,12 +213,12 @@ describe("controls", { skip }, () => {
         await page.keyboard.press("0");
         await page.keyboard.press("Shift+Tab");
         await page.keyboard.press("Enter");
-        await answer.getByText(/^Collect generation 0: collected/).waitFor();
+        await collected(/^Collect generation 0: collected/);
         await tabTo(page, "dry-run");
         await page.keyboard.press("Space");
         await byId(page, "collect").focus();
         await page.keyboard.press("Enter");
-        await answer.getByText("Find cycles:").waitFor();
+        await collected(/^Find cycles: found/);
         const { operations } = await world.api(`/v1/operations?process=${id}&limit=5`);
         assert.ok(operations.some(({ kind, state }) => kind === "find_cycles" && state === "succeeded"), JSON.stringify(operations.map(({ kind, state }) => [kind, state])));
         await byId(page, "dry-run").uncheck();
@@ -215,7 +244,7 @@ describe("controls", { skip }, () => {
     test("freeze, unfreeze and baseline", PATIENCE, async () => {
         const stats = () => world.api(`/v1/processes/${id}/stats`);
         await byId(page, "freeze").click();
-        await byId(page, "answer").getByText("Freeze:").waitFor();
+        await succeeded("Freeze:");
         await eventually("frozen", async () => (await stats()).frozen > 0);
         await byId(page, "unfreeze").getByText(/\d/).waitFor();
         await tabTo(page, "unfreeze");
@@ -224,7 +253,7 @@ describe("controls", { skip }, () => {
         await tabTo(page, "freeze");
         await tabTo(page, "baseline");
         await page.keyboard.press("Enter");
-        await byId(page, "answer").getByText("Baseline:").waitFor();
+        await succeeded("Baseline:");
         await eventually("there is one", async () => (await world.api(`/v1/processes/${id}/types?baseline=true`)).baseline.seq > 0);
     });
 
@@ -271,6 +300,7 @@ describe("controls", { skip }, () => {
         await at(ledger);
         await byId(page, "name").getByText("ledger").waitFor();
         accountant.stdin.write("deaf\n");
+        await eventually("it hears nothing", () => accountant.said.includes("hears nothing"));
         await byId(page, "deadline").fill("20");
         await byId(page, "collect").click();
         await byId(page, "answer").locator("progress").waitFor();
@@ -292,7 +322,7 @@ describe("controls", { skip }, () => {
     });
 
     test("heaps that differ are shown and set one by one", PATIENCE, async () => {
-        await world.ask("PATCH", `/v1/processes/${several}/heaps/1/config?wait=5s`, { manager: "generational" });
+        await world.done("PATCH", `/v1/processes/${several}/heaps/1/config`, { manager: "generational" });
         await at(several);
         await byId(page, "in-force-manager").getByText("heaps differ").waitFor();
         await byId(page, "in-force-manager").getByText("1: generational").click();

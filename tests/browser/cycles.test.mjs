@@ -46,13 +46,16 @@ describe("cycles on a bent tallyd", () => {
         await eventually("all are shown again", async () => await byId(page, "cycle").count() === 5);
 
         await page.locator("h1").focus();
+        await byId(page, "find-cost").getByText("930 µs").waitFor();
         await tabTo(page, '[data-testid="find-cycles"]');
         await page.keyboard.press("Enter");
         assert.match(await byId(page, "confirm-cost").textContent(), /Predicted pause of the program: 930 µs/);
         await accessible(page, "the question");
         await page.keyboard.press("Escape");
+        await byId(page, "confirm").waitFor({ state: "detached" });
         assert.ok(!fake.log.some((line) => line.startsWith("POST")  && line.endsWith("/collect")));
         await page.keyboard.press("Enter");
+        await byId(page, "confirm").waitFor();
         await page.keyboard.press("Enter");
         await byId(page, "find-answer").getByText("found").waitFor();
         assert.ok(fake.log.some((line) => line.startsWith("POST") && line.endsWith("/collect")));
@@ -77,8 +80,8 @@ describe("cycles of a real program", { skip: unbuilt }, () => {
     before(async () => {
         await world.start();
         leak = world.program("leak", "kind=leak");
-        leak.stdin.write(LEAK);
-        await eventually("it is attached", async () => (await world.api("/v1/processes")).processes.length === 1);
+        await world.evaluated(leak, LEAK);
+        await eventually("it is attached", async () => (await world.api("/v1/processes")).processes[0]?.heaps.length === 1);
         id = (await world.api("/v1/processes")).processes[0].id;
         ({ page, faults, close } = await open(world.browser, await world.link()));
         await page.goto(`http://${world.address}/#view=cycles&process=${id}`);
@@ -90,8 +93,7 @@ describe("cycles of a real program", { skip: unbuilt }, () => {
 
     test("its knots are found and drawn as they are", PATIENCE, async () => {
         await byId(page, "cycles-empty").or(byId(page, "cycle").first()).waitFor();
-        leak.stdin.write("(knots 300)\n");
-        await eventually("they are allocated", async () => (await world.api(`/v1/processes/${id}/types?type=atom`)).types[0]?.allocations > 600);
+        await world.evaluated(leak, "(knots 300)");
         await byId(page, "find-cycles").click();
         await byId(page, "confirm-yes").click();
         await byId(page, "find-answer").getByText(/found \d+ objects in garbage cycles/).waitFor();

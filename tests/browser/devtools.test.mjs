@@ -6,7 +6,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { World } from "../api/world.mjs";
-import { launch } from "./page.mjs";
+import { PATIENCE, eventually, launch } from "./page.mjs";
 
 const OBJECTS = 5000;
 
@@ -27,7 +27,7 @@ const classes = async (page) => {
     });
 };
 
-test("Chromium's DevTools open a heap snapshot", async (t) => {
+test("Chromium's DevTools open a heap snapshot", PATIENCE, async (t) => {
     const world = new World();
     let browser;
     before(async () => {
@@ -50,7 +50,7 @@ test("Chromium's DevTools open a heap snapshot", async (t) => {
         const { types } = (await world.call("GET", `${path}/types`)).json;
 
         const page = await (await browser.newContext({ viewport: { width: 1400, height: 900 } })).newPage();
-        page.setDefaultTimeout(30_000);
+        page.setDefaultTimeout(60_000);
         const faults = [];
         page.on("pageerror", (error) => faults.push(String(error)));
         await page.goto("devtools://devtools/bundled/devtools_app.html", { waitUntil: "commit" });
@@ -61,7 +61,8 @@ test("Chromium's DevTools open a heap snapshot", async (t) => {
         await page.getByRole("treeitem", { name: /shop.*kB/ }).last().click();
         await page.getByText("×1,000").first().waitFor();
 
-        const rows = await classes(page);
+        let rows;
+        await eventually("every type has a row", async () => (rows = await classes(page)).length >= types.length || rows);
         assert.deepEqual(rows.map((row) => row.type).sort(), types.map((type) => type.type).sort());
         for (const type of types) {
             const row = rows.find((one) => one.type === type.type);

@@ -13,6 +13,13 @@ import { eventually, launch, open } from "./page.mjs";
 
 export const BUILD = resolve(process.env.TALLY_BUILD ?? fileURLToPath(new URL("../../build", import.meta.url)));
 
+/** Keeps what a program said last, in `said`. */
+function heard(child) {
+    child.said = "";
+    child.stdout.on("data", (text) => { child.said = (child.said + text).slice(-65_536); });
+    return child;
+}
+
 /** Ends a child of ours, gently first. */
 async function end(child) {
     if (child.exitCode === null && child.signalCode === null) {
@@ -28,6 +35,7 @@ async function end(child) {
 
 export class World {
     programs = [];
+    marks = 0;
 
     async start() {
         this.dir = await mkdtemp(join(tmpdir(), "tally-page-"));
@@ -54,10 +62,25 @@ export class World {
     /** A mal program, or the REPL, which reads what `stdin` is given. */
     program(name, label, ...file) {
         const child = spawn(join(BUILD, "tally-mal"), ["--name", name, "--label", label, ...file],
-            { env: this.env, stdio: ["pipe", "ignore", "inherit"] });
+            { env: this.env, stdio: ["pipe", "pipe", "inherit"] });
         child.stdin.on("error", () => {}); /* it may end before it has read everything */
         this.programs.push(child);
-        return child;
+        return heard(child);
+    }
+
+    /** A program of tests/scenario/hosts, which obeys lines. */
+    host(name) {
+        const child = spawn(join(BUILD, "hosts", name), [], { env: this.env, stdio: ["pipe", "pipe", "inherit"] });
+        this.programs.push(child);
+        return heard(child);
+    }
+
+    /** The REPL has evaluated these lines, and all that it was given before, and rests: nothing of them is left but what
+     * they keep. */
+    async evaluated(program, lines) {
+        const mark = `evaluated ${++this.marks}`;
+        program.stdin.write(`${lines}\n"${mark}"\n`);
+        await eventually(`the program has evaluated ${lines}`, () => program.said.includes(`"${mark}"\nuser> `));
     }
 
     /** Waits until a mal program has done all that it was given so far: there is one map more then. */
@@ -100,6 +123,16 @@ export class World {
         const text = await answer.text();
         assert.ok(answer.ok, `${method} ${path}: ${text}`);
         return text ? JSON.parse(text) : null;
+    }
+
+    /** The same for what begins an operation, once that has succeeded: as the last answer tells. */
+    async done(method, path, body) {
+        let answer = await this.ask(method, `${path}?wait=5s`, body);
+        while (answer?.state && !answer.finished_at && answer.deadline_ms) {
+            answer = await this.api(`/v1/operations/${answer.id}?wait=5s`);
+        }
+        assert.ok(!answer?.deadline_ms || answer.state === "succeeded", JSON.stringify(answer));
+        return answer;
     }
 
     /** A page whose session has this scope alone, at a place. */

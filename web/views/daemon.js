@@ -181,14 +181,14 @@ function Tokens({ store, address }) {
     const [made, setMade] = useState(/** @type {any} */ (null));
     const [form, setForm] = useState({ name: "", scope: "read", lifetime: "2592000" });
     const { data, problem, refresh } = useResource((signal) => api.get("/v1/tokens", signal), []);
-    const set = (/** @type {any} */ { currentTarget: { name, value } }) => setForm({ ...form, [name]: value });
+    const set = (/** @type {any} */ { currentTarget: { name, value } }) => setForm((now) => ({ ...now, [name]: value }));
     const create = async (/** @type {Event} */ event) => {
         event.preventDefault();
         const body = { name: form.name, scope: form.scope, ...form.lifetime ? { expires_in_s: Number(form.lifetime) } : {} };
         const token = await tell(`Token ${form.name}`, () => api.ask("POST", "/v1/tokens", body), () => "made");
         if (token) {
             setMade(token);
-            setForm({ ...form, name: "" });
+            setForm((now) => ({ ...now, name: now.name === form.name ? "" : now.name })); /* what was typed meanwhile stays */
             refresh();
         }
     };

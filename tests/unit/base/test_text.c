@@ -63,10 +63,24 @@ static void test_one_that_could_not_grow_takes_nothing_more(void **state)
     assert_true(text.failed);
 }
 
+static void test_times_are_of_one_form(void **state)
+{
+    static const struct {
+        uint64_t wall_ns;
+        const char *text;
+    } rows[] = {{0, "1970-01-01T00:00:00.000Z"}, {1709208000123999999u, "2024-02-29T12:00:00.123Z"}, {UINT64_MAX, "2554-07-21T23:34:33.709Z"}};
+    char text[TEXT_TIME];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        text_time(text, rows[i].wall_ns);
+        assert_string_equal(text, rows[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_it_holds_what_was_added),
                                        cmocka_unit_test(test_it_grows_past_any_room_and_gives_much_of_it_back),
-                                       cmocka_unit_test(test_one_that_could_not_grow_takes_nothing_more)};
+                                       cmocka_unit_test(test_one_that_could_not_grow_takes_nothing_more), cmocka_unit_test(test_times_are_of_one_form)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,6 +113,12 @@ static void test_output_text_listing(void **state)
           "HEAP  CYCLES  OBJECTS  BYTES  SHAPE\n"
           "   1       3        6   96 B  a.b -> b.a\n"
           "There are more, or a heap gave no answer: --json says where each goes on.\n");
+    check(show_forecast,
+          "{\"collect\":[],\"snapshot\":{\"mode\":\"clone\",\"pause_ns\":2000,\"objects\":7,\"bytes\":168,\"allowed\":false,"
+          "\"reason\":\"vetoed\"}}",
+          "no collection can be foreseen\n"
+          "\na snapshot (clone) would pause it for 2.00 us and hold 7 objects, in about 168 B\n"
+          "it would be refused: vetoed\n");
     check(show_types,
           "{\"baseline\":{},\"types\":[{\"name\":\"node\",\"since_baseline\":{\"live_objects\":-3,\"live_bytes\":48}}]}",
           "TYPE    SIZE  OBJECTS  BYTES  ALLOCATED  BY COUNT  BY CYCLE  TRACKED  OBJECTS SINCE  BYTES SINCE\n"
