@@ -353,7 +353,7 @@ class Plain(Scenario):
         until(lambda: self.collect(self.process) is None or tail.poll() is not None, "an operation was seen", pause=0.2)
         self.assertRegex(tail.stdout.read(), rf"^\S+ collect {self.process[:8]} \w+")
         refused = self.ctl("tail", "events", "banana", "--kind", "nonsense")
-        self.assertEqual(refused.returncode, 1)
+        self.assertEqual(refused.returncode, 2)
         self.assertIn("kind", refused.stderr)
         self.assertEqual(self.ctl("tail", "stats", "nobody").returncode, 4)
         self.assertEqual(self.ctl("tail", "fleet", "-c", "1").returncode, 0)
