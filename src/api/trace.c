@@ -281,7 +281,8 @@ static void note_write(struct trace *trace, const struct item *item)
 
 static void items_write(struct trace *trace)
 {
-    qsort(trace->items, trace->count, sizeof *trace->items, item_order);
+    if (trace->count)
+        qsort(trace->items, trace->count, sizeof *trace->items, item_order);
     for (size_t i = 0; i < trace->count; i++) {
         const struct item *item = &trace->items[i];
         event_begin(trace);
