@@ -118,8 +118,12 @@ describe("downloads", () => {
     });
 
     test("four go on at once; who has begun goes on when the artifact is deleted", async () => {
-        const begun = await Promise.all(Array.from({ length: 4 }, () => ask(`${path}?format=ndjson`)));
-        assert.deepEqual(begun.map((answer) => answer.statusCode), [200, 200, 200, 200]);
+        let begun = [];
+        await until("four have begun", async () => { /* one that was cut off holds its place for a moment */
+            begun.forEach((answer) => answer.destroy());
+            begun = await Promise.all(Array.from({ length: 4 }, () => ask(`${path}?format=ndjson`)));
+            return begun.every((answer) => answer.statusCode === 200);
+        });
         const fifth = await bytes(`${path}?format=ndjson`);
         assert.equal(fifth.answer.statusCode, 503);
         assert.equal(JSON.parse(fifth.body).code, "too_many_downloads");
