@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -11,7 +11,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 export const BUILD = resolve(process.env.TALLY_BUILD ?? fileURLToPath(new URL("../../build", import.meta.url)));
-const PATIENCE_MS = 30_000 * Number(process.env.TALLY_TEST_SLOWER ?? 1); /* see tests/run.py */
+const SLOWER = Number(process.env.TALLY_TEST_SLOWER ?? 1); /* see tests/run.py */
+const PATIENCE_MS = 30_000 * SLOWER;
 
 /** Waits for a true value and returns it. */
 export async function until(what, condition) {
@@ -33,7 +34,7 @@ async function end(child) {
     }
     const ended = once(child, "exit");
     child.kill("SIGTERM");
-    if (!await Promise.race([ended.then(() => true), sleep(2000).then(() => false)])) {
+    if (!await Promise.race([ended.then(() => true), sleep(2000 * SLOWER).then(() => false)])) {
         child.kill("SIGKILL");
         await ended;
     }
@@ -62,6 +63,9 @@ export class World {
         this.dir = await mkdtemp(join(tmpdir(), "tally-api-"));
         this.run = join(this.dir, "run");
         this.env = { ...process.env, TALLY_RUNTIME_DIR: this.run, TALLY_STATE_DIR: join(this.dir, "state") };
+        for (const name of ["ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"]) { /* where tallyd may write in its sandbox */
+            this.env[name] = `${process.env[name] ?? ""}:log_path=${join(this.env.TALLY_STATE_DIR, "sanitizer")}`;
+        }
         await mkdir(this.run, { mode: 0o700 });
         await mkdir(this.env.TALLY_STATE_DIR, { mode: 0o700 });
     }
@@ -69,8 +73,6 @@ export class World {
     /** tallyd alone, and the artifact analysed where there is one. */
     async serve(...options) {
         this.daemon = this.spawn("tallyd", "--http-listen", "127.0.0.1:0", ...options);
-        this.daemon.said = "";
-        this.daemon.stderr.on("data", (text) => { this.daemon.said += text; });
         await until("tallyd is ready", async () => {
             assert.equal(this.daemon.exitCode, null, `tallyd ended: ${this.daemon.said}`);
             return readFile(join(this.run, "http.addr"), "utf8").catch(() => "");
@@ -137,7 +139,8 @@ export class World {
     spawn(program, ...options) {
         const child = spawn(join(BUILD, program), options, { env: this.env, stdio: ["pipe", "ignore", "pipe"] });
         child.stdin.on("error", () => {}); /* it may end before it has read everything */
-        child.stderr.resume();
+        child.said = "";
+        child.stderr.on("data", (text) => { child.said += text; });
         this.children.push(child);
         return child;
     }
@@ -190,6 +193,13 @@ export class World {
         for (const child of this.children.reverse()) {
             await end(child);
         }
+        const reports = this.children.map((child) => child.said).filter((text) => /Sanitizer|runtime error:|Can't open file:/.test(text));
+        for (const name of await readdir(this.env.TALLY_STATE_DIR)) {
+            if (name.startsWith("sanitizer.")) {
+                reports.push(await readFile(join(this.env.TALLY_STATE_DIR, name), "utf8"));
+            }
+        }
         await rm(this.dir, { recursive: true, force: true });
+        assert.deepEqual(reports, [], "a sanitizer's report");
     }
 }

@@ -2,6 +2,7 @@
 
 Everything waits with a bound, ends what it started by its pid and nothing else, and leaves no folder behind.
 A test waits for a state with until(), whose bound is wide; where a promise has a limit of time, a Stopwatch holds it."""
+import glob
 import http.client
 import json
 import os
@@ -21,7 +22,8 @@ NEVER_USED = {"allocations": 0, "frees": {"refcount": 0, "cycle": 0}, "live_byte
 SLOWER = float(os.environ.get("TALLY_TEST_SLOWER", 1))  # see tests/run.py: every limit of time is so many times as long
 CHECKED = bool(os.environ.get("TALLY_TEST_LINK"))  # a build with sanitizers: slower, and larger
 PATIENCE = 30.0 * SLOWER  # for what should take a moment, on a machine that is busy
-REPORT = re.compile(r"(Address|Leak|Thread)Sanitizer|runtime error:")
+REPORT = re.compile(r"(Address|Leak|Thread)Sanitizer|runtime error:|ERROR: Can't open file:")  # the last: of a report
+SANITIZERS = {"ASAN_OPTIONS": "", "UBSAN_OPTIONS": "", "TSAN_OPTIONS": ":die_after_fork=0"}  # a host's child may attach
 
 
 def may_look_into_others():
@@ -107,6 +109,11 @@ class Answer:
 
     def __repr__(self):
         return f"<{self.status} {self.body[:400]!r}>"
+
+
+def reporting_to(path):
+    """The environment in which sanitizers write to `path`, whatever becomes of a program's own output."""
+    return {name: f"{os.environ.get(name, '')}:log_path={path}{more}" for name, more in SANITIZERS.items() if CHECKED}
 
 
 class Child:
@@ -220,10 +227,21 @@ class Scenario(unittest.TestCase):
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("TALLY_", "TALLYD_", "XDG_"))}
         self.environment |= {"TALLY_RUNTIME_DIR": self.runtime, "TALLY_STATE_DIR": self.state,
                              "XDG_CONFIG_HOME": self.dir}
+        self.environment |= reporting_to(os.path.join(self.state, "sanitizer"))  # where tallyd may write in its sandbox
+        self.addCleanup(self.no_report)
         if not may_look_into_others():
             self.environment["TALLYD_NO_SANDBOX"] = "yes"
         self.children = 0
         self.daemon = None
+
+    def no_report(self):
+        """Of a sanitizer, in any program of the test; called when all of them have ended."""
+        texts = []
+        for path in glob.glob(os.path.join(self.state, "sanitizer.*")):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                texts.append(file.read())
+        if texts:
+            raise AssertionError("".join(texts)[:20000])
 
     def spawn(self, *arguments, stdin=subprocess.DEVNULL, **environment):
         self.children += 1
