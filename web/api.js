@@ -4,6 +4,8 @@
  * lives in this tab (sessionStorage) and goes as Bearer with every request, the stream's included. No cookies. */
 
 const TOKEN = "tally.session";
+/** The code of a login that has not been answered: a page that was reloaded meanwhile may still use it. */
+const CODE = "tally.login";
 const PATIENCE_MS = 10_000;
 
 /** What tallyd refused, from its problem document; status 0 means that no answer came. */
@@ -87,9 +89,20 @@ export const one = (/** @type {string} */ id) => `/v1/processes/${encodeURICompo
 
 /** Changes the link's code for a session. @param {string} code */
 export async function login(code) {
-    const { token } = await json("POST", "/v1/session", { code });
-    sessionStorage.setItem(TOKEN, token);
+    sessionStorage.setItem(CODE, code);
+    try {
+        const { token } = await json("POST", "/v1/session", { code });
+        sessionStorage.setItem(TOKEN, token);
+    } catch (problem) {
+        if (/** @type {Problem} */ (problem).status) { /* else nobody has said that it is used up */
+            sessionStorage.removeItem(CODE);
+        }
+        throw problem;
+    }
+    sessionStorage.removeItem(CODE);
 }
+
+export const unansweredLogin = () => sessionStorage.getItem(CODE);
 
 /** @returns {Promise<import("./types").Info>} */
 export const info = () => json("GET", "/v1/info");

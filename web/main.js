@@ -191,15 +191,16 @@ function listen() {
     }
 }
 
-/** Changes a link's code for a session; whether that worked. @param {string} code */
-async function enter(code) {
+/** Changes a link's code for a session; whether that worked. @param {string} code @param {boolean} again the page was reloaded while it waited for that */
+async function enter(code, again) {
     store.setSession("checking");
     try {
         await api.login(code);
         return true;
     } catch (problem) {
         const known = problem instanceof api.Problem && problem.status > 0;
-        store.setSession("out", `${known ? "This link no longer works" : "Logging in failed"}: ${/** @type {Error} */ (problem).message}.`);
+        store.setSession("out", known && again ? "The page was reloaded before it was logged in, and a link works once: another one is needed."
+            : `${known ? "This link no longer works" : "Logging in failed"}: ${/** @type {Error} */ (problem).message}.`);
         return false;
     }
 }
@@ -207,10 +208,11 @@ async function enter(code) {
 /** The address has changed; a login link's code leaves it at once. It may change again while a login is under way, whose
  * end reads it once more. */
 async function onAddress() {
-    const code = takeLogin();
+    const fresh = takeLogin();
+    const code = fresh ?? (entering || api.hasSession() ? null : api.unansweredLogin());
     if (code !== null) {
         entering++;
-        const entered = await enter(code);
+        const entered = await enter(code, fresh === null);
         entering--;
         if (!entered) {
             return;

@@ -66,7 +66,7 @@ export async function go(page, hash) {
 
 /** Waits until a login link's code has been changed for a session, or refused: it works once, so a page that is reloaded
  * earlier is out. */
-const loggedIn = (page) => page.waitForFunction(() => sessionStorage.length > 0 || document.querySelector("[data-testid=logged-out] h2"));
+const loggedIn = (page) => page.waitForFunction(() => sessionStorage.getItem("tally.session") !== null || document.querySelector("[data-testid=logged-out] h2"));
 
 /** A page in a context of its own; `faults` fills with errors, refused scripts and breaches of the security policy. */
 export async function open(browser, url, options = {}) {

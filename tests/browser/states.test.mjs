@@ -35,6 +35,27 @@ state("a used link says so, and a fresh one in the same tab enters", { url: (fak
     await byId(page, "processes").waitFor();
 });
 
+for (const [what, used] of [["enters all the same where its code was not used yet", false], ["says so where its code is used up", true]]) {
+    state(`a page that is reloaded before its login is through ${what}`, { url: (fake) => fake.url }, async ({ page, fake }) => {
+        await byId(page, "logged-out").getByText("tallyctl login").waitFor();
+        fake.frozen = true;
+        await page.goto(fake.link());
+        await eventually("the code is sent", () => fake.log.includes("POST /v1/session"));
+        fake.frozen = false;
+        if (used) {
+            fake.codes.clear();
+        }
+        await page.reload();
+        if (used) {
+            await byId(page, "login-problem").getByText("reloaded before it was logged in").waitFor();
+            assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+            await page.goto(fake.link());
+        }
+        await byId(page, "processes").waitFor();
+        assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage)), ["tally.session"]);
+    });
+}
+
 state("a session that tallyd forgot ends at the door", {}, async ({ page, fake }) => {
     await page.waitForSelector(viewOf(0, fake));
     fake.tokens.clear();
