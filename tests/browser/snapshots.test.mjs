@@ -118,6 +118,10 @@ describe("snapshots on a bent tallyd", () => {
         assert.equal(await byId(page, "held-way").first().locator(".node").first().textContent(), "Session #1 a root");
         assert.match(await byId(page, "held-way").first().locator(".node").last().textContent(), /^Node/);
         await accessible(page, "who holds a type's objects");
+        await byId(page, "held").getByText(/to 8 of the \d+ objects below/).waitFor();
+        await byId(page, "held-all").click();
+        await byId(page, "held").getByText(/to each of the \d+ objects below/).waitFor();
+        assert.equal(await inAddress(page, "held"), "all");
         await byId(page, "any-type").click();
         await byId(page, "held").waitFor({ state: "detached" });
         assert.deepEqual(faults, []);
