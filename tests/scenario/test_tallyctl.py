@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -358,6 +359,23 @@ class Doctor(Scenario):
             status, text = self.doctor(word)
             self.assertEqual(status, 1, text)
             self.assertIn(sentence, text)
+        self.assertNotIn("looks for tallyd in", self.doctor(str(silent.pid))[1])
+        self.assertNotRegex(self.doctor(str(silent.pid))[1], "seccomp|stopped|sees other files|no room")
+
+    def test_what_keeps_a_process_from_attaching(self):
+        self.start_daemon()
+        unset = self.start_host("ledger", "unset", "unattached", TALLY_RUNTIME_DIR="", XDG_RUNTIME_DIR="/nonexistent")
+        full = self.start_host("ledger", "full", "unattached")
+        stopped = self.start_host("ledger", "stopped", "unattached")
+        for host in (unset, full, stopped):
+            host.ask("make 1")
+        resource.prlimit(full.pid, resource.RLIMIT_NOFILE, (8, 8))
+        stopped.signal(signal.SIGSTOP)
+        until(lambda: "is stopped" in self.doctor(str(stopped.pid))[1], "it is stopped")
+        stopped.signal(signal.SIGCONT)
+        self.assertIn(f"looks for tallyd in /nonexistent/tally and /run/tally, not in {self.runtime}", self.doctor(str(unset.pid))[1])
+        self.assertRegex(self.doctor(str(full.pid))[1], r"has \d+ of 8 files open: no room to attach")
+        self.assertIn("runs under a seccomp filter", self.doctor(str(self.daemon.pid))[1])
 
 
 class Hostile(Scenario):
