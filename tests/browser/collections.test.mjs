@@ -157,6 +157,7 @@ describe("collections", { skip }, () => {
     test("the strip is zoomed by drag and by keyboard, and opens a collection", PATIENCE, async () => {
         const strip = page.locator('[data-figure="timeline"] [role="slider"]');
         await eventually("it is drawn", async () => !(await strip.getAttribute("class")).includes("blank") && await pixels(page, "timeline") !== 0);
+        await byId(page, "history-loading").waitFor({ state: "detached" }); /* what is above it moves it no more */
         const box = await page.locator('[data-figure="timeline"] .u-over').boundingBox();
         await page.mouse.move(box.x + box.width * 0.8, box.y + 30);
         await page.mouse.down();
