@@ -100,6 +100,9 @@ enum ctl_exit ctl_run(const struct ctl *ctl, char **words, int count, bool looki
         return usage(words[0]);
     if (looking && form->does != LOOKS)
         return ctl_fail(CTL_USAGE, "'%s' does not only look: it is not repeated", words[0]);
+    for (int i = 0; i < run.argument_count && form->does != HERE; i++)
+        if (!*values[i])
+            return ctl_fail(CTL_USAGE, "an argument of %s is empty: is a variable not set?", words[0]);
     enum ctl_exit status = check_options(ctl, form, looking);
     return status == CTL_DONE ? form->run(&run) : status;
 }

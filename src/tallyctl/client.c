@@ -277,6 +277,8 @@ static enum ctl_exit refused(const struct client_reply *reply, char problem[CLIE
         detail = title;
     if (gone) /* the detail tells which address to ask */
         snprintf(problem, CLIENT_PROBLEM_MAX, "%s: tallyctl show %.8s tells what is still known", title, gone + 1);
+    else if (strcmp(code, "no_baseline") == 0)
+        snprintf(problem, CLIENT_PROBLEM_MAX, "no baseline was set: tallyctl baseline PROCESS keeps one");
     else if (*detail)
         snprintf(problem, CLIENT_PROBLEM_MAX, "%s", detail);
     else

@@ -61,5 +61,7 @@ enum ctl_exit command_openapi(const struct ctl *ctl)
 
 enum ctl_exit command_login(const struct ctl *ctl)
 {
+    if (ctl->host)
+        return ctl_fail(CTL_USAGE, "login is asked over the socket alone: on tallyd's machine, without --host");
     return answer_send(ctl, "POST", "/v1/session", "{}", show_link);
 }

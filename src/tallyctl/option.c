@@ -85,11 +85,14 @@ static bool read_NUMBER(const struct option_row *row, const char *value, ctl_NUM
 
 static bool read_DURATION(const struct option_row *row, const char *value, ctl_DURATION *out)
 {
+    char takes[128], least[TEXT_FIGURE_MAX], most[TEXT_FIGURE_MAX];
     out->given = true;
-    return (text_parse_duration(value, &out->value) && is_allowed(row, out->value)) ||
-           refuse(row, value,
-                  strcmp(row->word, "wait") ? "a duration, such as 500ms, 5s or 2m"
-                                            : "a duration up to 1m, such as 500ms or 5s");
+    if (text_parse_duration(value, &out->value) && is_allowed(row, out->value))
+        return true;
+    snprintf(takes, sizeof takes, "a duration such as 500ms or 5s, from %s to %s",
+             text_duration(least, strtoull(row->allowed, NULL, 10) * 1000000u),
+             text_duration(most, strtoull(strstr(row->allowed, "..") + 2, NULL, 10) * 1000000u));
+    return refuse(row, value, takes);
 }
 
 static bool read_SIZE(const struct option_row *row, const char *value, ctl_SIZE *out)
@@ -176,8 +179,10 @@ enum ctl_exit option_parse(struct ctl *ctl, int argc, char **argv, bool *given)
             return CTL_DONE;
         if (value == ':')
             return ctl_fail(CTL_USAGE, "option '%s' needs a value", argv[optind - 1]);
+        const char *word = argv[optind > at ? optind - 1 : at];
         if (value == '?')
-            return ctl_fail(CTL_USAGE, "unknown option '%s': tallyctl help lists them", argv[optind > at ? optind - 1 : at]);
+            return optopt && strncmp(word, "--", 2) == 0 ? ctl_fail(CTL_USAGE, "an option takes no value: '%s'", word)
+                                                         : ctl_fail(CTL_USAGE, "unknown option '%s': tallyctl help lists them", word);
         size_t row = row_of(value);
         if (row == ROWS || !take(ctl, row, optarg))
             return CTL_USAGE;

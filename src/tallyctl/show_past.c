@@ -135,7 +135,7 @@ void show_audit(const struct paper *paper, const json_t *json)
                                             {"WHAT", "kind", COLUMN_TEXT, ""},     {"RESULT", "result", COLUMN_STATE, ""},
                                             {"TARGET", "target", COLUMN_TEXT, ""}, {"FROM", "from", COLUMN_TEXT, ""},
                                             {"CODE", "code", COLUMN_TEXT, ""},     {"DETAIL", "detail", COLUMN_TEXT, ""}};
-    COLUMNS_PRINT(paper, columns, json_object_get(json, "records"), "nobody has asked for anything");
+    COLUMNS_PRINT(paper, columns, json_object_get(json, "records"), "no records");
 }
 
 void show_purged(const struct paper *paper, const json_t *json)

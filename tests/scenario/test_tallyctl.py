@@ -86,7 +86,7 @@ class Ctl(Scenario):
         host, process = self.host("bakery")
         for word in (process, process[:6], process[:12], process.upper(), str(host.pid), "bakery"):
             self.assertIn("cycle", self.succeeds("config", word), word)
-        for word in (process[:5], "bake", "BAKERY", "0", "", "999999999", "a/b", "%00"):
+        for word in (process[:5], "bake", "BAKERY", "0", "999999999", "a/b", "%00"):
             self.assertIn("no process", self.fails(4, "stats", word))
 
     def test_collect_says_what_it_took(self):
@@ -230,6 +230,10 @@ class Ctl(Scenario):
                       ["list", "--wait"], ["list", "--wait", "x"], ["list", "--wait", "-1s"], ["list", "--wait", "61s"],
                       ["list", "--heap", "0"], ["list", "--heap", "x"], ["list", "--runtime-dir", ""]):
             self.fails(2, *words)
+        for words, said in ((["show", ""], "empty"), (["operation", ""], "empty"), (["list", "--json=1"], "takes no value: '--json=1'"),
+                            (["login", "--host", "127.0.0.1:1"], "without --host"),
+                            (["top", "--once", "-i", "50ms"], "from 100 ms to 60.0 s"), (["list", "--nonsense=1"], "unknown option")):
+            self.assertIn(said, self.fails(2, *words))
 
     def test_a_wrong_value_is_2_and_the_right_ones_are_named(self):
         self.host()
