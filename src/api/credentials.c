@@ -76,7 +76,7 @@ static const char *scope_word(unsigned scopes)
     return scopes & ADMIN ? "admin" : scopes & CONTROL ? "control" : "read";
 }
 
-static unsigned scope_bits(const char *word)
+unsigned credential_scopes(const char *word)
 {
     return !strcmp(word, "admin")     ? READ | CONTROL | ADMIN
            : !strcmp(word, "control") ? READ | CONTROL
@@ -121,7 +121,7 @@ static bool line_read(const char *line, struct kept *kept)
     if (sscanf(line, "%32[A-Za-z0-9._-] %7[a-z] %65[0-9a-f] %lld %lld%n", kept->is.name, scope, hash, &created, &expires,
                &end) != 5 || line[end] != '\n' || created < 0 || expires < 0)
         return false;
-    kept->is.scopes = scope_bits(scope);
+    kept->is.scopes = credential_scopes(scope);
     kept->is.created_s = created;
     kept->is.expires_s = expires;
     return kept->is.scopes && hash_read(hash, kept->hash);

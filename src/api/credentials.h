@@ -19,6 +19,9 @@
 
 struct credentials;
 
+/* The bits of enum scope that a word stands for, with those that it implies; 0: it is none. */
+unsigned credential_scopes(const char *word);
+
 struct credential {
     uint64_t serial;             /* never used again while the daemon runs */
     char name[TOKEN_NAME_CHARS]; /* of a token; of a session the beginning of its hash */

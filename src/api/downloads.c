@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <zlib.h>
 
 #include "api/artifacts.h"
@@ -94,7 +93,7 @@ static void cut_off(struct download *download)
 static void taken_await(struct download *download)
 {
     uint64_t since_ns = clock_mono_ns(), until_ns = since_ns + download->patience.left_ns;
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u), .tv_nsec = (long)(until_ns % 1000000000u)};
+    const struct timespec until = clock_timespec(until_ns);
     pthread_cond_timedwait(&download->taken, &download->api->downloads_lock, &until);
     patience_spend(&download->patience, clock_mono_ns() - since_ns);
     if (!download->patience.left_ns && !download->unwanted)

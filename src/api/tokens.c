@@ -62,10 +62,9 @@ enum MHD_Result api_token_create(struct request *request)
     const char *name = json_string_value(json_object_get(request->json, "name"));
     const char *scope = json_string_value(json_object_get(request->json, "scope"));
     json_int_t expires = json_integer_value(json_object_get(request->json, "expires_in_s"));
-    unsigned scopes = !strcmp(scope, "admin") ? READ | CONTROL | ADMIN : !strcmp(scope, "control") ? READ | CONTROL : READ;
     char secret[SECRET_CHARS], location[64];
     struct credential added;
-    int error = credentials_add(request->api->credentials, name, scopes,
+    int error = credentials_add(request->api->credentials, name, credential_scopes(scope),
                                 expires ? (int64_t)(clock_wall_ns() / 1000000000u) + expires : 0, secret, &added);
     if (error)
         return refuse(request, "token_create", name,

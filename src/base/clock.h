@@ -22,6 +22,12 @@ static inline uint64_t clock_mono_coarse_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* As functions of libc take it. */
+static inline struct timespec clock_timespec(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+}
+
 /* CPU time of the calling thread. */
 static inline uint64_t clock_thread_ns(void)
 {

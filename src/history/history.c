@@ -48,7 +48,7 @@ bool history_flush(struct history *history, uint64_t wait_ns)
 int history_purge(struct history *history, uint64_t before_ns, const char *process, uint64_t wait_ns, uint64_t *forgotten)
 {
     uint64_t until_ns = clock_mono_ns() + wait_ns;
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u), .tv_nsec = (long)(until_ns % 1000000000u)};
+    const struct timespec until = clock_timespec(until_ns);
     int error = 0;
     pthread_mutex_lock(&history->lock);
     if (history->purge_state == PURGE_ASKED || history->purge_state == PURGE_RUNS) {

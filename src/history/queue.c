@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "history/private.h"
@@ -79,14 +78,9 @@ bool queue_has_room(struct queue *queue, unsigned rows)
     return room;
 }
 
-static struct timespec timespec_of(uint64_t ns)
-{
-    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
-}
-
 void queue_take(struct queue *queue, uint64_t until_ns, struct batch *batch, uint64_t *asked, bool *stopping)
 {
-    const struct timespec until = timespec_of(until_ns);
+    const struct timespec until = clock_timespec(until_ns);
     pthread_mutex_lock(&queue->lock);
     while (!queue->stopping && queue->asked == queue->done && queue->pending.rows < HISTORY_QUEUE_ROWS / 4)
         if (pthread_cond_timedwait(&queue->changed, &queue->lock, &until) == ETIMEDOUT)
@@ -106,7 +100,7 @@ void queue_take(struct queue *queue, uint64_t until_ns, struct batch *batch, uin
 
 void queue_rest(struct queue *queue, uint64_t until_ns, bool *stopping)
 {
-    const struct timespec until = timespec_of(until_ns);
+    const struct timespec until = clock_timespec(until_ns);
     pthread_mutex_lock(&queue->lock);
     while (!queue->stopping && pthread_cond_timedwait(&queue->changed, &queue->lock, &until) != ETIMEDOUT)
         ;
@@ -155,7 +149,7 @@ void queue_done(struct queue *queue, struct batch *batch, unsigned dropped, uint
 
 bool queue_flush(struct queue *queue, uint64_t wait_ns)
 {
-    const struct timespec until = timespec_of(clock_mono_ns() + wait_ns);
+    const struct timespec until = clock_timespec(clock_mono_ns() + wait_ns);
     pthread_mutex_lock(&queue->lock);
     uint64_t wanted = ++queue->asked;
     pthread_cond_signal(&queue->changed);

@@ -19,7 +19,7 @@ static bool disk_is_full(const struct history *history)
 /* Waits for the next tick. false: it is the end. */
 static bool wait_tick(struct history *history, uint64_t until_ns, struct base *base)
 {
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u), .tv_nsec = (long)(until_ns % 1000000000u)};
+    const struct timespec until = clock_timespec(until_ns);
     bool full = disk_is_full(history);
     pthread_mutex_lock(&history->lock);
     history->full = full;

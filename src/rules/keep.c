@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "rules/private.h"
 
@@ -40,11 +41,7 @@ static json_t *firing_keep(const char *rule, const char *process, const struct a
 static json_t *all_firing(const struct rules *rules, unsigned without)
 {
     json_t *list = json_array();
-    struct timespec mono, wall;
-    clock_gettime(CLOCK_MONOTONIC, &mono);
-    clock_gettime(CLOCK_REALTIME, &wall);
-    uint64_t offset_ns = (uint64_t)wall.tv_sec * SECOND_NS + (uint64_t)wall.tv_nsec -
-                         ((uint64_t)mono.tv_sec * SECOND_NS + (uint64_t)mono.tv_nsec);
+    uint64_t offset_ns = clock_wall_ns() - clock_mono_ns();
     for (const struct watch *watch = rules->watches; watch; watch = watch->next)
         for (unsigned slot = 0; slot < RULES_MAX; slot++) {
             const struct rule_entry *entry = watch->entries[slot];
@@ -71,56 +68,12 @@ json_t *keep_json(const struct rules *rules, unsigned slot, const struct rule *i
                      "firing", all_firing(rules, slot));
 }
 
-static int bytes_write(int fd, const char *text, size_t bytes)
-{
-    while (bytes) {
-        ssize_t some = write(fd, text, bytes);
-        if (some < 0 && errno == EINTR)
-            continue;
-        if (some <= 0)
-            return some < 0 ? -errno : -EIO;
-        text += some;
-        bytes -= (size_t)some;
-    }
-    return 0;
-}
-
-/* The folder is the file's, so that the name is as durable as what it names. */
-static void folder_sync(const char *path)
-{
-    char folder[512];
-    const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    fsync(fd);
-    close(fd);
-}
-
 int keep_write(const struct rules *rules, json_t *json)
 {
     const char *path = rules->options.path;
     char *text = json && path ? json_dumps(json, JSON_INDENT(1)) : NULL;
-    char next[520];
+    int error = text ? file_replace(path, text, strlen(text), 0600, true) : path ? -ENOMEM : 0;
     json_decref(json);
-    if (!path)
-        return 0;
-    if (!text)
-        return -ENOMEM;
-    snprintf(next, sizeof next, "%s.new", path);
-    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int error = fd < 0 ? -errno : bytes_write(fd, text, strlen(text));
-    if (!error && fsync(fd))
-        error = -errno;
-    if (fd >= 0 && close(fd) && !error)
-        error = -errno;
-    if (!error && rename(next, path))
-        error = -errno;
-    if (error && fd >= 0)
-        unlink(next);
-    if (!error)
-        folder_sync(path);
     free(text);
     return error;
 }
@@ -241,9 +194,7 @@ static bool all_load(struct rules *rules, const json_t *json)
 static void set_aside(struct rules *rules, const char *why)
 {
     char aside[560];
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(aside, sizeof aside, "%s.bad-%lld", rules->options.path, (long long)now.tv_sec);
+    snprintf(aside, sizeof aside, "%s.bad-%llu", rules->options.path, (unsigned long long)(clock_wall_ns() / SECOND_NS));
     int error = rename(rules->options.path, aside) ? errno : 0;
     log_warn("%s is not what we write (%s): %s %s", rules->options.path, why, error ? "and cannot be set aside:" : "set aside as",
              error ? strerror(error) : aside);
