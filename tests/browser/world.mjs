@@ -83,7 +83,7 @@ export class World {
         await eventually(`the program has evaluated ${lines}`, () => program.said.includes(`"${mark}"\nuser> `));
     }
 
-    /** Waits until a mal program has done all that it was given so far: there is one map more then. */
+    /** Waits until a mal program has done all that it was given so far, and tallyd knows: there is one map more then. */
     async caughtUp(child) {
         const { id } = (await this.api("/v1/processes")).processes.find(({ pid }) => pid === child.pid);
         const maps = async () => (await this.api(`/v1/processes/${id}/types?type=map`)).types[0]?.live_objects ?? 0;
