@@ -25,9 +25,10 @@ export const launch = () => chromium.launch({
 
 /** Waits until the page has drawn what was done: its frame, what that begot after it, and that drawn too. Of what comes
  * over the network it says nothing. */
-export const settled = (page) => Promise.race([sleep(PATIENCE_MS, undefined, { ref: false }), page.evaluate(() => new Promise((done) => {
+export const settled = (page) => Promise.race([page.evaluate(() => new Promise((done) => {
     requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));
-})).catch(() => {})]); /* an act may lead out of the document */
+})).catch(() => {}), /* an act may lead out of the document */
+sleep(PATIENCE_MS, undefined, { ref: false }).then(() => { throw new Error(`Chromium has drawn no frame of ${page.url()} for ${PATIENCE_MS} ms`); })]);
 
 /** A reader sees what an act did before the next: so do tests, after each. Else they would be faster than the next frame
  * on a slow machine. */
