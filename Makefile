@@ -277,9 +277,9 @@ check-asan: ## the suite but for the page under AddressSanitizer, UndefinedBehav
 	  ONLY=$(or $(ONLY),run,unit,replay,oracle,mal,fuzz,scenario,api) check
 
 .PHONY: check-tsan
-check-tsan: ## the unit tests, threaded ones among them, under ThreadSanitizer: before a release
+check-tsan: ## units, scenarios and every operation of the API under ThreadSanitizer; ONLY=unit for a part: before a release
 	@config/setup.sh test
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang CFLAGS='-O1 -g -fsanitize=thread' ONLY=$(or $(ONLY),unit) check
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang CFLAGS='-O1 -g -fsanitize=thread' ONLY=$(or $(ONLY),unit,scenario,api) check
 
 # The folders that hold for another processor too: the counters' C path, its alignment, its limits. Its weaker memory
 # order is not among it where qemu runs on x86.
