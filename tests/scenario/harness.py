@@ -21,6 +21,7 @@ os.environ["PATH"] += os.pathsep + os.path.join(ROOT, "build/tools/usr/bin")  # 
 NEVER_USED = {"allocations": 0, "frees": {"refcount": 0, "cycle": 0}, "live_bytes": 0}
 SLOWER = float(os.environ.get("TALLY_TEST_SLOWER", 1))  # see tests/run.py: every limit of time is so many times as long
 CHECKED = bool(os.environ.get("TALLY_TEST_LINK"))  # a build with sanitizers: slower, and larger
+THREADS_CHECKED = "thread" in os.environ.get("TALLY_TEST_LINK", "")  # by ThreadSanitizer, which does not see a raw clone
 PATIENCE = 30.0 * SLOWER  # for what should take a moment, on a machine that is busy
 REPORT = re.compile(r"(Address|Leak|Thread)Sanitizer|runtime error:|ERROR: Can't open file:")  # the last: of a report
 SANITIZERS = {"ASAN_OPTIONS": "", "UBSAN_OPTIONS": "", "TSAN_OPTIONS": ":die_after_fork=0"}  # a host's child may attach

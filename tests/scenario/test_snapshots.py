@@ -5,9 +5,11 @@ import os
 import signal
 import time
 
-from harness import Scenario, until
+from harness import CHECKED, THREADS_CHECKED, Scenario, until
 
 OBJECTS = 100_000
+PART = 10 if CHECKED and not THREADS_CHECKED else 1  # checks of a debug build see the whole heap at every collection
+MANY, MOST = 400_000 // PART, 1_000_000 // PART
 
 
 class Snapshots(Scenario):
@@ -69,13 +71,13 @@ class Snapshots(Scenario):
 
     def test_a_million_objects_cost_the_host_no_memory(self):
         """Neither way leaves any, and the slices keep to their length."""
-        host, process = self.host("works", 1_000_000)
+        host, process = self.host("works", MOST)
         self.configure(process, events="off")  # else its ring grows
         before = self.seen(host)
         for mode in ("clone", "slices"):
             operation = self.take(process, mode=mode)
             self.assertEqual(operation["state"], "succeeded", operation)
-            self.assertIn(operation["result"]["objects"], range(1_000_000, 1_000_003))
+            self.assertIn(operation["result"]["objects"], range(MOST, MOST + 3))
             after = self.undisturbed(host)
             self.assertLess(after["rss_kib"] - before["rss_kib"], 2048)
             self.figure(f"{mode}: pause {operation['pause_ns'] / 1e6:.2f} ms, foreseen "
@@ -107,7 +109,8 @@ class Snapshots(Scenario):
         until(lambda: self.get(f"/v1/processes/{process}/forecast")["snapshot"]["clone_pause_ns"] > 200 * 12_000, "it is told")
         forecast = self.get(f"/v1/processes/{process}/forecast")["snapshot"]
         self.assertFalse(forecast["measured"])
-        self.assertLess(forecast["clone_pause_ns"], 260 * 12_000)
+        if not CHECKED:  # a sanitizer's own memory is counted, too
+            self.assertLess(forecast["clone_pause_ns"], 260 * 12_000)
         taken = self.take(process, mode="clone")
         self.assertEqual(taken["state"], "succeeded", taken)
         self.assertLess(abs(taken["result"]["predicted_pause_ns"] - forecast["clone_pause_ns"]), 20 * 12_000)
@@ -128,7 +131,7 @@ class Snapshots(Scenario):
         self.assertGreater(foreseen()["pause_ns"], 0)
 
     def test_one_at_a_time(self):
-        host, process = self.host("works", 400_000)
+        host, process = self.host("works", MANY)
         host.ask("pause 100")
         first = self.take(process, wait="0s", mode="slices")
         answer = self.unix("POST", f"/v1/processes/{process}/snapshot", {})
@@ -146,7 +149,7 @@ class Snapshots(Scenario):
         return operation
 
     def test_the_heap_goes(self):
-        host, process = self.host("works", 400_000)
+        host, process = self.host("works", MANY)
         host.ask("pause 100")
         operation = self.begun(process, "slices")
         host.ask("detach")
@@ -163,7 +166,7 @@ class Snapshots(Scenario):
 
     def test_the_host_ends(self):
         for mode in ("clone", "slices"):
-            host, process = self.host("works", 400_000)
+            host, process = self.host("works", MANY)
             host.ask("pause 100") if mode == "slices" else None
             operation = self.begun(process, mode)
             host.process.kill()
@@ -176,7 +179,7 @@ class Snapshots(Scenario):
     def test_the_host_ends_and_a_child_of_its_own_has_the_pipe(self):
         """Of which tallyd would hear no end: it fails soon after its program has gone."""
         for _ in range(5):
-            host, process = self.host("works", 400_000)
+            host, process = self.host("works", MANY)
             host.ask("pause 100")
             self.take(process, wait="0s", mode="slices")
             self.daemon.stop()  # so that it is not read to its end
@@ -198,7 +201,7 @@ class Snapshots(Scenario):
     def test_a_child_ends_with_its_parent(self):
         """Killed or by exit(), while nobody reads: the child is gone at once."""
         for kill in (True, False):
-            host, process = self.host("works", 1_000_000)
+            host, process = self.host("works", MOST)
             self.take(process, wait="0s", mode="clone")
             children = until(lambda: self.children_of(host), "it has a child")
             self.daemon.stop()
@@ -234,17 +237,17 @@ class Snapshots(Scenario):
                 os.kill(int(child), signal.SIGKILL)
 
     def test_the_host_forks(self):
-        host, process = self.host("works", 400_000)
+        host, process = self.host("works", MANY)
         host.ask("pause 200")
         operation = self.begun(process, "slices")
         self.assertIn("forked 0", host.ask("fork", 30))
         ended = self.operation(operation, "30s")
-        self.assertEqual((ended["state"], ended["result"]["objects"] >= 400_000), ("succeeded", True), ended)
+        self.assertEqual((ended["state"], ended["result"]["objects"] >= MANY), ("succeeded", True), ended)
         self.undisturbed(host)
 
     def test_tallyd_is_stopped(self):
         """The host goes on, gives up after some seconds, and has no more memory than before."""
-        hosts = {mode: self.host("works", 400_000) for mode in ("clone", "slices")}
+        hosts = {mode: self.host("works", MANY) for mode in ("clone", "slices")}
         for _, process in hosts.values():
             self.configure(process, events="off")
         before = {mode: self.seen(host) for mode, (host, _) in hosts.items()}
@@ -263,7 +266,7 @@ class Snapshots(Scenario):
         until(lambda: not [o for o in self.get("/v1/operations")["operations"] if o["finished_at"] is None], "they ended")
 
     def test_tallyd_is_killed(self):
-        host, process = self.host("works", 400_000)
+        host, process = self.host("works", MANY)
         for mode in ("clone", "slices"):
             self.take(process, wait="0s", mode=mode)
             self.daemon.process.kill()
