@@ -53,7 +53,7 @@ class Artifacts(Scenario):
             self.assertLess(self.anonymous_kib(), 24 * 1024)
 
     def test_killed_while_it_analyses(self):
-        artifact = self.artifact("web", LARGE)
+        artifact = self.artifact("web", LARGE // 6 if CHECKED else LARGE)
         self.start_daemon()
         until(lambda: self.of(artifact)["progress"] > 0.05, "it is under way", 30)
         self.daemon.process.kill()

@@ -121,7 +121,8 @@ class DaemonFaults(Scenario):
             ledger = program_.own_ledger()
             self.assert_agrees(name, ledger)
             events = self.assert_balance(name, ledger)
-        self.assertGreater(self.stats(process)["events"]["lost"], count)
+        # A sanitizer's slow host loses nothing while tallyd runs, and its ring holds most of what comes while it does not.
+        self.assertGreater(self.stats(process)["events"]["lost"], count // 10 if CHECKED else count)
         self.assertEqual(events["lost"], 0)
 
     @unittest.skipUnless(os.path.exists(FAKETIME), "faketime is not installed")

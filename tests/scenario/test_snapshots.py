@@ -26,7 +26,9 @@ class Snapshots(Scenario):
     def take(self, process, wait="20s", heap="", **body):
         answer = self.unix("POST", f"/v1/processes/{process}{heap}/snapshot?wait={wait}", body, seconds=40)
         self.assertIn(answer.status, (200, 202), answer)
-        return answer.json
+        if wait == "0s" or answer.json["finished_at"]:
+            return answer.json
+        return until(lambda: (now := self.operation(answer.json))["finished_at"] and now, "it has ended")
 
     def seen(self, host):
         return json.loads(host.ask("seen", 30).partition("seen ")[2])
@@ -79,7 +81,8 @@ class Snapshots(Scenario):
             self.assertEqual(operation["state"], "succeeded", operation)
             self.assertIn(operation["result"]["objects"], range(MOST, MOST + 3))
             after = self.undisturbed(host)
-            self.assertLess(after["rss_kib"] - before["rss_kib"], 2048)
+            if not CHECKED:  # sanitizers keep what is freed
+                self.assertLess(after["rss_kib"] - before["rss_kib"], 2048)
             self.figure(f"{mode}: pause {operation['pause_ns'] / 1e6:.2f} ms, foreseen "
                         f"{operation['result']['predicted_pause_ns'] / 1e6:.2f} ms")
 
@@ -113,7 +116,8 @@ class Snapshots(Scenario):
             self.assertLess(forecast["clone_pause_ns"], 260 * 12_000)
         taken = self.take(process, mode="clone")
         self.assertEqual(taken["state"], "succeeded", taken)
-        self.assertLess(abs(taken["result"]["predicted_pause_ns"] - forecast["clone_pause_ns"]), 20 * 12_000)
+        if not CHECKED:
+            self.assertLess(abs(taken["result"]["predicted_pause_ns"] - forecast["clone_pause_ns"]), 20 * 12_000)
 
     def test_a_collection_without_work_is_foreseen(self):
         _, process = self.host("sleeps", 20_000)
@@ -200,6 +204,8 @@ class Snapshots(Scenario):
 
     def test_a_child_ends_with_its_parent(self):
         """Killed or by exit(), while nobody reads: the child is gone at once."""
+        if CHECKED:  # who just ends still has a heap, and what only its maps lead to is a leak for AddressSanitizer
+            self.environment["ASAN_OPTIONS"] += ":detect_leaks=0"
         for kill in (True, False):
             host, process = self.host("works", MOST)
             self.take(process, wait="0s", mode="clone")
@@ -259,7 +265,8 @@ class Snapshots(Scenario):
             time.sleep(6.5)
             for mode, (host, _) in hosts.items():
                 after = self.undisturbed(host)
-                self.assertLess(after["rss_kib"] - before[mode]["rss_kib"], 2048, mode)
+                if not CHECKED:
+                    self.assertLess(after["rss_kib"] - before[mode]["rss_kib"], 2048, mode)
                 self.assertLess(after["worst_ns"], 100_000_000, mode)
         finally:
             self.daemon.signal(signal.SIGCONT)

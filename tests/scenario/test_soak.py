@@ -12,7 +12,7 @@ import threading
 import time
 
 import malformed
-from harness import CHECKED, PATIENCE, Scenario, Stopwatch, UnixConnection, until
+from harness import CHECKED, PATIENCE, SLOWER, Scenario, Stopwatch, UnixConnection, until
 
 ALONE = True  # what is measured here is not others' load
 SECONDS = int(os.environ.get("SOAK_SECONDS", "20"))
@@ -25,7 +25,7 @@ LIVELY_MAL = "(def! f (fn* (n) (if (= n 0) (list) (cons n (f (- n 1)))))) (def! 
 class Soak(Scenario):
     def setUp(self):
         super().setUp()
-        signal.alarm(SECONDS + 150)
+        signal.alarm(int(SECONDS + 150 * SLOWER))
         self.over = threading.Event()
         self.counts, self.wrong = {}, []
         self.hosts = {}  # process: (its child, its lock)
