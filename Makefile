@@ -242,7 +242,6 @@ $(BUILD)/hosts/%: tests/scenario/hosts/%.c $(BUILD)/libtally.a
 
 .PHONY: hosts
 hosts: $(HOSTS)
-# ---- scenario hosts, end
 
 # ---- what people type
 .PHONY: run
