@@ -185,7 +185,8 @@ class Snapshots(Scenario):
         for _ in range(5):
             host, process = self.host("works", MANY)
             host.ask("pause 100")
-            self.take(process, wait="0s", mode="slices")
+            operation = self.take(process, wait="0s", mode="slices")
+            until(lambda: self.artifact_of(process) or self.operation(operation)["finished_at"], "it has begun")
             self.daemon.stop()  # so that it is not read to its end
             held = int(host.ask("hold", 30).partition("held ")[2])
             self.addCleanup(os.kill, held, signal.SIGKILL)
