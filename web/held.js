@@ -49,14 +49,18 @@ export function Held({ address, artifact, type, rows }) {
     }, [artifact.id, some.map(({ object }) => object).join()]);
     const groups = groupsOf((answer.data ?? []).filter(({ path }) => path.length));
     const several = groups.length > 1;
-    return html`<section class="panel holding" aria-labelledby="held-title" data-testid="held"><h3 id="held-title">Who holds them</h3>
+    const lookAtAll = () => {
+        change({ held: "all" });
+        document.getElementById("held-title")?.focus(); /* the button goes */
+    };
+    return html`<section class="panel holding" aria-labelledby="held-title" data-testid="held"><h3 id="held-title" tabindex="-1">Who holds them</h3>
         ${answer.problem ? html`<${Failed} problem=${answer.problem} again=${answer.refresh} />` : !answer.data ? html`<${Loading} what="how they are held" />` : !some.length
             ? html`<p class="said">Nobody: those below are garbage, cycles that the next collection frees.</p>`
             : html`<p class="about">The shortest way from what is held from outside of the heap to ${some.length === 1 ? "the one object" : some.length < held.length ? `${format.exact(some.length)} of the ${format.exact(held.length)} objects below, from all over the list` : `each of the ${format.exact(some.length)} objects below`}; each arrow is a field. What keeps ${type} alive stands to the left: where it should have let go is the leak.</p>
                 ${groups.slice(0, SHOWN).map(({ count, shared, way, parts }, index) => html`<div key=${index} class="held-way" data-testid="held-way" data-count=${count}>${some.length > 1 ? html`<p class="remark">${several ? `${count} of ${some.length}` : `All ${some.length}`}:</p>` : null}
                     <${Chain} label="How ${count} of ${some.length} are held" nodes=${nodesOf(address, parts, { shared, end: count > 1 ? "one of them" : "this object", root: way.root })} /></div>`)}
                 ${groups.length > SHOWN ? html`<p class="remark">And ${groups.length - SHOWN} other ways.</p>` : null}
-                ${some.length < held.length ? html`<button type="button" class="small" data-testid="held-all" onClick=${() => change({ held: "all" })}>Look at all ${format.exact(held.length)}</button>` : null}
+                ${some.length < held.length ? html`<button type="button" class="small" data-testid="held-all" onClick=${lookAtAll}>Look at all ${format.exact(held.length)}</button>` : null}
                 ${garbage ? html`<p class="remark">${format.plural(garbage, "other")} below ${garbage === 1 ? "is" : "are"} garbage: nobody holds ${garbage === 1 ? "it" : "them"}.</p>` : null}`}</section>`;
 }
 

@@ -93,9 +93,10 @@ function page() {
     arrive();
 }
 
-/** At another view, or another process, reading begins at its title; the first one is where the page begins anyway. */
+/** At another view, another process, snapshot or object of one, reading begins at the title; the first one is where the page
+ * begins anyway. */
 function arrive() {
-    const place = view ? `${shown} ${address.process}` : drawnPlace;
+    const place = view ? [shown, address.process, address.get("artifact"), address.get("object")].join(" ") : drawnPlace;
     if (drawnPlace && place !== drawnPlace) {
         scrollTo(0, 0);
         document.getElementById("title")?.focus({ preventScroll: true });

@@ -36,9 +36,9 @@ const objectText = ({ type, object, label }) => `${type ?? "gone"} #${object}${l
 
 /** Of a list that tallyd orders. @param {Address} address @returns {import("./rows.js").Column<SnapshotObject>[]} */
 export const objectColumns = (address) => [
-    { id: "object", label: "Object", width: 14, stick: true, unsorted: true, value: (one) => one.object, show: (one) => html`<a href=${address.with({ object: one.object, out: null, in: null })} tabindex="-1" title=${objectText(one)}>${objectName(one)}</a>` },
-    { id: "bytes", label: "Own bytes", number: true, unsorted: true, value: (one) => one.bytes + one.native_bytes, show: (one) => format.bytes(one.bytes + one.native_bytes) },
-    { id: "retained_bytes", label: "Retained", number: true, unsorted: true, help: "What would go with it", value: (one) => one.retained_bytes, show: (one) => html`<strong>${format.bytes(one.retained_bytes)}</strong>` },
+    { id: "object", label: "Object", width: 16.5, stick: true, unsorted: true, value: (one) => one.object, show: (one) => html`<a href=${address.with({ object: one.object, out: null, in: null })} tabindex="-1" title=${objectText(one)}>${objectName(one)}</a>` },
+    { id: "retained_bytes", label: "Retained", number: true, width: 6.8, unsorted: true, help: "What would go with it", value: (one) => one.retained_bytes, show: (one) => html`<strong>${format.bytes(one.retained_bytes)}</strong>` },
+    { id: "bytes", label: "Own bytes", number: true, width: 6.8, unsorted: true, value: (one) => one.bytes + one.native_bytes, show: (one) => format.bytes(one.bytes + one.native_bytes) },
     { id: "references", label: "References", number: true, unsorted: true, help: "Its count", value: (one) => one.references, show: (one) => format.exact(one.references) },
     { id: "external", label: "Unexplained", number: true, unsorted: true, help: "References that no object, root, pin or handle accounts for", value: (one) => one.external, show: (one) => html`<span class=${one.external ? "grew" : ""}>${format.exact(one.external)}</span>` },
     { id: "held", label: "Held by", unsorted: true, width: 9, value: (one) => one.root ? HOLDERS[one.root] ?? one.root : one.garbage ? "nobody: garbage" : "objects" },

@@ -75,6 +75,7 @@ describe("snapshots on a bent tallyd", () => {
         await byId(page, "artifacts").focus();
         await page.keyboard.press("Enter");
         await byId(page, "artifact").waitFor();
+        await page.waitForFunction(() => document.activeElement.id === "title"); /* reading begins anew in another page of the view */
         await tabTo(page, '[data-testid="delete-artifact"]');
         await page.keyboard.press("Enter");
         await byId(page, "confirm-no").waitFor();
@@ -122,6 +123,7 @@ describe("snapshots on a bent tallyd", () => {
         await byId(page, "held-all").click();
         await byId(page, "held").getByText(/to each of the \d+ objects below/).waitFor();
         assert.equal(await inAddress(page, "held"), "all");
+        assert.equal(await page.evaluate(() => document.activeElement.id), "held-title");
         await byId(page, "any-type").click();
         await byId(page, "held").waitFor({ state: "detached" });
         assert.deepEqual(faults, []);

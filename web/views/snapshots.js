@@ -18,7 +18,9 @@ import { Table } from "../table.js";
 /** @typedef {import("../address.js").Address} Address */
 /** @typedef {import("../rows.js").Column<Artifact>} Column */
 
-const LIST_EVERY_MS = 1000;
+const COMING_EVERY_MS = 1000;
+/** Others take and delete some, too. */
+const LIST_EVERY_MS = 3000;
 const FORECAST_EVERY_MS = 3000;
 const MODES = /** @type {const} */ ([["auto", "automatic"], ["clone", "at one instant, by a copied process"], ["slices", "in slices, while it runs"]]);
 /** @type {Record<string, string>} */
@@ -125,7 +127,7 @@ function List({ store, address }) {
         const { artifacts } = await api.get(`/v1/artifacts?${new URLSearchParams({ limit: "1000", ...id ? { process: id } : {} })}`, signal);
         keep(artifacts);
         return /** @type {Artifact[]} */ (artifacts);
-    }, [id], { every: LIST_EVERY_MS });
+    }, [id], { every: (list) => list.some(({ state }) => state === "receiving" || state === "analysing") ? COMING_EVERY_MS : LIST_EVERY_MS });
     const artifacts = answer.data ?? kept;
     useNews(artifacts);
     const columns = useMemo(() => columnsOf(address, store, answer.refresh), [String(address), store]);
