@@ -42,7 +42,7 @@ static const void *successor_receive(struct world *world, enum wire_kind kind, u
     return at;
 }
 
-static void gone_receive(struct world *world)
+static void gone_awaited(struct world *world)
 {
     union fake_message message;
     assert_int_equal(next_kind(world, &message, NULL), WIRE_HEAP_GONE);
@@ -60,7 +60,7 @@ static void test_the_last_events_are_shown(void **state)
     assert_int_equal(bytes, WIRE_RING_HEADER_BYTES + WORDS * 8);
     assert_int_equal(atomic_load(&ring->head), WIRE_BLOCK_WORDS + 2);
     munmap((void *)(uintptr_t)ring, bytes);
-    gone_receive(world);
+    gone_awaited(world);
 }
 
 static void test_the_last_counts_are_shown(void **state)
@@ -76,7 +76,7 @@ static void test_the_last_counts_are_shown(void **state)
     const struct wire_counters *counters = successor_receive(world, WIRE_HEAP_COUNTERS, &bytes);
     const struct wire_row *rows = (const struct wire_row *)((const char *)counters + counters->row_offset);
     uint64_t freed = 0;
-    gone_receive(world);
+    gone_awaited(world);
     for (uint32_t row = 0; row < counters->row_capacity; row++)
         freed += atomic_load(&rows[row].freed_refcount);
     assert_int_equal(freed, 1);
