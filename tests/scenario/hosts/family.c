@@ -28,7 +28,7 @@ static unsigned waited;
 static struct tally_heap *heap;
 static const struct tally_type *type;
 static struct pair *first;
-static void *ballast; /* memory that is not the heap's */
+static void *volatile ballast; /* memory that is not the heap's */
 static uint64_t worst_ns;
 
 static void on_child(int signal)
