@@ -53,6 +53,7 @@ static void expect(const struct history_answer *answer, const struct truth *trut
 
 static void ask(struct simulation *simulation, const struct truth *truth, int64_t from, int64_t to, uint32_t step, bool gauge)
 {
+    assert_true(history_flush(simulation->history, PATIENCE_NS)); /* the writer may be behind */
     struct history_answer *answer = simulation_ask(simulation, ID, 0, gauge ? "live_objects" : "type:type0.allocations",
                                                    WALL_S + from, WALL_S + to, step);
     expect(answer, truth, gauge);
