@@ -25,9 +25,9 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SLOWER = float(os.environ.setdefault("TALLY_TEST_SLOWER", "4" if os.environ.get("TALLY_TEST_LINK") else "1"))
-UNIT_SECONDS = 120 * SLOWER
-RUNNER_SECONDS = 900 * SLOWER
-NODE_SECONDS = 300 * SLOWER  # one file
+UNIT_SECONDS = 300 * SLOWER  # bounds for what hangs, far above what a slow machine takes
+RUNNER_SECONDS = 1800 * SLOWER
+NODE_SECONDS = 600 * SLOWER  # one file
 ORACLE_SCRIPTS = 300
 SHOWN_LINES = 200
 JOBS = os.cpu_count() or 1  # programs side by side, where they may

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs the scenarios: a real tallyd and real programs. Ends with "N passed, N failed, N skipped".
 
-Each file runs in a process of its own, JOBS of them side by side, since most tests wait most of the time; files that
-measure (ALONE = True) have the machine to themselves, after the others."""
+Each file runs in a process of its own, JOBS of them side by side, since most tests wait most of the time: those that take
+long first (LONG = True), so that none of them is left over at the end. Files that measure (ALONE = True) have the machine to
+themselves, after the others."""
 import argparse
 import concurrent.futures
 import glob
@@ -16,19 +17,22 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SLOWER = float(os.environ.get("TALLY_TEST_SLOWER", 1))  # see tests/run.py
-TEST_SECONDS = int(240 * SLOWER)
-FILE_SECONDS = 900 * SLOWER
+TEST_SECONDS = int(480 * SLOWER)
+FILE_SECONDS = 1500 * SLOWER
 JOBS = 1 + (os.cpu_count() or 1)
 
 
 class Result(unittest.TextTestResult):
     def startTest(self, test):
         super().startTest(test)
+        self.began = time.monotonic()
         signal.alarm(TEST_SECONDS)
 
     def stopTest(self, test):
         signal.alarm(0)
         super().stopTest(test)
+        if self.showAll:
+            self.stream.writeln(f"    {time.monotonic() - self.began:6.1f} s  {test.id()}")
 
 
 def hung(*_):
@@ -75,8 +79,9 @@ def run_apart(name):
 
 def run_all(names, options):
     total, shown = [0, 0, 0], []
-    alone = [name for name in names if getattr(sys.modules[name], "ALONE", False)]
-    for jobs, some in ((options.jobs, [name for name in names if name not in alone]), (1, alone)):
+    alone, long = ([name for name in names if getattr(sys.modules[name], word, False)] for word in ("ALONE", "LONG"))
+    others = sorted(set(names) - set(alone), key=lambda name: (name not in long, name))
+    for jobs, some in ((options.jobs, others), (1, alone)):
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             for run in concurrent.futures.as_completed([pool.submit(run_apart, name) for name in some]):
                 name, seconds, counts, output = run.result()
