@@ -192,8 +192,8 @@ class Child:
             return False
         return True
 
-    def end(self):
-        """SIGTERM, then SIGKILL: nothing outlives its test. A sanitizer may look for leaks first, if the program returns."""
+    def end(self, patience=PATIENCE):
+        """SIGTERM, and SIGKILL where that is not heard in time. A sanitizer may look for leaks first, if the program returns."""
         self.signal(signal.SIGCONT)
         if self.process.stdin:
             try:
@@ -203,13 +203,13 @@ class Child:
             if CHECKED and self.ends(2):
                 return
         self.signal(signal.SIGTERM)
-        if not self.ends(2 * SLOWER):
+        if not self.ends(patience):
             self.process.kill()
             self.process.wait()
 
     def clean(self):
-        """Ends it; a sanitizer's report fails the test."""
-        self.end()
+        """Ends it, whatever it does: nothing outlives its test. A sanitizer's report fails the test."""
+        self.end(2 * SLOWER)
         if CHECKED and REPORT.search(self.log()):
             raise AssertionError(f"{self.log_path}: {self.log()[-8000:]}")
 
@@ -326,6 +326,15 @@ class Scenario(unittest.TestCase):
     def processes(self, state=None):
         return self.get("/v1/processes" + (f"?state={state}" if state else ""))["processes"]
 
+    def settled(self, process):
+        """tallyd has read all that the process wrote, and its history is open: no descriptor or map of its is on its way."""
+        def rests():
+            base = f"/proc/{self.daemon.pid}/fd"
+            files = [os.readlink(os.path.join(base, fd)) for fd in os.listdir(base)]
+            events = self.stats(process)["events"]
+            return sum("history.db" in file for file in files) >= 3 and events["seen"] + events["lost"] == events["written"] > 0
+        until(rests, "tallyd is settled")
+
     def attached(self, child, seconds=PATIENCE):
         """The process's summary, once tallyd shows it with a heap. Returns its id."""
         def found():
@@ -340,10 +349,10 @@ class Scenario(unittest.TestCase):
     def types(self, process):
         return {t["name"]: t for t in self.get(f"/v1/processes/{process}/types")["types"]}
 
-    def collect(self, process, generation=2, wait="5s", **more):
+    def collect(self, process, generation=2, wait="30s", **more):
         return self.unix("POST", f"/v1/processes/{process}/collect?wait={wait}", {"generation": generation, **more})
 
-    def configure(self, process, wait="5s", **config):
+    def configure(self, process, wait="30s", **config):
         answer = self.unix("PATCH", f"/v1/processes/{process}/config?wait={wait}", config)
         self.assertEqual(answer.status, 200, answer)
         return answer.json

@@ -107,7 +107,7 @@ class Artifacts(Scenario):
         host = self.start_host("family", "works", "400000")
         process = self.attached(host)
         host.ask("pause 0", 30)
-        answer = self.unix("POST", f"/v1/processes/{process}/snapshot?wait=20s", {"mode": "clone", "force": True}, seconds=40)
+        answer = self.unix("POST", f"/v1/processes/{process}/snapshot?wait=30s", {"mode": "clone", "force": True}, seconds=40)
         self.assertEqual(answer.json["state"], "failed", answer)
         artifact = self.get("/v1/artifacts")["artifacts"][0]
         self.assertEqual(artifact["state"], "failed")

@@ -63,7 +63,7 @@ class Commands(Scenario):
         for line in re.split(r" · |\n", EVERY):
             world["o"] = (self.get("/v1/operations")["operations"] or [{"id": "0-0"}])[0]["id"]
             world["a"] = self.artifact()
-            done = self.ctl(*[word.format(**world) for word in line.split()], "--verbose", seconds=30)
+            done = self.ctl(*[word.format(**world) for word in line.split()], "--verbose")
             self.assertNotIn(done.returncode, (2, 3, 5), (line, done))
             asked |= set(re.findall(r"(?m)^tallyctl: ([A-Z]+) (/[^ ?\n]*)", done.stderr))
         document = self.get("/v1/openapi.json")
@@ -99,7 +99,7 @@ class Commands(Scenario):
             self.fails(2, "assert", *words)
 
     def test_assert_waits_for_a_process_and_for_what_is_to_hold(self):
-        waiting = subprocess.Popen(tallyctl("assert", "latecomer", "--type", "node", "--max-live", "0", "--timeout", "20s").split(), env=self.environment,
+        waiting = subprocess.Popen(tallyctl("assert", "latecomer", "--type", "node", "--max-live", "0", "--timeout", "60s").split(), env=self.environment,
                                    text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(lambda: (waiting.poll() is None and waiting.kill(), waiting.communicate()))
         time.sleep(0.3)
@@ -199,7 +199,7 @@ class Commands(Scenario):
         self.fails(4, "batch", "collect", "-p", "banana", "-p", "nobody")
         self.assertIn("twice", self.fails(2, "batch", "collect", "--label", "team=fruit", "--label", "team=meat"))
         for words in (["--name", b"\xff"], ["--label", "team=fruit", "--label", b"k=\xff"], ["--label", b"\xff=v"]):
-            done = subprocess.run([program("tallyctl"), "batch", "collect", *words], env=self.environment, capture_output=True, timeout=10, check=False)
+            done = subprocess.run([program("tallyctl"), "batch", "collect", *words], env=self.environment, capture_output=True, timeout=PATIENCE, check=False)
             self.assertEqual((done.returncode, done.stdout), (2, b""), done)
             self.assertIn(b"takes UTF-8", done.stderr)
         self.assertEqual(self.get("/v1/operations")["operations"], before)
@@ -242,9 +242,9 @@ class Commands(Scenario):
 
     def test_a_closed_stdout_is_a_failure_and_no_socket(self):
         for words in ("list", "metrics", "events banana -w 100ms"):
-            done = subprocess.run(["sh", "-c", f"{tallyctl(*words.split())} >&-"], env=self.environment, capture_output=True, text=True, timeout=20, check=False)
+            done = subprocess.run(["sh", "-c", f"{tallyctl(*words.split())} >&-"], env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
             self.assertEqual((done.returncode, done.stderr), (1, "tallyctl: cannot write the answer\n"), words)
-        done = subprocess.run(["sh", "-c", tallyctl("list") + " <&- 2>&-"], env=self.environment, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(["sh", "-c", tallyctl("list") + " <&- 2>&-"], env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
         self.assertEqual((done.returncode, done.stdout.splitlines()[0].split()[0]), (0, "ID"))
 
     def test_files_are_whole_or_not_there(self):

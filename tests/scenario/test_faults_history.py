@@ -11,6 +11,8 @@ import unittest
 
 from harness import PATIENCE, Scenario, Stopwatch, UnixConnection, program, until
 
+LONG = True  # begins first, see run.py
+
 
 class HistoryFaults(Scenario):
     def degraded(self):
@@ -119,7 +121,7 @@ class HistoryFaults(Scenario):
         p99 = times[len(times) * 99 // 100]
         self.figure(f"F6: {len(times)} answers beside a disk of 2 s a sync, p99 {p99 * 1000:.1f} ms, {len(seen)} views")
         self.assertLess(p99 * watch.share(), 0.25)
-        self.assertGreater(len(seen), 20)  # several views a second
+        self.assertGreater(len(seen), 3.5 * watch.seconds())  # several views a second
         self.assertEqual(self.info()["rows_dropped"], 0)
         until(lambda: self.recorded(process, 20), "rows arrive all the same", 25)
 
@@ -127,16 +129,17 @@ class HistoryFaults(Scenario):
         """kill -9 at random times: the file is whole, and lacks no more than the last five seconds."""
         host = None
         for _ in range(2):
+            watch = Stopwatch()
             self.start_daemon()
             if not host:
                 host, process = self.busy()
             self.attached(host)
             until(lambda: self.recorded(process, 5), "history is written")
             time.sleep(random.uniform(0, 5))
-            killed = time.time()
+            share, killed = watch.share(), time.time()
             self.daemon.signal(signal.SIGKILL)
             self.daemon.wait()
             self.assertTrue(self.whole())
             with sqlite3.connect(os.path.join(self.state, "history.db")) as db:
                 until_s, = db.execute("SELECT until - at + wall_s FROM runs ORDER BY at DESC LIMIT 1").fetchone()
-            self.assertLess(killed - until_s, 6.5)  # five seconds, and what rounding to seconds makes of both ends
+            self.assertLess((killed - until_s) * share, 6.5)  # five seconds, and what rounding to seconds makes of both ends

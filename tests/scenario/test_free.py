@@ -15,8 +15,9 @@ class Free(Scenario):
     def calls(self, host, seconds, meanwhile):
         """The system calls of the host's main thread while it allocates, and something happens to tallyd."""
         trace = os.path.join(self.dir, f"trace-{self.children}")
+        before = self.cpu(host)
         host.type("spin 60000")
-        time.sleep(0.5)
+        until(lambda: self.cpu(host) - before > 0.1, "it allocates")
         strace = subprocess.Popen(["strace", "-q", "-o", trace, "-p", str(host.pid)], stdout=subprocess.DEVNULL,
                                   stderr=subprocess.PIPE)
         self.addCleanup(strace.kill)

@@ -38,7 +38,7 @@ class Heaps(Scenario):
             self.tell(n, "ring", 10 * n)
         self.settled(60)
         first = self.heap(1, "stats")["live_objects"]
-        answer = self.unix("POST", f"/v1/processes/{self.process}/heaps/1/collect?wait=5s", {})
+        answer = self.unix("POST", f"/v1/processes/{self.process}/heaps/1/collect?wait=30s", {})
         self.assertEqual((answer.status, answer.json["result"]["collected"]), (200, first))
         self.assertEqual([h["n"] for h in answer.json["heaps"]], [1])
         operation = self.collect(self.process).json
@@ -46,7 +46,7 @@ class Heaps(Scenario):
         self.assertEqual({h["n"]: h["collected"] for h in operation["heaps"]}, {1: 0, 2: 60 - first})
 
     def test_where_heaps_differ_the_top_is_null(self):
-        answer = self.unix("PATCH", f"/v1/processes/{self.process}/heaps/2/config?wait=5s", {"enabled": False, "events": "off"})
+        answer = self.unix("PATCH", f"/v1/processes/{self.process}/heaps/2/config?wait=30s", {"enabled": False, "events": "off"})
         self.assertEqual(answer.status, 200, answer)
         config = until(lambda: (c := self.get(f"/v1/processes/{self.process}/config"))["enabled"] is None and c, "they differ")
         self.assertIsNone(config["events"])

@@ -20,7 +20,7 @@ class Managers(Scenario):
 
     def refuse(self, **config):
         """A change that the heap does not take: an operation that failed."""
-        answer = self.unix("PATCH", f"/v1/processes/{self.process}/config?wait=5s", config)
+        answer = self.unix("PATCH", f"/v1/processes/{self.process}/config?wait=30s", config)
         self.assertEqual(answer.status, 202, answer)
         self.assertEqual((answer.json["state"], answer.json["code"], answer.json["detail"]), UNSUPPORTED)
 
@@ -133,7 +133,7 @@ class HeapsOfDifferentKinds(Scenario):
         self.start_daemon()
         process = self.attached(self.start_host("heaps"))
         until(lambda: len(self.stats(process)["heaps"]) == 2, "both heaps are attached")
-        answer = self.unix("PATCH", f"/v1/processes/{process}/heaps/2/config?wait=5s",
+        answer = self.unix("PATCH", f"/v1/processes/{process}/heaps/2/config?wait=30s",
                            {"manager": "refcount", "max_pause_us": 700})
         self.assertEqual((answer.status, answer.json["manager"]), (200, "refcount"), answer)
         config = self.get(f"/v1/processes/{process}/config")

@@ -30,6 +30,7 @@ class Programs(Scenario):
         first = self.start_mal("bakery", CYCLES, "team=bread", "demo=cycles")
         second = self.start_mal("orchard", WAVES, "team=fruit")
         ids = {self.attached(first), self.attached(second)}
+        until(lambda: all(p["allocations"] for p in self.processes()), "both have begun")
         view = self.get("/v1/processes")
         listed = {p["id"]: p for p in view["processes"]}
         self.assertEqual(set(listed), ids)

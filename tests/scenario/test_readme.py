@@ -4,7 +4,8 @@ The convention, for blocks that open with ```console:
   $ command            a command; following lines that begin with "> " continue it
   output               what it prints, stdout and stderr together, up to the next command or the block's end
   ...                  within a line: anything; on a line of its own: any lines, none too
-A command must end with status 0 unless the next one is `echo $?`. All blocks of a file are one session of bash in a
+A command must end with status 0 unless the next one is `echo $?`. What follows a `sleep N` at the end of a line looks at
+something that a slow machine may not have done by then: it is looked at again until it is as the text says. All blocks of a file are one session of bash in a
 copy of the tree (links, with build/ the build under test), so that later ones see variables and programs of earlier
 ones. Blocks of other kinds (```sh) hold what is not run here: make run has its own test below, make test is this.
 """
@@ -16,9 +17,12 @@ import tempfile
 import time
 import unittest
 
-from harness import BUILD, PATIENCE, ROOT, Scenario, Stopwatch, until
+from harness import BUILD, PATIENCE, ROOT, SLOWER, Scenario, Stopwatch, until
 
-COMMAND_SECONDS = 60
+LONG = True  # begins first, see run.py
+
+COMMAND_SECONDS = 60 * SLOWER
+SLEPT = re.compile(r"\bsleep \d+$")
 ELSEWHERE = {"make run", "make test", "make", "make help"}
 
 
@@ -119,6 +123,10 @@ def run_text(case, text):
             for number, (command, expected) in enumerate(everything):
                 following = everything[number + 1][0] if number + 1 < len(everything) else ""
                 status, output = session.run(command)
+                end = time.monotonic() + (PATIENCE if number and SLEPT.search(everything[number - 1][0]) else 0)
+                while not agrees(expected, output) and time.monotonic() < end:
+                    time.sleep(0.5)
+                    status, output = session.run(command)
                 if not agrees(expected, output):
                     case.fail(f"$ {command}\nprinted:\n{output}\ninstead of:\n" + "\n".join(expected))
                 if status and following != "echo $?":

@@ -36,6 +36,7 @@ class Rules(Scenario):
         host = self.start_host("ledger")
         process = self.attached(host)
         host.ask(f"hold {count}")
+        until(lambda: self.stats(process)["live_objects"] == count, "the view shows them")
         return host, process
 
     def has_collected(self, process, count):
@@ -63,7 +64,7 @@ class Rules(Scenario):
         self.assertEqual((alert["series"], alert["condition"], alert["value"], alert["name"], alert["resolved_at"]),
                          ("live_objects", "above 50", 100, "ledger", None))
         self.assertEqual(self.state_of("big"), "firing")
-        self.assertIn("rule big fires: ledger", self.daemon.log())
+        until(lambda: "rule big fires: ledger" in self.daemon.log(), "it is logged")
         record = self.recorded(alert, "firing")
         self.assertEqual((record["value"], record["threshold"], record["at"]), (100, 50, alert["began_at"]))
         host.ask("release 100")
@@ -88,7 +89,7 @@ class Rules(Scenario):
         self.put("tidy", TIDY)
         host.ask("ring 300")
         self.has_collected(process, 900)
-        operation, = self.get("/v1/operations")["operations"]
+        operation, = until(lambda: self.get("/v1/operations?state=succeeded")["operations"], "the host has said so")
         self.assertEqual((operation["kind"], operation["process"], operation["state"]), ("collect", process, "succeeded"))
         asked = [r for r in self.get("/v1/audit")["records"] if r["kind"] == "collect"]
         self.assertEqual({(r["who"], r["operation"]) for r in asked}, {("rule tidy", operation["id"])})
@@ -170,7 +171,7 @@ class Rules(Scenario):
             self.assertIn(answer.status, expected, (name, answer))
             if answer.status == 201:
                 self.assertEqual(self.unix("DELETE", "/v1/rules/" + name).status, 204)
-        self.assertLessEqual(set(os.listdir(self.state)) - set(before), {"rules.json", "history.db-wal", "history.db-shm"})
+        self.assertLessEqual(set(os.listdir(self.state)) - set(before), {"rules.json", "history.db", "history.db-wal", "history.db-shm"})
         for rule in ({**BIG, "do": [{"collect": {"generation": 9}}]}, {**BIG, "when": {"series": "\u0000", "above": 1}},
                      {**BIG, "selector": {"label": {str(i): "x" for i in range(100)}}}, {**BIG, "do": ["log"] * 7}, {**BIG, "x": {}}):
             answer = self.unix("PUT", "/v1/rules/big", rule)

@@ -112,7 +112,7 @@ class Soak(Scenario):
             else:
                 change = random.choice([{"manager": "cycle"}, {"manager": "generational"}, {"manager": "full"}, {"max_pause_us": 1000},
                                         {"max_pause_us": 0}, {"events": "off"}, {"events": "all"}, {"thresholds": [500, 5, 5]}])
-                answer = self.unix("PATCH", f"/v1/processes/{process}/config?wait=5s", change)
+                answer = self.unix("PATCH", f"/v1/processes/{process}/config?wait=30s", change)
         finally:
             lock.release()
         if answer.status not in (200, 202, 409, 410, 422, 429):

@@ -22,7 +22,7 @@ ROOM_KIB = 4096 if not CHECKED else 256 << 10  # AddressSanitizer keeps what was
 # Connects as whoever runs it to a socket of type argv[2], waits for the end; prints what happened.
 KNOCK = """import socket, sys
 s = socket.socket(socket.AF_UNIX, int(sys.argv[2]))
-s.settimeout(10)
+s.settimeout(60)
 try:
     s.connect(sys.argv[1])
     print('in', len(s.recv(100)))
@@ -36,7 +36,7 @@ s.bind(sys.argv[1])
 s.listen(8)
 print('listening', flush=True)
 peer = s.accept()[0]
-peer.settimeout(2)
+peer.settimeout(60)
 print('visitor left', len(peer.recv(8192)), flush=True)
 s.accept()
 """
@@ -184,6 +184,8 @@ class Threats(Scenario):
         self.start_daemon()
         host = self.start_host("ledger")
         process = self.attached(host)
+        host.ask("make 10")
+        self.settled(process)
         before = self.descriptors(self.daemon.pid)
         with open("/dev/null", "rb") as null:
             for _ in range(2000):
@@ -345,7 +347,7 @@ class Threats(Scenario):
             peer.send(nonsense)
             self.assertTrue(peer.ended())
             peer.close()
-            self.assertIn("spoke nonsense", host.ask("status"))
+            until(lambda: "spoke nonsense" in host.ask("status"), "the host says why")
         daemon.attach()[0].close()
         host.ask("make 1000")
         self.assertLess(self.resident(host.pid) - before, ROOM_KIB)

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import stat
+import time
 import unittest
 
 from harness import PATIENCE, Scenario, Stopwatch, until
@@ -78,13 +79,13 @@ class Tokens(Scenario):
         self.assertEqual(self.ask("GET", "/v1/processes", kept).status, 200)
 
     def test_expiry_ends_it_too(self):
-        secret = self.token("create", "brief", "--scope", "read", "--expires", "2s")
+        secret = self.token("create", "brief", "--scope", "read", "--expires", "4s")
         connection = http.client.HTTPConnection(*self.address(), timeout=PATIENCE)
         self.addCleanup(connection.close)
         connection.request("GET", "/v1/stream?topics=fleet", headers={"Authorization": "Bearer " + secret})
         watch = Stopwatch()
         self.assertTrue(connection.getresponse().read().endswith(b"event: bye\ndata: {}\n\n"))
-        self.assertLess(watch.seconds(), 5)
+        self.assertLess(watch.seconds(), 7)
         self.assertEqual(self.ask("GET", "/v1/processes", secret).status, 401)
         done = self.ctl("doctor")
         self.assertRegex(done.stdout, r"(?m)^warn +token brief has expired at 20")
@@ -118,10 +119,11 @@ class Tokens(Scenario):
 
     def test_guessing_is_told_to_wait(self):
         """More than 5 bad tokens in a second: 429 with Retry-After; who has a good one is not held up."""
-        seen = [self.ask("GET", "/v1/info", f"{i:064x}") for i in range(40)]
+        seen, start = [], time.monotonic()
+        until(lambda: seen.append(self.ask("GET", "/v1/info", f"{len(seen):064x}")) or (len(seen) >= 40 and seen[-1].status == 429), "it is told", pause=0)
         self.assertEqual({answer.status for answer in seen}, {401, 429})
         self.assertEqual({answer.headers["Retry-After"] for answer in seen if answer.status == 429}, {"1"})
-        self.assertLess(sum(answer.status == 401 for answer in seen), 16)
+        self.assertLess(sum(answer.status == 401 for answer in seen), 16 + 5 * (time.monotonic() - start))
         self.assertEqual(self.tcp("GET", "/v1/info").status, 200)
         self.assertEqual(self.tcp("GET", "/v1/info", token=False).status, 401)  # without one it is no guess
 

@@ -115,7 +115,7 @@ class Listener:
         for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""):
             answer = self.ask("POST", f"/v1/processes/{self.process}/collect", "{}", {"Content-Type": kind})
             self.assert_problem(answer, 415)
-        answer = self.ask("POST", f"/v1/processes/{self.process}/collect?wait=5s", "{}",
+        answer = self.ask("POST", f"/v1/processes/{self.process}/collect?wait=30s", "{}",
                           {"Content-Type": "application/json; charset=utf-8"})
         self.assertEqual(answer.status, 200, answer)
 

@@ -7,6 +7,8 @@ import socket
 import struct
 import time
 
+from harness import PATIENCE
+
 VERSION = 1
 HELLO, WELCOME, HEAP_COUNTERS, HEAP_RING, HEAP_GONE, COMMAND, ACK, BYE, ROWS = range(1, 10)
 COLLECT, CONFIG, CANCEL = 1, 2, 3
@@ -76,7 +78,7 @@ def sealed(content, size):
 class Peer:
     """One connection."""
 
-    def __init__(self, sock, seconds=10):
+    def __init__(self, sock, seconds=PATIENCE):
         self.sock = sock
         self.sock.settimeout(seconds)
 
@@ -125,7 +127,7 @@ class Peer:
 class FakeDaemon:
     def __init__(self, path):
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.listener.settimeout(10)
+        self.listener.settimeout(PATIENCE)
         self.listener.bind(path)
         self.listener.listen(64)
 
@@ -145,7 +147,7 @@ class FakeDaemon:
         self.listener.close()
 
 
-def connect(path, seconds=10):
+def connect(path, seconds=PATIENCE):
     """A connection, as soon as the queue of those who want one has room."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sock.setblocking(False)
