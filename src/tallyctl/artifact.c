@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "tallyctl/artifact.h"
 #include "tallyctl/columns.h"
 #include "tallyctl/operation.h"
 #include "tallyctl/request.h"
@@ -35,8 +36,7 @@ static void progress_line(const char *text)
         fprintf(stderr, "\r\033[K%s", text);
 }
 
-/* Waits until tallyd has worked through it. */
-static enum ctl_exit until_ready(struct client *client, const char *id)
+enum ctl_exit artifact_until_ready(struct client *client, const char *id)
 {
     char path[REQUEST_PATH_MAX], line[160], eta[TEXT_FIGURE_MAX];
     enum ctl_exit status = CTL_DONE;
@@ -69,7 +69,7 @@ static enum ctl_exit ready_get(const struct ctl *ctl, const char *path, show_fn 
     struct client *client = NULL;
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE)
-        status = until_ready(client, ctl->arguments[0]);
+        status = artifact_until_ready(client, ctl->arguments[0]);
     if (status == CTL_DONE)
         status = answer_call(ctl, client, "GET", path, NULL, 0, show);
     client_close(client);
@@ -204,7 +204,7 @@ enum ctl_exit command_artifact_download(const struct ctl *ctl)
     struct client *client = NULL;
     enum ctl_exit status = client_open(ctl, &client);
     if (status == CTL_DONE)
-        status = until_ready(client, ctl->arguments[0]);
+        status = artifact_until_ready(client, ctl->arguments[0]);
     if (status == CTL_DONE)
         status = download(ctl, client, ctl->arguments[0]);
     client_close(client);
@@ -238,7 +238,7 @@ enum ctl_exit command_artifact_link(const struct ctl *ctl)
     artifact_path(path, ctl->arguments[0], "ticket");
     enum ctl_exit status = request_fits(path) ? client_open(ctl, &client) : CTL_USAGE;
     if (status == CTL_DONE)
-        status = until_ready(client, ctl->arguments[0]);
+        status = artifact_until_ready(client, ctl->arguments[0]);
     if (status == CTL_DONE)
         status = client_call(client, "POST", path, body, 0, &ticket);
     if (status == CTL_DONE) {
@@ -319,7 +319,7 @@ static enum ctl_exit keep_file(const struct ctl *ctl, struct client *client, con
 {
     if (!*id)
         return ctl_fail(CTL_FAILED, "several heaps make several artifacts: --out needs --heap, or download them one by one");
-    enum ctl_exit status = until_ready(client, id);
+    enum ctl_exit status = artifact_until_ready(client, id);
     if (status == CTL_INTERRUPTED)
         return ctl_fail(status, "interrupted: artifact %s is kept, and can be downloaded", id);
     return status == CTL_DONE ? download(ctl, client, id) : status;

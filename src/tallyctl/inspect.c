@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tallyctl/answer.h"
+#include "tallyctl/artifact.h"
 #include "tallyctl/columns.h"
 #include "tallyctl/match.h"
 #include "tallyctl/request.h"
@@ -141,14 +142,20 @@ enum ctl_exit command_baselines_delete(const struct ctl *ctl)
     return status;
 }
 
-/* now:NAME means the process of that name. */
+/* Their ids are 16 hex digits; others' have a dash. */
+static bool is_artifact(const char *word)
+{
+    return strlen(word) == 16 && strspn(word, "0123456789abcdef") == 16;
+}
+
+/* now:NAME means the process of that name; an artifact may have been taken just now, and is waited for. */
 static enum ctl_exit side(struct client *client, const char *word, const char *name, char path[REQUEST_PATH_MAX])
 {
     char value[64];
     json_t *process = NULL;
     if (strncmp(word, "now:", 4) != 0) {
         request_add(path, name, word);
-        return CTL_DONE;
+        return is_artifact(word) ? artifact_until_ready(client, word) : CTL_DONE;
     }
     enum ctl_exit status = match_one(client, word + 4, &process);
     if (status == CTL_DONE) {

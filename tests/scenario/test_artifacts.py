@@ -52,6 +52,15 @@ class Artifacts(Scenario):
         if not CHECKED:  # sanitizers keep what is freed
             self.assertLess(self.anonymous_kib(), 24 * 1024)
 
+    def test_tallyctl_waits_for_the_analysis(self):
+        """Who compares what was taken a moment ago need not know that it is being worked through."""
+        artifact = self.artifact("web", 300_000)
+        self.start_daemon("--no-history")
+        done = self.ctl("compare", artifact, artifact, "--state", "same")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        self.assertIn("same", done.stdout)
+        self.assertEqual(self.ctl("compare", "ab" * 8, artifact).stderr, f"tallyctl: There is no such artifact: {'ab' * 8}\n")
+
     def test_killed_while_it_analyses(self):
         artifact = self.artifact("web", LARGE // 6 if CHECKED else LARGE)
         self.start_daemon()
