@@ -108,7 +108,7 @@ describe("the API", () => {
         for (const parameter of operation.parameters.filter((one) => one.in === "query")) {
             for (const wrong of document.wrongTexts(parameter.schema)) {
                 const query = { ...first.query, [parameter.name]: encodeURIComponent(wrong) };
-                const answer = await send(first, { path: target(first, query), frames: undefined });
+                const answer = await send(first, { path: target(first, query), events: undefined });
                 const what = `${first.route} ${parameter.name}=${wrong}`;
                 refused(operation, answer, [422], what);
                 assert.match(answer.json.detail, new RegExp(`\\b${parameter.name}\\b`), what);

@@ -14,11 +14,12 @@ describe("forms of answers", () => {
     before(async () => {
         await world.start();
         live = `/v1/processes/${world.names.live}`;
-        for (let i = 0; i < MANY; i++) {
-            world.spawn("tally-mal", "--name", `loaf-${i % 4}`, "--label", "kind=loaf");
-        }
+        const loaves = Array.from({ length: MANY }, (none, i) => world.spawn("tally-mal", "--name", `loaf-${i % 4}`, "--label", "kind=loaf"));
         await until("all are attached", async () => (await world.call("GET", "/v1/processes?label=kind:loaf"))
             .json.processes.filter((one) => one.heaps.length).length === MANY);
+        await Promise.all(loaves.map((loaf) => world.tell(loaf, "1"))); /* their figures rest from now on, and are shown */
+        const done = await world.call("POST", "/v1/batch?wait=30s", { body: { selector: { label: { kind: "loaf" } }, kind: "collect" } });
+        assert.equal(done.json.state, "succeeded", done.text);
     });
     after(() => world.stop());
 

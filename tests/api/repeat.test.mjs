@@ -14,7 +14,7 @@ describe("Idempotency-Key", () => {
     });
     after(() => world.stop());
 
-    const post = (key, { path = `${collect}?wait=5s`, body = {}, ...more } = {}) =>
+    const post = (key, { path = `${collect}?wait=30s`, body = {}, ...more } = {}) =>
         world.call("POST", path, { body, headers: { "Idempotency-Key": key }, ...more });
     const count = async () => (await world.call("GET", "/v1/operations")).json.operations.length;
 
@@ -46,7 +46,7 @@ describe("Idempotency-Key", () => {
         const minted = await world.call("POST", "/v1/session", { body: {} });
         const { json: { token } } = await world.call("POST", "/v1/session", { body: { code: minted.json.code }, tcp: true });
         const first = await post("four");
-        const theirs = await world.call("POST", `${collect}?wait=5s`,
+        const theirs = await world.call("POST", `${collect}?wait=30s`,
             { body: {}, tcp: true, headers: { "Idempotency-Key": "four", Authorization: `Bearer ${token}` } });
         assert.equal(theirs.status, 200, theirs.text);
         assert.notEqual(theirs.json.id, first.json.id);
@@ -75,7 +75,7 @@ describe("Idempotency-Key", () => {
         assert.equal((await post("six")).status, 200);
         const gone = `/v1/processes/${world.names.gone}/collect`;
         assert.equal((await post("seven", { path: gone })).status, 410);
-        assert.equal((await post("seven", { path: `${collect}?wait=5s` })).status, 200);
+        assert.equal((await post("seven", { path: `${collect}?wait=30s` })).status, 200);
         for (const key of ["", " ", "a b", "x".repeat(129), "\u00e9"]) {
             assert.equal((await post(key)).status, 400, key);
         }

@@ -42,10 +42,12 @@ describe("a timeline as trace events", () => {
         base = `/v1/processes/${world.names.live}`;
         const patched = await world.call("PATCH", `${base}/config`, { body: { thresholds: [500, 10, 10] } });
         assert.equal(patched.status, 200, patched.text);
-        world.mal.stdin.write("(churn 5000)\n");
-        await until("the collection that was asked for, and two looks, are in history", async () => {
+        await world.tell(world.mal, "(churn 5000)");
+        const last = await world.call("POST", `${base}/collect?wait=30s`, { body: {} });
+        assert.equal(last.status, 200, last.text);
+        await until("all its collections, the last of which was asked for, and two looks are in history", async () => {
             const { traceEvents } = (await trace()).json;
-            return named(traceEvents, "X").some((one) => one.args?.reason === "remote") &&
+            return named(traceEvents, "X").filter((one) => one.args?.reason === "remote").length >= 2 &&
                 named(traceEvents, "C").filter((one) => one.name === "live_bytes").length >= 2 &&
                 named(traceEvents, "X").filter((one) => one.args?.reason === "threshold").length >= 10;
         });

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 export const BUILD = resolve(process.env.TALLY_BUILD ?? fileURLToPath(new URL("../../build", import.meta.url)));
-const SLOWER = Number(process.env.TALLY_TEST_SLOWER ?? 1); /* see tests/run.py */
+export const SLOWER = Number(process.env.TALLY_TEST_SLOWER ?? 1); /* see tests/run.py */
 const PATIENCE_MS = 30_000 * SLOWER;
 
 /** Waits for a true value and returns it. */
@@ -47,6 +47,7 @@ const PROGRAM = `(def! knot (fn* [] (let* [a (atom nil)] (do (reset! a a) nil)))
 
 export class World {
     children = [];
+    told = 0;
     /** What cases call by name: ids of processes and of an operation, and whatever a file of cases adds. */
     names = {};
 
@@ -89,11 +90,21 @@ export class World {
         return made.stdout.trim();
     }
 
+    /** mal evaluates a line; comes back once it is through. */
+    async tell(mal, line) {
+        const word = `told-${this.told++}`;
+        mal.stdin.write(`${line}\n(println "${word}")\n`);
+        await until(`mal is through with ${line}`, () => {
+            assert.equal(mal.exitCode, null, "mal ended");
+            return mal.said.includes(`${word}\n`); /* once as printed; it does not echo what it reads */
+        });
+    }
+
     /** `live` with garbage, types and collections; `ledger`, a program in C; `saved`, one whose garbage list is full; `gone`,
      * one that has ended. */
     async populate() {
         const mal = this.spawn("tally-mal", "--name", "bakery", "--label", "kind=cycles");
-        mal.stdin.write(`${PROGRAM}(churn 2000)\n`);
+        await this.tell(mal, `${PROGRAM}(churn 2000)`);
         const short = this.spawn("tally-mal", "--name", "short");
         short.stdin.write(`${PROGRAM}(churn 500)\n`);
         const ledger = this.spawn("hosts/ledger");
@@ -106,12 +117,14 @@ export class World {
         await until("it has ended", () => this.find(short.pid, "gone"));
         await this.save(this.spawn("hosts/ledger", "saved"));
         this.names.nobody = "f".repeat(32);
-        const done = await this.call("POST", `/v1/processes/${this.names.live}/collect?wait=5s`, { body: {} });
+        const done = await this.call("POST", `/v1/processes/${this.names.live}/collect?wait=30s`, { body: {} });
         assert.equal(done.status, 200, done.text);
         this.names.operation = done.json.id;
         this.names.baseline = await this.baseline("live");
         this.names.spare = await this.baseline("live");
-        mal.stdin.write("(def! kept (map (fn* [n] (atom n)) (list 1 2 3 4 5)))\n");
+        await this.tell(mal, "(def! kept (map (fn* [n] (atom n)) (list 1 2 3 4 5)))");
+        const kept = async () => (await this.call("GET", `/v1/processes/${this.names.live}/types?type=atom`)).json.types[0].live_objects >= 5;
+        await until("the view shows what it keeps", kept);
         await until("history has looked at them", async () => {
             const history = await this.call("GET", `/v1/processes/${this.names.ledger}/history?from=-10s`);
             const collections = await this.call("GET", `/v1/processes/${this.names.live}/history/collections`);
@@ -137,10 +150,10 @@ export class World {
     }
 
     spawn(program, ...options) {
-        const child = spawn(join(BUILD, program), options, { env: this.env, stdio: ["pipe", "ignore", "pipe"] });
+        const child = spawn(join(BUILD, program), options, { env: this.env, stdio: "pipe" });
         child.stdin.on("error", () => {}); /* it may end before it has read everything */
         child.said = "";
-        child.stderr.on("data", (text) => { child.said += text; });
+        [child.stdout, child.stderr].forEach((stream) => stream.on("data", (text) => { child.said += text; }));
         this.children.push(child);
         return child;
     }
@@ -150,8 +163,8 @@ export class World {
         return answer.json.processes.find((one) => one.pid === pid && one.heaps.length);
     }
 
-    /** body: an object, or a text that is sent as it is. Over api.sock; over TCP with { tcp: true }. */
-    async call(method, path, { body, headers = {}, tcp = false, frames } = {}) {
+    /** events: those of a stream that it is read for. body: an object, or a text that is sent as it is. Over api.sock; over TCP with { tcp: true }. */
+    async call(method, path, { body, headers = {}, tcp = false, events } = {}) {
         const text = body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body);
         const [host, port] = tcp ? (await readFile(join(this.run, "http.addr"), "utf8")).trim().split(":") : [];
         const to = tcp ? { host, port } : { socketPath: join(this.run, "api.sock") };
@@ -175,7 +188,8 @@ export class World {
                 };
                 answer.on("data", (part) => {
                     parts.push(part);
-                    if (frames && Buffer.concat(parts).toString().split("\n\n").length > frames) {
+                    const frames = events && Buffer.concat(parts).toString().split("\n\n").slice(0, -1);
+                    if (events?.every((event) => frames.some((frame) => frame.includes(`event: ${event}\n`)))) {
                         answer.destroy();
                         finish();
                     }

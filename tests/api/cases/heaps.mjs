@@ -9,7 +9,7 @@ const is = (kind, more = () => {}) => (answer) => {
     more(answer.json);
 };
 const live = { id: "live" };
-const wait = { wait: "5s" };
+const wait = { wait: "30s" };
 const levels = [["", live], ["/heaps/{n}", { id: "live", n: 1 }]];
 
 /** Every control of a process that is gone, and of one that is not there. */
@@ -23,7 +23,7 @@ export const cases = levels.flatMap(([heap, at]) => {
         { route: `POST ${below}/freeze`, at, query: wait, body: {}, check: is("freeze", ({ result }) => assert.ok(result.frozen > 0)) },
         { route: `GET ${below}/objects`, at, query: { generation: "frozen", limit: "1000" },
           check: ({ json }) => assert.ok(json.objects.length && json.objects.every((one) => one.generation === "frozen")) },
-        { route: `POST ${below}/unfreeze`, at, query: wait, body: { deadline_ms: 5000 }, check: is("unfreeze", ({ result }) => assert.equal(result.frozen, 0)) },
+        { route: `POST ${below}/unfreeze`, at, query: wait, body: { deadline_ms: 20000 }, check: is("unfreeze", ({ result }) => assert.equal(result.frozen, 0)) },
         { route: `GET ${below}/objects`, at, query: { limit: "3" }, check: async ({ json, headers }, world) => {
             assert.equal(json.objects.length, 3);
             assert.equal(json.complete, false);

@@ -6,7 +6,7 @@ import { until } from "../world.mjs";
 /* route     as the document has it               at     its {…}: a name of the world, or the value itself
  * query, body, headers, tcp                      what is sent
  * status    that is wanted (200), or several     code   of the problem that is wanted
- * check     (answer, world, document) => {}      frames of a stream to wait for
+ * check     (answer, world, document) => {}      events of a stream to wait for
  * A route needs one case that succeeds; wrong input is made from its first one. */
 const heap = { id: "live", n: 1 };
 
@@ -47,11 +47,11 @@ export const cases = [
         { route: `GET /v1/processes/{id}/heaps/{n}${part}`, at: heap },
         { route: `GET /v1/processes/{id}/heaps/{n}${part}`, at: { id: "live", n: 99 }, status: 404, code: "no_such_heap" },
     ]),
-    { route: "GET /v1/stream", query: { topics: "fleet,stats:{live},operations" }, frames: 3,
+    { route: "GET /v1/stream", query: { topics: "fleet,stats:{live},operations" }, events: ["hello", "fleet", "stats"],
       check: (answer, world, document) => frames(answer, document, ["hello", "fleet", "stats"]) },
-    { route: "GET /v1/stream", query: { topics: "collections:{live}" }, frames: 2,
+    { route: "GET /v1/stream", query: { topics: "collections:{live}" }, events: ["hello", "collections"],
       check: (answer, world, document) => frames(answer, document, ["hello", "collections"]) },
-    { route: "GET /v1/stream", query: { topics: "events:{live}", kind: "alloc,collection" }, frames: 1,
+    { route: "GET /v1/stream", query: { topics: "events:{live}", kind: "alloc,collection" }, events: ["hello"],
       check: (answer, world, document) => frames(answer, document, ["hello"]) },
     { route: "GET /v1/stream", query: { topics: "weather" }, status: 422, code: "bad_value" },
 ];

@@ -36,7 +36,7 @@ export const cases = [["", live], ["/heaps/{n}", heap]].flatMap(([below, at]) =>
     { route: `GET /v1/processes/{id}${below}/suspects`, at: { ...at, id: "nobody" }, status: 404, code: "no_such_process" },
 ]).concat([
     { route: "GET /v1/processes/{id}/suspects", at: live, check: async (answer, world) => {
-        const taken = await world.call("POST", `/v1/processes/${world.names.live}/snapshot?wait=10s`, { body: { force: true } });
+        const taken = await world.call("POST", `/v1/processes/${world.names.live}/snapshot?wait=30s`, { body: { force: true } });
         assert.equal(taken.status, 200, taken.text);
         const { artifact } = taken.json.result;
         await until("the snapshot is analysed", async () => (await world.call("GET", `/v1/artifacts/${artifact}`)).json.state === "ready");
