@@ -56,7 +56,7 @@ static inline bool pipe_read(int fd, struct read_all *all, int wait_ms)
 static inline void ask(struct world *world, uint64_t operation, enum wire_snapshot_mode mode, bool force)
 {
     fake_command(world->connection, &(struct wire_command){.operation = operation, .heap_number = world->shown.number,
-                                                           .deadline_ns = clock_mono_ns() + 20000000000u,
+                                                           .deadline_ns = clock_mono_ns() + 60000000000u,
                                                            .kind = WIRE_COMMAND_SNAPSHOT, .mode = mode, .force = force});
 }
 
@@ -71,7 +71,7 @@ struct outcome {
 static inline void outcome_await(struct world *world, struct outcome *outcome, bool reads)
 {
     struct snapshot_sink sink = sink_of(&outcome->read);
-    uint64_t give_up_ns = clock_mono_ns() + 20000000000u;
+    uint64_t give_up_ns = clock_mono_ns() + 60000000000u;
     bool open = true;
     outcome->fd = -1;
     snapshot_read_begin(&outcome->read.reader, &sink);

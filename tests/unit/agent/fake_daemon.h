@@ -88,7 +88,7 @@ static inline size_t fake_receive(int connection, union fake_message *message, i
     struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
                             .msg_controllen = sizeof control};
     int got_fd = -1;
-    if (!fake_readable(connection, SECONDS(5)))
+    if (!fake_readable(connection, SECONDS(30)))
         fail_msg("no message within 5 s");
     ssize_t got = recvmsg(connection, &header, MSG_CMSG_CLOEXEC);
     struct cmsghdr *rights = got > 0 ? CMSG_FIRSTHDR(&header) : NULL;
@@ -188,7 +188,7 @@ static inline struct wire_ack fake_ack(int connection, uint64_t operation, enum 
 static inline void fake_status_wait(bool attached)
 {
     char sentence[256] = "";
-    for (int tries = 0; tries < 500; tries++) {
+    for (int tries = 0; tries < 3000; tries++) {
         if (tally_agent_status(sentence, sizeof sentence) == attached)
             return;
         usleep(10000);

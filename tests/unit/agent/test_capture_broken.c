@@ -59,7 +59,7 @@ static void cancelled(struct world *world, enum wire_snapshot_mode mode)
     int fd = begin_unread(world, 680, mode);
     fake_command(world->connection, &(struct wire_command){.operation = 680, .heap_number = world->shown.number,
                                                            .kind = WIRE_COMMAND_CANCEL});
-    for (int tries = 0; tries < 100 && !fake_readable(world->connection, 10); tries++)
+    for (int tries = 0; tries < 3000 && !fake_readable(world->connection, 10); tries++)
         tally_safepoint(world->heap);
     fake_ack(world->connection, 680, WIRE_ACK_CANCELLED);
     close(fd);
@@ -154,7 +154,7 @@ static void *second_owner(void *arg)
 {
     struct world *world = arg;
     assert_int_equal(tally_heap_adopt(world->heap), 0);
-    for (int i = 0; i < 2000 && !fake_readable(world->connection, 0); i++) {
+    for (int i = 0; i < 30000 && !fake_readable(world->connection, 0); i++) {
         tally_safepoint(world->heap);
         usleep(1000);
     }

@@ -163,7 +163,7 @@ static int clone_begin(struct world *world, uint64_t operation)
         if (fake_readable(world->connection, 1))
             fake_receive(world->connection, &message, &pipe);
     }
-    assert_true(pipe >= 0 && fake_readable(pipe, SECONDS(5)));
+    assert_true(pipe >= 0 && fake_readable(pipe, SECONDS(30)));
     return pipe;
 }
 
@@ -212,7 +212,7 @@ static void test_a_child_holds_no_files_of_the_host(void **state)
     assert_int_equal(pipe(ends), 0);
     pipe_fd = clone_begin(world, 860);
     close(ends[1]);
-    assert_true(fake_readable(ends[0], SECONDS(3)));
+    assert_true(fake_readable(ends[0], SECONDS(30)));
     assert_int_equal(read(ends[0], &byte, 1), 0);
     close(ends[0]);
     close(pipe_fd);

@@ -139,7 +139,7 @@ static void test_a_wish_that_fits_no_more_is_given_up(void **state)
 
 static struct successor counters_come(struct world *world)
 {
-    for (int tries = 0; tries < 500 && !fake_readable(world->connection, 10); tries++)
+    for (int tries = 0; tries < 3000 && !fake_readable(world->connection, 10); tries++)
         tally_safepoint(world->heap);
     return successor_receive(world, WIRE_HEAP_COUNTERS);
 }

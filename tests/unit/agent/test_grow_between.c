@@ -183,7 +183,7 @@ static void test_a_daemon_that_is_lost_in_between(void **state)
         fake_status_wait(false);
         if (taken_first)
             tally_safepoint(world->heap);
-        world->connection = fake_accept(world->listener, SECONDS(3));
+        world->connection = fake_accept(world->listener, SECONDS(30));
         fake_hello(world->connection, &world->hello);
         fake_welcome(world->connection);
         struct successor counters = successor_receive(world, WIRE_HEAP_COUNTERS);
@@ -210,7 +210,7 @@ static void test_a_daemon_that_is_lost_in_between(void **state)
 
 static void child_work(struct world *world, unsigned way)
 {
-    alarm(20);
+    alarm(120);
     if (way == 1)
         tally_detach(world->heap);
     for (int i = 0; i < 100; i++)

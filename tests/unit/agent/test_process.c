@@ -32,7 +32,7 @@ static int setup(void **state)
     world->listener = fake_listen();
     assert_int_equal(tally_heap_new(TALLY_ABI, NULL, &world->heap), 0);
     assert_int_equal(tally_attach(world->heap), 0);
-    world->connection = fake_accept(world->listener, SECONDS(3));
+    world->connection = fake_accept(world->listener, SECONDS(30));
     fake_hello(world->connection, &world->hello);
     fake_welcome(world->connection);
     world->shown = fake_heap_receive(world->connection);
@@ -109,7 +109,7 @@ static void child_shows_up_as_itself(struct world *world, pid_t (*make)(void), b
         child_run(world->heap, gate[0], orderly);
     }
     close(gate[0]);
-    int connection = fake_accept(world->listener, SECONDS(5));
+    int connection = fake_accept(world->listener, SECONDS(30));
     fake_hello(connection, &hello);
     assert_memory_not_equal(hello.id, world->hello.id, sizeof hello.id);
     fake_welcome(connection);
@@ -228,7 +228,7 @@ static void test_attach_and_detach_leave_nothing_behind(void **state)
     assert_in_range(maps(), mapped - 4, mapped + 4);
     assert_int_equal(entries("/proc/self/task"), threads);
     world->listener = fake_listen();
-    world->connection = fake_accept(world->listener, SECONDS(3));
+    world->connection = fake_accept(world->listener, SECONDS(30));
     fake_hello(world->connection, &world->hello);
     fake_welcome(world->connection);
     struct fake_heap again = fake_heap_receive(world->connection);
@@ -370,7 +370,7 @@ static void test_children_wait_for_no_lock_of_their_parents(void **state)
         fflush(NULL);
         pid_t child = fork();
         if (child == 0) {
-            alarm(20);
+            alarm(120);
             for (int n = 0; n < 100; n++)
                 tally_decref(tally_new(world->heap, leaf_type));
             tally_agent_status(sentence, sizeof sentence);
@@ -392,7 +392,7 @@ static void in_child(void (*run)(void))
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        alarm(20);
+        alarm(120);
         run();
         _exit(0);
     }
@@ -410,7 +410,7 @@ static void in_child(void (*run)(void))
 static bool status_has(const char *words)
 {
     char sentence[256];
-    for (int tries = 0; tries < 300; tries++) {
+    for (int tries = 0; tries < 2000; tries++) {
         bool attached = tally_agent_status(sentence, sizeof sentence);
         if (!attached && strstr(sentence, words))
             return true;
@@ -477,7 +477,7 @@ static void profile_child(void)
     CHECK(tally_attach(heap_make()) == 0);
     CHECK(tally_set_name("late") == TALLY_ESTATE && tally_set_label("a", "late") == TALLY_ESTATE);
     struct wire_hello_view hello;
-    int connection = fake_accept(listener, SECONDS(3));
+    int connection = fake_accept(listener, SECONDS(30));
     fake_hello(connection, &hello);
     CHECK(hello.label_count == 16 && strlen(hello.name) == 255 && !strcmp(hello.labels[0].value, "again"));
 }
@@ -505,18 +505,19 @@ static void exhausted_child(void)
 /* The socket is there, but somebody else listens on it. */
 static void stranger_child(void)
 {
-    char path[108];
+    char path[108], word;
+    int listens[2];
     chmod(fake_directory, 0777);
+    CHECK(pipe(listens) == 0);
     pid_t stranger = fork();
     if (stranger == 0) {
-        if (setresuid(12345, 12345, 12345))
+        if (setresuid(12345, 12345, 12345) || fake_listen() < 0 || write(listens[1], "x", 1) != 1)
             _exit(1);
-        int listener = fake_listen();
-        usleep(3000000);
-        close(listener);
+        alarm(120);
+        pause();
         _exit(0);
     }
-    usleep(200000);
+    CHECK(read(listens[0], &word, 1) == 1);
     fake_socket_path(path);
     chmod(path, 0777);
     CHECK(seteuid(54321) == 0);

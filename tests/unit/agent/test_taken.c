@@ -23,7 +23,7 @@ static uint32_t next_kind(struct world *world, union fake_message *message, int 
 /* Goes on in the successor and detaches, while the helper thread sleeps: the doorbell, which would wake it, waits. */
 static void take_and_detach(struct world *world, int notified)
 {
-    assert_true(fake_readable(notified, SECONDS(5)));
+    assert_true(fake_readable(notified, SECONDS(30)));
     usleep(20000); /* it has gone to sleep */
     agent_growth_take(world->heap, agent_get()->heaps);
     tally_decref(tally_new(world->heap, node_type));

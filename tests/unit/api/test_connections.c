@@ -19,7 +19,7 @@ static void age(struct world *world, uint64_t ns)
 static void phase_expected(struct world *world, enum phase phase, unsigned count)
 {
     unsigned found = count + 1;
-    for (int i = 0; i < 500 && found != count; i++, usleep(10000)) {
+    for (int i = 0; i < 3000 && found != count; i++, usleep(10000)) {
         found = 0;
         pthread_mutex_lock(&world->api->lock);
         for (struct connection *at = world->api->connections; at; at = at->next)
@@ -33,7 +33,7 @@ static void end_expected(int fd, bool ended)
 {
     struct pollfd gone = {.fd = fd, .events = POLLIN};
     char byte;
-    assert_int_equal(poll(&gone, 1, ended ? 2000 : 300), ended);
+    assert_int_equal(poll(&gone, 1, ended ? 30000 : 300), ended);
     if (ended)
         assert_true(recv(fd, &byte, 1, 0) <= 0);
     close(fd);
@@ -114,7 +114,7 @@ static void close_many(const int *fds, unsigned count)
 
 static void ended_expected(int fd)
 {
-    for (int i = 0; i < 200 && !has_ended(fd); i++)
+    for (int i = 0; i < 3000 && !has_ended(fd); i++)
         usleep(10000);
     assert_true(has_ended(fd));
 }

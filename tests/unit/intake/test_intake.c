@@ -70,7 +70,7 @@ static void test_an_answer_comes_after_its_view(void **state)
                                .state = WIRE_ACK_SUCCEEDED, .collected = 3};
         host_send(host, &ack, sizeof ack, NULL, 0);
         bool answered = false;
-        for (unsigned i = 0; i < 2500 && !answered; i++, usleep(answered ? 0 : 2000)) {
+        for (unsigned i = 0; i < 15000 && !answered; i++, usleep(answered ? 0 : 2000)) {
             pthread_mutex_lock(&world->lock);
             answered = world->acks == round;
             if (answered)
@@ -108,7 +108,7 @@ static void test_a_command_to_one_that_has_just_ended(void **state)
 static unsigned acks_wait(struct world *world, unsigned wanted)
 {
     unsigned acks = 0;
-    for (unsigned i = 0; i < 2500 && acks < wanted; i++, usleep(2000)) {
+    for (unsigned i = 0; i < 15000 && acks < wanted; i++, usleep(2000)) {
         pthread_mutex_lock(&world->lock);
         acks = world->acks;
         pthread_mutex_unlock(&world->lock);

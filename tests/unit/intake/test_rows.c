@@ -30,7 +30,7 @@ static void answer(struct world *world, int host, uint32_t state)
     struct wire_ack ack = {.head = wire_head_make(WIRE_ACK, sizeof ack), .operation = 5, .heap_number = 1, .state = state};
     unsigned acks = 0;
     host_send(host, &ack, sizeof ack, NULL, 0);
-    for (unsigned i = 0; i < 2500 && !acks; i++, usleep(2000)) {
+    for (unsigned i = 0; i < 15000 && !acks; i++, usleep(2000)) {
         pthread_mutex_lock(&world->lock);
         acks = world->acks;
         pthread_mutex_unlock(&world->lock);

@@ -317,7 +317,7 @@ static void test_answers_to_own_wishes_are_kept(void **state)
     host_send(host, &ack, sizeof ack, NULL, 0);
     ack.operation = 9;
     host_send(host, &ack, sizeof ack, NULL, 0);
-    for (unsigned i = 0, acks = 0; i < 1000 && !acks; i++, usleep(1000)) {
+    for (unsigned i = 0, acks = 0; i < 30000 && !acks; i++, usleep(1000)) {
         pthread_mutex_lock(&world->lock);
         acks = world->acks;
         pthread_mutex_unlock(&world->lock);

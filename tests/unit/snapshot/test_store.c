@@ -131,8 +131,8 @@ static void test_one_that_trickles_or_hangs_has_a_deadline(void **state)
     struct snapshots *snapshots = world_open(64 * MIB);
     struct world_sending trickle = {.piece = 1, .pause_ms = 20}, silent = {.hang = true}, swift = {.piece = 0};
     struct text nothing = {.data = stream.data};
-    world_start(snapshots, &trickle, &stream, 1000000000);
-    world_start(snapshots, &silent, &nothing, 1000000000);
+    world_start(snapshots, &trickle, &stream, 3000000000);
+    world_start(snapshots, &silent, &nothing, 3000000000);
     world_start(snapshots, &swift, &stream, 0);
     world_await(&swift); /* the others do not hold it up */
     assert_int_not_equal(swift.artifact.state, SNAPSHOT_FAILED);
@@ -346,7 +346,7 @@ static void test_a_pipe_that_waits_is_not_waited_for(void **state)
     memset(bytes, 'x', sizeof bytes);
     assert_int_equal(pipe2(theirs, O_CLOEXEC), 0);
     assert_int_equal(pipe2(own, O_CLOEXEC | O_NONBLOCK), 0);
-    alarm(20); /* which ends it where it waits */
+    alarm(120); /* which ends it where it waits */
     assert_int_equal(pipe_take(theirs[0], own, bytes, sizeof bytes), -1);
     assert_int_equal(errno, EAGAIN);
     assert_int_equal(write(theirs[1], bytes, 65536), 65536);
