@@ -95,7 +95,7 @@ void show_history(const struct paper *paper, const json_t *json)
         if (!begun)
             continue;
         char text[TEXT_FIGURE_MAX];
-        table_cell(table, "%s", text_time(text, json_integer_value(json_array_get(times, at))));
+        table_cell(table, "%s", text_moment(text, json_integer_value(json_array_get(times, at))));
         for (size_t i = 0; i < columns; i++)
             cell_point(table, json_array_get(list, i), at);
     }

@@ -194,7 +194,7 @@ const char *text_number(char out[TEXT_FIGURE_MAX], uint64_t number)
     return out;
 }
 
-const char *text_time(char out[TEXT_FIGURE_MAX], int64_t seconds)
+const char *text_moment(char out[TEXT_FIGURE_MAX], int64_t seconds)
 {
     time_t time = (time_t)seconds;
     struct tm utc;

@@ -37,7 +37,7 @@ const char *text_bytes(char out[TEXT_FIGURE_MAX], uint64_t bytes);
 const char *text_duration(char out[TEXT_FIGURE_MAX], uint64_t ns);
 const char *text_number(char out[TEXT_FIGURE_MAX], uint64_t number);
 /* Seconds since 1970 as RFC 3339 has them, UTC. */
-const char *text_time(char out[TEXT_FIGURE_MAX], int64_t seconds);
+const char *text_moment(char out[TEXT_FIGURE_MAX], int64_t seconds);
 
 /* Reads "500ms", "5s", "1m", "2h" or "5" (seconds). False: it is none of these. */
 bool text_parse_duration(const char *text, uint64_t *ms);
