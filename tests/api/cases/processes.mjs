@@ -26,8 +26,14 @@ export const cases = [
     { route: "GET /v1/processes/{id}/types", at: { id: "live" } },
     { route: "GET /v1/processes/{id}/types", at: { id: "ledger" }, query: { histograms: "true", sort: "name", limit: "2" } },
     { route: "GET /v1/processes/{id}/types", at: { id: "live" }, query: { trend: "true" }, check: async ({ json }, world) => {
-        let [type] = json.types; /* a type that has just come has none yet */
-        await until("it has a course", async () => type.trend || ([type] = (await world.call("GET", `/v1/processes/${world.names.live}/types?trend=true`)).json.types, type.trend));
+        let [type] = json.types; /* a type that has just come has none yet, and a program at rest is not told of */
+        await until("it has a course", async () => {
+            if (!type.trend) {
+                await world.call("POST", `/v1/processes/${world.names.live}/collect?wait=30s`, { body: { generation: 0 } });
+                [type] = (await world.call("GET", `/v1/processes/${world.names.live}/types?trend=true`)).json.types;
+            }
+            return type.trend;
+        });
         const { trend, live_bytes: now } = type;
         assert.ok(trend.window_s >= 1 && trend.live_bytes.length && trend.live_bytes.at(-1) <= 4 * now, JSON.stringify(trend));
     } },
