@@ -29,6 +29,13 @@ static void file_make(const char *name, const char *content)
     fclose(file);
 }
 
+static void fifo_make(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/artifacts/%s", world_folder, name);
+    assert_int_equal(mkfifo(path, 0600), 0);
+}
+
 static void test_what_is_whole_is_kept_and_found_again(void **state)
 {
     (void)state;
@@ -51,6 +58,7 @@ static void test_what_is_whole_is_kept_and_found_again(void **state)
     file_make("0000000000000004.json.new", "half");
     file_make("0000000000000005.heapsnapshot", "");
     file_make("notes", "");
+    fifo_make("0000000000000006.json");
     snapshots = world_open(64 * MIB);
     assert_true(snapshots_find(snapshots, artifact.id, &found));
     assert_string_equal(found.meta.name, "app");
@@ -60,6 +68,7 @@ static void test_what_is_whole_is_kept_and_found_again(void **state)
     assert_false(file_is_there("0000000000000001", ".part"));
     assert_false(file_is_there("0000000000000002", ".stream"));
     assert_false(file_is_there("0000000000000003", ".json"));
+    assert_false(file_is_there("0000000000000006", ".json")); /* and nobody waited for its writer */
     assert_false(file_is_there("pprof-17.part", ""));
     assert_false(file_is_there("0000000000000004", ".json.new"));
     assert_true(file_is_there("0000000000000005", ".heapsnapshot")); /* a stranger's */
