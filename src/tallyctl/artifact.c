@@ -332,7 +332,9 @@ enum ctl_exit command_snapshot(const struct ctl *ctl)
     struct client_reply reply;
     if (ctl->format && !ctl->out)
         return ctl_fail(CTL_USAGE, "--format is of --out FILE");
-    enum ctl_exit status = client_open(ctl, &client);
+    enum ctl_exit status = save_try(ctl->out);
+    if (status == CTL_DONE)
+        status = client_open(ctl, &client);
     if (status == CTL_DONE)
         status = request_path(ctl, client, ctl->arguments[0], "snapshot", path);
     if (status != CTL_DONE) {

@@ -68,6 +68,8 @@ static enum ctl_exit rule_read_new(const char *name, char **text)
     if (!file || !bytes) {
         int why = file ? ENOMEM : errno;
         free(bytes);
+        if (file && file != stdin)
+            fclose(file);
         return ctl_fail(CTL_USAGE, "%s: %s", name, strerror(why));
     }
     size_t count = fread(bytes, 1, FILE_MAX + 1, file);

@@ -108,6 +108,14 @@ enum ctl_exit save_end(struct save *save, bool keep)
     return status;
 }
 
+enum ctl_exit save_try(const char *path)
+{
+    if (!path || is_special(path)) /* opening one of those is heard */
+        return CTL_DONE;
+    struct save *save = save_begin(path);
+    return save ? save_end(save, false) : CTL_FAILED;
+}
+
 static bool take(void *arg, const char *bytes, size_t count)
 {
     return save_write(arg, bytes, count);

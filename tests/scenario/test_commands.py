@@ -265,6 +265,9 @@ class Commands(Scenario):
         self.assertIn("No such file", self.fails(1, "metrics", "--out", "/nonexistent/x"))
         self.assertIn("no process", self.fails(4, "trace", "nobody", "--out", os.path.join(self.dir, "none")))
         self.assertFalse(os.path.exists(os.path.join(self.dir, "none")))
+        before = self.get("/v1/artifacts")["artifacts"]
+        self.assertIn("No such file", self.fails(1, "snapshot", "banana", "--out", "/nonexistent/x"))
+        self.assertEqual(self.get("/v1/artifacts")["artifacts"], before, "nobody was paused for a file that cannot be")
         self.assertIn("tally_heap_live_bytes", self.succeeds("metrics"))
 
     def test_a_snapshot_is_taken_looked_at_and_kept_as_a_file(self):

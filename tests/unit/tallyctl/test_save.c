@@ -54,6 +54,15 @@ static unsigned entries(void)
     return count;
 }
 
+static void test_a_try_leaves_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(save_try(NULL), CTL_DONE);
+    assert_int_equal(save_try("new"), CTL_DONE);
+    assert_int_equal(entries(), 0);
+    assert_int_equal(save_try("/nonexistent/new"), CTL_FAILED);
+}
+
 static void test_save_puts_a_whole_file_into_its_place(void **state)
 {
     (void)state;
@@ -121,6 +130,7 @@ static void test_save_says_what_cannot_be_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_try_leaves_nothing),
         cmocka_unit_test(test_save_puts_a_whole_file_into_its_place),
         cmocka_unit_test(test_save_leaves_nothing_of_what_is_not_kept),
         cmocka_unit_test(test_save_follows_links_and_writes_into_what_is_no_file),
