@@ -167,32 +167,6 @@ describe("events", { skip }, () => {
         assert.equal(await key("type"), "atom");
     });
 
-    test("by keyboard into the rows, which stand still, to one type, and out again", PATIENCE, async () => {
-        const among = () => page.evaluate(() => document.activeElement.closest("tr")?.dataset.kind !== undefined);
-        await byId(page, "tail").locator("td.type button").nth(2).waitFor();
-        await byId(page, "tail").focus();
-        await page.keyboard.press("ArrowRight");
-        await byId(page, "tail-among").waitFor();
-        assert.ok(await among());
-        const shown = await byId(page, "tail").locator("tbody").innerText();
-        const passed = await account("passed");
-        await eventually("some pass", async () => await account("passed") > passed + 20);
-        assert.equal(await byId(page, "tail").locator("tbody").innerText(), shown);
-        await page.keyboard.press("ArrowDown");
-        assert.ok(await among());
-        await page.keyboard.press("Escape");
-        await byId(page, "tail-among").waitFor({ state: "detached" });
-        assert.equal(await page.evaluate(() => document.activeElement.dataset.testid), "tail");
-        await page.keyboard.press("ArrowRight");
-        await byId(page, "tail-among").waitFor();
-        const type = await page.evaluate(() => document.activeElement.textContent);
-        await page.keyboard.press("Enter");
-        assert.equal(await key("type"), type);
-        assert.equal(await page.evaluate(() => document.activeElement.dataset.testid), "tail-type");
-        await byId(page, "tail-among").waitFor({ state: "detached" });
-        await eventually("that type alone, and the tail goes on", async () => (await types()).join() === type || await types());
-    });
-
     test("CSV has what is kept, oldest first", PATIENCE, async () => {
         await byId(page, "tail").locator("tr[data-kind]").first().waitFor();
         const { name, text } = await saved(page, () => byId(page, "tail-csv").click());

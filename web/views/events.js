@@ -13,7 +13,6 @@ import { download } from "../download.js";
 import { Tail, gapText, ratesOf } from "../tail.js";
 
 const ROW_PX = 24;
-const HEAD_PX = 26;
 const BEYOND = 8;
 const RATE_OVER_NS = 1e9;
 const SUMS_EVERY_MS = 1000;
@@ -97,7 +96,7 @@ function useTailRates(tail) {
     return seconds < 0.5 ? { shown: null, missed: null } : { shown: (tail.came - old[0].came) / seconds, missed: (tail.missed - old[0].missed) / seconds };
 }
 
-/** @param {{store: Store, row: import("../tail.js").Row, pick: (type: string, event: UIEvent) => void}} props */
+/** @param {{store: Store, row: import("../tail.js").Row, pick: (type: string) => void}} props */
 function Row({ store, row: { event, gap }, pick }) {
     if (gap) {
         return html`<tr class="gap" data-gap=${gap.missed ? "missed" : gap.lost ? "lost" : gap.passed ? "passed" : "away"}><td colspan="6">${gapText(gap, format)}</td></tr>`;
@@ -105,35 +104,8 @@ function Row({ store, row: { event, gap }, pick }) {
     const { kind, type, bytes, object, heap, at_mono_ns: at, after_mono_ns: after } = /** @type {StreamEvent} */ (event);
     return html`<tr data-kind=${kind}><td class="at">${moment(store, at ?? after)}</td>
         <td><span class="sign ${kind.startsWith("collection") ? "collection" : kind}" aria-hidden="true">${signOf(kind)}</span> ${TEXTS[kind] ?? kind}</td>
-        <td class="type">${type === null ? "" : html`<button type="button" class="bare" tabindex="-1" title="Only this type" onClick=${(/** @type {UIEvent} */ event) => pick(type, event)}>${type}</button>`}</td>
+        <td class="type">${type === null ? "" : html`<button type="button" class="bare" tabindex="-1" title="Only this type" onClick=${() => pick(type)}>${type}</button>`}</td>
         <td class="number">${bytes === null ? "" : format.exact(bytes)}</td><td class="number">${object === null ? "" : object}</td><td class="number">${heap ?? ""}</td></tr>`;
-}
-
-/** Only this type. By keyboard (no clicks are counted) the row goes from under the focus, which the field of the type gets.
- * @param {string} type @param {UIEvent} event */
-function pick(type, event) {
-    change({ type }, { step: true });
-    if (!event.detail) {
-        document.querySelector(/** @type {"input"} */ ('[data-testid="tail-type"]'))?.focus();
-    }
-}
-
-/** A row's button has the focus. */
-const amongRows = () => document.activeElement?.matches('[data-testid="tail"] button') ?? false;
-
-/** From the tail to the types in its rows by Right, between those by Up and Down, and back by Left and Escape: rows are too
- * many, and too short-lived, for Tab. @param {KeyboardEvent} event @param {HTMLElement} scroller @param {Tail} tail @returns {boolean} whether it was one of these keys */
-function moveAmongRows({ key }, scroller, tail) {
-    const buttons = [...scroller.querySelectorAll("button")];
-    const at = buttons.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
-    const top = scroller.getBoundingClientRect().top + HEAD_PX;
-    const to = at < 0 ? key === "ArrowRight" ? buttons.find((one) => one.getBoundingClientRect().top >= top) : undefined
-        : { ArrowUp: buttons[at - 1], ArrowDown: buttons[at + 1], ArrowLeft: scroller, Escape: scroller }[key];
-    if (to) {
-        tail.paused = true; /* it stays where it is; the next drawing finds why */
-        to.focus();
-    }
-    return to !== undefined;
 }
 
 /** The rows in sight of the newest first. Whoever scrolls away from the top holds the tail there.
@@ -159,15 +131,9 @@ function Log({ store, tail, held, hold }) {
     const rows = [];
     for (let age = first; age < last; age++) {
         const row = tail.at(age);
-        rows.push(html`<${Row} key=${row.n} store=${store} row=${row} pick=${pick} />`);
+        rows.push(html`<${Row} key=${row.n} store=${store} row=${row} pick=${(/** @type {string} */ type) => change({ type }, { step: true })} />`);
     }
-    const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
-        if (!event.altKey && !event.ctrlKey && !event.metaKey && moveAmongRows(event, /** @type {HTMLElement} */ (scroller.current), tail)) {
-            event.preventDefault();
-            store.changed();
-        }
-    };
-    return html`<div class="tail" ref=${scroller} tabindex="0" role="region" aria-label="Events, the newest first; Right leads to their types" onKeyDown=${onKeyDown} data-testid="tail">
+    return html`<div class="tail" ref=${scroller} tabindex="0" role="region" aria-label="Events, the newest first" data-testid="tail">
         <table><thead><tr><th scope="col" title="It came then, or a moment after: clocks are read now and then">Time</th><th scope="col">What</th><th scope="col">Type</th><th scope="col" class="number">Bytes</th>
             <th scope="col" class="number">Object</th><th scope="col" class="number">Heap</th></tr></thead>
         <tbody>${space(first)}${rows}${space(tail.length - last)}</tbody></table></div>`;
@@ -266,8 +232,7 @@ function Body({ store, address }) {
     useAbsence(store, tail);
     useEffect(() => store.listen("events", (frame) => { if (frame.id === process) { tail.take(frame, Date.now()); } }), [tail]);
     const types = useResource((signal) => api.get(`${api.one(process)}/types?sort=allocations&limit=1000`, signal), [process]);
-    const among = amongRows();
-    tail.paused = stopped || held || among;
+    tail.paused = stopped || held;
     const rates = useTailRates(tail);
     const heaps = (store.stats?.heaps ?? []).filter(({ gone }) => !gone).map(({ n }) => n);
     return html`<${Filters} address=${address} heaps=${heaps} types=${types.data?.types ?? []} />
@@ -280,7 +245,6 @@ function Body({ store, address }) {
             <${Account} tail=${tail} />
         </div>
         ${held && !stopped ? html`<p class="hint" role="status" data-testid="tail-held">Held where you scrolled to: ${format.plural(tail.passed, "event")} passed meanwhile. Back at the top it goes on.</p>` : null}
-        ${among && !held && !stopped ? html`<p class="hint" role="status" data-testid="tail-among">Paused while you are among the rows: Enter shows one type alone, Escape goes on.</p>` : null}
         <div class="tail-columns">
             ${tail.length ? html`<${Log} store=${store} tail=${tail} held=${held} hold=${hold} />` : html`<${Nothing} store=${store} filtered=${filter !== ""} />`}
             <${Sums} tail=${tail} address=${address} /></div>`;
