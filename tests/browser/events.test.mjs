@@ -244,6 +244,7 @@ describe("events", { skip }, () => {
         ended = true;
         calm.stdin.end();
         await page.locator('[data-testid="process-nav"]', { hasText: "gone" }).waitFor();
+        await go(page, `view=events&process=${id}&kind=alloc&min_bytes=1000000000`); /* its last events may still come */
         await page.reload();
         await byId(page, "tail-gone").waitFor();
     });
