@@ -13,6 +13,8 @@ import { download } from "../download.js";
 import { Tail, gapText, ratesOf } from "../tail.js";
 
 const ROW_PX = 24;
+const ENDED = "The program has ended";
+const AFTER = "Nothing more will come. What it did last is in its overview.";
 const BEYOND = 8;
 const RATE_OVER_NS = 1e9;
 const SUMS_EVERY_MS = 1000;
@@ -189,7 +191,7 @@ function Account({ tail }) {
 function Nothing({ store, filtered }) {
     const { stats } = store;
     if (stats?.state === "gone") {
-        return html`<${Empty} title="The program has ended" testid="tail-gone"><p>Nothing more will come. What it did last is in its overview.</p><//>`;
+        return html`<${Empty} title=${ENDED} testid="tail-gone"><p>${AFTER}</p><//>`;
     }
     if (stats?.events.level === "off") {
         return html`<${Empty} title="Events are off" testid="tail-off"><p>Counters go on exactly. To see single events, turn them on in the process's overview, or: <code>tallyctl set PROCESS events all</code></p><//>`;
@@ -245,6 +247,7 @@ function Body({ store, address }) {
             <${Account} tail=${tail} />
         </div>
         ${held && !stopped ? html`<p class="hint" role="status" data-testid="tail-held">Held where you scrolled to: ${format.plural(tail.passed, "event")} passed meanwhile. Back at the top it goes on.</p>` : null}
+        ${tail.length && store.stats?.state === "gone" ? html`<p class="hint" role="status" data-testid="tail-gone">${ENDED}. ${AFTER}</p>` : null}
         <div class="tail-columns">
             ${tail.length ? html`<${Log} store=${store} tail=${tail} held=${held} hold=${hold} />` : html`<${Nothing} store=${store} filtered=${filter !== ""} />`}
             <${Sums} tail=${tail} address=${address} /></div>`;
